@@ -1,0 +1,65 @@
+"Refinement on the bundled prior: what it lowers, what it keeps, and that it can be steered and taken back."
+from types import SimpleNamespace
+import pytest, torch
+from psr_nb.core import PSRError
+from psr_nb.data import load_data
+from psr_nb.prior import Prior
+from psr_nb.refine import TARGETS, Refinement, RefineSettings, accept, refine
+from psr_nb.teacher import Teacher
+
+@pytest.fixture(scope='module')
+def pieces():
+    torch.set_num_threads(2)
+    prior, real = Prior.from_pretrained('fashion', device='cpu'), load_data('fashion-mini')
+    chosen = real.per_class(2)
+    with torch.no_grad(): latents = prior.encode(chosen.floats())
+    return SimpleNamespace(prior=prior, real=real, teacher=Teacher.from_pretrained('fashion/b', device='cpu'), judge=Teacher.from_pretrained('fashion/c', device='cpu'),
+        start=SimpleNamespace(latents=latents, labels=chosen.labels))
+
+def run(p, **options):
+    return list(refine(p.start, p.prior, p.teacher, p.real, p.judge, preview=2, real_batch=16, **options))
+
+def test_lowers_the_matching_loss_and_reports_every_step(pieces):
+    steps = run(pieces, steps=12, soft_label=0., proximal=0.)
+    assert [s.step for s in steps] == list(range(1, 13)) and steps[-1].accepted.dtype == torch.bool
+    losses = [s.losses['distribution_matching'] for s in steps]
+    assert sum(losses[-4:]) < .9*sum(losses[:4])
+    assert steps[1].images is not None and steps[0].images is None and steps[-1].images.shape == (20, 1, 32, 32)
+
+def test_the_same_seed_gives_the_same_latents(pieces):
+    a, b, c = (run(pieces, steps=3, seed=s)[-1].latents for s in (0, 0, 1))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+def test_soft_labels_pull_towards_the_target(pieces):
+    before, after = [s.losses['soft_label'] for s in run(pieces, steps=10, distribution_matching=0., soft_label=1., proximal=0.)][::9]
+    assert after < before
+
+@pytest.mark.parametrize('target', list(TARGETS))
+def test_targets_are_distributions(pieces, target):
+    state = Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(target=target, temperature=2.))
+    q = state.target()
+    assert q.shape == (20, 10) and torch.allclose(q.sum(1), torch.ones(20), atol=1e-4) and (q >= 0).all()
+
+def test_three_ways_of_staying_on_the_prior(pieces):
+    free = run(pieces, steps=8, soft_label=0., proximal=0.)[-1].drift.mean()
+    for term in ('proximal', 'denoising', 'roundtrip'):
+        steps = run(pieces, steps=8, **{'soft_label': 0., 'proximal': 0., term: 20.})
+        assert term in steps[-1].losses and steps[-1].drift.mean() < free, term
+
+def test_going_back_gives_the_same_future(pieces):
+    state = Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(steps=6, real_batch=16))
+    state.step(); saved = state.state(); state.step(); once = state.z.detach().clone()
+    state.restore(saved); state.step()
+    assert torch.equal(state.z, once)
+    state.reset([0]); assert torch.equal(state.z[0], state.start[0]) and not torch.equal(state.z[1], state.start[1])
+
+def test_a_worse_image_gets_its_original_back(pieces):
+    before = pieces.prior.decode(pieces.start.latents).cpu()
+    after = before.clone(); after[3] = torch.rand_like(after[3]); after[4] = 0.
+    kept = accept(before, after, pieces.start.labels, pieces.judge, diversity_tolerance=1.)
+    assert not (kept[3] and kept[4]) and kept[10:].all()
+
+def test_says_what_is_missing(pieces):
+    with pytest.raises(PSRError, match='distribution_matching=0'): next(refine(pieces.start, pieces.prior, pieces.teacher, None))
+    with pytest.raises(PSRError, match='argument teacher'): next(refine(pieces.start, pieces.prior, None, pieces.real))
+    with pytest.raises(PSRError, match='class_mean'): run(pieces, steps=1, target='class_meen')
