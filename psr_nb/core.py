@@ -76,10 +76,8 @@ def best_device() -> torch.device:
     return torch.device('cpu')
 
 def best_dtype(device: torch.device | str) -> torch.dtype:
-    "bfloat16 where the device computes it in hardware, float32 otherwise."
-    device = torch.device(device)
-    if device.type == 'cuda': return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == 'cpu' and torch.ops.mkldnn._is_mkldnn_bf16_supported(): return torch.bfloat16
+    "bfloat16 on a GPU that computes it in hardware, float32 otherwise."
+    if torch.device(device).type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False): return torch.bfloat16
     return torch.float32
 
 # %% ../nbs/00_core.ipynb #c017

@@ -4,7 +4,7 @@
 
 # %% ../nbs/20_train_prior.ipynb #c002
 from __future__ import annotations
-import copy, math, time
+import contextlib, copy, math, time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, make_folder, to_json, write_atomic
 from .data import ImageData
 
@@ -150,6 +151,15 @@ def _timesteps(n: int, g: torch.Generator) -> torch.Tensor: # (n,) int64 in [0, 
     angle = torch.atan(torch.exp(1.2*torch.randn(n, generator=g)))
     return (angle * 2/math.pi * 1000).long().clamp(0, 999)
 
+@contextlib.contextmanager
+def _mixed_precision(device: torch.device) -> Iterator[None]:
+    "Matrix products in bfloat16 where the hardware has them: GPUs, and CPUs with AMX, on which the fused attention of a few tokens is slow backwards."
+    if device.type != 'cpu':
+        with torch.autocast(device.type, torch.bfloat16, enabled=best_dtype(device) == torch.bfloat16): yield
+    elif getattr(torch.cpu, '_is_amx_tile_supported', bool)():
+        with torch.autocast('cpu', torch.bfloat16), sdpa_kernel(SDPBackend.MATH): yield
+    else: yield
+
 def train_prior(
     data: ImageData, # training images
     out: str | Path, # folder for the finished prior (diffusers' DiTPipeline form)
@@ -186,14 +196,13 @@ def train_prior(
     checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip), checkpoint_every)
     start, began = checkpoint.load(parts, device), time.perf_counter()
     forward = torch.compile(model) if compile else model
-    half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
     for step in range(start, steps):
         rows, g = _batch(len(latents), batch_size, seed, step)
         rows = rows.to(device)
         z, y, t = latents[rows].float(), labels[rows], _timesteps(len(rows), g).to(device)
         epsilon, dropped = torch.randn(z.shape, generator=g).to(device), torch.rand(len(rows), generator=g).to(device) < label_dropout
         y = torch.where(dropped, len(data.classes), y)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half): v = forward(noise.add_noise(z, epsilon, t), t, y).sample
+        with _mixed_precision(device): v = forward(noise.add_noise(z, epsilon, t), t, y).sample
         loss = F.mse_loss(v.float(), noise.get_velocity(z, epsilon, t))
         optimizer.zero_grad(); loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.); optimizer.step(); schedule.step()
