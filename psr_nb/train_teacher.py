@@ -21,8 +21,8 @@ __all__ = ['RECIPES', 'train_teacher', 'save_teacher']
 # %% ../nbs/21_train_teacher.ipynb #c005
 RECIPES = { # name -> (timm architecture, its arguments, input pixels, epochs, highest learning rate)
     'a': ('resnet18', dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144)), 64, 6, 4e-3), # residual connections
-    'b': ('densenet121', dict(growth_rate=16, block_config=(3, 4, 4)), 48, 4, 4e-3), # dense connections
-    'c': ('resnetv2_18', dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144), stem_chs=24), 64, 4, 4e-3), # pre-activation residuals
+    'b': ('densenet121', dict(growth_rate=16, block_config=(3, 4, 4)), 48, 6, 4e-3), # dense connections
+    'c': ('resnetv2_18', dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144), stem_chs=24), 64, 6, 4e-3), # pre-activation residuals
 }
 
 # %% ../nbs/21_train_teacher.ipynb #c006
