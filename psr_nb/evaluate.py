@@ -4,7 +4,7 @@
 
 # %% ../nbs/09_evaluate.ipynb #c002
 from __future__ import annotations
-import ctypes, html, math, sys, threading, time
+import html, math, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
@@ -15,10 +15,10 @@ import timm
 import torch
 from torch import nn
 import torch.nn.functional as F
-from .core import PSRError, best_device, lookup, make_folder, read_json, to_float, to_json, write_atomic
+from .core import PSRError, best_device, keep_memory, lookup, make_folder, read_json, to_float, to_json, write_atomic
 from .data import ImageData, augment
 from .distilled import DistilledSet, class_folder
-from .teacher import ConvNet, ResNetAP
+from .teacher import ResNetAP, quicken
 
 # %% auto #0
 __all__ = ['SCHEDULES', 'VIEWS', 'TESTS', 'PROTOCOLS', 'STUDENTS', 'REPORT_FORMAT', 'random_resized_crop', 'colour_jitter',
@@ -257,31 +257,6 @@ def make_student(
     return model
 
 # %% ../nbs/09_evaluate.ipynb #c023
-class _PairPool(nn.Module):
-    "2×2 average pooling as a product with a constant matrix."
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        n, c, h, w = x.shape
-        if h % 2 or w % 2: return F.avg_pool2d(x, 2)
-        pairs = torch.eye(w//2, dtype=x.dtype, device=x.device).repeat_interleave(2, 0).repeat(2, 1)/4
-        return (x.reshape(-1, 2*w) @ pairs).view(n, c, h//2, w//2)
-
-def _quicken(model: nn.Module) -> nn.Module:
-    "The same function, faster on a CPU."
-    if isinstance(model, (ConvNet, ResNetAP)):
-        for block in model.modules():
-            if isinstance(block, nn.Sequential):
-                for i, layer in enumerate(block):
-                    if isinstance(layer, nn.AvgPool2d) and layer.kernel_size == 2: block[i] = _PairPool()
-                    if isinstance(layer, nn.ReLU) and i and isinstance(block[i - 1], (nn.GroupNorm, nn.BatchNorm2d)): layer.inplace = True
-    return model
-
-def _keep_memory() -> None:
-    "Asks glibc to keep freed blocks of up to 32 MB for the next step."
-    if not sys.platform.startswith('linux'): return
-    try: libc = ctypes.CDLL('libc.so.6'); libc.mallopt(-1, 1 << 30); libc.mallopt(-3, 32 << 20) # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-    except (OSError, AttributeError): pass
-
-# %% ../nbs/09_evaluate.ipynb #c026
 @dataclass
 class StudentStep:
     "One step of a student's training, as it happens."
@@ -325,7 +300,7 @@ def train_student(
     if p.online and soft and teacher is None: raise PSRError('argument teacher', 'one: this protocol asks the teacher about every batch', None)
     online = p.online and teacher is not None and soft
     model = make_student(student, tuple(images.shape[1:]), n_classes, p, seed).to(device).train()
-    if device.type == 'cpu': _quicken(model)
+    if device.type == 'cpu': quicken(model)
     vectors, matrices = [q for q in model.parameters() if q.ndim <= 1], [q for q in model.parameters() if q.ndim > 1]
     groups = [dict(params=matrices), dict(params=vectors, weight_decay=work.weight_decay if p.decay_vectors else 0.)]
     optimizer = torch.optim.SGD(groups, work.lr, .9, weight_decay=work.weight_decay, nesterov=p.nesterov) if p.optimizer == 'sgd' else torch.optim.AdamW(groups, work.lr, (.9, .999), weight_decay=work.weight_decay)
@@ -361,7 +336,7 @@ def train_student(
             state.seconds = time.perf_counter() - began
             yield state
 
-# %% ../nbs/09_evaluate.ipynb #c033
+# %% ../nbs/09_evaluate.ipynb #c030
 @dataclass(frozen=True)
 class Comparison:
     "Paired difference between two methods over the seeds they share."
@@ -398,7 +373,7 @@ def interval(
     half = t.ppf(.975, n - 1)*values.std(ddof=1)/math.sqrt(n) if n > 1 else math.nan
     return float(mean), float(mean - half), float(mean + half)
 
-# %% ../nbs/09_evaluate.ipynb #c035
+# %% ../nbs/09_evaluate.ipynb #c032
 REPORT_FORMAT = 1
 _SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')
 _KEY = ('method', *_SETTING, 'seed')
@@ -464,7 +439,7 @@ class Report:
             if missing := {*_KEY, 'accuracy_best', 'accuracy_last', 'seconds'} - set(r): raise PSRError(f'{path} row {i}', f'the columns {", ".join(sorted(missing))}', 'none')
         return cls(content)
 
-# %% ../nbs/09_evaluate.ipynb #c037
+# %% ../nbs/09_evaluate.ipynb #c034
 def _settings(report: Report) -> list[dict]:
     return [dict(zip(_SETTING, s)) for s in dict.fromkeys(tuple(r[k] for k in _SETTING) for r in report.rows)]
 
@@ -503,7 +478,7 @@ def _compare_all(self: Report,
     return Comparisons(replace(c, p_holm=adjusted.get(i)) for i, c in enumerate(out))
 Report.compare_all = _compare_all
 
-# %% ../nbs/09_evaluate.ipynb #c041
+# %% ../nbs/09_evaluate.ipynb #c038
 def _plot(self: Report,
     key: str = 'accuracy_last', # what to show
 ) -> 'plotly.graph_objects.Figure':
@@ -527,7 +502,7 @@ def _plot(self: Report,
     return figure.update_layout(template='simple_white', height=120 + 34*len(methods), margin=dict(l=10, r=10, t=40, b=10))
 Report.plot = _plot
 
-# %% ../nbs/09_evaluate.ipynb #c044
+# %% ../nbs/09_evaluate.ipynb #c041
 def _check(data, test: ImageData, cut: bool = False) -> None:
     "Raises when the set and the test images do not belong together."
     named = [class_folder(i, c, len(test.classes)) for i, c in enumerate(test.classes)] # an exported folder read as plain images
@@ -581,7 +556,7 @@ def evaluate(
     jobs = [(student, s) for student in students for s in seeds]
     threads = torch.get_num_threads()
     workers = max(1, min(len(jobs), workers or (threads if device.type == 'cpu' else 1)))
-    if device.type == 'cpu': _keep_memory()
+    if device.type == 'cpu': keep_memory()
     stop, lock = threading.Event(), threading.Lock()
     from tqdm.auto import tqdm
     bar = tqdm(total=20*len(jobs), desc=f'{method}, {len(jobs)} students', disable=not progress, leave=False, bar_format='{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}')
@@ -609,7 +584,7 @@ def evaluate(
     finally: torch.set_num_threads(threads); bar.close()
     return Report(rows)
 
-# %% ../nbs/09_evaluate.ipynb #c046
+# %% ../nbs/09_evaluate.ipynb #c043
 def random_real(
     data: ImageData, # real training images
     ipc: int, # images per class
@@ -637,7 +612,7 @@ def herding_real(
             chosen.append(where[best]); total += f[best]; free[best] = False
     return replace(data.take(torch.stack(chosen)), name='herding_real')
 
-# %% ../nbs/09_evaluate.ipynb #c060
+# %% ../nbs/09_evaluate.ipynb #c057
 def _fractions(**values) -> None:
     for name, v in values.items():
         if not 0 <= v <= 1: raise PSRError(f'argument {name}', 'a fraction in [0, 1]', v, 'Divide percentages by 100')

@@ -10,11 +10,11 @@ from typing import Callable, Iterator
 import timm
 import torch
 import torch.nn.functional as F
-from .core import PSRError, lookup, to_float, to_uint8
+from .core import PSRError, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
 from .prior import Prior
 from .select import Selection, embed
-from .teacher import Teacher
+from .teacher import Teacher, quicken
 
 # %% auto #0
 __all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'RefineSettings', 'RefineStep', 'fresh_network',
@@ -92,7 +92,8 @@ def fresh_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         extra = dict(width=width, img_size=image_shape[-1]) if name.startswith(('convnet', 'resnet_ap')) else {}
-        return timm.create_model(name, in_chans=image_shape[0], num_classes=2, **extra).to(device).eval().requires_grad_(False)
+        network = timm.create_model(name, in_chans=image_shape[0], num_classes=2, **extra).to(device).eval().requires_grad_(False)
+    return quicken(network) if torch.device(device).type == 'cpu' else network
 
 def matching_loss(
     fake: torch.Tensor, # (n, d) features of refined images
@@ -120,6 +121,7 @@ class Refinement:
         settings: RefineSettings | None = None, # may be changed between steps
     ):
         self.prior, self.teacher, self.real, self.settings = prior, teacher, real, settings or RefineSettings()
+        if prior.device.type == 'cpu': keep_memory()
         s, d = self.settings, prior.device
         if s.soft_label and teacher is None: raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
         if s.distribution_matching and real is None: raise PSRError('argument real', 'real images, since distribution_matching is not 0', None, 'Set distribution_matching=0 to refine without real data')
@@ -185,7 +187,7 @@ def _step(self: Refinement) -> dict[str, float]:
         real = augment(to_float(self.real.images[pick.flatten()]).to(d), s.shift, s.flip, g)
         name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
         network = fresh_network(name, s.width, self.prior.image_shape, int(torch.randint(2**31, (1,), generator=g)), d)
-        with torch.no_grad(): known = network.forward_features((real - self.mean)/self.std).flatten(1)
+        with torch.no_grad(): known = torch.cat([network.forward_features((part - self.mean)/self.std).flatten(1) for part in real.split(128 if d.type == 'cpu' else len(real))]) # small parts stay in a processor's cache
         seen = network.forward_features((view - self.mean)/self.std).flatten(1)
         if s.moments == 2:
             unit = known.std(0) + 1e-6

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from .core import PSRError, assets, best_device, lookup, read_json
 
 # %% auto #0
-__all__ = ['ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'Teacher', 'bundled_teachers']
+__all__ = ['ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken', 'Teacher', 'bundled_teachers']
 
 # %% ../nbs/03_teacher.ipynb #c005
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -93,6 +93,27 @@ def convnet6(pretrained=False, **kwargs): return ConvNet(**{'depth': 6, **kwargs
 def resnet_ap10(pretrained=False, **kwargs): return ResNetAP(**{'blocks': (1, 1, 1, 1), **kwargs})
 
 # %% ../nbs/03_teacher.ipynb #c011
+class _PairPool(nn.Module):
+    "2×2 average pooling as a product with a constant matrix."
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, c, h, w = x.shape
+        if h % 2 or w % 2: return F.avg_pool2d(x, 2)
+        pairs = torch.eye(w//2, dtype=x.dtype, device=x.device).repeat_interleave(2, 0).repeat(2, 1)/4
+        return (x.reshape(-1, 2*w) @ pairs).view(n, c, h//2, w//2)
+
+def quicken(
+    model: nn.Module, # changed in place where it is a `ConvNet` or `ResNetAP`
+) -> nn.Module: # the same
+    "The same function, faster on a CPU."
+    if isinstance(model, (ConvNet, ResNetAP)):
+        for block in model.modules():
+            if isinstance(block, nn.Sequential):
+                for i, layer in enumerate(block):
+                    if isinstance(layer, nn.AvgPool2d) and layer.kernel_size == 2: block[i] = _PairPool()
+                    if isinstance(layer, nn.ReLU) and i and isinstance(block[i - 1], (nn.GroupNorm, nn.BatchNorm2d)): layer.inplace = True
+    return model
+
+# %% ../nbs/03_teacher.ipynb #c014
 class Teacher(nn.Module):
     "A frozen classifier on images in [0, 1], with its own resizing and normalisation."
     def __init__(self,
@@ -161,7 +182,7 @@ class Teacher(nn.Module):
         "Share of `data` (an `ImageData`) whose arg-max is its label."
         return (self.predict(data.images)[0].argmax(1) == data.labels).float().mean().item()
 
-# %% ../nbs/03_teacher.ipynb #c013
+# %% ../nbs/03_teacher.ipynb #c016
 def bundled_teachers() -> list[str]:
     "Names of the teachers inside the package."
     return sorted(f'{p.parent.parent.parent.name}/{p.parent.name}' for p in assets().glob('*/teachers/*/config.json'))
@@ -205,5 +226,5 @@ def _from_pretrained(cls,
         if unknown: raise PSRError(f'classes for teacher {name}', f'among its {len(names)}: {", ".join(names[:12])}', ', '.join(unknown[:5]))
         outputs = [names.index(c) for c in classes]
     teacher = cls(model, str(name), cfg['mean'], cfg['std'], cfg['input_size'][-1], classes or names, outputs)
-    return teacher.to(device or best_device())
+    return teacher.to(device or best_device(), memory_format=torch.channels_last)
 Teacher.from_pretrained = _from_pretrained
