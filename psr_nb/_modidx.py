@@ -421,6 +421,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'psr_nb.train_prior.Checkpoint.save': ('train_prior.html#checkpoint.save', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior.TrainStep': ('train_prior.html#trainstep', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._batch': ('train_prior.html#_batch', 'psr_nb/train_prior.py'),
+                                    'psr_nb.train_prior._further': ('train_prior.html#_further', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._mixed_precision': ('train_prior.html#_mixed_precision', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._residual_init': ('train_prior.html#_residual_init', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._timesteps': ('train_prior.html#_timesteps', 'psr_nb/train_prior.py'),

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, make_folder, to_json, write_atomic
+from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, make_folder, read_json, to_json, write_atomic
 from .data import ImageData
 
 # %% auto #0
@@ -160,6 +160,25 @@ def _mixed_precision(device: torch.device) -> Iterator[None]:
         with torch.autocast('cpu', torch.bfloat16), sdpa_kernel(SDPBackend.MATH): yield
     else: yield
 
+def _further(start: str | Path, classes: list[str], latent_shape: tuple) -> nn.Module:
+    "The transformer of an existing prior, embedders tied, with a label embedding for these classes: rows of known names are kept, as is the null class."
+    from diffusers import DiTTransformer2DModel
+    old = DiTTransformer2DModel.from_pretrained(str(start), subfolder='transformer', use_safetensors=True).float()
+    config = old.config
+    if (config.in_channels, config.sample_size, config.sample_size) != tuple(latent_shape): raise PSRError(f'prior {start}', f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them', f'{config.in_channels}×{config.sample_size}×{config.sample_size}')
+    model = DiTTransformer2DModel.from_config({**config, 'num_embeds_ada_norm': len(classes)})
+    known, table = [n for _, n in sorted(read_json(Path(start)/'model_index.json').get('id2label', {}).items(), key=lambda item: int(item[0]))], 'norm1.emb.class_embedder.embedding_table.weight'
+    state = old.state_dict()
+    for name in [n for n in state if n.endswith(table)]:
+        rows = torch.randn(len(classes) + 1, state[name].shape[1])*.02
+        rows[-1] = state[name][-1]
+        for i, c in enumerate(classes):
+            if c in known: rows[i] = state[name][known.index(c)]
+        state[name] = rows
+    model.load_state_dict(state)
+    for block in model.transformer_blocks: block.norm1.emb = model.transformer_blocks[0].norm1.emb
+    return model.eval()
+
 def train_prior(
     data: ImageData, # training images
     out: str | Path, # folder for the finished prior (diffusers' DiTPipeline form)
@@ -175,6 +194,7 @@ def train_prior(
     ema_decay: float = .999, # of the averaged weights, which are the ones saved
     flip: bool = False, # mirror half of the images; wrong where left and right differ, as for shoes
     defaults: dict | None = None, # sampler settings kept with the prior
+    start: str | Path | None = None, # folder of a prior whose transformer is trained further, in its own size; None: new weights
     compile: bool = False, # torch.compile the transformer
     seed: int = 0, # weights and batches
     device: torch.device | str | None = None, # default: the best at hand
@@ -187,13 +207,13 @@ def train_prior(
     with torch.no_grad(): latents = [torch.cat([vae.encoder(part.to(device).float()/127.5 - 1).half() for part in im.split(512)]) for im in ([data.images, data.images.flip(-1)] if flip else [data.images])]
     latents, labels = torch.cat(latents), data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
-    model = new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size).to(device)
+    model = (new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size) if start is None else _further(start, data.classes, latents.shape[1:])).to(device)
     ema, noise = copy.deepcopy(model).requires_grad_(False), DDIMScheduler(**NOISE_SCHEDULE)
     optimizer = torch.optim.AdamW(model.parameters(), lr, betas=(.9, .99), weight_decay=.01)
     cool = max(1, steps//4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1)/200, max(0., (steps - s)/cool)))
     parts = dict(model=model, ema=ema, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip), checkpoint_every)
+    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip, **({} if start is None else dict(start=str(start)))), checkpoint_every)
     start, began = checkpoint.load(parts, device), time.perf_counter()
     forward = torch.compile(model) if compile else model
     for step in range(start, steps):
