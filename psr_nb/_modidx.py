@@ -62,6 +62,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'psr_nb.core.lookup': ('core.html#lookup', 'psr_nb/core.py'),
                              'psr_nb.core.make_folder': ('core.html#make_folder', 'psr_nb/core.py'),
                              'psr_nb.core.read_json': ('core.html#read_json', 'psr_nb/core.py'),
+                             'psr_nb.core.seeded': ('core.html#seeded', 'psr_nb/core.py'),
                              'psr_nb.core.to_float': ('core.html#to_float', 'psr_nb/core.py'),
                              'psr_nb.core.to_json': ('core.html#to_json', 'psr_nb/core.py'),
                              'psr_nb.core.to_pil': ('core.html#to_pil', 'psr_nb/core.py'),

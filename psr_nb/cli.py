@@ -101,11 +101,27 @@ def _refinement(settings, roles: Roles) -> str:
     terms = ', '.join(f'{k.replace("_", " ")} {getattr(settings, k):g}' for k in ('distribution_matching', 'soft_label', 'proximal', 'denoising', 'roundtrip') if getattr(settings, k))
     return f'{settings.steps} steps on the latents; weights {terms}' + (f'; soft labels by {roles.refining.name}' if settings.soft_label and roles.refining is not None else '') + (f', accepted by {roles.judging.name}' if roles.judging is not None else '')
 
-def _run_refine(selection, prior, roles: Roles, data, settings, progress: bool, title: str = 'refine') -> list:
-    "All steps of a refinement behind a progress bar; only the last keeps its images."
+def _run_refine(selections: list, prior, roles: Roles, data, settings, progress: bool) -> list[list]:
+    "All steps of each refinement behind one progress bar, only the last with its images. On a CPU several run side by side: a processor's cores gain more from that than from sharing small layers."
+    import threading, torch
+    from concurrent.futures import ThreadPoolExecutor
     from psr_nb.refine import refine
     from tqdm.auto import tqdm
-    return list(tqdm(refine(selection, prior, roles.refining, data, roles.judging, settings, preview=settings.steps + 1), total=settings.steps, desc=title, unit='step', disable=not progress, leave=False))
+    stop, threads = threading.Event(), torch.get_num_threads()
+    side_by_side = min(len(selections), threads) if prior.device.type == 'cpu' else 1
+    with tqdm(total=settings.steps*len(selections), desc='refine', unit='step', disable=not progress, leave=False) as bar:
+        def run(selection):
+            steps = []
+            for step in refine(selection, prior, roles.refining, data, roles.judging, settings, preview=settings.steps + 1):
+                steps.append(step); bar.update()
+                if stop.is_set(): break
+            return steps
+        try:
+            torch.set_num_threads(max(1, threads//side_by_side))
+            with ThreadPoolExecutor(side_by_side) as workers:
+                try: return list(workers.map(run, selections))
+                except BaseException: stop.set(); raise
+        finally: torch.set_num_threads(threads)
 
 def _licence(prior, data) -> dict:
     "What is known about the terms of weights and data."
@@ -155,7 +171,7 @@ def distill(
         with stages.stage('refine') as say:
             from psr_nb.refine import RefineSettings
             settings = RefineSettings(**{'seed': seed, **(refine_options or {})})
-            steps = _run_refine(selection, prior, roles, data, settings, progress)
+            [steps] = _run_refine([selection], prior, roles, data, settings, progress)
             say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(selection)} kept their original')
     distilled = _as_set(selection, steps, method, data, prior, roles)
     if out is not None:
@@ -229,7 +245,7 @@ def demo(
     ipc: int = 10, # images per class
     n_per_class: int = 50, # candidates of each class
     prior='fashion', # which prior
-    data='fashion', # which real images; their training part is represented and matched
+    data='fashion-mini', # which real images; their training part is represented and matched. The bundled few, so that it takes as long everywhere
     test=None, # real images to report on, an `ImageData`; None: the test part of `data`
     teachers=(), # who scores, refines and judges; none: the bundled ones
     students: list[str] = ('convnet3',), # architectures to train
@@ -255,32 +271,32 @@ def demo(
         if test is None: test = load_data(data, 'test', size=prior.image_shape[-1], channels=prior.image_shape[0])
         roles = teacher_roles(teachers, prior.classes, (prior.name, real.name))
         say(_loaded(prior, real, roles))
-    run = distill(prior, real, ipc, 'psr', out/'distilled', out/'pool', roles, n_per_class, seed, True, None, refine_options, sampling, stages, progress)
-    pool = run.pool
+    run = distill(prior, real, ipc, 'psr', None, out/'pool', roles, n_per_class, seed, False, sampling=sampling, stages=stages, progress=progress)
+    pool, rival = run.pool, select(run.pool, ipc, 'random', seed=seed)
     embedding = _embed_aside(pool, map_method)
-    with stages.stage('rivals') as say:
-        rival = select(pool, ipc, 'random', seed=seed)
+    with stages.stage('refine') as say:
         settings = RefineSettings(**{'seed': seed, **(refine_options or {})})
-        refined = _run_refine(rival, prior, roles, real, settings, progress, 'refine a random choice')
-        say('one random draw from the pool, refined in the same way')
+        steps, rival_steps = _run_refine([run.selection, rival], prior, roles, real, settings, progress)
+        distilled = _as_set(run.selection, steps, 'psr', real, prior, roles)
+        say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(run.selection)} kept their original; and one random draw from the pool in the same way')
     with stages.stage('evaluate') as say:
         sets = {
             'random_real': lambda s: random_real(real, ipc, s),
             'generate_and_use': _as_set(select(pool, ipc, 'first'), [], 'first', real, prior, Roles()),
             'random': lambda s: _as_set(select(pool, ipc, 'random', seed=s), [], 'random', real, prior, Roles()),
-            'random+refine': _as_set(rival, refined, 'random+refine', real, prior, Roles()),
-            'psr_select': _as_set(run.selection, [], 'psr', real, prior, Roles()),
-            'psr': run.distilled,
+            'random+refine': _as_set(rival, rival_steps, 'random+refine', real, prior, Roles()),
+            'psr_select': run.distilled,
+            'psr': distilled,
         }
         report = sum(evaluate(each, test, protocol, list(students), seeds, 'hard', name, progress) for name, each in sets.items())
         say(f'{len(sets)} sets × {seeds} seeds × {", ".join(students)}, protocol {protocol}, tested on {len(test):,} real images')
     save_rows(report, out/'results.json')
-    run.distilled.save(out/'distilled', report.where(method='psr')) # again, now with its accuracy on the card
+    distilled.save(out/'distilled', report.where(method='psr'))
     with stages.stage('report') as say:
         from psr_nb.views import report_page
         coordinates = embedding()
         say(f'map of the pool ({map_method}) and this page')
-        report_page(out/'report.html', pool, run.selection, run.steps[-1].images, run.steps[-1].accepted, report, stages, coordinates=coordinates, method=map_method,
+        report_page(out/'report.html', pool, run.selection, steps[-1].images, steps[-1].accepted, report, stages, coordinates=coordinates, method=map_method,
             provenance={'real images': f'{real.name}, {len(real):,} for training, {len(test):,} for testing, from {_source(real)}'},
             notes=['The row random+refine is one draw from the pool, refined once; its interval does not contain the luck of the draw. The rows random and random_real are drawn anew for each seed.'])
     return report
@@ -413,7 +429,7 @@ def _listed(names: list[str]) -> list[str]:
 @app.command('demo')
 def _demo(
     out: Annotated[Path, typer.Option('--out', help='Folder for results.json, report.html, distilled/ and pool/.')],
-    prior: _Prior = 'fashion', data: _Data = 'fashion', teacher: _Teachers = None, ipc: _Ipc = 10, n_per_class: _NPerClass = 50, seed: _Seed = 0,
+    prior: _Prior = 'fashion', data: _Data = 'fashion-mini', teacher: _Teachers = None, ipc: _Ipc = 10, n_per_class: _NPerClass = 50, seed: _Seed = 0,
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
     students: _Students = ['convnet3'],
     steps: _Steps = None,
@@ -541,7 +557,7 @@ def _refine(
     roles, stages = Roles(None, load(teacher), load(judge)), Stages(not quiet)
     settings = RefineSettings(seed=seed, **_given(steps=steps, lr=lr, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
     with stages.stage('refine') as say:
-        done = _run_refine(chosen, model, roles, real, settings, not quiet)
+        [done] = _run_refine([chosen], model, roles, real, settings, not quiet)
         say(f'{_refinement(settings, roles)}: {int((~done[-1].accepted).sum())} of {len(chosen)} kept their original')
     distilled = _as_set(chosen, done, 'psr' if chosen.method == 'psr' else f'{chosen.method}+refine', real, model, roles)
     typer.echo(f'{distilled}\n{distilled.save(out)}')

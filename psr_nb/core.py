@@ -4,16 +4,16 @@
 
 # %% ../nbs/00_core.ipynb #c002
 from __future__ import annotations
-import contextlib, ctypes, difflib, errno, hashlib, json, os, shutil, sys, tempfile
+import contextlib, ctypes, difflib, errno, hashlib, json, os, shutil, sys, tempfile, threading
 from pathlib import Path
 from typing import Callable, Iterable, Iterator
 import numpy as np
 import torch
 
 # %% auto #0
-__all__ = ['PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'best_device', 'best_dtype',
-           'keep_memory', 'to_uint8', 'to_float', 'to_pil', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json',
-           'content_hash', 'file_hash', 'read_json', 'assets']
+__all__ = ['PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
+           'best_dtype', 'keep_memory', 'to_uint8', 'to_float', 'to_pil', 'make_folder', 'write_atomic',
+           'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_json', 'assets']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -68,6 +68,18 @@ def candidate_noise(
     "Standard normal noise, each row from its candidate's own generator."
     return torch.stack([torch.randn(shape, generator=g) for g in generators])
 
+# %% ../nbs/00_core.ipynb #c012b
+_GLOBAL_GENERATOR = threading.RLock()
+
+@contextlib.contextmanager
+def seeded(
+    seed: int, # of everything that the block draws from torch's global CPU generator
+) -> Iterator[None]:
+    "First weights that depend on `seed` alone; the generator is left as it was found."
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
 # %% ../nbs/00_core.ipynb #c014
 def best_device() -> torch.device:
     "CUDA, else Apple's MPS, else the CPU."
@@ -79,7 +91,6 @@ def best_dtype(device: torch.device | str) -> torch.dtype:
     "bfloat16 on a GPU that computes it in hardware, float32 otherwise."
     if torch.device(device).type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False): return torch.bfloat16
     return torch.float32
-
 
 def keep_memory() -> None:
     "Asks glibc to keep freed blocks of up to 32 MB for their next use. Elsewhere than on Linux nothing happens."

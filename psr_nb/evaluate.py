@@ -15,7 +15,7 @@ import timm
 import torch
 from torch import nn
 import torch.nn.functional as F
-from .core import PSRError, best_device, keep_memory, lookup, make_folder, read_json, to_float, to_json, write_atomic
+from .core import PSRError, best_device, keep_memory, lookup, make_folder, read_json, seeded, to_float, to_json, write_atomic
 from .data import ImageData, augment
 from .distilled import DistilledSet, class_folder
 from .teacher import ResNetAP, quicken
@@ -227,8 +227,6 @@ STUDENTS = { # name in the field's tables -> timm name, what it is
     'resnet18': ('resnet18', 'He et al. 2016'),
 }
 
-_INITIALISING = threading.Lock() # torch has one global generator for first weights
-
 def make_student(
     name: str, # in `STUDENTS`, or any timm name
     image_shape: tuple, # (c, h, w)
@@ -247,8 +245,7 @@ def make_student(
     elif architecture.startswith(('vit', 'deit', 'swin')): args |= dict(img_size=h)
     for pattern, more in p.students.items():
         if fnmatch(name, pattern): args |= more
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = timm.create_model(architecture, **args)
         if name == 'resnet18' and h <= 64: model.conv1, model.maxpool = nn.Conv2d(c, model.conv1.out_channels, 3, padding=1, bias=False), nn.Identity()
         if isinstance(model, ResNetAP) or name == 'resnet18': # as the field's code: N(0, sqrt(2 / (k² · out)))

@@ -10,7 +10,7 @@ from typing import Callable, Iterator
 import timm
 import torch
 import torch.nn.functional as F
-from .core import PSRError, keep_memory, lookup, to_float, to_uint8
+from .core import PSRError, keep_memory, lookup, seeded, to_float, to_uint8
 from .data import ImageData, augment
 from .prior import Prior
 from .select import Selection, embed
@@ -89,10 +89,8 @@ def fresh_network(
     device: torch.device,
 ) -> torch.nn.Module:
     "An untrained network of the student's kind; the same seed gives the same weights."
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        extra = dict(width=width, img_size=image_shape[-1]) if name.startswith(('convnet', 'resnet_ap')) else {}
-        network = timm.create_model(name, in_chans=image_shape[0], num_classes=2, **extra).to(device).eval().requires_grad_(False)
+    extra = dict(width=width, img_size=image_shape[-1]) if name.startswith(('convnet', 'resnet_ap')) else {}
+    with seeded(seed): network = timm.create_model(name, in_chans=image_shape[0], num_classes=2, **extra).to(device).eval().requires_grad_(False)
     return quicken(network) if torch.device(device).type == 'cpu' else network
 
 def matching_loss(

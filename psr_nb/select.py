@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .core import PSRError, best_device, candidate_seed, content_hash, lookup, make_folder, read_json, to_float, to_json, to_pil, write_atomic
+from .core import PSRError, best_device, candidate_seed, content_hash, lookup, make_folder, read_json, seeded, to_float, to_json, to_pil, write_atomic
 from .data import ImageData
 
 # %% auto #0
@@ -185,9 +185,7 @@ def untrained_students(
     from psr_nb.teacher import ConvNet
     depth, out = max(1, round(math.log2(min(shape[1:])/4))), []
     for i in range(nets):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(candidate_seed(seed, width, i))
-            out.append(ConvNet(depth, width, 'instance', min(shape[1:]), shape[0], 1).eval().requires_grad_(False))
+        with seeded(candidate_seed(seed, width, i)): out.append(ConvNet(depth, width, 'instance', min(shape[1:]), shape[0], 1).eval().requires_grad_(False))
     return out
 
 @torch.no_grad()
