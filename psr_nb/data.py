@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from .core import PSRError, assets, content_hash, lookup, to_float, to_pil
 
 # %% auto #0
-__all__ = ['IMAGENET_SUBSETS', 'FASHION_CLASSES', 'DATASETS', 'imagenet_index', 'class_names', 'class_hash', 'find_classes',
-           'ImageData', 'read_idx', 'decode_image', 'read_image_folder', 'read_parquet', 'load_data', 'reachable',
-           'hub_reachable', 'augment']
+__all__ = ['IMAGENET_SUBSETS', 'FASHION_CLASSES', 'DATASETS', 'imagenet_index', 'class_names', 'spoken', 'class_hash',
+           'find_classes', 'ImageData', 'read_idx', 'decode_image', 'read_image_folder', 'read_parquet', 'load_data',
+           'reachable', 'hub_reachable', 'augment']
 
 # %% ../nbs/01_data.ipynb #k002
 _IDC = 'n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797'
@@ -68,6 +68,13 @@ def class_names(
     if not isinstance(classes, str): return [str(c) for c in classes]
     wnids, short, index = _imagenet()
     return list(short) if classes == 'imagenet1k' else [short[index[w]] for w in lookup({**IMAGENET_SUBSETS, 'imagenet1k': ''}, classes, 'class list').split()]
+
+def spoken(
+    name: str, # a class's name or WordNet id
+) -> str:
+    "The name without its WordNet id, for a sentence; an id becomes the name."
+    index = imagenet_index(name)
+    return str(name) if index is None else re.sub(r' n\d{8}$', '', _imagenet()[1][index])
 
 def class_hash(
     classes: str | Iterable[str], # a subset's name, names or WordNet ids
