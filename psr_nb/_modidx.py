@@ -251,6 +251,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.prior._part': ('prior.html#_part', 'psr_nb/prior.py'),
                               'psr_nb.prior._predict': ('prior.html#_predict', 'psr_nb/prior.py'),
                               'psr_nb.prior._prompt_table': ('prior.html#_prompt_table', 'psr_nb/prior.py'),
+                              'psr_nb.prior._quiet': ('prior.html#_quiet', 'psr_nb/prior.py'),
                               'psr_nb.prior._remembering': ('prior.html#_remembering', 'psr_nb/prior.py'),
                               'psr_nb.prior._roundtrip': ('prior.html#_roundtrip', 'psr_nb/prior.py'),
                               'psr_nb.prior._sample': ('prior.html#_sample', 'psr_nb/prior.py'),

@@ -25,6 +25,13 @@ SCHEDULERS = { # name -> diffusers class
     'euler': 'EulerDiscreteScheduler', # Karras et al. 2022, arXiv 2206.00364
 }
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    "Without diffusers' warnings about settings that another class of the same family has."
+    log = logging.getLogger('diffusers.configuration_utils'); level = log.level; log.setLevel(logging.ERROR)
+    try: yield
+    finally: log.setLevel(level)
+
 @dataclass
 class SampleStep:
     "One denoising step, as it happens."
@@ -83,9 +90,7 @@ class Prior:
         "A fresh diffusers scheduler with this prior's noise schedule."
         import diffusers
         cls = getattr(diffusers, lookup(SCHEDULERS, name or self.defaults['scheduler'], 'scheduler'))
-        quiet = logging.getLogger('diffusers.configuration_utils'); level = quiet.level; quiet.setLevel(logging.ERROR)
-        try: return cls.from_config({k: v for k, v in self.scheduler_config.items() if not k.startswith('_')})
-        finally: quiet.setLevel(level)
+        with _quiet(): return cls.from_config({k: v for k, v in self.scheduler_config.items() if not k.startswith('_')})
 
 # %% ../nbs/02_prior.ipynb #c009
 def convert_hint(pickled: Path, safe: Path) -> str:
@@ -103,7 +108,8 @@ def _part(folder: Path, part: str):
         pickles = [p.name for p in (folder/part).glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt')]
         if pickles: raise PSRError(f'{folder/part/pickles[0]}', 'diffusion_pytorch_model.safetensors', 'a pickle, which can run code when it is loaded', convert_hint(folder/part/pickles[0], folder/part/'diffusion_pytorch_model.safetensors'))
         raise PSRError(f'{folder/part}', 'diffusion_pytorch_model.safetensors', 'no weights')
-    try: return cls.from_pretrained(str(folder/part), use_safetensors=True)
+    try:
+        with _quiet(): return cls.from_pretrained(str(folder/part), use_safetensors=True)
     except Exception as e: raise PSRError(f'{folder/part}', 'weights that fit its config.json', f'{type(e).__name__}: {str(e)[:200]}') from None
 
 def _prompt_table(folder: Path, sentences: list[str]) -> torch.Tensor: # (sentences + 1, tokens, d)

