@@ -699,7 +699,9 @@ def _train_teacher(
 def _train_prior(
     data: _Data,
     out: Annotated[Path, typer.Option('--out', help='Folder for the prior, in DiTPipeline form.')],
-    start: Annotated[Optional[Path], typer.Option('--from', help='Folder of a prior to train further; its autoencoder is used as it is. [default: new weights]')] = None,
+    start: Annotated[Optional[str], typer.Option('--from', metavar='NAME_OR_PATH', help='A prior to train further; its autoencoder is used as it is. [default: new weights]')] = None,
+    tune: Annotated[str, typer.Option('--tune', help='What of that prior is trained: full, difffit or lora.')] = 'full',
+    lora_rank: Annotated[int, typer.Option('--lora-rank', min=1, help='Rank of the updates, for lora.')] = 8,
     autoencoder: Annotated[Optional[Path], typer.Option('--autoencoder', help='Folder of a trained autoencoder. [default: OUT-autoencoder, trained first if it is not there]')] = None,
     teacher: Annotated[Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Its features help to train the autoencoder.')] = None,
     judge: Annotated[Optional[list[str]], typer.Option('--judge', metavar='NAME_OR_PATH', help='Teacher that says how good the prior is in the end; give it again for more.')] = None,
@@ -725,10 +727,10 @@ def _train_prior(
     _writable(out, 'model_index.json')
     images = load_data(data, 'train', size=size)
     helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=images.classes)
-    folder = autoencoder or (start/'vae' if start is not None else None) or out.with_name(f'{out.name}-autoencoder')
+    folder = autoencoder or (None if start is not None else out.with_name(f'{out.name}-autoencoder'))
     if autoencoder is not None and not (autoencoder/'config.json').exists(): raise PSRError(f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one')
-    if not (folder/'config.json').exists(): run_training(train_autoencoder(images, folder, helper, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
-    file = run_training(train_prior(images, out, folder, dim=dim, depth=depth, heads=heads, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, compile=compile, seed=seed), out, 'prior', not quiet)
+    if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(images, folder, helper, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
+    file = run_training(train_prior(images, out, folder, dim=dim, depth=depth, heads=heads, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, compile=compile, seed=seed), out, 'prior', not quiet)
     prior = Prior.from_pretrained(out)
     typer.echo(f'{prior}\n{out}, loss curve {file}')
     if judge:

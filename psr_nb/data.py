@@ -4,17 +4,118 @@
 
 # %% ../nbs/01_data.ipynb #c002
 from __future__ import annotations
-import gzip, io, os
+import gzip, io, os, re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Iterable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from .core import PSRError, assets, lookup, to_float, to_pil
+from .core import PSRError, assets, content_hash, lookup, to_float, to_pil
 
 # %% auto #0
-__all__ = ['FASHION_CLASSES', 'DATASETS', 'ImageData', 'read_idx', 'decode_image', 'read_image_folder', 'read_parquet',
-           'load_data', 'augment']
+__all__ = ['IMAGENET_SUBSETS', 'FASHION_CLASSES', 'DATASETS', 'imagenet_index', 'class_names', 'spoken', 'class_hash',
+           'find_classes', 'ImageData', 'read_idx', 'decode_image', 'read_image_folder', 'read_parquet', 'load_data',
+           'reachable', 'hub_reachable', 'augment']
+
+# %% ../nbs/01_data.ipynb #k002
+_IDC = 'n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797'
+IMAGENET_SUBSETS = { # name -> WordNet ids, in the order of the field's file
+    'imagenette': 'n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257', # Howard 2019, ten easy classes
+    'imagewoof': 'n02096294 n02093754 n02111889 n02088364 n02086240 n02089973 n02087394 n02115641 n02099601 n02105641', # Howard 2019, ten dogs
+    'imageidc': _IDC, # Kim et al. 2022, arXiv 2205.14959
+    'imagenet100': _IDC + """
+        n01735189 n07831146 n07753275 n03085013 n04485082 n02105505 n01983481 n02788148 n03530642 n04435653
+        n02086910 n02859443 n13040303 n03594734 n02085620 n02099849 n01558993 n04493381 n02109047 n04111531
+        n02877765 n04429376 n02009229 n01978455 n02106550 n01820546 n01692333 n07714571 n02974003 n02114855
+        n03785016 n03764736 n03775546 n02087046 n07836838 n04099969 n04592741 n03891251 n02701002 n03379051
+        n02259212 n07715103 n03947888 n04026417 n02326432 n03637318 n01980166 n02113799 n02086240 n03903868
+        n02483362 n04127249 n02089973 n03017168 n02093428 n02804414 n02396427 n04418357 n02172182 n01729322
+        n02113978 n03787032 n02089867 n02119022 n03777754 n04238763 n02231487 n03032252 n02138441 n02104029
+        n03837869 n03494278 n04136333 n03794056 n03492542 n02018207 n04067472 n03930630 n03584829 n02123045
+        n04229816 n02100583 n03642806 n04336792 n03259280 n02116738 n02108089 n03424325 n01855672 n02090622""",
+}
+
+# %% ../nbs/01_data.ipynb #k003
+@lru_cache(maxsize=None)
+def _imagenet() -> tuple[list[str], list[str], dict[str, int]]:
+    "ImageNet-1k in the order of a network's outputs: WordNet ids, short names, and each unambiguous word -> its index. The list is timm's."
+    from timm.data import ImageNetInfo
+    info = ImageNetInfo('imagenet-1k')
+    wnids, labels = list(info.label_names()), info.label_descriptions()
+    words, taken = {}, set()
+    for level in (lambda label: [label], lambda label: [label.split(',')[0]], lambda label: [w.strip() for w in label.split(',')]): # the whole label counts most, then its first word
+        found = {}
+        for i, label in enumerate(labels):
+            for word in level(label): found.setdefault(word, set()).add(i)
+        for word, at in found.items():
+            if word not in taken and len(at) == 1: words[word] = next(iter(at))
+        taken |= set(found)
+    short = [label.split(',')[0] if words.get(label.split(',')[0]) == i else f'{label} {wnid}' for i, (wnid, label) in enumerate(zip(wnids, labels))]
+    return wnids, short, {**words, **{w: i for i, w in enumerate(wnids)}, **{s: i for i, s in enumerate(short)}}
+
+def imagenet_index(
+    name: str, # a WordNet id or a name: "n02096294", "Australian terrier", "tench, Tinca tinca"
+) -> int | None: # 0 to 999; None: not a class of ImageNet-1k, or a word for more than one
+    "A class's number among ImageNet's 1,000 outputs."
+    return _imagenet()[2].get(str(name))
+
+def class_names(
+    classes: str | Iterable[str], # the name of a subset ("imagewoof", "imagenet1k"), or any names
+) -> list[str]:
+    "The names of a subset's classes, in its order; a list of names stays what it is."
+    if not isinstance(classes, str): return [str(c) for c in classes]
+    wnids, short, index = _imagenet()
+    return list(short) if classes == 'imagenet1k' else [short[index[w]] for w in lookup({**IMAGENET_SUBSETS, 'imagenet1k': ''}, classes, 'class list').split()]
+
+def spoken(
+    name: str, # a class's name or WordNet id
+) -> str:
+    "The name without its WordNet id, for a sentence; an id becomes the name."
+    index = imagenet_index(name)
+    return str(name) if index is None else re.sub(r' n\d{8}$', '', _imagenet()[1][index])
+
+def class_hash(
+    classes: str | Iterable[str], # a subset's name, names or WordNet ids
+) -> str: # hex
+    "SHA-256 of the WordNet ids in order; of the names where one is not ImageNet's."
+    names = class_names(classes)
+    indices = [imagenet_index(n) for n in names]
+    return content_hash(names if None in indices else [_imagenet()[0][i] for i in indices])
+
+# %% ../nbs/01_data.ipynb #k005
+def _known_indices(known: list[str]) -> list[int | None]:
+    "ImageNet indices of a list of classes. A list of 1,000 that is ImageNet's, or has numbers for names, is taken by position."
+    indices = [imagenet_index(k) for k in known]
+    in_order = sum(i is not None and i == j for j, i in enumerate(indices))
+    return list(range(1000)) if len(known) == 1000 and (in_order > 900 or all(k.isdigit() for k in known)) else indices
+
+def find_classes(
+    wanted: list[str], # names or WordNet ids, in the order wanted
+    known: list[str], # the classes there are
+    what: str = 'classes', # whose classes they are, for the error
+) -> list[int]: # positions in `known`
+    "Where each wanted class is: by name, else by WordNet id. Raises `PSRError` for a class that is not there, is there twice, or is asked for twice."
+    words, by_index, positions = {}, None, []
+    for level in (lambda k: [k], lambda k: [w.strip() for w in k.split(',')]):
+        found = {}
+        for i, k in enumerate(known):
+            for word in level(k): found.setdefault(word, set()).add(i)
+        words = {**found, **words} # a whole name before a part of one
+    for w in wanted:
+        at = words.get(w, set())
+        if len(at) != 1 and (index := imagenet_index(w)) is not None:
+            if by_index is None:
+                by_index = {}
+                for i, k in enumerate(_known_indices(known)): by_index.setdefault(k, set()).add(i)
+            at = by_index.get(index, at)
+        if len(at) > 1: raise PSRError(f'{what}, class {w!r}', 'one class of that name', f'{len(at)}, at {", ".join(map(str, sorted(at)))}', 'Give its WordNet id')
+        positions.append(next(iter(at), None))
+    if missing := [w for w, i in zip(wanted, positions) if i is None]:
+        raise PSRError(f'argument classes for {what}', f'among its {len(known)} classes {", ".join(known[:12])}{" …" if len(known) > 12 else ""}', ', '.join(missing[:5]) + (f' and {len(missing) - 5} more' if len(missing) > 5 else ''))
+    if len(set(positions)) != len(positions): raise PSRError(f'argument classes for {what}', 'each class once', ', '.join(w for w, i in zip(wanted, positions) if positions.count(i) > 1))
+    return positions
 
 # %% ../nbs/01_data.ipynb #c005
 @dataclass(frozen=True, repr=False)
@@ -37,6 +138,16 @@ class ImageData:
         "The images at `indices`, in that order."
         indices = torch.as_tensor(indices)
         return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def restrict(self,
+        classes, # the name of a subset, or names or WordNet ids, see `find_classes`
+    ) -> ImageData:
+        "Only these classes, labelled by their position in `classes`."
+        wanted = class_names(classes)
+        new = torch.full((len(self.classes),), -1)
+        new[find_classes(wanted, self.classes, f'data {self.name}')] = torch.arange(len(wanted))
+        kept = self.take(new[self.labels] >= 0)
+        return replace(kept, labels=new[kept.labels], classes=wanted)
 
     def of_class(self, label: int) -> torch.Tensor: # (m, c, h, w) uint8
         "All images of one class."
@@ -112,12 +223,19 @@ def decode_image(
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
-def _stack(arrays: list[np.ndarray], names: list[str]) -> torch.Tensor:
-    "Images of one size as a tensor; names the first that differs."
-    shape = arrays[0].shape
-    for a, n in zip(arrays, names):
-        if a.shape != shape: raise PSRError(n, f'{shape[0]}×{shape[1]}×{shape[2]} like {names[0]}', f'{a.shape[0]}×{a.shape[1]}×{a.shape[2]}', 'Pass size= to scale all images to one size')
-    return torch.from_numpy(np.stack(arrays))
+def _collect(
+    items: Iterable[tuple], # (encoded image or its file, where it is) each
+    n: int, # how many there are
+    size: int | None, # see `decode_image`
+    channels: int | None, # see `decode_image`; None: as the first
+) -> torch.Tensor: # (n, c, h, w) uint8
+    "Decodes images one by one into one array; names the first that is of another size."
+    for i, (data, where) in enumerate(items):
+        array = decode_image(data, size, channels, where)
+        if i == 0: out, first, channels = torch.empty((n, *array.shape), dtype=torch.uint8), where, array.shape[0]
+        if array.shape != out.shape[1:]: raise PSRError(where, f'{"×".join(map(str, out.shape[1:]))} like {first}', "×".join(map(str, array.shape)), 'Pass size= to scale all images to one size')
+        out[i] = torch.from_numpy(np.array(array))
+    return out
 
 # %% ../nbs/01_data.ipynb #c010
 _EXTENSIONS = {'.jpg', '.jpeg', '.png', '.webp', '.bmp'}
@@ -126,44 +244,45 @@ def read_image_folder(
     path: Path, # a folder with one sub-folder a class
     size: int | None = None, # see `decode_image`
     channels: int | None = None, # see `decode_image`
+    classes: list[str] | None = None, # read only these, in this order, see `find_classes`; None: all, in alphabetical order
 ) -> ImageData:
-    "A folder a class; classes in alphabetical order, files too."
+    "A folder a class; files in alphabetical order."
     folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith('.'))
     if not folders: raise PSRError(f'{path}', 'a sub-folder for each class', 'none')
-    arrays, labels, names = [], [], []
+    if classes is not None: folders = [folders[i] for i in find_classes(classes, [f.name for f in folders], f'data {path}')]
+    files, labels = [], []
     for label, folder in enumerate(folders):
-        files = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _EXTENSIONS)
-        if not files: raise PSRError(f'class folder {folder}', 'at least one image', 'none', 'Add images or remove the folder')
-        for f in files:
-            array = decode_image(f, size, channels)
-            if channels is None: channels = array.shape[0]
-            arrays.append(array); labels.append(label); names.append(str(f))
-    return ImageData(_stack(arrays, names), torch.tensor(labels), [f.name for f in folders], path.name, str(path))
+        found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _EXTENSIONS)
+        if not found: raise PSRError(f'class folder {folder}', 'at least one image', 'none', 'Add images or remove the folder')
+        files += found; labels += [label]*len(found)
+    return ImageData(_collect(((f, str(f)) for f in files), len(files), size, channels), torch.tensor(labels), [f.name for f in folders] if classes is None else list(classes), path.name, str(path))
 
 def read_parquet(
-    files: list[Path], # one or more parquet files with the columns `image` (bytes) and `label`
+    files: list[Path], # one or more parquet files with the columns `image` (bytes) and `label`, or `img` as some have it
     size: int | None = None, # see `decode_image`
     channels: int | None = None, # see `decode_image`
 ) -> ImageData:
     "Parquet as Hugging Face writes it: encoded images, integer labels, class names in the schema."
-    import pyarrow.parquet as pq
-    arrays, labels, names, classes = [], [], [], None
+    import json, pyarrow.parquet as pq
+    tables, labels, classes = [], [], None
     for f in files:
-        try: table = pq.read_table(f)
+        try: table = pq.ParquetFile(f)
         except Exception as e: raise PSRError(f'{f}', 'a parquet file', f'{type(e).__name__}: {e}') from None
-        if missing := {'image', 'label'} - set(table.column_names): raise PSRError(f'{f}', 'columns image and label', f'{table.column_names} (no {", ".join(sorted(missing))})')
-        meta = (table.schema.metadata or {}).get(b'huggingface')
-        if meta and classes is None:
-            import json
-            classes = json.loads(meta)['info']['features'].get('label', {}).get('names')
-        for row, (image, label) in enumerate(zip(table['image'].to_pylist(), table['label'].to_pylist())):
-            array = decode_image(image['bytes'] if isinstance(image, dict) else image, size, channels, where=f'{f} row {row}')
-            if channels is None: channels = array.shape[0]
-            arrays.append(array); labels.append(label); names.append(f'{f} row {row}')
-    if not arrays: raise PSRError(f'{files[0]}', 'at least one row', 'none')
+        columns = table.schema_arrow.names
+        image = 'img' if 'img' in columns else 'image'
+        if missing := {image, 'label'} - set(columns): raise PSRError(f'{f}', 'columns image and label', f'{columns} (no {", ".join(sorted(missing))})')
+        meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
+        if meta and classes is None: classes = json.loads(meta)['info']['features'].get('label', {}).get('names')
+        labels += table.read(['label'])['label'].to_pylist(); tables.append((f, table, image))
+    if not labels: raise PSRError(f'{files[0]}', 'at least one row', 'none')
     classes = classes or [str(i) for i in range(max(labels) + 1)]
     if not 0 <= min(labels) <= max(labels) < len(classes): raise PSRError(f'{files[0]}', f'labels from 0 to {len(classes) - 1}', f'{min(labels)} to {max(labels)}')
-    return ImageData(_stack(arrays, names), torch.tensor(labels), list(classes), files[0].parent.name, ', '.join(map(str, files)))
+    def rows():
+        for f, table, image in tables:
+            row = 0
+            for batch in table.iter_batches(256, columns=[image]):
+                for cell in batch.column(0).to_pylist(): yield (cell['bytes'] if isinstance(cell, dict) else cell), f'{f} row {row}'; row += 1
+    return ImageData(_collect(rows(), len(labels), size, channels), torch.tensor(labels), list(classes), files[0].parent.name, ', '.join(map(str, files)))
 
 # %% ../nbs/01_data.ipynb #c012
 FASHION_CLASSES = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot']
@@ -186,32 +305,48 @@ def _load_fashion(split: str, bundled: bool) -> ImageData:
     return replace(data, images=F.pad(data.images, (2, 2, 2, 2)), name='fashion')
 
 # %% ../nbs/01_data.ipynb #c014
-DATASETS = { # name -> function of the split
-    'fashion': lambda split: _load_fashion(split, bundled=False), # Xiao et al. 2017; the full set where it is found
-    'fashion-mini': lambda split: _load_fashion(split, bundled=True), # always the bundled 2,000
+DATASETS = { # name -> function of the split, the size and the channels
+    'fashion': lambda split, size, channels: _load_fashion(split, bundled=False), # Xiao et al. 2017; the full set where it is found
+    'fashion-mini': lambda split, size, channels: _load_fashion(split, bundled=True), # always the bundled 2,000
+    'imagenette': lambda split, size, channels: _load_natural('imagenette', split, size, channels), # Howard 2019, github.com/fastai/imagenette
+    'imagewoof': lambda split, size, channels: _load_natural('imagewoof', split, size, channels), # the same
+    'cifar10': lambda split, size, channels: _load_natural('cifar10', split, size, channels), # Krizhevsky 2009
 }
 
 def _parquet_files(path: Path, split: str) -> list[Path]:
     "A folder's parquet files for one split: `train.parquet`, `train-00000-of-00002.parquet`, `data/train-….parquet`."
-    return sorted(p for folder in (path, path/'data') for p in folder.glob(f'{split}*.parquet'))
+    return sorted(p for folder in (path, path/'data', path/'plain_text') for p in folder.glob(f'{split}*.parquet'))
 
 def load_data(
-    name: str | Path, # a known name, a folder, a parquet file, or "owner/name" of a Hugging Face data set
+    name: str | Path, # a known name, a folder, a parquet file, "owner/name" of a Hugging Face data set, or two of them joined by "+"
     split: str = 'train', # "train" or "test"
     size: int | None = None, # scale images to this many pixels a side; needed where they differ in size
     channels: int | None = None, # 1 (grey) or 3 (RGB); None: as stored
+    classes: str | list[str] | None = None, # only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all
 ) -> ImageData:
     "Labelled images from a name or a path. Raises `PSRError` when there is no such data or a file is broken."
     if split not in ('train', 'test'): raise PSRError('argument split', '"train" or "test"', repr(split))
-    if str(name) in DATASETS: data = DATASETS[str(name)](split)
-    elif (path := Path(name)).exists(): data = _read_path(path, split, size, channels)
-    elif os.environ.get('PSR_DATA') and (path := Path(os.environ['PSR_DATA'])/str(name)).exists(): data = _read_path(path, split, size, channels)
+    wanted = None if classes is None else class_names(classes)
+    data_folder = os.environ.get('PSR_DATA')
+    if str(name) in DATASETS: data = DATASETS[str(name)](split, size, channels)
+    elif (path := Path(name)).exists(): data = _read_path(path, split, size, channels, wanted)
+    elif data_folder and (path := Path(data_folder)/str(name)).exists(): data = _read_path(path, split, size, channels, wanted)
+    elif '+' in str(name): data = _joined([load_data(part, split, size, channels) for part in str(name).split('+')], str(name))
     elif str(name).count('/') == 1 and not str(name).startswith(('.', '/', '~')): data = _load_hub(str(name), split, size, channels)
     elif isinstance(name, Path) or '/' in str(name) or '.' in str(name): raise PSRError(f'data {name}', 'a folder or a parquet file', 'nothing there')
     else: lookup(DATASETS, str(name), 'data set')
+    if wanted is not None and data.classes != wanted: data = data.restrict(wanted)
     if size is not None and data.images.shape[-1] != size or channels is not None and data.images.shape[1] != channels:
         data = replace(data, images=_resize(data.images, size, channels))
     return data
+
+def _joined(parts: list[ImageData], name: str) -> ImageData:
+    "Several sets as one, with the classes of all."
+    if len({p.images.shape[1:] for p in parts}) > 1: raise PSRError(f'data {name}', 'images of one size', ', '.join('×'.join(map(str, p.images.shape[1:])) for p in parts), 'Pass size= and channels=')
+    classes = [c for p in parts for c in p.classes]
+    if len(set(classes)) != len(classes): raise PSRError(f'data {name}', 'different classes in each', ', '.join(sorted({c for c in classes if classes.count(c) > 1})))
+    starts = np.cumsum([0] + [len(p.classes) for p in parts[:-1]]).tolist()
+    return ImageData(torch.cat([p.images for p in parts]), torch.cat([p.labels + s for p, s in zip(parts, starts)]), classes, name, ', '.join(p.source for p in parts))
 
 def _resize(images: torch.Tensor, size: int | None, channels: int | None) -> torch.Tensor:
     "Raw arrays brought to a size and a number of channels."
@@ -221,26 +356,76 @@ def _resize(images: torch.Tensor, size: int | None, channels: int | None) -> tor
     if channels == 1 and out.shape[1] == 3: out = (out * torch.tensor([.299, .587, .114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return out.clamp(0, 1).mul(255).round().to(torch.uint8)
 
-def _read_path(path: Path, split: str, size: int | None, channels: int | None) -> ImageData:
+def _read_path(path: Path, split: str, size: int | None, channels: int | None, classes: list[str] | None = None) -> ImageData:
     if path.is_file(): return read_parquet([path], size, channels)
     if files := _parquet_files(path, split): return read_parquet(files, size, channels)
     folder = path/split if (path/split).is_dir() else path/'val' if split == 'test' and (path/'val').is_dir() else path
-    if folder == path and split == 'test': raise PSRError(f'{path}', 'test.parquet or a sub-folder test or val', 'neither', 'Evaluation needs images that were not distilled')
-    return read_image_folder(folder, size, channels)
+    if folder == path and (split == 'test' or _parquet_files(path, '')): raise PSRError(f'{path}', f'{split}.parquet or a sub-folder {split}' + (' or val' if split == 'test' else ''), 'neither', 'Evaluation needs images that were not distilled' if split == 'test' else '')
+    return read_image_folder(folder, size, channels, classes)
+
+def reachable(
+    url: str, # "https://…"
+    timeout: float = 4., # seconds
+) -> bool:
+    "Whether a server answers. Asked once before a download: libraries retry for half a minute where there is no network."
+    if any(os.environ.get(k, '').upper() in ('1', 'ON', 'YES', 'TRUE') for k in ('HF_HUB_OFFLINE', 'HF_DATASETS_OFFLINE')): return False
+    import urllib.error, urllib.request
+    try: urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close()
+    except urllib.error.HTTPError: return True # an answer, if not a friendly one
+    except (OSError, ValueError): return False
+    return True
+
+def hub_reachable() -> bool:
+    "Whether Hugging Face (or `HF_ENDPOINT`) answers."
+    from huggingface_hub import constants
+    return reachable(constants.ENDPOINT)
 
 def _load_hub(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
     import datasets
-    try: table = datasets.load_dataset(name, split=split)
-    except Exception as e:
-        raise PSRError(f'data {name}', 'a folder, a parquet file or a Hugging Face data set that can be reached', f'{type(e).__name__}: {str(e)[:120]}',
-            'Without a network: copy the parquet files into a folder and pass its path') from None
+    hint = f'Without a network: fetch it elsewhere with "hf download {name} --repo-type dataset --local-dir {name.split("/")[1]}" and pass the folder'
+    try:
+        if not hub_reachable(): raise OSError('no connection to the Hub')
+        table = datasets.load_dataset(name, split=split)
+    except Exception as e: raise PSRError(f'data {name}', 'a folder, a parquet file or a Hugging Face data set that can be reached', f'{type(e).__name__}: {str(e)[:120]}', hint) from None
     image, label = (next((k for k in keys if k in table.features), None) for keys in (('image', 'img'), ('label', 'labels')))
     if not image or not label: raise PSRError(f'data {name}', 'columns image and label', f'{list(table.features)}')
-    arrays = []
-    for row in table.cast_column(image, datasets.Image(decode=False)):
-        arrays.append(decode_image(row[image]['bytes'], size, channels, where=f'{name} row {len(arrays)}'))
-        if channels is None: channels = arrays[0].shape[0]
-    return ImageData(_stack(arrays, [f'{name} row {i}' for i in range(len(arrays))]), torch.tensor(table[label][:]), list(table.features[label].names), name, name)
+    rows = ((row[image]['bytes'], f'{name} row {i}') for i, row in enumerate(table.cast_column(image, datasets.Image(decode=False))))
+    return ImageData(_collect(rows, len(table), size, channels), torch.tensor(table[label][:]), list(table.features[label].names), name, name)
+
+# %% ../nbs/01_data.ipynb #k008
+_ARCHIVE = 'https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz' # fastai's; also where torchvision's Imagenette comes from
+
+def _cache() -> Path: return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'psr_nb'
+
+def _fetch_archive(stem: str, into: Path) -> Path:
+    "Downloads and unpacks one of fastai's archives; the folder appears whole or not at all."
+    import tarfile
+    from torchvision.datasets.utils import download_url
+    from psr_nb.core import atomic_folder
+    with atomic_folder(into/stem) as folder:
+        download_url(_ARCHIVE.format(stem), folder)
+        with tarfile.open(folder/f'{stem}.tgz') as archive: archive.extractall(folder, filter='data') # nothing outside the folder
+        (folder/f'{stem}.tgz').unlink()
+        for part in (folder/stem).iterdir(): part.rename(folder/part.name)
+    return into/stem
+
+def _load_natural(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
+    "A known set of natural images: from a folder of its name, else fetched."
+    roots = [Path(r) for r in (os.environ.get('PSR_DATA'), 'data', _cache()) if r]
+    folders = [p for root in roots if root.is_dir() for p in sorted(root.iterdir()) if p.is_dir() and re.fullmatch(rf'{name}2?([-_]\w+)?', p.name)]
+    own = [Path(os.environ['PSR_DATA'])] if os.environ.get('PSR_DATA') and Path(os.environ['PSR_DATA']).name.startswith(name) else [] # PSR_DATA may be the set's own folder
+    if name == 'cifar10':
+        fetch, server, get = 'hf download uoft-cs/cifar10 --repo-type dataset --local-dir "$PSR_DATA/cifar10"', None, lambda: _load_hub('uoft-cs/cifar10', split, size, channels)
+    else:
+        stem = f'{name}2' + ('-160' if size is not None and size <= 160 else '-320' if size is not None and size <= 320 else '')
+        fetch, server, get = f'curl -L {_ARCHIVE.format(stem)} | tar xz -C "$PSR_DATA"', _ARCHIVE.format(stem), lambda: _read_path(_fetch_archive(stem, _cache()), split, size, channels)
+    if folders := own + folders: data = _read_path(folders[0], split, size, channels)
+    elif reachable(server) if server else hub_reachable(): data = get()
+    else: raise PSRError(f'data {name}', f'a folder {name} in $PSR_DATA or in data/, or a network to fetch it', 'neither', f'Fetch it elsewhere: mkdir -p "$PSR_DATA"; {fetch}')
+    if name in IMAGENET_SUBSETS:
+        wnids = IMAGENET_SUBSETS[name].split()
+        data = replace(data.restrict(sorted(wnids)), classes=[_imagenet()[1][imagenet_index(w)] for w in sorted(wnids)])
+    return replace(data, name=name)
 
 # %% ../nbs/01_data.ipynb #c021
 def augment(

@@ -4,16 +4,17 @@
 
 # %% ../nbs/02_prior.ipynb #c002
 from __future__ import annotations
-import inspect, logging
+import contextlib, inspect, itertools, logging, shlex, warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 import torch
 from .core import PSRError, assets, best_device, best_dtype, candidate_generators, candidate_noise, content_hash, file_hash, lookup, read_json
+from .data import class_names, find_classes, hub_reachable, spoken
 
 # %% auto #0
-__all__ = ['SCHEDULERS', 'SampleStep', 'Prior', 'bundled_priors']
+__all__ = ['SCHEDULERS', 'SampleStep', 'Prior', 'convert_hint', 'bundled_priors']
 
 # %% ../nbs/02_prior.ipynb #c005
 SCHEDULERS = { # name -> diffusers class
@@ -23,6 +24,13 @@ SCHEDULERS = { # name -> diffusers class
     'ddpm': 'DDPMScheduler', # Ho et al. 2020, arXiv 2006.11239
     'euler': 'EulerDiscreteScheduler', # Karras et al. 2022, arXiv 2206.00364
 }
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    "Without diffusers' warnings about settings that another class of the same family has."
+    log = logging.getLogger('diffusers.configuration_utils'); level = log.level; log.setLevel(logging.ERROR)
+    try: yield
+    finally: log.setLevel(level)
 
 @dataclass
 class SampleStep:
@@ -37,7 +45,7 @@ class SampleStep:
 class Prior:
     "A class-conditional latent diffusion model: `sample`, `decode`, `encode`, `denoising_error`, `roundtrip`."
     def __init__(self,
-        transformer, # a diffusers `DiTTransformer2DModel`
+        transformer, # a diffusers `DiTTransformer2DModel`, or the `UNet2DConditionModel` of Stable Diffusion
         vae, # a diffusers autoencoder
         scheduler_config: dict, # the noise schedule it was trained with
         classes: list[str], # class names
@@ -47,6 +55,7 @@ class Prior:
         device: torch.device | str | None = None, # default: the best at hand
         dtype: torch.dtype | None = None, # of the transformer; default: the device's fastest
         folder: Path | None = None, # where the weights are, for their hash
+        prompts: torch.Tensor | None = None, # (classes + 1, tokens, d) embedded sentences, the last of no text; None: the model has a label embedding
     ):
         self.device = torch.device(device or best_device())
         self.dtype = dtype or best_dtype(self.device)
@@ -55,8 +64,10 @@ class Prior:
         self.vae = move(vae, self.device, torch.float32, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.scheduler_config, self.classes, self.name, self.folder = dict(scheduler_config), list(classes), name, folder
         self.class_ids = torch.tensor(class_ids if class_ids is not None else range(len(classes)), device=self.device)
-        self.null_id = transformer.config.num_embeds_ada_norm # the label embedding's last row
-        self.defaults = {**dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm'), **(defaults or {})}
+        self.prompts = None if prompts is None else prompts.to(self.device, self.dtype)
+        self.null_id = transformer.config.num_embeds_ada_norm if prompts is None else len(prompts) - 1 # the last row of either table
+        self.largest_batch, self._calls = {}, itertools.count() # 'sampling' or 'decoding' -> rows, once memory has run out
+        self.defaults = {**dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm', cache_threshold=0.), **(defaults or {})}
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -69,7 +80,8 @@ class Prior:
     def weights_hash(self) -> str: # hex
         "Hash over the weight files, or over the tensors where there are none."
         files = sorted(self.folder.rglob('*.safetensors')) if self.folder else []
-        return content_hash([file_hash(f) for f in files]) if files else content_hash([content_hash(p.detach().float().cpu().numpy().tobytes()) for m in (self.transformer, self.vae) for p in m.parameters()])
+        if files: return content_hash([file_hash(f) for f in files] + ([] if self.prompts is None else [content_hash(self.prompts.float().cpu().numpy().tobytes())]))
+        return content_hash([content_hash(p.detach().float().cpu().numpy().tobytes()) for m in (self.transformer, self.vae) for p in m.parameters()])
     def __repr__(self) -> str:
         n = sum(p.numel() for p in self.transformer.parameters())
         return f'Prior {self.name}: {n/1e6:.1f} M parameters, {len(self.classes)} classes, latents {"×".join(map(str, self.latent_shape))}, {self.defaults["scheduler"]} {self.defaults["num_inference_steps"]} steps, guidance {self.defaults["guidance_scale"]}'
@@ -78,11 +90,14 @@ class Prior:
         "A fresh diffusers scheduler with this prior's noise schedule."
         import diffusers
         cls = getattr(diffusers, lookup(SCHEDULERS, name or self.defaults['scheduler'], 'scheduler'))
-        quiet = logging.getLogger('diffusers.configuration_utils'); level = quiet.level; quiet.setLevel(logging.ERROR)
-        try: return cls.from_config({k: v for k, v in self.scheduler_config.items() if not k.startswith('_')})
-        finally: quiet.setLevel(level)
+        with _quiet(): return cls.from_config({k: v for k, v in self.scheduler_config.items() if not k.startswith('_')})
 
 # %% ../nbs/02_prior.ipynb #c009
+def convert_hint(pickled: Path, safe: Path) -> str:
+    "The command that turns pickled weights into safetensors without running what else is in them."
+    code = f'import torch, safetensors.torch as s; s.save_file({{k: v.contiguous() for k, v in torch.load({str(pickled)!r}, map_location="cpu", weights_only=True).items()}}, {str(safe)!r})'
+    return f'Convert it where you trust it: python -c {shlex.quote(code)}'
+
 def _part(folder: Path, part: str):
     "One part of a pipeline folder, from safetensors; names what is missing."
     import diffusers
@@ -91,11 +106,32 @@ def _part(folder: Path, part: str):
     if cls is None: raise PSRError(f'{folder/part/"config.json"}', 'the name of a diffusers model class', config.get('_class_name'))
     if not list((folder/part).glob('*.safetensors')):
         pickles = [p.name for p in (folder/part).glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt')]
-        if pickles: raise PSRError(f'{folder/part/pickles[0]}', 'diffusion_pytorch_model.safetensors', 'a pickle, which can run code when it is loaded',
-            f"Convert it where you trust it: safetensors.torch.save_file(torch.load('{pickles[0]}', weights_only=True), 'diffusion_pytorch_model.safetensors')")
+        if pickles: raise PSRError(f'{folder/part/pickles[0]}', 'diffusion_pytorch_model.safetensors', 'a pickle, which can run code when it is loaded', convert_hint(folder/part/pickles[0], folder/part/'diffusion_pytorch_model.safetensors'))
         raise PSRError(f'{folder/part}', 'diffusion_pytorch_model.safetensors', 'no weights')
-    try: return cls.from_pretrained(str(folder/part), use_safetensors=True)
+    try:
+        with _quiet(): return cls.from_pretrained(str(folder/part), use_safetensors=True)
     except Exception as e: raise PSRError(f'{folder/part}', 'weights that fit its config.json', f'{type(e).__name__}: {str(e)[:200]}') from None
+
+def _prompt_table(folder: Path, sentences: list[str]) -> torch.Tensor: # (sentences + 1, tokens, d)
+    "Sentences, and no sentence, as the folder's own text encoder embeds them. Source: Rombach et al. 2022, arXiv 2112.10752."
+    try: from transformers import CLIPTextModel, CLIPTokenizer
+    except ImportError: raise PSRError(f'prior {folder}, whose classes are sentences', 'the package transformers', 'it is not installed', 'Install it: pip install "psr_nb[text]"') from None
+    if missing := [p for p in ('text_encoder', 'tokenizer') if not (folder/p).is_dir()]: raise PSRError(f'prior {folder}', 'sub-folders text_encoder and tokenizer beside unet', f'no {", ".join(missing)}')
+    if (folder/'text_encoder_2').is_dir(): raise PSRError(f'prior {folder}', 'the form of StableDiffusionPipeline, with one text encoder', 'two (SDXL or later)', 'Use a Stable Diffusion 1 or 2 model')
+    if not list((folder/'text_encoder').glob('*.safetensors')): raise PSRError(f'{folder/"text_encoder"}', 'model.safetensors', 'no weights in that form', convert_hint(folder/'text_encoder'/'pytorch_model.bin', folder/'text_encoder'/'model.safetensors'))
+    try: tokenizer, encoder = CLIPTokenizer.from_pretrained(str(folder/'tokenizer')), CLIPTextModel.from_pretrained(str(folder/'text_encoder'), use_safetensors=True).eval()
+    except Exception as e: raise PSRError(f'{folder/"text_encoder"} and tokenizer', "CLIP's text encoder and tokenizer", f'{type(e).__name__}: {str(e)[:200]}') from None
+    tokens = tokenizer([*sentences, ''], padding='max_length', max_length=tokenizer.model_max_length, truncation=True, return_tensors='pt')
+    with torch.no_grad(): return encoder(tokens.input_ids)[0]
+
+def _fetched(name: str) -> Path:
+    "The folder of a hub id: from the Hub, or from its cache where the Hub cannot be reached."
+    from huggingface_hub import snapshot_download
+    weights = ('diffusion_pytorch_model', 'diffusion_pytorch_model-*', 'model', 'model-*')
+    online = hub_reachable()
+    try: return Path(snapshot_download(name, local_files_only=not online, allow_patterns=['*.json', 'tokenizer/*.txt', *(f'*/{w}.safetensors' for w in weights)]))
+    except Exception as e: raise PSRError(f'prior {name}', 'a folder or a Hugging Face id that can be reached', f'{type(e).__name__}: {str(e)[:120]}' if online else 'no connection to the Hub, and nothing in its cache',
+        f'Without a network: fetch it elsewhere with "hf download {name} --local-dir prior" and pass the folder') from None
 
 def bundled_priors() -> list[str]:
     "Names of the priors inside the package."
@@ -103,34 +139,61 @@ def bundled_priors() -> list[str]:
 
 @classmethod
 def _from_pretrained(cls,
-    name: str | Path, # "fashion", a folder in DiTPipeline form, or a Hugging Face id
-    classes: list[str] | None = None, # use only these, in this order; None: all the prior has
+    name: str | Path, # "fashion", a folder in the form of DiTPipeline or StableDiffusionPipeline, or a Hugging Face id
+    classes: str | list[str] | None = None, # use only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all the prior has
     device: torch.device | str | None = None, # default: the best at hand
     dtype: torch.dtype | None = None, # of the transformer; default: the device's fastest
+    prompt: str = 'a photo of a {}', # sentence for a class, where the model is told by text
 ) -> Prior:
     "A prior by name, folder or hub id. Raises `PSRError` for an unknown name, missing parts, pickled weights, or classes it does not have."
     folder = assets()/str(name)/'prior' if str(name) in bundled_priors() else Path(name)
     if not folder.is_dir():
         if str(name).count('/') != 1 or str(name).startswith(('.', '/', '~')): lookup(dict.fromkeys(bundled_priors()), str(name), 'prior')
-        from huggingface_hub import snapshot_download
-        try: folder = Path(snapshot_download(str(name), allow_patterns=['*.json', '*.safetensors']))
-        except Exception as e: raise PSRError(f'prior {name}', 'a folder or a Hugging Face id that can be reached', f'{type(e).__name__}: {str(e)[:120]}', f'Without a network: fetch it elsewhere with "hf download {name} --local-dir prior" and pass the folder') from None
+        folder = _fetched(str(name))
     index = read_json(folder/'model_index.json')
-    if missing := [p for p in ('transformer', 'vae', 'scheduler') if not (folder/p).is_dir()]: raise PSRError(f'prior {folder}', 'sub-folders transformer, vae and scheduler', f'no {", ".join(missing)}')
-    transformer, vae = _part(folder, 'transformer'), _part(folder, 'vae')
-    n = transformer.config.num_embeds_ada_norm
-    names = [index.get('id2label', {}).get(str(i), str(i)) for i in range(n)]
-    ids = None
-    if classes is not None:
-        known = {}
-        for i, label in enumerate(names):
-            for word in (label, *(w.strip() for w in label.split(','))): known.setdefault(word, i)
-        if unknown := [c for c in classes if c not in known]: raise PSRError('argument classes', f'classes of prior {name}: {", ".join(names[:12])}{" …" if n > 12 else ""}', ', '.join(unknown[:5]))
-        ids, names = [known[c] for c in classes], list(classes)
-    defaults = index.get('_psr_defaults')
+    text = (folder/'unet').is_dir()
+    main = 'unet' if text else 'transformer'
+    if missing := [p for p in (main, 'vae', 'scheduler') if not (folder/p).is_dir()]: raise PSRError(f'prior {folder}', f'sub-folders {main}, vae and scheduler', f'no {", ".join(missing)}')
+    wanted = None if classes is None else class_names(classes)
+    ids, prompts, defaults = None, None, index.get('_psr_defaults')
+    if text:
+        if wanted is None: raise PSRError(f'argument classes for prior {name}', 'a list of class names, or "imagenette", "imagewoof", …', 'none', 'A text-to-image model has no classes of its own')
+        if '{}' not in prompt: raise PSRError('argument prompt', 'a sentence with {} where the class goes', repr(prompt))
+        names = wanted
+        prompts = _prompt_table(folder, [prompt.format(spoken(c)) for c in names])
+        defaults = dict(guidance_scale=7.5, **(defaults or {}))
+    transformer, vae = _part(folder, main), _part(folder, 'vae')
+    if not text:
+        n = transformer.config.num_embeds_ada_norm
+        if index.get('id2label') and len(index['id2label']) != n: raise PSRError(f'{folder/"model_index.json"}', f'names for the {n} classes of its transformer', f'{len(index["id2label"])}')
+        names = [index.get('id2label', {}).get(str(i), str(i)) for i in range(n)]
+        if wanted is not None: ids, names = find_classes(wanted, names, f'prior {name}'), wanted
     if defaults and 'guidance_interval' in defaults: defaults = {**defaults, 'guidance_interval': tuple(defaults['guidance_interval'])}
-    return cls(transformer, vae, read_json(folder/'scheduler'/'scheduler_config.json'), names, ids, str(name), defaults, device, dtype, folder)
+    return cls(transformer, vae, read_json(folder/'scheduler'/'scheduler_config.json'), names, ids, str(name), defaults, device, dtype, folder, prompts)
 Prior.from_pretrained = _from_pretrained
+
+# %% ../nbs/02_prior.ipynb #k002
+def _in_parts(self: Prior,
+    run: Callable[[slice], torch.Tensor], # rows -> their result
+    n: int, # rows in all
+    size: int, # rows at once
+    what: str, # "sampling" or "decoding"
+) -> torch.Tensor: # (n, …)
+    "Runs in batches, halving them where the device's memory does not suffice."
+    out, at = [], 0
+    size = min(size, self.largest_batch.get(what, size))
+    while at < n or not out:
+        try: out.append(run(slice(at, at + size)))
+        except (torch.OutOfMemoryError, RuntimeError) as e:
+            if not isinstance(e, torch.OutOfMemoryError) and 'out of memory' not in str(e).lower() and 'not enough memory' not in str(e): raise
+            tried = min(size, n - at)
+            if tried <= 1: raise PSRError(f'{what} with prior {self.name} on {self.device}', 'memory for one image', 'not even that', 'Use another device (device="cpu") or dtype=torch.bfloat16') from None
+        else: at += size; continue
+        size = self.largest_batch[what] = tried//2
+        if self.device.type == 'cuda': torch.cuda.empty_cache()
+        warnings.warn(f'{what} with prior {self.name}: {tried} images at once do not fit in the memory of {self.device}; going on with {size}', stacklevel=2)
+    return torch.cat(out)
+Prior._in_parts = _in_parts
 
 # %% ../nbs/02_prior.ipynb #c012
 def _alpha_sigma(scheduler, t) -> tuple[torch.Tensor, torch.Tensor]:
@@ -146,12 +209,31 @@ def _clean(scheduler, out: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> to
     if kind == 'epsilon': return (z - sigma*out) / alpha
     return out
 
-def _predict(self: Prior, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, scale: float = 1.) -> torch.Tensor:
+@contextlib.contextmanager
+def _first_block_cache(transformer, threshold: float) -> Iterator[None]:
+    "diffusers' first-block cache, of which the DiT class has not been told. Off at 0."
+    if not threshold: yield; return
+    from diffusers import FirstBlockCacheConfig
+    from diffusers.models.cache_utils import CacheMixin
+    if not hasattr(transformer, 'transformer_blocks'): raise PSRError('option cache_threshold', '0 for a model that is not a transformer', threshold)
+    if not isinstance(transformer, CacheMixin): transformer.__class__ = type(type(transformer).__name__, (type(transformer), CacheMixin), {})
+    transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
+    try: yield
+    finally: transformer.disable_cache()
+
+def _remembering(transformer, memory: str):
+    "What a cache, where one is on, compares this call with: earlier calls of the same name."
+    return transformer.cache_context(memory) if getattr(transformer, 'is_cache_enabled', False) else contextlib.nullcontext()
+
+def _predict(self: Prior, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, scale: float = 1., memory: str | None = None) -> torch.Tensor:
     "The transformer's answer, with guidance where `scale` is not 1."
     n, c = len(z), z.shape[1]
-    call = lambda z, t, ids: self.transformer(z.to(self.dtype), timestep=t, class_labels=ids).sample.float()[:, :c] # a learned variance is dropped
-    if scale == 1: return call(z, t.expand(n), ids)
-    conditional, free = call(torch.cat([z, z]), t.expand(2*n), torch.cat([ids, torch.full_like(ids, self.null_id)])).chunk(2)
+    told = lambda ids: dict(class_labels=ids) if self.prompts is None else dict(encoder_hidden_states=self.prompts[ids])
+    def call(z, t, ids, memory):
+        with _remembering(self.transformer, memory): return self.transformer(z.to(self.dtype), timestep=t, **told(ids)).sample.float()[:, :c] # a learned variance is dropped
+    memory = memory or f'call {next(self._calls)}'
+    if scale == 1: return call(z, t.expand(n), ids, memory + ', plain')
+    conditional, free = call(torch.cat([z, z]), t.expand(2*n), torch.cat([ids, torch.full_like(ids, self.null_id)]), memory + ', guided').chunk(2)
     return free + scale*(conditional - free)
 Prior._predict = _predict
 
@@ -172,6 +254,7 @@ def _sample_steps(self: Prior,
     guidance_scale: float | None = None, # 1: no guidance
     guidance_interval: tuple[float, float] | None = None, # noise levels (0 clean, 1 noise) at which guidance acts
     scheduler: str | None = None, # see `SCHEDULERS`
+    cache_threshold: float | None = None, # relative change of the first block below which the others are not run again; 0: always run
 ) -> Iterator[SampleStep]:
     "Samples one batch, yielding after every denoising step."
     pick = lambda value, key: self.defaults[key] if value is None else value
@@ -183,21 +266,23 @@ def _sample_steps(self: Prior,
             for c in torch.as_tensor(labels).tolist(): index.append(seen.get(c, 0)); seen[c] = index[-1] + 1
             generators = candidate_generators(seed, labels, index)
         noise = candidate_noise(self.latent_shape, generators)
+    threshold, memory = pick(cache_threshold, 'cache_threshold'), f'sampling {next(self._calls)}'
     solver = self.make_scheduler(scheduler)
     solver.set_timesteps(steps, device=self.device)
     extra = {'generator': generators} if generators is not None and 'generator' in inspect.signature(solver.step).parameters else {}
     z = noise.to(self.device, torch.float32) * solver.init_noise_sigma
     train_steps = solver.config.num_train_timesteps
-    for i, t in enumerate(solver.timesteps):
-        with torch.no_grad():
-            guided = low <= float(t)/train_steps <= high
-            model_input = solver.scale_model_input(z, t)
-            out = self._predict(model_input, t.reshape(1), ids, scale if guided else 1.)
-            moved = solver.step(out, t, z, **extra)
-            estimate = getattr(moved, 'pred_original_sample', None)
-            if estimate is None: estimate = _clean(solver, out, z, t.long().reshape(1))
-            z = moved.prev_sample
-        yield SampleStep(i + 1, steps, int(t), z, estimate)
+    with _first_block_cache(self.transformer, threshold):
+        for i, t in enumerate(solver.timesteps):
+            with torch.no_grad():
+                guided = low <= float(t)/train_steps <= high
+                model_input = solver.scale_model_input(z, t)
+                out = self._predict(model_input, t.reshape(1), ids, scale if guided else 1., memory)
+                moved = solver.step(out, t, z, **extra)
+                estimate = getattr(moved, 'pred_original_sample', None)
+                if estimate is None: estimate = _clean(solver, out, z, t.long().reshape(1))
+                z = moved.prev_sample
+            yield SampleStep(i + 1, steps, int(t), z, estimate)
 Prior.sample_steps = _sample_steps
 
 def _sample(self: Prior,
@@ -206,7 +291,7 @@ def _sample(self: Prior,
     seed: int = 0, # root seed when `noise` is None
     generators: list[torch.Generator] | None = None, # one a row, for schedulers that draw noise
     batch_size: int | None = None, # rows a forward pass; None: 250
-    **options, # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler` as in `sample_steps`
+    **options, # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold` as in `sample_steps`
 ) -> torch.Tensor: # latents (n, c, h, w) float32
     "Samples latents, in batches."
     labels = torch.as_tensor(labels).reshape(-1)
@@ -215,23 +300,28 @@ def _sample(self: Prior,
         seen, index = {}, []
         for c in labels.tolist(): index.append(seen.get(c, 0)); seen[c] = index[-1] + 1
         generators = candidate_generators(seed, labels, index)
-    out, size = [], batch_size or 250
-    for i in range(0, len(labels), size):
-        rows = slice(i, i + size)
-        for step in self.sample_steps(labels[rows], None if noise is None else noise[rows], generators=None if generators is None else generators[rows], **options): pass
-        out.append(step.latents)
-    return torch.cat(out)
+    def run(rows: slice) -> torch.Tensor:
+        mine = generators[rows] if generators is not None else None
+        before = [g.get_state() for g in mine or ()]
+        try:
+            for step in self.sample_steps(labels[rows], None if noise is None else noise[rows], generators=mine, **options): pass
+        except BaseException: # tried again in two halves, it must draw the same noise
+            for g, state in zip(mine or (), before): g.set_state(state)
+            raise
+        return step.latents
+    return self._in_parts(run, len(labels), batch_size or 250, 'sampling')
 Prior.sample = _sample
 
 # %% ../nbs/02_prior.ipynb #c015
 def _decode(self: Prior,
     latents: torch.Tensor, # (n, c, h, w)
-    batch_size: int = 256, # rows decoded at once
+    batch_size: int | None = None, # rows decoded at once; None: 256 of 64 pixels, fewer of larger ones
 ) -> torch.Tensor: # images (n, c, H, W) in [0, 1]
     "Latents to images. Differentiable."
     config = self.vae.config
     z = latents.to(self.device, torch.float32) / config.scaling_factor + (getattr(config, 'shift_factor', None) or 0.)
-    return torch.cat([(self.vae.decode(part).sample/2 + .5).clamp(0, 1) for part in z.split(batch_size)])
+    pixels = z[0, 0].numel() * 4**(len(getattr(config, 'block_out_channels', (1,))) - 1) if len(z) else 1
+    return self._in_parts(lambda rows: (self.vae.decode(z[rows]).sample/2 + .5).clamp(0, 1), len(z), batch_size or min(256, max(1, 256*64**2 // pixels)), 'decoding')
 Prior.decode = _decode
 
 def _encode(self: Prior,

