@@ -28,7 +28,7 @@ from .views import CLASS_COLOURS, STATES, _inert, _sprites, pool_umap
 __all__ = ['EXPLORER_STATES', 'METERS', 'PRESETS', 'state_codes', 'measures', 'Decisions', 'DecisionFile', 'project_real',
            'PoolExplorer', 'Worker', 'watch', 'RefineStudio', 'PoolSampler']
 
-# %% ../nbs/11_explore.ipynb #c013
+# %% ../nbs/11_explore.ipynb #c017
 EXPLORER_STATES = { # state -> (colour, shape, size, whether it is drawn large and on top)
     'undecided': ('#8f959d', 'circle', .8, False),
     'rejected by the gate': ('#56b4e9', 'x', 1., False),
@@ -54,7 +54,7 @@ def state_codes(
         out.append(codes)
     return np.concatenate(out)
 
-# %% ../nbs/11_explore.ipynb #c016
+# %% ../nbs/11_explore.ipynb #c020
 METERS = { # measure -> what it is
     'coverage': 'How well each reference image is represented by the selected one most like it, (1 + cos)/2; higher is better',
     'reliability': 'Mean probability of the class, scoring teacher; higher is better',
@@ -78,7 +78,7 @@ def measures(
         if second_sees is not None: out['agreement'].append((second_sees[p.label*p.n + chosen] == p.label).mean())
     return {name: mean(values) for name, values in out.items()}
 
-# %% ../nbs/11_explore.ipynb #c019
+# %% ../nbs/11_explore.ipynb #c023
 @dataclass(frozen=True)
 class Decisions:
     "What was decided about a pool, by sliders and by hand."
@@ -113,7 +113,7 @@ class Decisions:
         lookup(SELECTORS, self.method, 'selector')
         return self
 
-# %% ../nbs/11_explore.ipynb #c022
+# %% ../nbs/11_explore.ipynb #c026
 class DecisionFile:
     "Decisions in a folder, shared by all panels on it."
     def __init__(self,
@@ -144,7 +144,7 @@ class DecisionFile:
                 except PSRError as e: self.problem = f'decisions are kept in memory only: {e}'
             finally: self.lock.release()
 
-# %% ../nbs/11_explore.ipynb #c025
+# %% ../nbs/11_explore.ipynb #c029
 PRESETS = { # name -> what it sets
     'coverage with gate (default)': dict(method='psr', reliability=0., diversity=1., uncertainty=0., quantile=0., gate=True),
     'certain: hard labels, few images': dict(method='psr', reliability=0., diversity=1., uncertainty=-.5, quantile=0., gate=True),
@@ -155,7 +155,7 @@ PRESETS = { # name -> what it sets
     'random': dict(method='random', quantile=0., gate=False),
 }
 
-# %% ../nbs/11_explore.ipynb #c027
+# %% ../nbs/11_explore.ipynb #c031
 _SHARED_JS = r'''
 const h = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
@@ -170,7 +170,7 @@ const h = (tag, attributes = {}, ...children) => {
 let counted = 0;
 const unique = () => `psr-${++counted}-${Math.random().toString(36).slice(2, 7)}`;
 const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-const decimals = step => Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+const decimals = step => (String(step).split('.')[1] || '').length;
 const signed = (x, digits = 3) => (x < 0 ? '\u2212' : '+') + Math.abs(x).toFixed(digits);
 
 // Runs `work` once after all changes of one message have arrived.
@@ -211,6 +211,7 @@ function picture(bytes, offset, width, height, channels) {
 }
 function paint(canvas, image) { if (canvas.width !== image.width || canvas.height !== image.height) { canvas.width = image.width; canvas.height = image.height; } canvas.getContext('2d').putImageData(image, 0, 0); }
 const bytesOf = view => view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(0);
+const wordsOf = view => view && view.byteLength ? new Uint16Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Uint16Array(0);
 const floatsOf = view => view && view.byteLength ? new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Float32Array(0);
 const listen = (model, kind, handler) => { const heard = (message, buffers) => { if (message.kind === kind) handler(message, buffers); }; model.on('msg:custom', heard); return () => model.off('msg:custom', heard); };
 // Colours follow the page: JupyterLab's theme, VS Code's, or the system's.
@@ -222,7 +223,7 @@ function onTheme(change) {
 }
 '''
 
-# %% ../nbs/11_explore.ipynb #c029
+# %% ../nbs/11_explore.ipynb #c033
 _CSS = r'''
 .psr{--paper:var(--jp-layout-color0,var(--vscode-editor-background,var(--page-paper,#fff)));--ink:var(--jp-content-font-color1,var(--vscode-editor-foreground,var(--page-ink,#1d2126)));--quiet:var(--jp-content-font-color2,var(--vscode-descriptionForeground,var(--page-quiet,#5b6470)));--line:var(--jp-border-color2,var(--vscode-panel-border,var(--page-line,#dfe3e8)));--soft:var(--jp-layout-color1,var(--vscode-sideBar-background,var(--page-soft,#f5f7f9)));--mark:#0072b2;--warm:#d55e00;
 container-type:inline-size;box-sizing:border-box;color:var(--ink);background:var(--paper);font:13px/1.4 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;padding:2px;min-width:300px}
@@ -243,6 +244,7 @@ container-type:inline-size;box-sizing:border-box;color:var(--ink);background:var
 .psr .meters{display:grid;grid-template-columns:repeat(5,minmax(0,1fr));gap:10px;margin:10px 0}.psr .meter .head{display:flex;justify-content:space-between;gap:4px;flex-wrap:wrap}.psr .meter b{font-size:17px;font-variant-numeric:tabular-nums}.psr .meter .bar{position:relative;height:8px;border-radius:4px;background:#8883;margin:12px 0 14px}.psr .meter .fill{position:absolute;inset:0 auto 0 0;border-radius:4px;background:var(--mark)}.psr .meter .tick{position:absolute;top:-4px;width:2px;height:16px;margin-left:-1px;background:var(--ink)}.psr .meter .tick::after{position:absolute;left:-3px;font-size:10px;line-height:10px;color:var(--ink)}.psr .meter .tick.first::after{content:"f";top:-10px}.psr .meter .tick.random::after{content:"r";top:16px}.psr .meter small{display:block;color:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .psr .sheet{height:268px;overflow:auto;scrollbar-gutter:stable}.psr .row{display:grid;grid-template-columns:104px 1fr;gap:8px;padding:4px 0;border-top:1px solid var(--line)}.psr .row:first-child{border-top:0}.psr .row .name{font-size:12px;overflow-wrap:anywhere}.psr .row .name meter{display:block;width:90px;height:9px}.psr .row .name small{color:var(--quiet)}
 .psr .tiles{display:flex;flex-wrap:wrap;gap:3px;align-content:flex-start}.psr button.tile{position:relative;padding:2px;width:46px;height:46px;min-height:0;border:2px solid transparent;border-radius:5px;background:none}.psr button.tile.pinned{border-color:#009e73}.psr button.tile.new{border-color:var(--warm);border-style:dashed}.psr button.tile.gone{opacity:.45;border-style:dotted;border-color:var(--quiet)}.psr button.tile.current{box-shadow:0 0 0 2px var(--mark)}.psr button.tile i{position:absolute;right:0;bottom:0;min-width:13px;height:13px;font:bold 10px/13px system-ui,sans-serif;text-align:center;color:#fff;border-radius:3px}.psr button.tile.pinned i{background:#007a59}.psr button.tile.new i{background:#a84a00}.psr button.tile.gone i{background:#555}
+.psr.still .top{grid-template-columns:minmax(0,1fr) 208px}
 @container (max-width:860px){.psr .top{grid-template-columns:190px minmax(0,1fr)}.psr .card{grid-column:1/-1;height:232px;display:grid;grid-template-columns:170px 1fr 1fr;gap:0 14px}}
 @container (max-width:560px){.psr .top{grid-template-columns:minmax(0,1fr)}.psr .controls{height:auto}.psr .meters{grid-template-columns:repeat(2,minmax(0,1fr))}.psr .card{grid-template-columns:150px 1fr}}
 .psr .studio{display:grid;grid-template-columns:208px minmax(0,1fr);gap:10px}.psr progress{width:100%;height:8px;accent-color:var(--mark)}.psr .previews{height:404px;overflow:auto;scrollbar-gutter:stable;display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:8px;align-content:start}.psr .previews.plain{grid-template-columns:repeat(auto-fill,minmax(56px,1fr));height:auto;min-height:200px}
@@ -251,7 +253,7 @@ container-type:inline-size;box-sizing:border-box;color:var(--ink);background:var
 @container (max-width:640px){.psr .studio{grid-template-columns:minmax(0,1fr)}}
 '''
 
-# %% ../nbs/11_explore.ipynb #c031
+# %% ../nbs/11_explore.ipynb #c035
 _EXPLORER_JS = r'''
 // One point of the map as pixels: shape and colour drawn once, then copied for every candidate.
 function stamp(shape, colour, radius, edge) {
@@ -269,7 +271,7 @@ function stamp(shape, colour, radius, edge) {
   else { if (edge) { c.lineWidth = 2.4; c.strokeStyle = edge; c.stroke(); } c.fillStyle = colour; c.fill(); }
   const data = c.getImageData(0, 0, size, size).data, dx = [], dy = [], rgb = [], alpha = [];
   for (let i = 0; i < size*size; i++) if (data[4*i + 3] > 8) { dx.push(i % size - half); dy.push(Math.floor(i/size) - half); rgb.push(data[4*i] | data[4*i + 1] << 8 | data[4*i + 2] << 16 | 255 << 24); alpha.push(data[4*i + 3]/255); }
-  return {dx, dy, rgb, alpha, canvas};
+  return {dx: Int16Array.from(dx), dy: Int16Array.from(dy), rgb: Uint32Array.from(rgb), alpha: Float32Array.from(alpha), canvas};
 }
 function put(pixels, width, height, s, x, y) {
   for (let k = 0; k < s.dx.length; k++) {
@@ -277,8 +279,8 @@ function put(pixels, width, height, s, x, y) {
     if (px < 0 || py < 0 || px >= width || py >= height) continue;
     const at = py*width + px, a = s.alpha[k];
     if (a > .99) { pixels[at] = s.rgb[k]; continue; }
-    const old = pixels[at], now = s.rgb[k], mix = shift => ((old >>> shift & 255)*(1 - a) + (now >>> shift & 255)*a) & 255;
-    pixels[at] = mix(0) | mix(8) << 8 | mix(16) << 16 | 255 << 24;
+    const old = pixels[at], now = s.rgb[k], b = 1 - a;
+    pixels[at] = ((old & 255)*b + (now & 255)*a) & 255 | (((old >>> 8 & 255)*b + (now >>> 8 & 255)*a) & 255) << 8 | (((old >>> 16 & 255)*b + (now >>> 16 & 255)*a) & 255) << 16 | 255 << 24;
   }
 }
 const CIVIDIS = ['#00224e', '#123570', '#3b496c', '#575d6d', '#707173', '#8a8678', '#a59c74', '#c3b369', '#e1cc55', '#fee838'];
@@ -291,7 +293,7 @@ function ramp(t) {
 function renderExplorer({model, el}) {
   const about = model.get('about'), n = about.n_per_class, total = n*about.classes.length, still = model.get('still');
   const nameOf = id => id < total ? `${about.classes[Math.floor(id/n)]} ${id % n}` : `real ${about.classes[realLabels[id - total]]} ${id - total}`;
-  let states = bytesOf(model.get('states')), xy = floatsOf(model.get('xy')), values = floatsOf(model.get('values')), realXY = floatsOf(model.get('real_xy')), realMissed = bytesOf(model.get('real_missed')), realLabels = bytesOf(model.get('real_labels'));
+  let states = bytesOf(model.get('states')), xy = floatsOf(model.get('xy')), values = floatsOf(model.get('values')), realXY = floatsOf(model.get('real_xy')), realMissed = bytesOf(model.get('real_missed')), realLabels = wordsOf(model.get('real_labels'));
   let only = -1, showReal = false, mode = 'move', current = -1, lassoed = [], showing = 'selection', compare = false, view = null, drawn = 0;
   const act = (name, ids) => model.send({do: name, ids});
 
@@ -307,7 +309,7 @@ function renderExplorer({model, el}) {
   })];
 
   // Controls.
-  const heads = about.controls.map(c => slider(model, c.name, c));
+  const heads = still ? [] : about.controls.map(c => slider(model, c.name, c));
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
   const method = menu('Selector', about.methods.map(m => [m.name, m.name.replaceAll('_', ' ')]), model.get('method'), v => set('method', v), 'method');
   const preset = menu('Preset', [['', 'choose …'], ...about.presets.map(p => [p, p])], '', v => { if (v) model.send({do: 'preset', name: v}); preset.select.value = ''; }, 'preset');
@@ -545,13 +547,13 @@ function renderExplorer({model, el}) {
   const fillControls = () => {
     method.select.value = model.get('method'); colour.select.value = model.get('colour_by'); kind.select.value = model.get('map'); gate.box.checked = model.get('gate');
     const weighted = about.methods.find(m => m.name === model.get('method')).weighted;
-    about.controls.forEach((c, i) => heads[i].enable(c.weight ? weighted && (c.name === 'diversity' || about.judged) : c.name !== 'quantile' || about.judged));
+    heads.forEach((head, i) => { const c = about.controls[i]; head.enable(c.weight ? weighted && (c.name === 'diversity' || about.judged) : c.name !== 'quantile' || about.judged); });
     undo.disabled = !model.get('undoable'); redo.disabled = !model.get('redoable');
     const text = model.get('note'); say(note, text.replace(/^!/, '')); note.title = note.textContent; note.classList.toggle('error', text.startsWith('!'));
   };
   const update = once(() => {
     const fresh = floatsOf(model.get('xy')); if (fresh.length !== xy.length || fresh.some((v, i) => v !== xy[i])) view = null;
-    xy = fresh; states = bytesOf(model.get('states')); values = floatsOf(model.get('values')); realXY = floatsOf(model.get('real_xy')); realMissed = bytesOf(model.get('real_missed')); realLabels = bytesOf(model.get('real_labels'));
+    xy = fresh; states = bytesOf(model.get('states')); values = floatsOf(model.get('values')); realXY = floatsOf(model.get('real_xy')); realMissed = bytesOf(model.get('real_missed')); realLabels = wordsOf(model.get('real_labels'));
     drawAll(); fillMeters(); fillControls(); fillSheet(); describe();
     if (current >= 0) ask();
   });
@@ -564,7 +566,7 @@ function renderExplorer({model, el}) {
 }
 '''
 
-# %% ../nbs/11_explore.ipynb #c033
+# %% ../nbs/11_explore.ipynb #c037
 def _tile_bytes(
     images: torch.Tensor, # (n, c, h, w) uint8 or [0, 1]
     most: int = 64, # pixels a side
@@ -576,7 +578,7 @@ def _tile_bytes(
     if tuple(images.shape[-2:]) != (side, side): images = to_uint8(F.interpolate(to_float(images), (side, side), mode='bilinear', antialias=True))
     return images.permute(0, 2, 3, 1).contiguous().numpy().tobytes(), side, images.shape[1]
 
-# %% ../nbs/11_explore.ipynb #c036
+# %% ../nbs/11_explore.ipynb #c040
 def project_real(
     prepared: Prepared, # made with real images as reference
     xy: np.ndarray, # (candidates, 2) places of the candidates
@@ -593,7 +595,7 @@ def project_real(
     nearest = np.concatenate(nearest)
     return np.concatenate(places).astype(np.float32), nearest < np.quantile(nearest, share), np.array(labels)
 
-# %% ../nbs/11_explore.ipynb #c039
+# %% ../nbs/11_explore.ipynb #c043
 _CONTROLS = [ # of the explorer
     dict(name='reliability', label='Reliability', min=-2., max=2., step=.05, initial=0., weight=True, hint="Weight of the teacher's probability of the class."),
     dict(name='diversity', label='Diversity', min=0., max=2., step=.05, initial=1., weight=True, hint='Weight of coverage, or of the rule\'s own diversity term.'),
@@ -656,10 +658,10 @@ class PoolExplorer(anywidget.AnyWidget):
         self.on_msg(lambda _, message, __: self._heard(message))
         self.map = map
         with self._lock:
-            self._decide(self._fitting(begin), remember=False, save=False)
+            self._decide(self._fitting(begin), remember=False)
             if self.selection is None: # what was kept cannot be: the pool is another one now
-                problem = self.note; self._decide(Decisions(ipc=min(10, n), gate=judged), remember=False, save=False); self.note = problem
-        self._place()
+                problem = self.note; self._decide(Decisions(ipc=min(10, n), gate=judged), remember=False); self.note = problem
+        self._place(wait=1.)
 
     def __repr__(self) -> str: return f'PoolExplorer of {self.pool!r}'
     def set_state(self, sync_data): # the front's changes, one message at a time
@@ -687,7 +689,7 @@ class PoolExplorer(anywidget.AnyWidget):
             warnings.simplefilter('ignore') # notes say it
             return self.prepared.select(d.ipc, d.method, d.weights, d.gate, d.quantile, d.pins, d.bans, self.seed)
 
-    def _decide(self, new: Decisions, remember: bool = True, merge: str = '', save: bool = True) -> bool: # whether it was possible
+    def _decide(self, new: Decisions, remember: bool = True, merge: str = '') -> bool: # whether it was possible
         "The one way to change anything."
         try: selection = self.selection if self._now is not None and replace(new, kept=()) == replace(self._now, kept=()) else self._select(new)
         except PSRError as e:
@@ -777,7 +779,7 @@ class PoolExplorer(anywidget.AnyWidget):
             out.append(dict(name=label, hint=hint, value=now[name], first=first[name], random=random[name], low=low, high=max(high, low + 1e-6)))
         return out
 
-    def _place(self) -> None:
+    def _place(self, wait: float = 0.) -> None:
         "Puts the candidates on the map; a UMAP that is not there yet is computed beside, and the plane of most variance shown meanwhile."
         kind, teacher = self.map, self.prepared.config['teacher'] if 'teacher' in self.space else None
         def show(xy):
@@ -787,14 +789,14 @@ class PoolExplorer(anywidget.AnyWidget):
                 if self.note.startswith('UMAP'): self.note = ''
                 if self.real is not None:
                     places, missed, labels = project_real(self.prepared, xy)
-                    self.real_xy, self.real_missed, self.real_labels = places.tobytes(), missed.astype(np.uint8).tobytes(), labels.astype(np.uint8 if len(self.pool.classes) < 256 else np.uint16).astype(np.uint8).tobytes()
+                    self.real_xy, self.real_missed, self.real_labels = places.tobytes(), missed.astype(np.uint8).tobytes(), labels.astype(np.uint16).tobytes()
         def work():
             try:
                 with _MAPPING: show(pool_umap(self.pool, self.space, kind, teacher=teacher))
             except Exception as e: self.note = f'!UMAP: {type(e).__name__}: {e}'
         if kind == 'pca': show(pool_umap(self.pool, self.space, 'pca', teacher=teacher)); return
         self.mapping = threading.Thread(target=work, daemon=True, name='psr_nb map')
-        self.mapping.start(); self.mapping.join(1.)
+        self.mapping.start(); self.mapping.join(wait)
         if self.mapping.is_alive() and self._xy is None:
             xy = pool_umap(self.pool, self.space, 'pca', teacher=teacher)
             with self._lock:
@@ -863,7 +865,7 @@ class PoolExplorer(anywidget.AnyWidget):
             return True
 
     def _send_tiles(self, ids: list[int]) -> None:
-        ids = [int(i) for i in ids][:2000]
+        ids = [int(i) for i in ids]
         total = len(self.pool)
         images = [(self._images[[i]] if i < total else self._references.images[[i - total]]) for i in ids] if any(i >= total for i in ids) else [self._images[ids]]
         data, side, channels = _tile_bytes(torch.cat(images))
@@ -901,16 +903,16 @@ class PoolExplorer(anywidget.AnyWidget):
         "The call that gives the same selection without a panel, where `pool` and `real` are what this explorer was made of."
         d, config = self._now, self.prepared.config
         words = [f'ipc={d.ipc}', f'method={d.method!r}']
-        if d.weights is not None: words.append(f'weights=Weights(reliability={d.reliability:g}, diversity={d.diversity:g}, uncertainty={d.uncertainty:g})')
+        if d.weights is not None: words.append(f'weights=Weights(reliability={d.reliability!r}, diversity={d.diversity!r}, uncertainty={d.uncertainty!r})')
         if self.real is not None: words.append('reference=real')
-        words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile:g}', f'seed={self.seed}']
+        words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile!r}', f'seed={self.seed}']
         if config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]: words.append(f'teacher={config["teacher"]!r}')
         words += [f'{k}={v!r}' for k, v in self._given.items()]
         for name, pairs in (('pins', d.pins), ('bans', d.bans)):
             if pairs: words.append(f'{name}={[(self.pool.classes[c], i) for c, i in pairs]!r}')
         return f'select(pool, {", ".join(words)})'
 
-# %% ../nbs/11_explore.ipynb #c053
+# %% ../nbs/11_explore.ipynb #c057
 _STILL_JS = r'''
 class Still {
   constructor(state, cards, tiles) {
@@ -969,7 +971,7 @@ def _to_html(self: PoolExplorer,
     return write_atomic(path, page)
 PoolExplorer.to_html = _to_html
 
-# %% ../nbs/11_explore.ipynb #c056
+# %% ../nbs/11_explore.ipynb #c060
 class _Stopped(BaseException):
     "Ends a worker at a checkpoint."
 
@@ -978,18 +980,22 @@ class Worker:
     def __init__(self,
         steps: Iterator, # the work
         show: Callable[[object], None], # is given each step, in the thread
-        ended: Callable[[Worker], None] = lambda worker: None, # is called when it is over, for whatever reason; `error` says if it failed
+        changed: Callable[[Worker], None] = lambda worker: None, # is called when it comes to rest, and when it is over; `error` says if it failed
         permits: int | None = None, # steps to make before it rests; None: no limit
+        counts: bool = True, # whether what the generator yields is a step; False: only its own checkpoints are
     ):
-        self.steps, self.show, self.ended, self.permits = steps, show, ended, permits
-        self.error, self.resting, self.over, self._stopping = None, False, False, False
-        self._turn, self._between = threading.Condition(), deque()
+        self.steps, self.show, self.changed, self.permits, self.counts = steps, show, changed, permits, counts
+        self.error, self.resting, self.over, self.stopping = None, False, False, False
+        self._turn, self._between, self._doing = threading.Condition(), deque(), False
         self.thread = threading.Thread(target=self._run, daemon=True, name='psr_nb worker')
 
     def start(self) -> Worker: self.thread.start(); return self
     def go(self, permits: int | None = None) -> None:
         "Goes on: for so many steps, or without limit."
-        with self._turn: self.permits = permits; self._turn.notify_all()
+        with self._turn:
+            self.permits = permits
+            if permits != 0: self.resting = False
+            self._turn.notify_all()
     def pause(self) -> None:
         "Rests after the step that is being made."
         self.go(0)
@@ -997,47 +1003,52 @@ class Worker:
         wait: float | None = None, # seconds to wait for its end; None: not at all
     ) -> None:
         "Ends after the step that is being made."
-        with self._turn: self._stopping = True; self._turn.notify_all()
+        with self._turn: self.stopping = True; self._turn.notify_all()
         if wait is not None and threading.current_thread() is not self.thread: self.thread.join(wait)
     def soon(self, work: Callable[[], None]) -> None:
-        "Has `work` done between two steps: at once where it rests or is over, else after the step that is being made."
+        "Has `work` done in the thread, between two steps; here and now where it is over."
         with self._turn:
-            if self.over or self.resting or not self.thread.is_alive(): work()
-            else: self._between.append(work)
-    def wait(self, seconds: float = 60.) -> None:
-        "Waits until it rests or is over."
-        with self._turn: self._turn.wait_for(lambda: self.over or self.resting, seconds)
+            if not self.over: self._between.append(work); self._turn.notify_all(); return
+        work()
+    def wait(self, seconds: float = 60.) -> bool: # whether it does
+        "Waits until it rests with nothing left to do, or is over."
+        with self._turn: return self._turn.wait_for(lambda: self.over or self.resting and not self._between and not self._doing, seconds)
 
-    def checkpoint(self) -> None:
+    def checkpoint(self,
+        counts: bool = True, # whether a step was made
+    ) -> None:
         "Between two steps, or inside a long one: does what was asked for meanwhile, rests while there are no permits, and ends if it is to stop."
         with self._turn:
-            if self.permits is not None and self.permits > 0: self.permits -= 1
-            while True:
-                while self._between: self._between.popleft()()
-                if self._stopping: raise _Stopped()
-                if self.permits != 0: break
-                self.resting = True; self._turn.notify_all(); self._turn.wait()
-            self.resting = False
+            if counts and self.permits: self.permits -= 1
+        while True:
+            with self._turn: # the work itself is done without the lock
+                self._doing = False; self._turn.notify_all()
+                if self._between: work = self._between.popleft()
+                elif self.stopping: raise _Stopped()
+                elif self.permits != 0: self.resting = False; return
+                elif not self.resting: self.resting, work = True, lambda: self.changed(self)
+                else: self._turn.wait(); continue
+                self._doing = True
+            work()
 
     def _run(self) -> None:
         try:
-            for step in self.steps: self.show(step); self.checkpoint()
+            for step in self.steps: self.show(step); self.checkpoint(self.counts)
         except _Stopped: pass
         except BaseException as e: self.error = e
-        try: getattr(self.steps, 'close', lambda: None)()
-        except BaseException as e: self.error = self.error or e
-        with self._turn:
-            self.over, self.resting = True, False
+        work = getattr(self.steps, 'close', None)
+        while not self.over:
             try:
-                while self._between: self._between.popleft()()
+                if work: work()
             except BaseException as e: self.error = self.error or e
-            self._turn.notify_all()
-        self.ended(self)
+            with self._turn: work = self._between.popleft() if self._between else None; self.over = work is None
+        with self._turn: self.resting = self._doing = False; self._turn.notify_all()
+        self.changed(self)
     def result(self) -> None:
         "Raises what the work raised."
         if self.error is not None: raise self.error
 
-# %% ../nbs/11_explore.ipynb #c059
+# %% ../nbs/11_explore.ipynb #c063
 _PANELS: dict = {} # (kind, cell, name) -> the panel that is alive
 
 def _cell() -> str:
@@ -1059,9 +1070,10 @@ def _take_over(panel, name: str) -> None:
 class _Working(anywidget.AnyWidget):
     "What panels with a worker share."
     about, can = traitlets.Dict().tag(sync=True), traitlets.List().tag(sync=True)
-    status, error, progress = traitlets.Unicode('').tag(sync=True), traitlets.Unicode('').tag(sync=True), traitlets.List([0, 1]).tag(sync=True)
-    pictures, now = traitlets.Dict(dict(side=1, channels=1, count=0)).tag(sync=True), traitlets.Bytes().tag(sync=True)
+    status, error, progress = traitlets.Unicode('').tag(sync=True), traitlets.Unicode('').tag(sync=True), traitlets.List(default_value=[0, 1]).tag(sync=True)
+    pictures, now = traitlets.Dict(default_value=dict(side=1, channels=1, count=0)).tag(sync=True), traitlets.Bytes().tag(sync=True)
     every = .2 # seconds between two drawings
+    _counts = True # see `Worker`
 
     def _begin(self, name: str) -> None:
         self._lock, self._worker, self._shown, self._closed = threading.RLock(), None, 0., False
@@ -1075,14 +1087,13 @@ class _Working(anywidget.AnyWidget):
         return self._worker is not None and not self._worker.over
     def _work(self, permits: int | None) -> None:
         "Goes on, with a new worker where there is none."
+        if self.working and self._worker.stopping: self._worker.thread.join(60)
         with self._lock:
             if self._closed: return
             self.error = ''
-            if self.working and not self._worker._stopping: self._worker.go(permits)
-            else:
-                if self.working: self._worker.stop(wait=60)
-                self._worker = Worker(self._steps(), self._show, self._ended, permits); self._worker.start()
-            self._tell()
+            if self.working: self._worker.go(permits)
+            else: self._worker = Worker(self._steps(), self._show, self._changed, permits, self._counts); self._worker.start()
+        self._tell()
     def start(self) -> None:
         "Starts, or goes on."
         self._work(None)
@@ -1099,7 +1110,7 @@ class _Working(anywidget.AnyWidget):
         "Waits until the work rests or is over."
         if self._worker is not None: self._worker.wait(seconds)
     def _soon(self, work: Callable[[], None]) -> None: (self._worker.soon(work) if self.working else work())
-    def _ended(self, worker: Worker) -> None:
+    def _changed(self, worker: Worker) -> None:
         if worker.error is not None: self.error = str(worker.error) if isinstance(worker.error, PSRError) else f'{type(worker.error).__name__}: {worker.error}'
         self._tell()
     def result(self) -> None:
@@ -1113,14 +1124,14 @@ class _Working(anywidget.AnyWidget):
         except Exception as e: self.error = f'{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'
     def _mode(self) -> str:
         w = self._worker
-        return 'idle' if w is None or w.over else 'stopping' if w._stopping else 'paused' if w.resting else 'pausing' if w.permits == 0 else 'running'
+        return 'idle' if w is None or w.over else 'stopping' if w.stopping else 'paused' if w.resting else 'pausing' if w.permits == 0 else 'running'
     def close(self) -> None:
         "Stops the thread and removes the panel."
         self._closed = True
         if self.working: self._worker.stop(wait=60)
         super().close()
 
-# %% ../nbs/11_explore.ipynb #c061
+# %% ../nbs/11_explore.ipynb #c065
 def watch(
     state: Refinement, # changed in place
 ) -> Iterator[RefineStep]: # without images: decode `state.z` when you want to look
@@ -1129,7 +1140,7 @@ def watch(
         losses = state.step()
         yield RefineStep(state.done, state.settings.steps, state.z.detach(), None, losses, state.drift(), state.probability.clone())
 
-# %% ../nbs/11_explore.ipynb #c062
+# %% ../nbs/11_explore.ipynb #c066
 _STUDIO_JS = r'''
 function transport(model, commands) {
   const buttons = commands.map(([name, text, words]) => button(text, name, () => model.send({do: name}), words));
@@ -1217,7 +1228,7 @@ function renderSampler({model, el}) {
 }
 '''
 
-# %% ../nbs/11_explore.ipynb #c064
+# %% ../nbs/11_explore.ipynb #c068
 _STUDIO_CONTROLS = [
     dict(name='temperature', label='Target temperature', min=.25, max=8., step=.25, initial=1., hint='Of the soft labels and of the teacher\'s answer.'),
     dict(name='proximal', label='λ_z, stay near the start', min=0., max=5., step=.1, initial=.5, hint='Weight of the squared distance from the selected latent.'),
@@ -1259,7 +1270,8 @@ class RefineStudio(_Working):
         for c in _STUDIO_CONTROLS: setattr(self, c['name'], getattr(self.state.settings, c['name']))
         self.observe(self._moved, [c['name'] for c in _STUDIO_CONTROLS])
         size = self.state.z.numel()*4*3
-        self._past, self._held = deque([self.state.state()], maxlen=int(max(2, min(200, 2**28//max(1, size))))), {}
+        self._first = self.state.state()
+        self._past, self._held = deque([self._first], maxlen=int(max(2, min(200, 2**28//max(1, size))))), {}
         self.trace: list[RefineStep] = [] # every step so far, without latents
         with torch.no_grad(): data, side, channels = _tile_bytes(prior.decode(self.state.start[self.rows.to(prior.device)]))
         self.before, self.now, self.pictures = data, data, dict(side=side, channels=channels, count=len(self.rows))
@@ -1283,8 +1295,7 @@ class RefineStudio(_Working):
         "After every step, in the thread."
         self._hold()
         self.trace.append(replace(step, latents=None)); self._past.append(self.state.state())
-        last = step.step >= step.total or self._worker.permits in (0, 1)
-        if last or time.monotonic() - self._shown > self.every: self._publish()
+        if time.monotonic() - self._shown > self.every: self._publish()
     def _publish(self) -> None:
         "Sends pictures and numbers."
         s, rows = self.state, self.rows
@@ -1294,7 +1305,7 @@ class RefineStudio(_Working):
         names = shown[-1].losses if shown else {}
         curves = {name: finite([t.losses.get(name, math.nan) for t in shown[::stride]]) for name in names}
         if shown: curves |= {'drift': finite([float(t.drift.mean()) for t in shown[::stride]]), 'p(class)': finite([float(t.probability.nanmean()) for t in shown[::stride]])}
-        with self.hold_sync():
+        with self._lock, self.hold_sync():
             self.now, self.probability, self.drift, self.curves = data, finite(s.probability[rows].tolist()), finite(s.drift()[rows].tolist()), curves
             self._tell()
         self._shown = time.monotonic()
@@ -1303,10 +1314,10 @@ class RefineStudio(_Working):
         mode, s = self._mode(), self.state
         more = s.done < s.settings.steps
         can = ['pause', 'stop'] if mode in ('running', 'pausing') else ['stop', *(['start', 'one'] if more else []), 'restart', *(['back'] if len(self._past) > 1 else []), 'judge'] if mode == 'paused' else [] if mode == 'stopping' else [*(['start', 'one'] if more else []), *(['back'] if len(self._past) > 1 else []), *(['restart', 'judge'] if s.done else [])]
-        with self.hold_sync(): self.can, self.progress, self.status = can, [s.done, s.settings.steps], f'step {s.done} of {s.settings.steps}, {"done" if mode == "idle" and not more else "stopped" if mode == "idle" and s.done else mode if mode != "idle" else "ready"}'
-    def _ended(self, worker: Worker) -> None:
+        with self._lock, self.hold_sync(): self.can, self.progress, self.status = can, [s.done, s.settings.steps], f'step {s.done} of {s.settings.steps}, {"done" if mode == "idle" and not more else "stopped" if mode == "idle" and s.done else mode if mode != "idle" else "ready"}'
+    def _changed(self, worker: Worker) -> None:
         if worker.error is None and not self._closed: self._publish()
-        super()._ended(worker)
+        super()._changed(worker)
 
     def back(self) -> None:
         "Goes one step back."
@@ -1319,8 +1330,7 @@ class RefineStudio(_Working):
     def restart(self) -> None:
         "Back to the selected images; decisions about single images are forgotten."
         def work():
-            first = Refinement(self.state.start, self.state.labels, self.prior, self.teacher, self.real, self.state.settings).state()
-            self.state.restore(first); self.trace.clear(); self._past.clear(); self._past.append(self.state.state()); self._held.clear()
+            self.state.restore(self._first); self.trace.clear(); self._past.clear(); self._past.append(self.state.state()); self._held.clear()
             self.verdict = ['']*len(self.rows)
             self._publish()
         self._soon(work)
@@ -1367,7 +1377,7 @@ class RefineStudio(_Working):
         trace = [replace(t, accepted=self.accepted if i == len(self.trace) - 1 else None) for i, t in enumerate(self.trace)] or None
         return DistilledSet.from_selection(self.selection, images, self.state.z.detach().cpu(), trace=trace, **more)
 
-# %% ../nbs/11_explore.ipynb #c072
+# %% ../nbs/11_explore.ipynb #c074
 class _Watched:
     "A prior that tells about every denoising step."
     def __init__(self, prior: Prior, tell: Callable): self._prior, self._tell = prior, tell
@@ -1379,7 +1389,7 @@ class _Watched:
 class PoolSampler(_Working):
     "A panel that samples a pool, shows what the candidates will become, and stops within a denoising step. `pool` is what there is so far."
     _esm, _css = _SHARED_JS + _STUDIO_JS + 'export default {render: renderSampler};', _CSS
-    _commands = ('start', 'pause', 'one', 'stop')
+    _commands, _counts = ('start', 'pause', 'one', 'stop'), False
 
     def __init__(self,
         prior: Prior, # what is sampled from
@@ -1393,7 +1403,7 @@ class PoolSampler(_Working):
         super().__init__()
         self._begin(name)
         self.prior, self.teachers, self.n_per_class, self.path, self.options = prior, teachers, n_per_class, Path(path), options
-        self.about, self._shards, self._denoising = dict(classes=list(options.get('classes') or prior.classes)), (0, 0), ''
+        self.about, self._shards, self._complete = dict(classes=list(options.get('classes') or prior.classes)), (0, 0), False
         self._tell()
 
     def __repr__(self) -> str: return f'PoolSampler into {self.path.name}: {self.status}'
@@ -1401,24 +1411,23 @@ class PoolSampler(_Working):
     def pool(self) -> Pool:
         "The pool as far as it is complete; raises `PSRError` while it is not."
         return Pool.open(self.path)
-    def _steps(self) -> Iterator: return Pool.sample_steps(_Watched(self.prior, self._estimate), self.teachers, self.n_per_class, path=self.path, wait=0, **self.options)
+    def _steps(self) -> Iterator:
+        yield from Pool.sample_steps(_Watched(self.prior, self._estimate), self.teachers, self.n_per_class, path=self.path, wait=0, **self.options)
+        self._complete = True
     def _estimate(self, step, labels) -> None:
         "After every denoising step, in the thread."
-        self._denoising = f'{self.prior.classes[int(labels[0])]}: denoising step {step.step} of {step.total}'
         if step.step == step.total or self._worker.permits in (0, 1) or time.monotonic() - self._shown > self.every:
-            with torch.no_grad(): self._picture(self.prior.decode(step.estimate[:64]).cpu(), self._denoising)
+            with torch.no_grad(): self._picture(self.prior.decode(step.estimate[:64]).cpu(), f'{self.prior.classes[int(labels[0])]}: denoising step {step.step} of {step.total}')
         self._worker.checkpoint()
     def _picture(self, images: torch.Tensor, text: str) -> None:
         data, side, channels = _tile_bytes(images)
-        with self.hold_sync(): self.now, self.pictures = data, dict(side=side, channels=channels, count=len(images), text=text); self._tell()
+        with self._lock, self.hold_sync(): self.now, self.pictures = data, dict(side=side, channels=channels, count=len(images), text=text); self._tell()
         self._shown = time.monotonic()
     def _show(self, step) -> None:
         self._shards = step.step, step.total
-        if self._worker.permits is not None and self._worker.permits > 0: self._worker.permits += 1 # a shard is no step of its own
         self._tell()
     def _tell(self) -> None:
-        mode, (done, total) = self._mode(), self._shards
-        complete = total and done >= total
-        with self.hold_sync():
+        mode, (done, total), complete = self._mode(), self._shards, self._complete and not self.working
+        with self._lock, self.hold_sync():
             self.can = ['pause', 'stop'] if mode in ('running', 'pausing') else ['start', 'one', 'stop'] if mode == 'paused' else [] if mode == 'stopping' or complete else ['start', 'one']
             self.progress, self.status = [done, total or 1], ('complete' if complete else ('ready' if not total else 'stopped') if mode == 'idle' else mode) + (f', {done} of {total} shards' if total else '')

@@ -1,5 +1,5 @@
 "The panels of nbs/11_explore.ipynb in a real JupyterLab and a real browser, and the page that they write, without a network."
-import json, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.request
+import contextlib, json, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.request
 from pathlib import Path
 import pytest
 
@@ -21,27 +21,32 @@ def place(tmp_path_factory):
     (place/'nbs'/'11_explore.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
     return place
 
-@pytest.fixture(scope='module')
-def lab(place):
-    "Address of a JupyterLab server on loopback."
+@contextlib.contextmanager
+def jupyterlab(folder):
+    "A JupyterLab server on loopback over a folder, with settings of its own; gives its address and token."
     with socket.socket() as s: s.bind(('127.0.0.1', 0)); port = s.getsockname()[1]
-    token, private = secrets.token_hex(16), place/'.jupyter'
+    token, private = secrets.token_hex(16), folder/'.jupyter'
     news = private/'settings'/'@jupyterlab'/'apputils-extension'/'notification.jupyterlab-settings'
-    news.parent.mkdir(parents=True)
+    news.parent.mkdir(parents=True, exist_ok=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [str(root), os.environ.get('PYTHONPATH')])), 'JUPYTER_CONFIG_DIR': str(private/'config'), 'JUPYTERLAB_SETTINGS_DIR': str(private/'settings'), 'JUPYTERLAB_WORKSPACES_DIR': str(private/'workspaces')}
-    command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={place}', '--LabApp.expose_app_in_browser=True', '--LabApp.extension_manager=readonly']
-    with (place/'lab.log').open('w') as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=place)
+    command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}', '--LabApp.expose_app_in_browser=True', '--LabApp.extension_manager=readonly']
+    with (private/'lab.log').open('w') as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
         try:
-            address, end = f'http://127.0.0.1:{port}', time.monotonic() + 120
+            address, end = f'http://127.0.0.1:{port}', time.monotonic() + 240
             while True:
                 try: urllib.request.urlopen(f'{address}/api/status?token={token}', timeout=5); break
                 except OSError:
-                    if server.poll() is not None or time.monotonic() > end: raise RuntimeError((place/'lab.log').read_text()) from None
+                    if server.poll() is not None or time.monotonic() > end: raise RuntimeError((private/'lab.log').read_text()) from None
                     time.sleep(.2)
-            yield f'{address}/lab/tree/nbs/11_explore.ipynb?token={token}'
+            yield address, token
         finally: server.terminate(); server.wait(30)
+
+@pytest.fixture(scope='module')
+def lab(place):
+    "Address of the tour in a server."
+    with jupyterlab(place) as (address, token): yield f'{address}/lab/tree/nbs/11_explore.ipynb?token={token}'
 
 @pytest.fixture(scope='module')
 def browser():
