@@ -232,24 +232,25 @@ container-type:inline-size;box-sizing:border-box;color:var(--ink);background:var
 .psr :focus-visible{outline:2px solid var(--mark);outline-offset:1px}
 .psr .panel{border:1px solid var(--line);border-radius:8px;padding:10px;background:var(--paper);min-width:0}
 .psr h3{font-size:12px;font-weight:600;margin:0 0 6px;color:var(--quiet)}
-.psr .slider{display:grid;grid-template-columns:1fr 68px;align-items:center;gap:0 8px;margin:0 0 7px}.psr .slider input[type=range]{grid-column:1/-1;width:100%;margin:2px 0 0;accent-color:var(--mark);height:18px}.psr .slider input[type=number]{padding:1px 4px;min-height:24px;text-align:right;width:100%;font-variant-numeric:tabular-nums}.psr .slider label{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.psr .slider{display:grid;grid-template-columns:1fr 58px;align-items:center;gap:0 8px;margin:0 0 3px}.psr .slider input[type=range]{grid-column:1/-1;width:100%;margin:0;accent-color:var(--mark);height:18px}.psr .slider input[type=number]{padding:1px 4px;min-height:24px;text-align:right;width:100%;font-variant-numeric:tabular-nums}.psr .slider label{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .psr .menu{display:flex;align-items:center;justify-content:space-between;gap:8px;margin:0 0 7px}.psr .menu select{max-width:150px;min-width:0;flex:0 1 150px}.psr .check{display:inline-flex;align-items:center;gap:5px;white-space:nowrap}.psr .check input{accent-color:var(--mark);margin:0}
 .psr .tools{display:flex;flex-wrap:wrap;gap:6px 10px;align-items:center;margin:0 0 8px}.psr .tools .menu{margin:0}.psr .group{display:inline-flex}.psr .group button{border-radius:0;margin-left:-1px}.psr .group button:first-child{border-radius:6px 0 0 6px;margin-left:0}.psr .group button:last-child{border-radius:0 6px 6px 0}
 .psr .note{height:20px;line-height:20px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;color:var(--quiet);margin:6px 2px 0}.psr .note.error{color:var(--ink);font-weight:600}.psr .note.error::before{content:"\26A0  ";color:var(--warm)}
 .psr canvas.small{width:100%;aspect-ratio:1;image-rendering:pixelated;display:block;background:#8884;border-radius:2px}
-.psr .top{display:grid;grid-template-columns:208px minmax(0,1fr) 208px;gap:10px}.psr .card,.psr .controls{height:492px;overflow:auto}
-.psr .map{display:flex;flex-direction:column;height:492px}.psr .plot{position:relative;flex:1;min-height:0;border-radius:6px;overflow:hidden}.psr .plot canvas{position:absolute;inset:0;width:100%;height:100%;touch-action:none}.psr .plot canvas:last-child{cursor:crosshair;border-radius:6px}.psr .plot canvas:last-child:focus-visible{outline-offset:-2px}
+.psr .top{display:grid;grid-template-columns:208px minmax(0,1fr) 208px;gap:10px}.psr .card,.psr .controls{height:440px;overflow:auto}
+.psr .map{display:flex;flex-direction:column;height:440px}.psr .plot{position:relative;flex:1;min-height:0;border-radius:6px;overflow:hidden}.psr .plot canvas{position:absolute;inset:0;width:100%;height:100%;touch-action:none}.psr .plot canvas:last-child{cursor:crosshair;border-radius:6px}.psr .plot canvas:last-child:focus-visible{outline-offset:-2px}
 .psr .legend{display:flex;flex-wrap:wrap;gap:2px 14px;height:38px;overflow:hidden;align-content:flex-start;margin-top:6px;color:var(--quiet);font-size:12px}.psr .legend span{display:inline-flex;align-items:center;gap:4px;white-space:nowrap}.psr .legend canvas{width:14px;height:14px}.psr .legend .ramp{width:140px;height:10px;border-radius:2px}
-.psr .card canvas.large{width:160px;height:160px;max-width:100%;image-rendering:pixelated;background:#8884;border-radius:4px;display:block}.psr .card strong{display:block;overflow-wrap:anywhere;margin-top:6px}.psr .card .state{color:var(--quiet);min-height:18px}.psr .card dl{display:grid;grid-template-columns:1fr auto;gap:0 8px;margin:6px 0}.psr .card dt{color:var(--quiet)}.psr .card dd{margin:0;font-variant-numeric:tabular-nums}.psr .card p{margin:6px 0;overflow-wrap:anywhere}.psr .card .near{display:grid;grid-template-columns:44px 1fr;gap:8px;align-items:center;color:var(--quiet);font-size:12px}.psr .card .acts{display:flex;gap:6px;margin-top:8px}
-.psr .meters{display:grid;grid-template-columns:repeat(5,minmax(0,1fr));gap:10px;margin:10px 0}.psr .meter .head{display:flex;justify-content:space-between;gap:4px;flex-wrap:wrap}.psr .meter b{font-size:17px;font-variant-numeric:tabular-nums}.psr .meter .bar{position:relative;height:8px;border-radius:4px;background:#8883;margin:12px 0 14px}.psr .meter .fill{position:absolute;inset:0 auto 0 0;border-radius:4px;background:var(--mark)}.psr .meter .tick{position:absolute;top:-4px;width:2px;height:16px;margin-left:-1px;background:var(--ink)}.psr .meter .tick::after{position:absolute;left:-3px;font-size:10px;line-height:10px;color:var(--ink)}.psr .meter .tick.first::after{content:"f";top:-10px}.psr .meter .tick.random::after{content:"r";top:16px}.psr .meter small{display:block;color:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.psr .sheet{height:268px;overflow:auto;scrollbar-gutter:stable}.psr .row{display:grid;grid-template-columns:104px 1fr;gap:8px;padding:4px 0;border-top:1px solid var(--line)}.psr .row:first-child{border-top:0}.psr .row .name{font-size:12px;overflow-wrap:anywhere}.psr .row .name meter{display:block;width:90px;height:9px}.psr .row .name small{color:var(--quiet)}
+.psr .card canvas.large{width:132px;height:132px;max-width:100%;image-rendering:pixelated;background:#8884;border-radius:4px;display:block}.psr .card strong{display:block;overflow-wrap:anywhere;margin-top:6px}.psr .card .state{color:var(--quiet);min-height:18px}.psr .card dl{display:grid;grid-template-columns:1fr auto;gap:0 8px;margin:6px 0}.psr .card dt{color:var(--quiet);font-weight:400;overflow-wrap:anywhere}.psr .card dd{margin:0;font-variant-numeric:tabular-nums}.psr .card p{margin:6px 0;overflow-wrap:anywhere}.psr .card .near{display:grid;grid-template-columns:44px 1fr;gap:8px;align-items:center;color:var(--quiet);font-size:12px}.psr .card .acts{display:flex;gap:6px;margin:6px 0}
+.psr .meters{display:grid;grid-template-columns:repeat(5,minmax(0,1fr));gap:10px;margin:10px 0}.psr .meter .head{display:flex;justify-content:space-between;gap:4px;flex-wrap:wrap}.psr .meter b{font-size:17px;font-variant-numeric:tabular-nums}.psr .meter .bar{position:relative;height:8px;border-radius:4px;background:#8883;margin:10px 0 13px}.psr .meter .fill{position:absolute;inset:0 auto 0 0;border-radius:4px;background:var(--mark)}.psr .meter .tick{position:absolute;top:-4px;width:2px;height:16px;margin-left:-1px;background:var(--ink)}.psr .meter .tick::after{position:absolute;left:-3px;font-size:10px;line-height:10px;color:var(--ink)}.psr .meter .tick.first::after{content:"f";top:-10px}.psr .meter .tick.random::after{content:"r";top:16px}.psr .meter small{display:flex;justify-content:space-between;gap:4px;color:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.psr .sheet{height:220px;overflow:auto;scrollbar-gutter:stable}.psr .row{display:grid;grid-template-columns:104px 1fr;gap:8px;padding:4px 0;border-top:1px solid var(--line)}.psr .row:first-child{border-top:0}.psr .row .name{font-size:12px;overflow-wrap:anywhere}.psr .row .name meter{display:block;width:90px;height:9px}.psr .row .name small{color:var(--quiet)}
 .psr .tiles{display:flex;flex-wrap:wrap;gap:3px;align-content:flex-start}.psr button.tile{position:relative;padding:2px;width:46px;height:46px;min-height:0;border:2px solid transparent;border-radius:5px;background:none}.psr button.tile.pinned{border-color:#009e73}.psr button.tile.new{border-color:var(--warm);border-style:dashed}.psr button.tile.gone{opacity:.45;border-style:dotted;border-color:var(--quiet)}.psr button.tile.current{box-shadow:0 0 0 2px var(--mark)}.psr button.tile i{position:absolute;right:0;bottom:0;min-width:13px;height:13px;font:bold 10px/13px system-ui,sans-serif;text-align:center;color:#fff;border-radius:3px}.psr button.tile.pinned i{background:#007a59}.psr button.tile.new i{background:#a84a00}.psr button.tile.gone i{background:#555}
 .psr.still .top{grid-template-columns:minmax(0,1fr) 208px}
-@container (max-width:860px){.psr .top{grid-template-columns:190px minmax(0,1fr)}.psr .card{grid-column:1/-1;height:232px;display:grid;grid-template-columns:170px 1fr 1fr;gap:0 14px}}
+@container (max-width:960px){.psr .top{grid-template-columns:184px minmax(0,1fr) 176px;gap:8px}.psr .still .top{grid-template-columns:minmax(0,1fr) 176px}.psr .meters{gap:8px}.psr .meter{padding:8px}.psr .meter b{font-size:15px}.psr .meter small{font-size:11px}.psr .map .menu select{max-width:84px}.psr .map .tools{gap:5px 7px}.psr .map button{padding:3px 7px}}
+@container (max-width:700px){.psr .top{grid-template-columns:190px minmax(0,1fr)}.psr .card{grid-column:1/-1;height:232px;display:grid;grid-template-columns:170px 1fr 1fr;gap:0 14px}}
 @container (max-width:560px){.psr .top{grid-template-columns:minmax(0,1fr)}.psr .controls{height:auto}.psr .meters{grid-template-columns:repeat(2,minmax(0,1fr))}.psr .card{grid-template-columns:150px 1fr}}
 .psr .studio{display:grid;grid-template-columns:208px minmax(0,1fr);gap:10px}.psr progress{width:100%;height:8px;accent-color:var(--mark)}.psr .previews{height:404px;overflow:auto;scrollbar-gutter:stable;display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:8px;align-content:start}.psr .previews.plain{grid-template-columns:repeat(auto-fill,minmax(56px,1fr));height:auto;min-height:200px}
 .psr .preview{border:2px solid var(--line);border-radius:6px;padding:5px}.psr .preview .three{display:grid;grid-template-columns:repeat(3,1fr);gap:3px}.psr .preview.accepted{border-color:#009e73}.psr .preview.back{border-color:#cc79a7;border-style:dashed}.psr .preview small{display:block;font-size:11px;color:var(--quiet);font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}.psr .preview .acts{display:flex;gap:4px;margin-top:3px}.psr .preview .acts button{flex:1;padding:0 2px;min-height:24px;font-size:12px}
-.psr .curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin-top:10px;height:104px;overflow:hidden}.psr .curves svg{width:100%;height:64px;display:block;border-bottom:1px solid var(--line)}.psr .curves path{fill:none;stroke:var(--mark);stroke-width:1.6;vector-effect:non-scaling-stroke}.psr .curves div{min-width:0}.psr .curves b{float:right;font-variant-numeric:tabular-nums}
+.psr .curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin-top:10px;height:104px;overflow:hidden}.psr .curves svg{width:100%;height:64px;display:block;border-bottom:1px solid var(--line)}.psr .curves path{fill:none;stroke:var(--mark);stroke-width:1.6;vector-effect:non-scaling-stroke}.psr .curves>div{min-width:0;display:grid;grid-template-columns:1fr auto;gap:0 6px}.psr .curves span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.psr .curves svg{grid-column:1/-1}.psr .curves b{font-variant-numeric:tabular-nums}
 @container (max-width:640px){.psr .studio{grid-template-columns:minmax(0,1fr)}}
 '''
 
@@ -313,7 +314,7 @@ function renderExplorer({model, el}) {
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
   const method = menu('Selector', about.methods.map(m => [m.name, m.name.replaceAll('_', ' ')]), model.get('method'), v => set('method', v), 'method');
   const preset = menu('Preset', [['', 'choose …'], ...about.presets.map(p => [p, p])], '', v => { if (v) model.send({do: 'preset', name: v}); preset.select.value = ''; }, 'preset');
-  const gate = check('Only what the teacher recognises', 'gate', model.get('gate'), v => set('gate', v), 'The gate: candidates in which the teacher sees another class are left out');
+  const gate = check('Teacher\u2019s gate', 'gate', model.get('gate'), v => set('gate', v), 'The gate: candidates in which the teacher sees another class are left out');
   gate.box.disabled = !about.judged;
   const undo = button('\u21b6 Undo', 'undo', () => act('undo'), 'Undo (Ctrl+Z)'), redo = button('Redo \u21b7', 'redo', () => act('redo'), 'Redo (Ctrl+Shift+Z)');
   const controls = h('div', {class: 'panel controls', role: 'group', 'aria-label': 'Weights and budget'}, h('div', {class: 'tools'}, undo, redo), preset, method, ...heads, gate);
@@ -362,7 +363,7 @@ function renderExplorer({model, el}) {
     about.order.forEach(s => { for (const i of layers[s]) put(pixels, w, hh, look(s, i), screen[2*i] | 0, screen[2*i + 1] | 0); });
     realScreen = new Float32Array(realXY.length);
     if (showReal) {
-      const hit = stamp('ring', mixed(paper, toRGB(ink), .6), Math.max(2.5, r*.8)), missed = stamp('triangle', ink, Math.max(4*d, r*1.3), edge);
+      const hit = stamp('ring', mixed(paper, toRGB(ink), .6), Math.max(2.5, r*.6)), missed = stamp('triangle', ink, Math.max(3.5*d, r), edge);
       for (const pass of [0, 1]) for (let i = 0; i < realMissed.length; i++) { realScreen[2*i] = view.x + view.s*realXY[2*i]; realScreen[2*i + 1] = view.y - view.s*realXY[2*i + 1]; if (realMissed[i] === pass && (only < 0 || realLabels[i] === only)) put(pixels, w, hh, pass ? missed : hit, realScreen[2*i] | 0, realScreen[2*i + 1] | 0); }
     }
     points.getContext('2d').putImageData(image, 0, 0);
@@ -449,7 +450,7 @@ function renderExplorer({model, el}) {
   // Card of one candidate.
   const large = h('canvas', {class: 'large', role: 'img'}), title = h('strong', {}, 'Point at a candidate'), state = h('span', {class: 'state'}, ''), scores = h('dl'), reason = h('p', {'aria-live': 'polite'}), twin = h('canvas', {class: 'small', role: 'img'}), twinText = h('span'), near = h('div', {class: 'near', style: 'visibility:hidden'}, twin, twinText);
   const pin = button('Pin', 'pin', () => act('toggle', [current]), 'Must be in (Enter)'), ban = button('Ban', 'ban', () => act('ban', [current]), 'Must not be in (B)');
-  const card = h('div', {class: 'panel card', role: 'group', 'aria-label': 'Candidate'}, h('div', {}, large, title, state), h('div', {}, scores, reason), h('div', {}, near, ...(still ? [] : [h('div', {class: 'acts'}, pin, ban)])));
+  const card = h('div', {class: 'panel card', role: 'group', 'aria-label': 'Candidate'}, h('div', {}, large, title, state, ...(still ? [] : [h('div', {class: 'acts'}, pin, ban)])), h('div', {}, scores, reason), h('div', {}, near));
   pin.disabled = ban.disabled = true;
   function focusOn(id) {
     current = id; say(title, nameOf(id)); large.setAttribute('aria-label', nameOf(id)); describe(); drawOver();
@@ -474,14 +475,14 @@ function renderExplorer({model, el}) {
   }));
 
   // Meters.
-  const meters = h('div', {class: 'meters', role: 'group', 'aria-label': 'Meters'}, ...model.get('meters').map(() => h('div', {class: 'panel meter'}, h('div', {class: 'head'}, h('span'), h('b')), h('div', {class: 'bar', 'aria-hidden': true}, h('div', {class: 'fill'}), h('div', {class: 'tick first'}), h('div', {class: 'tick random'})), h('small'), h('small'))));
+  const meters = h('div', {class: 'meters', role: 'group', 'aria-label': 'Meters'}, ...model.get('meters').map(() => h('div', {class: 'panel meter'}, h('div', {class: 'head'}, h('span'), h('b')), h('div', {class: 'bar', 'aria-hidden': true}, h('div', {class: 'fill'}), h('div', {class: 'tick first'}), h('div', {class: 'tick random'})), h('small', {}, h('span'), h('span')), h('small', {}, h('span'), h('span')))));
   function fillMeters() {
     model.get('meters').forEach((m, i) => {
-      const node = meters.children[i], place = v => v === null ? -10 : 100*Math.min(1, Math.max(0, (v - m.low)/(m.high - m.low))), text = v => v === null ? '\u2013' : v.toFixed(3), [a, b] = node.querySelectorAll('small'), better = m.value === null || m.random === null ? '' : ` (${signed(m.value - m.random)})`;
-      node.title = m.hint; say(node.querySelector('span'), m.name); say(node.querySelector('b'), text(m.value));
+      const node = meters.children[i], place = v => v === null ? -10 : 100*Math.min(1, Math.max(0, (v - m.low)/(m.high - m.low))), text = v => v === null ? '\u2013' : v.toFixed(3), lines = node.querySelectorAll('small');
+      node.title = m.hint; say(node.querySelector('.head span'), m.name); say(node.querySelector('b'), text(m.value));
       node.querySelector('.fill').style.width = Math.max(0, place(m.value)) + '%';
       for (const name of ['first', 'random']) { const t = node.querySelector('.tick.' + name); t.style.left = place(m[name]) + '%'; t.style.display = m[name] === null ? 'none' : ''; }
-      say(a, `random ${text(m.random)}${better}`); say(b, `first made ${text(m.first)}`);
+      ['random', 'first'].forEach((k, j) => { const [a, b] = lines[j].children; say(a, `${k} ${text(m[k])}`); say(b, m.value === null || m[k] === null ? '' : signed(m.value - m[k])); });
     });
   }
 
@@ -491,8 +492,8 @@ function renderExplorer({model, el}) {
   const keep = button('Keep for comparison', 'keep', () => act('keep', []), 'Later changes are shown against the selection as it is now');
   const changed = check('What changed', 'changed', false, v => { compare = v; fillSheet(); }, 'Marks what came (+) and went (\u2212) since the selection was kept');
   const several = ['pin_all', 'ban_all', 'clear'].map((name, i) => button(['Pin these', 'Ban these', 'Clear'][i], name, () => { if (name === 'clear') { lassoed = []; path = null; showing = 'selection'; model.send({do: 'lasso', ids: []}); drawOver(); fillSheet(); } else act(name.slice(0, 3), lassoed); }, ['Pin all candidates in the lasso', 'Ban all candidates in the lasso', 'Forget the lasso'][i]));
-  const sheet = h('div', {class: 'sheet', role: 'group', 'aria-label': 'Thumbnails: Enter pins, B bans'}), help = h('span', {class: 'state', style: 'color:var(--quiet)'}, still ? '' : 'click or Enter pins, B bans');
-  const bar = h('div', {class: 'tools'}, shown, ...(still ? [] : [keep, changed, ...several]), help);
+  const sheet = h('div', {class: 'sheet', role: 'group', 'aria-label': 'Thumbnails: Enter pins, B bans'});
+  const bar = h('div', {class: 'tools'}, shown, ...(still ? [] : [keep, changed, ...several]));
   const tileOf = (id, words, kind, mark) => {
     const canvas = h('canvas', {class: 'small', 'aria-hidden': true}), tile = h('button', {type: 'button', class: `tile ${kind}${id === current ? ' current' : ''}`, 'data-id': id, 'aria-label': `${nameOf(id)}, ${words}`, title: `${nameOf(id)}, ${words}`}, canvas);
     if (mark) tile.append(h('i', {'aria-hidden': true}, mark));
@@ -549,7 +550,7 @@ function renderExplorer({model, el}) {
     const weighted = about.methods.find(m => m.name === model.get('method')).weighted;
     heads.forEach((head, i) => { const c = about.controls[i]; head.enable(c.weight ? weighted && (c.name === 'diversity' || about.judged) : c.name !== 'quantile' || about.judged); });
     undo.disabled = !model.get('undoable'); redo.disabled = !model.get('redoable');
-    const text = model.get('note'); say(note, text.replace(/^!/, '')); note.title = note.textContent; note.classList.toggle('error', text.startsWith('!'));
+    const text = model.get('note'); say(note, text.replace(/^!/, '') || (still ? '' : 'Click or Enter pins, B bans, Ctrl+Z undoes. Wheel zooms the map, Shift with dragging draws a lasso.')); note.title = note.textContent; note.classList.toggle('error', text.startsWith('!'));
   };
   const update = once(() => {
     const fresh = floatsOf(model.get('xy')); if (fresh.length !== xy.length || fresh.some((v, i) => v !== xy[i])) view = null;
@@ -600,7 +601,7 @@ _CONTROLS = [ # of the explorer
     dict(name='reliability', label='Reliability', min=-2., max=2., step=.05, initial=0., weight=True, hint="Weight of the teacher's probability of the class."),
     dict(name='diversity', label='Diversity', min=0., max=2., step=.05, initial=1., weight=True, hint='Weight of coverage, or of the rule\'s own diversity term.'),
     dict(name='uncertainty', label='Uncertainty', min=-2., max=2., step=.05, initial=0., weight=True, hint='Weight of the entropy; negative prefers certain candidates.'),
-    dict(name='quantile', label='Cut, least reliable', min=0., max=.95, step=.05, initial=0., weight=False, hint='Share of the candidates that pass the gate to drop, the least reliable first.'),
+    dict(name='quantile', label='Reliability cut', min=0., max=.95, step=.05, initial=0., weight=False, hint='Share of the candidates that pass the gate to drop, the least reliable first.'),
     dict(name='ipc', label='Images per class', min=1, max=50, step=1, initial=10, weight=False, hint='The budget, IPC.'),
 ]
 _MAPPING = threading.Lock() # one UMAP at a time: its compiled parts do not bear two
@@ -775,8 +776,8 @@ class PoolExplorer(anywidget.AnyWidget):
         for name, hint in METERS.items():
             r = random[name] if random[name] is not None else .5
             low, high = (0., min(1., max(.02, 4*r))) if name == 'entropy' else (max(0., 1 - 2.5*(1 - r)), 1.)
-            label = name if name != 'agreement' or not self.second else f'agreement, {self.second}'
-            out.append(dict(name=label, hint=hint, value=now[name], first=first[name], random=random[name], low=low, high=max(high, low + 1e-6)))
+            if name == 'agreement' and self.second: hint = f'{hint}: {self.second}'
+            out.append(dict(name=name, hint=hint, value=now[name], first=first[name], random=random[name], low=low, high=max(high, low + 1e-6)))
         return out
 
     def _place(self, wait: float = 0.) -> None:
@@ -1230,9 +1231,9 @@ function renderSampler({model, el}) {
 
 # %% ../nbs/11_explore.ipynb #c068
 _STUDIO_CONTROLS = [
-    dict(name='temperature', label='Target temperature', min=.25, max=8., step=.25, initial=1., hint='Of the soft labels and of the teacher\'s answer.'),
-    dict(name='proximal', label='λ_z, stay near the start', min=0., max=5., step=.1, initial=.5, hint='Weight of the squared distance from the selected latent.'),
-    dict(name='denoising', label='λ_p, stay on the prior', min=0., max=1., step=.01, initial=0., hint='Weight of the prior\'s denoising error; costs a pass of the prior a step.'),
+    dict(name='temperature', label='Temperature', min=.25, max=8., step=.25, initial=1., hint='Target temperature: of the soft labels and of the teacher\'s answer.'),
+    dict(name='proximal', label='λ_z, near start', min=0., max=5., step=.1, initial=.5, hint='Weight of the squared distance from the selected latent.'),
+    dict(name='denoising', label='λ_p, on prior', min=0., max=1., step=.01, initial=0., hint='Weight of the prior\'s denoising error; costs a pass of the prior a step.'),
     dict(name='lr', label='Learning rate', min=0., max=.3, step=.005, initial=.05, hint='Adam\'s rate on the latents; it falls to zero over the second half.'),
     dict(name='soft_label', label='Soft labels', min=0., max=2., step=.05, initial=.1, hint='Weight of the distance to the soft labels.'),
     dict(name='distribution_matching', label='Matching', min=0., max=4., step=.1, initial=1., hint='Weight of the distance between mean features of real and refined images.'),
