@@ -17,7 +17,7 @@ def place(tmp_path_factory):
     notebook['cells'] = notebook['cells'][:end]
     for cell in notebook['cells']:
         if cell['cell_type'] == 'code': cell['outputs'], cell['execution_count'] = [], None
-    (place/'nbs').mkdir()
+    (place/'nbs').mkdir(); shutil.copytree(root/'docs', place/'docs')
     (place/'nbs'/'11_explore.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
     return place
 
