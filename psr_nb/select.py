@@ -743,10 +743,10 @@ def prepare(
     if logits is not None:
         p = logits.double().softmax(1)
         scores = dict(reliability=p[torch.arange(len(p)), labels].numpy(), uncertainty=(-(p*p.clamp(min=1e-30).log()).sum(1)/math.log(max(2, p.shape[1]))).numpy(), seen=logits.argmax(1).numpy())
-    for term, column in (('reliability', reliability), ('uncertainty', uncertainty)):
-        if column in ('probability', 'entropy'): continue
+    for term, column, built_in in (('reliability', reliability, 'probability'), ('uncertainty', uncertainty, 'entropy')):
+        if column == built_in: continue
         table = pool.table
-        scores[term] = np.asarray(lookup({c: table[c] for c in table.columns if c not in ('class', 'index')}, column, 'score column'), np.float64)
+        scores[term] = np.asarray(lookup({built_in: None, **{c: table[c] for c in table.columns if c not in ('class', 'index')}}, column, 'score column'), np.float64)
     said = {}
     def difficulty():
         if 'p' not in said:
