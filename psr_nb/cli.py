@@ -250,7 +250,7 @@ def demo(
     teachers=(), # who scores, refines and judges; none: the bundled ones
     students: list[str] = ('convnet3',), # architectures to train
     protocol: str = 'quick', # how they are trained
-    refine_options: dict | None = None, # fields of `RefineSettings`
+    refine_options: dict | None = None, # fields of `RefineSettings`; 50 steps where it does not say, less than half of their own default, to be done within two minutes
     sampling: dict | None = None, # sampler options
     map_method: str = 'umap', # of the report's map: "umap" or "pca"
     progress: bool = True, # show bars and stages
@@ -275,7 +275,7 @@ def demo(
     pool, rival = run.pool, select(run.pool, ipc, 'random', seed=seed)
     embedding = _embed_aside(pool, map_method)
     with stages.stage('refine') as say:
-        settings = RefineSettings(**{'seed': seed, **(refine_options or {})})
+        settings = RefineSettings(**{'seed': seed, 'steps': 50, **(refine_options or {})})
         steps, rival_steps = _run_refine([run.selection, rival], prior, roles, real, settings, progress)
         distilled = _as_set(run.selection, steps, 'psr', real, prior, roles)
         say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(run.selection)} kept their original; and one random draw from the pool in the same way')
@@ -288,7 +288,7 @@ def demo(
             'psr_select': run.distilled,
             'psr': distilled,
         }
-        report = sum(evaluate(each, test, protocol, list(students), seeds, 'hard', name, progress) for name, each in sets.items())
+        report = evaluate(sets, test, protocol, list(students), seeds, 'hard', progress=progress)
         say(f'{len(sets)} sets × {seeds} seeds × {", ".join(students)}, protocol {protocol}, tested on {len(test):,} real images')
     save_rows(report, out/'results.json')
     distilled.save(out/'distilled', report.where(method='psr'))
@@ -432,12 +432,12 @@ def _demo(
     prior: _Prior = 'fashion', data: _Data = 'fashion-mini', teacher: _Teachers = None, ipc: _Ipc = 10, n_per_class: _NPerClass = 50, seed: _Seed = 0,
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
     students: _Students = ['convnet3'],
-    steps: _Steps = None,
+    steps: Annotated[int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')] = 50,
     map_method: Annotated[str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')] = 'umap',
     quiet: _Quiet = False,
 ):
     "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
-    report = demo(out, seed, seeds, ipc, n_per_class, prior, data, teachers=teacher or (), students=_listed(students), refine_options=_given(steps=steps), map_method=map_method, progress=not quiet)
+    report = demo(out, seed, seeds, ipc, n_per_class, prior, data, teachers=teacher or (), students=_listed(students), refine_options=dict(steps=steps), map_method=map_method, progress=not quiet)
     typer.echo(f'\n{text_table(report)}\n\n{out/"report.html"} shows the pool, the images and these numbers. {out/"results.json"} has one row a training, {out/"distilled"} the set.')
 
 # %% ../nbs/13_cli.ipynb #c026
@@ -629,7 +629,7 @@ def _evaluate(
     if baseline:
         real, ipc = load_data(data, 'train', size=test.images.shape[-1], channels=test.images.shape[1]), int(images.labels.bincount().max())
         for b in _listed(baseline): sets[b] = (lambda s: random_real(real, ipc, s)) if b == 'random_real' else herding_real(real, ipc)
-    for method, each in sets.items(): report = report + evaluate(each, test, protocol, _listed(students), seeds, labels, method, not quiet, judge)
+    report = report + evaluate(sets, test, protocol, _listed(students), seeds, labels, None, not quiet, judge)
     if out is not None: save_rows(report, out)
     typer.echo(text_table(report, next(iter(_listed(baseline or [])), None)))
     if out is not None: typer.echo(str(out))

@@ -510,13 +510,13 @@ def _check(data, test: ImageData, cut: bool = False) -> None:
     if tuple(test.images.shape[1:]) not in [(c, h, w), (c, h//7*8, w//7*8)][:1 + cut]: raise PSRError('images of the set', f'{tuple(test.images.shape[1:])} like the test images', tuple(data.images.shape[1:]), 'Pass size= or channels= to load_data')
 
 def evaluate(
-    distilled, # a `DistilledSet` or `ImageData`, or a function of the seed that gives one
+    distilled, # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set, whose students share the processors
     test: ImageData, # real images that were not distilled
     protocol: str | Protocol = 'quick', # see `PROTOCOLS`
     students: list[str] | str = ('convnet3',), # see `STUDENTS`; any timm name
     seeds: int | list[int] = 5, # how many, or which
     labels: str | None = None, # "hard" or "soft"; None: the protocol's own
-    method: str | None = None, # name in tables; None: the set's own
+    method: str | None = None, # name in tables; None: the set's own, or its key in the dict
     progress: bool = True, # show a bar
     teacher=None, # a `Teacher` for soft labels, where the set has none or the protocol asks online
     validation: ImageData | None = None, # images to choose the epoch by; adds the column accuracy_chosen
@@ -533,9 +533,10 @@ def evaluate(
     if labels not in ('hard', 'soft'): raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
     if not seeds or not students: raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
     name = (protocol if isinstance(protocol, str) else 'own') + (f' ({epochs} epochs)' if epochs is not None else '') + (f' (batch {batch_size})' if batch_size is not None else '')
-    sets = {s: distilled(s) for s in seeds} if callable(distilled) and not hasattr(distilled, 'images') else dict.fromkeys(seeds, distilled)
+    if isinstance(distilled, dict) and not distilled: raise PSRError('argument distilled', 'at least one set', 'none')
+    sets = {(m, s): each(s) if callable(each) and not hasattr(each, 'images') else each for m, each in (distilled if isinstance(distilled, dict) else {method: distilled}).items() for s in seeds}
     targets, known = {}, {}
-    for s, data in sets.items():
+    for key, data in sets.items():
         if id(data) not in known:
             _check(data, test, p.views == 'rded')
             if labels == 'hard': y = data.labels
@@ -544,25 +545,25 @@ def evaluate(
             else: raise PSRError('soft labels', 'a set that has them, or teacher=', 'neither', 'DistilledSet.relabel(teacher) makes them')
             if p.online and labels == 'soft' and teacher is None: raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)
             known[id(data)] = y
-        targets[s] = known[id(data)]
-    first = sets[seeds[0]]
+        targets[key] = known[id(data)]
+    first = next(iter(sets.values()))
     size = first.images.shape[-1]
     if p.views == 'rded' and test.images.shape[-1] == size//7*8: test = replace(test, images=test.images[..., (e := (size//7*8 - size)//2):e + size, e:e + size]) # its tests cut the middle seven eighths out
-    method = method or getattr(first, 'method', None) or getattr(first, 'name', 'unnamed')
     for student in students: make_student(student, tuple(first.images.shape[1:]), len(test.classes), p) # an unknown name fails before the first minute
-    jobs = [(student, s) for student in students for s in seeds]
+    jobs = [(key, student) for student in students for key in sets]
     threads = torch.get_num_threads()
     workers = max(1, min(len(jobs), workers or (threads if device.type == 'cpu' else 1)))
     if device.type == 'cpu': keep_memory()
     stop, lock = threading.Event(), threading.Lock()
     from tqdm.auto import tqdm
-    bar = tqdm(total=20*len(jobs), desc=f'{method}, {len(jobs)} students', disable=not progress, leave=False, bar_format='{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}')
+    bar = tqdm(total=20*len(jobs), desc=f'evaluate, {len(jobs)} students', disable=not progress, leave=False, bar_format='{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}')
 
     def run(job):
-        student, s = job
-        data, began, tested, done = sets[s], time.perf_counter(), [], 0
+        (name_of_set, s), student = job
+        data, began, tested, done = sets[name_of_set, s], time.perf_counter(), [], 0
+        method = name_of_set or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed')
         ipc = int(data.labels.bincount(minlength=len(test.classes)).max())
-        for state in train_student(data.images, targets[s], test, p, student, s, teacher, validation, ipc, epochs, batch_size, device):
+        for state in train_student(data.images, targets[name_of_set, s], test, p, student, s, teacher, validation, ipc, epochs, batch_size, device):
             if stop.is_set(): return None
             if state.accuracy is not None: tested.append(state)
             if (ticks := 20*state.step//state.total) > done:
