@@ -131,7 +131,7 @@ def pool_umap(
     space: str = 'student', # feature space, see `psr_nb.select.SPACES`
     method: str = 'umap', # "umap", or "pca", which is instant
     n_neighbors: int = 15, # of UMAP: fewer shows detail, more shows the whole
-    min_dist: float = .1, # of UMAP: how close points may lie
+    min_dist: float = .8, # of UMAP: how close points may lie; its own .1 packs each class into a speck
     seed: int = 0, # of the layout
     teacher: object = None, # for the space "teacher"
 ) -> np.ndarray: # (candidates, 2) float32
@@ -269,7 +269,8 @@ def accuracy_plot(
         else: trace.marker.opacity = .4
     figure.update_xaxes(gridcolor='rgba(128,128,128,.25)', showgrid=True, automargin=True, zeroline=False)
     figure.update_yaxes(automargin=True)
-    return figure.update_layout(paper_bgcolor='rgba(0,0,0,0)', plot_bgcolor='rgba(0,0,0,0)', margin=dict(l=8, r=16, t=32 if len(figure.layout.annotations) > 1 else 8, b=8), annotations=[] if len(figure.layout.annotations) < 2 else figure.layout.annotations)
+    if len(figure.layout.annotations) < 2: figure.layout.annotations = () # one panel needs no title
+    return figure.update_layout(paper_bgcolor='rgba(0,0,0,0)', plot_bgcolor='rgba(0,0,0,0)', margin=dict(l=8, r=16, t=32 if figure.layout.annotations else 8, b=8))
 
 # %% ../nbs/10_views.ipynb #c044
 def _sprites(images: torch.Tensor, pixels: int = 4_000_000) -> tuple[str, int, int]: # data URI, pixels a tile, tiles in a row
