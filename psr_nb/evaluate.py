@@ -547,6 +547,7 @@ def evaluate(
             known[id(data)] = y
         targets[key] = known[id(data)]
     first = next(iter(sets.values()))
+    if len(shapes := {tuple(d.images.shape[1:]) for d in sets.values()}) > 1: raise PSRError('argument distilled', 'sets of one image size', ' and '.join('×'.join(map(str, s)) for s in sorted(shapes)), 'Evaluate them one by one and add the reports')
     size = first.images.shape[-1]
     if p.views == 'rded' and test.images.shape[-1] == size//7*8: test = replace(test, images=test.images[..., (e := (size//7*8 - size)//2):e + size, e:e + size]) # its tests cut the middle seven eighths out
     for student in students: make_student(student, tuple(first.images.shape[1:]), len(test.classes), p) # an unknown name fails before the first minute
