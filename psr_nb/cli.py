@@ -193,7 +193,7 @@ def _selection_words(selection) -> str:
     reference = config.get('reference')
     words = f'{selection.ipc} of each class by {selection.method}'
     if SELECTORS[selection.method].weighted:
-        words += f': weights ' + ', '.join(f'{k} {getattr(weights, k):g}' for k in ('diversity', 'reliability', 'uncertainty')) + f', space {config["space"]}, covering ' + (f'{reference["images"]:,} real images' if reference else 'the pool itself')
+        words += f': weights ' + ', '.join(f'{k} {getattr(weights, k):g}' for k in ('diversity', 'reliability', 'uncertainty', 'representativeness')) + f', space {config["space"]}, representing ' + (f'{reference["images"]:,} real images' if reference else 'the pool itself')
     return words + (f', behind the gate of {config["teacher"]}' if config['gate'] else ', no gate') + (f'; {len(selection.notes)} notes' if selection.notes else '')
 
 def _as_set(selection, steps: list, method: str, data, prior, roles: Roles):
@@ -498,8 +498,9 @@ def _select(
     ipc: _Ipc = 10, method: _Method = 'psr',
     data: Annotated[Optional[str], typer.Option('--data', metavar='NAME_OR_PATH', help='Real images to represent. [default: the pool represents itself]')] = None,
     reliability: Annotated[Optional[float], typer.Option('--reliability', help='Weight of the teacher\'s p(y|x).')] = None,
-    diversity: Annotated[Optional[float], typer.Option('--diversity', help='Weight of coverage.')] = None,
+    diversity: Annotated[Optional[float], typer.Option('--diversity', help='Weight of volume, or of the rule\'s own diversity term.')] = None,
     uncertainty: Annotated[Optional[float], typer.Option('--uncertainty', help='Weight of the entropy; negative prefers certain images.')] = None,
+    representativeness: Annotated[Optional[float], typer.Option('--representativeness', help='Weight of likeness to the real images of the class.')] = None,
     space: _Space = 'student',
     teacher: Annotated[Optional[str], typer.Option('--teacher', help='Whose judgement counts: one of the pool\'s teachers, or another. [default: the pool\'s first]')] = None,
     gate: Annotated[Optional[bool], typer.Option('--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]')] = None,
@@ -513,7 +514,7 @@ def _select(
     from psr_nb.pool import Pool
     from psr_nb.select import SELECTORS, select
     from psr_nb.teacher import Teacher
-    weights = replace(lookup(SELECTORS, method, 'selector').weights, **given) if (given := _given(reliability=reliability, diversity=diversity, uncertainty=uncertainty)) else None
+    weights = replace(lookup(SELECTORS, method, 'selector').weights, **given) if (given := _given(reliability=reliability, diversity=diversity, uncertainty=uncertainty, representativeness=representativeness)) else None
     sampled = Pool.open(pool)
     shape = sampled.images.shape
     reference = None if data is None else load_data(data, size=shape[-1], channels=shape[1])

@@ -20,13 +20,13 @@ from .distilled import DistilledSet
 from .pool import Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
-from .select import SELECTORS, Prepared, Selection, Weights, _bonus, _references, _teacher_says, objective, prepare, similarity
+from .select import SELECTORS, Prepared, Selection, Weights, _bonus, _references, _teacher_says, objective, prepare, similarity, volume
 from .teacher import Teacher
 from .views import CLASS_COLOURS, STATES, _inert, _sprites, pool_umap
 
 # %% auto #0
-__all__ = ['EXPLORER_STATES', 'METERS', 'PRESETS', 'state_codes', 'measures', 'Decisions', 'DecisionFile', 'project_real',
-           'PoolExplorer', 'Worker', 'watch', 'RefineStudio', 'PoolSampler']
+__all__ = ['EXPLORER_STATES', 'METERS', 'WEIGHTS', 'PRESETS', 'state_codes', 'measures', 'Decisions', 'DecisionFile',
+           'project_real', 'PoolExplorer', 'Worker', 'watch', 'RefineStudio', 'PoolSampler']
 
 # %% ../nbs/11_explore.ipynb #c017
 EXPLORER_STATES = { # state -> (colour, shape, size, whether it is drawn large and on top)
@@ -56,6 +56,7 @@ def state_codes(
 
 # %% ../nbs/11_explore.ipynb #c020
 METERS = { # measure -> what it is
+    'volume': 'How much each selected image has that the others lack, geometric mean from 0 to 1; higher is better',
     'coverage': 'How well each reference image is represented by the selected one most like it, (1 + cos)/2; higher is better',
     'reliability': 'Mean probability of the class, scoring teacher; higher is better',
     'entropy': 'Mean uncertainty of the scoring teacher, from 0 to 1; which is better depends on labels and budget',
@@ -68,10 +69,11 @@ def measures(
     ids: list[np.ndarray], # chosen candidates of each class
     second_sees: np.ndarray | None = None, # (candidates,) the class that a second teacher sees
 ) -> dict[str, float | None]: # measure -> mean over classes; None where there is no teacher
-    "How good a choice is, by five measures."
+    "How good a choice is, by six measures."
     mean = lambda values: float(np.mean(values)) if len(values) else None
     out = {name: [] for name in METERS}
     for p, chosen in zip(prepared.problems, ids):
+        out['volume'].append(math.exp(volume(p.kernel, chosen)/len(chosen)))
         out['coverage'].append(objective(p.similarity, chosen))
         if p.seen is not None: out['reliability'].append(p.reliability[chosen].mean()); out['entropy'].append(p.uncertainty[chosen].mean())
         if len(chosen) > 1: inner = similarity(p.candidates[chosen], p.candidates[chosen]); np.fill_diagonal(inner, -1); out['redundancy'].append(inner.max(1).mean())
@@ -79,13 +81,16 @@ def measures(
     return {name: mean(values) for name, values in out.items()}
 
 # %% ../nbs/11_explore.ipynb #c023
+WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness') # the sliders among the weights
+
 @dataclass(frozen=True)
 class Decisions:
     "What was decided about a pool, by sliders and by hand."
     method: str = 'psr' # a name in `SELECTORS`
-    reliability: float = 0. # weight
+    reliability: float = 1. # weight
     diversity: float = 1. # weight
     uncertainty: float = 0. # weight; negative prefers certain candidates
+    representativeness: float = .05 # weight
     quantile: float = 0. # share of those that pass to drop, the least reliable
     gate: bool = True # only candidates whose class the teacher recognises
     ipc: int = 10 # images per class
@@ -94,7 +99,7 @@ class Decisions:
     kept: tuple[tuple[int, ...], ...] = () # chosen candidates of each class, to compare with; (): nothing was kept
 
     @property
-    def weights(self) -> Weights | None: return Weights(self.reliability, self.diversity, self.uncertainty) if SELECTORS[self.method].weighted else None
+    def weights(self) -> Weights | None: return Weights(*(getattr(self, k) for k in WEIGHTS)) if SELECTORS[self.method].weighted else None
 
     def save(self, path: str | Path) -> None:
         "Writes the decisions in one step."
@@ -108,7 +113,7 @@ class Decisions:
         if content['format'] > 1: raise PSRError(f'{path}', 'format 1', f'format {content["format"]}', 'It was written by a newer psr_nb: pip install -U psr_nb')
         try:
             pairs = lambda rows: tuple((int(c), int(i)) for c, i in rows)
-            self = cls(str(content['method']), *(float(content[k]) for k in ('reliability', 'diversity', 'uncertainty', 'quantile')), bool(content['gate']), int(content['ipc']), pairs(content['pins']), pairs(content['bans']), tuple(tuple(int(i) for i in ids) for ids in content['kept']))
+            self = cls(str(content['method']), *(float(content[k]) for k in (*WEIGHTS, 'quantile')), bool(content['gate']), int(content['ipc']), pairs(content['pins']), pairs(content['bans']), tuple(tuple(int(i) for i in ids) for ids in content['kept']))
         except (KeyError, TypeError, ValueError) as e: raise PSRError(f'{path}', 'decisions about a pool', f'a damaged file ({type(e).__name__}: {e})', 'Move it away to begin anew') from None
         lookup(SELECTORS, self.method, 'selector')
         return self
@@ -145,12 +150,16 @@ class DecisionFile:
             finally: self.lock.release()
 
 # %% ../nbs/11_explore.ipynb #c029
+def _preset(method, **changes): return dict(method=method, quantile=0., gate=True) | {k: getattr(SELECTORS[method].weights, k) for k in WEIGHTS} | changes
+
 PRESETS = { # name -> what it sets
-    'coverage with gate (default)': dict(method='psr', reliability=0., diversity=1., uncertainty=0., quantile=0., gate=True),
-    'certain: hard labels, few images': dict(method='psr', reliability=0., diversity=1., uncertainty=-.5, quantile=0., gate=True),
-    'uncertain: soft labels, many images': dict(method='psr', reliability=0., diversity=1., uncertainty=.5, quantile=0., gate=True),
-    'reliable half only': dict(method='psr', reliability=0., diversity=1., uncertainty=0., quantile=.5, gate=True),
-    'volume × quality': dict(method='psr_logdet', reliability=1., diversity=1., uncertainty=0., quantile=0., gate=True),
+    'volume × quality (default)': _preset('psr'),
+    'sure candidates': _preset('psr', uncertainty=-.5),
+    'doubtful candidates': _preset('psr', uncertainty=.5),
+    'reliable half only': _preset('psr', quantile=.5),
+    'near the middle': _preset('psr', representativeness=.5),
+    'coverage of real images': _preset('psr_coverage'),
+    'matching the mean': _preset('psr_mmd'),
     'generate and use': dict(method='first', quantile=0., gate=False),
     'random': dict(method='random', quantile=0., gate=False),
 }
@@ -548,7 +557,7 @@ function renderExplorer({model, el}) {
   const fillControls = () => {
     method.select.value = model.get('method'); colour.select.value = model.get('colour_by'); kind.select.value = model.get('map'); gate.box.checked = model.get('gate');
     const weighted = about.methods.find(m => m.name === model.get('method')).weighted;
-    heads.forEach((head, i) => { const c = about.controls[i]; head.enable(c.weight ? weighted && (c.name === 'diversity' || about.judged) : c.name !== 'quantile' || about.judged); });
+    heads.forEach((head, i) => { const c = about.controls[i]; head.enable(c.weight ? weighted && (about.judged || ['diversity', 'representativeness'].includes(c.name)) : c.name !== 'quantile' || about.judged); });
     undo.disabled = !model.get('undoable'); redo.disabled = !model.get('redoable');
     const text = model.get('note'); say(note, text.replace(/^!/, '') || (still ? '' : 'Click or Enter pins, B bans, Ctrl+Z undoes. Wheel zooms the map, Shift with dragging draws a lasso.')); note.title = note.textContent; note.classList.toggle('error', text.startsWith('!'));
   };
@@ -598,9 +607,10 @@ def project_real(
 
 # %% ../nbs/11_explore.ipynb #c043
 _CONTROLS = [ # of the explorer
-    dict(name='reliability', label='Reliability', min=-2., max=2., step=.05, initial=0., weight=True, hint="Weight of the teacher's probability of the class."),
-    dict(name='diversity', label='Diversity', min=0., max=2., step=.05, initial=1., weight=True, hint='Weight of coverage, or of the rule\'s own diversity term.'),
+    dict(name='reliability', label='Reliability', min=-2., max=2., step=.05, initial=1., weight=True, hint="Weight of the teacher's probability of the class."),
+    dict(name='diversity', label='Diversity', min=0., max=2., step=.05, initial=1., weight=True, hint='Weight of volume, or of the rule\'s own diversity term.'),
     dict(name='uncertainty', label='Uncertainty', min=-2., max=2., step=.05, initial=0., weight=True, hint='Weight of the entropy; negative prefers certain candidates.'),
+    dict(name='representativeness', label='Representative', min=0., max=1., step=.01, initial=.05, weight=True, hint='Weight of likeness to the real images of the class; without any, to the other candidates.'),
     dict(name='quantile', label='Reliability cut', min=0., max=.95, step=.05, initial=0., weight=False, hint='Share of the candidates that pass the gate to drop, the least reliable first.'),
     dict(name='ipc', label='Images per class', min=1, max=50, step=1, initial=10, weight=False, hint='The budget, IPC.'),
 ]
@@ -611,7 +621,7 @@ class PoolExplorer(anywidget.AnyWidget):
     _esm, _css = _SHARED_JS + _EXPLORER_JS + 'export default {render: renderExplorer};', _CSS
     about, still = traitlets.Dict().tag(sync=True), traitlets.Bool(False).tag(sync=True)
     method, gate, ipc = traitlets.Unicode('psr').tag(sync=True), traitlets.Bool(True).tag(sync=True), traitlets.CInt(10).tag(sync=True)
-    reliability, diversity, uncertainty, quantile = (traitlets.CFloat(v).tag(sync=True) for v in (0., 1., 0., 0.))
+    reliability, diversity, uncertainty, representativeness, quantile = (traitlets.CFloat(v).tag(sync=True) for v in (1., 1., 0., .05, 0.))
     colour_by, map = traitlets.Unicode('state').tag(sync=True), traitlets.Unicode('umap').tag(sync=True)
     xy, states, values, real_xy, real_missed, real_labels = (traitlets.Bytes().tag(sync=True) for _ in range(6))
     ids, kept, meters = (traitlets.List().tag(sync=True) for _ in range(3))
@@ -638,7 +648,7 @@ class PoolExplorer(anywidget.AnyWidget):
         self._given = {k: v for k, v in options.items()}
         n, problems = pool.n_per_class, self.prepared.problems
         judged = problems[0].seen is not None
-        self._scores = {**({s: np.concatenate([getattr(p, s) for p in problems]) for s in ('reliability', 'uncertainty')} if judged else {})}
+        self._scores = {**({s: np.concatenate([getattr(p, s) for p in problems]) for s in ('reliability', 'uncertainty')} if judged else {}), 'representativeness': np.concatenate([p.representativeness for p in problems])}
         table = pool.table
         self._scores |= {c: table[c].to_numpy() for c in table.columns if c not in ('class', 'index', *self._scores)}
         second = second if second is not None else pool.teachers[1] if len(pool.teachers) > 1 else None
@@ -649,7 +659,7 @@ class PoolExplorer(anywidget.AnyWidget):
         self._baselines, self._gained, self._xy = {}, {}, None
         path = getattr(pool, 'path', None)
         self._file = DecisionFile(path/f'{name}.json' if keep and path is not None else None)
-        begin, self._now, self.selection = self._file.read() or start or Decisions(ipc=min(10, n), gate=judged), None, None
+        begin, self._now, self.selection = self._file.read() or start or Decisions(), None, None
         controls = [{**c, 'max': min(n, max(50, begin.ipc)), 'initial': min(n, 10)} if c['name'] == 'ipc' else c for c in _CONTROLS]
         self.about = dict(classes=list(pool.classes), n_per_class=n, judged=judged, real=real is not None, second=self.second, maps=['umap', 'pca'], controls=controls, presets=list(PRESETS), class_colours=CLASS_COLOURS,
             methods=[dict(name=m, weighted=s.weighted) for m, s in SELECTORS.items()], colours=['state', 'class', *self._scores, 'marginal gain'],
@@ -661,7 +671,7 @@ class PoolExplorer(anywidget.AnyWidget):
         with self._lock:
             self._decide(self._fitting(begin), remember=False)
             if self.selection is None: # what was kept cannot be: the pool is another one now
-                problem = self.note; self._decide(Decisions(ipc=min(10, n), gate=judged), remember=False); self.note = problem
+                problem = self.note; self._decide(self._fitting(Decisions()), remember=False); self.note = problem
         self._place(wait=1.)
 
     def __repr__(self) -> str: return f'PoolExplorer of {self.pool!r}'
@@ -683,7 +693,11 @@ class PoolExplorer(anywidget.AnyWidget):
         "Decisions as far as they are about candidates that are shown; a pool may have been opened with fewer."
         shown = lambda pairs: tuple((c, i) for c, i in pairs if 0 <= c < len(self.pool.classes) and 0 <= i < self.pool.n_per_class)
         kept = d.kept if len(d.kept) == len(self.pool.classes) and all(i < self.pool.n_per_class for ids in d.kept for i in ids) else ()
-        return replace(d, pins=shown(d.pins), bans=shown(d.bans), kept=kept, ipc=max(1, min(d.ipc, self.pool.n_per_class)), gate=d.gate and self.prepared.problems[0].seen is not None)
+        return self._judged(replace(d, pins=shown(d.pins), bans=shown(d.bans), kept=kept, ipc=max(1, min(d.ipc, self.pool.n_per_class))))
+
+    def _judged(self, d: Decisions) -> Decisions:
+        "Decisions without what only a teacher could tell, where there is none."
+        return d if self.about['judged'] else replace(d, gate=False, reliability=0., uncertainty=0., quantile=0.)
 
     def _select(self, d: Decisions) -> Selection:
         with warnings.catch_warnings():
@@ -723,7 +737,7 @@ class PoolExplorer(anywidget.AnyWidget):
         "Shows the decisions in the controls."
         self._quiet = True
         try:
-            for name in ('method', 'gate', 'ipc', 'reliability', 'diversity', 'uncertainty', 'quantile'): setattr(self, name, getattr(self._now, name))
+            for name in ('method', 'gate', 'ipc', *WEIGHTS, 'quantile'): setattr(self, name, getattr(self._now, name))
         finally: self._quiet = False
 
     def _publish(self) -> None:
@@ -739,7 +753,9 @@ class PoolExplorer(anywidget.AnyWidget):
 
     def _moved(self, change) -> None:
         if self._quiet or self._now is None: return
-        with self._lock: self._change(lambda now: replace(now, **{change['name']: change['new']}), merge=change['name'])
+        moved = {change['name']: change['new']}
+        if change['name'] == 'method' and (rule := SELECTORS.get(change['new'])) and rule.weighted: moved |= {k: getattr(rule.weights, k) for k in WEIGHTS} # a rule comes with its own weights
+        with self._lock: self._change(lambda now: self._judged(replace(now, **moved)), merge=change['name'])
     def _look_changed(self, change) -> None:
         if self._now is None: return
         with self._lock:
@@ -775,7 +791,7 @@ class PoolExplorer(anywidget.AnyWidget):
         now, out = measures(self.prepared, self.selection.ids, self._second_sees), []
         for name, hint in METERS.items():
             r = random[name] if random[name] is not None else .5
-            low, high = (0., min(1., max(.02, 4*r))) if name == 'entropy' else (max(0., 1 - 2.5*(1 - r)), 1.)
+            low, high = (0., min(1., max(.02, 4*r))) if name in ('entropy', 'volume') else (max(0., 1 - 2.5*(1 - r)), 1.)
             if name == 'agreement' and self.second: hint = f'{hint}: {self.second}'
             out.append(dict(name=name, hint=hint, value=now[name], first=first[name], random=random[name], low=low, high=max(high, low + 1e-6)))
         return out
@@ -849,7 +865,7 @@ class PoolExplorer(anywidget.AnyWidget):
     ) -> bool:
         "Sets weights, rule, gate and cut; budget, pins and bans stay."
         values = lookup(PRESETS, name, 'preset')
-        return self._change(lambda d: replace(d, **{**values, 'gate': values['gate'] and self.about['judged']}))
+        return self._change(lambda d: self._judged(replace(d, **values)))
     def compare(self) -> bool:
         "Keeps the selection as it is now; 'what changed' is told against it."
         return self._change(lambda d: replace(d, kept=tuple(tuple(i.tolist()) for i in self.selection.ids)))
@@ -904,7 +920,7 @@ class PoolExplorer(anywidget.AnyWidget):
         "The call that gives the same selection without a panel, where `pool` and `real` are what this explorer was made of."
         d, config = self._now, self.prepared.config
         words = [f'ipc={d.ipc}', f'method={d.method!r}']
-        if d.weights is not None: words.append(f'weights=Weights(reliability={d.reliability!r}, diversity={d.diversity!r}, uncertainty={d.uncertainty!r})')
+        if d.weights is not None: words.append(f'weights=Weights({", ".join(f"{k}={getattr(d, k)!r}" for k in WEIGHTS)})')
         if self.real is not None: words.append('reference=real')
         words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile!r}', f'seed={self.seed}']
         if config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]: words.append(f'teacher={config["teacher"]!r}')

@@ -20,8 +20,8 @@ from .data import ImageData
 # %% auto #0
 __all__ = ['SPACES', 'SELECTORS', 'Coverage', 'first_best', 'greedy', 'unit_rows', 'similarity', 'facility_location',
            'coverage_in_lockstep', 'Space', 'untrained_students', 'embed', 'MeanMatch', 'LogDet', 'Farthest',
-           'Priority', 'HistogramMatch', 'Weights', 'objective', 'plan', 'Problem', 'Selector', 'Selection', 'Prepared',
-           'allocate', 'prepare', 'select', 'ImagePool', 'Explanation', 'gain_curve', 'saturated']
+           'Priority', 'HistogramMatch', 'Weights', 'objective', 'volume', 'plan', 'Problem', 'Selector', 'Selection',
+           'Prepared', 'allocate', 'prepare', 'select', 'ImagePool', 'Explanation', 'gain_curve', 'saturated']
 
 # %% ../nbs/06_select.ipynb #c009
 class Coverage:
@@ -336,10 +336,11 @@ class HistogramMatch:
 @dataclass(frozen=True)
 class Weights:
     "How much each term counts."
-    reliability: float = 0. # w_r: the teacher's probability of the class; 0 by default, the gate does its work
-    diversity: float = 1. # w_d: coverage, or the rule's own diversity term
+    reliability: float = 1. # w_r: the teacher's probability of the class
+    diversity: float = 1. # w_d: volume, or the rule's own diversity term
     uncertainty: float = 0. # w_u: normalised entropy; negative prefers certain candidates
-    scale: float = 50. # B: a candidate's own worth is divided by it
+    representativeness: float = .05 # w_t: likeness to the reference, in standard deviations
+    scale: float = 50. # B: what a candidate's own worth is divided by where it is added to coverage or matching
     def __post_init__(self):
         for name, value in asdict(self).items():
             if not isinstance(value, (int, float)) or not math.isfinite(value): raise PSRError(f'weight {name}', 'a finite number', value)
@@ -349,13 +350,24 @@ class Weights:
 def objective(
     similarity: np.ndarray, # (q, n) references × candidates
     chosen: Iterable[int], # positions of the chosen candidates
-    bonus: np.ndarray | float = 0., # (n,) what each is worth by itself: (w_r r + w_u u)/B
+    bonus: np.ndarray | float = 0., # (n,) what each is worth by itself
     diversity: float = 1., # w_d
 ) -> float:
-    "F(S) straight from its definition."
+    "F(S) of `psr_coverage` straight from its definition; without bonus, coverage."
     chosen = np.asarray(list(chosen), np.int64)
     if not len(chosen): return 0.
     return float(diversity*similarity[:, chosen].max(1).astype(np.float64).mean() + np.broadcast_to(bonus, similarity.shape[1])[chosen].sum())
+
+def volume(
+    kernel: np.ndarray, # (n, n) similarity of the candidates with each other
+    chosen: Iterable[int], # positions of the chosen candidates
+    bonus: np.ndarray | float = 0., # (n,) 2 log q of each
+    diversity: float = 1., # w_d
+    jitter: float = 1e-6, # added to the diagonal, as `LogDet` does
+) -> float:
+    "F(S) of `psr` straight from its definition; without bonus, log det."
+    chosen = np.asarray(list(chosen), np.int64)
+    return float(diversity*np.linalg.slogdet(kernel[np.ix_(chosen, chosen)].astype(np.float64) + jitter*np.eye(len(chosen)))[1] + np.broadcast_to(bonus, len(kernel))[chosen].sum())
 
 # %% ../nbs/06_select.ipynb #c042
 def plan(
@@ -407,6 +419,11 @@ class Problem:
     def n(self) -> int: return len(self.candidates)
     @cached_property
     def memo(self) -> dict: return {} # states of `Coverage` after the same first picks
+    @cached_property
+    def representativeness(self) -> np.ndarray: # (n,)
+        "Mean similarity to the reference, in standard deviations over the candidates."
+        mean = self.totals/len(self.similarity)
+        return (mean - mean.mean())/max(mean.std(), 1e-9)
     @property
     def agrees(self) -> np.ndarray | None: return None if self.seen is None else self.seen == self.label # (n,) bool: passes the gate
     @cached_property
@@ -424,7 +441,7 @@ class Problem:
     def need(self, name: str, by: str) -> np.ndarray:
         "A score, or a `PSRError` that says who asked for it."
         value = getattr(self, name)
-        if value is None: raise PSRError(f'{by}, which reads {name}', 'a pool sampled with teachers', 'none', 'Sample it with teachers=[…]' + (' or pass gate=False' if name == 'agrees' else ''))
+        if value is None: raise PSRError(f'{by}, which reads {name}', 'a pool sampled with teachers', 'none', 'Sample it with teachers=[…]' + {'agrees': ' or pass gate=False', 'reliability': ' or pass weights=Weights(reliability=0)'}.get(name, ''))
         return value
 
 def _random_priority(problem: Problem, seed: int) -> np.ndarray:
@@ -458,6 +475,7 @@ class Selector:
 
 _covers_reference = lambda p, k, seed, allowed: Coverage(p.similarity, p.totals, p.memo)
 _volume = lambda p, k, seed, allowed: LogDet(p.kernel)
+_coverage_alone = Weights(reliability=0., representativeness=0.)
 
 SELECTORS = { # name -> rule
     'first': Selector(lambda p, k, seed, allowed: Priority(-np.arange(p.n)), 'generate-and-use: the first the prior made'),
@@ -469,16 +487,17 @@ SELECTORS = { # name -> rule
     'facility_location': Selector(lambda p, k, seed, allowed: Coverage(p.kernel, p.own_totals), 'cover the pool: Mirzasoleiman et al. 2020, arXiv 1906.01827'),
     'dpp': Selector(_volume, 'greedy MAP of a determinantal point process: Chen et al. 2018, arXiv 1709.05135'),
     'difficulty_matched': Selector(_difficulty, 'DiffGuideSamp: difficulty distributed as in real images, arXiv 2601.10090'),
-    'psr': Selector(_covers_reference, 'Pool-Select-Refine, arXiv 2606.01920, as reconstructed here: coverage + reliability + uncertainty', weighted=True, gate=True),
-    'psr_logdet': Selector(_volume, 'the same with volume × quality', weighted=True, gate=True, factor=True, weights=Weights(reliability=1.)),
-    'psr_mmd': Selector(lambda p, k, seed, allowed: MeanMatch(p.kernel, p.similarity.mean(0)), 'the same with mean matching (kernel herding): Chen, Welling & Smola 2010', weighted=True, gate=True),
+    'psr': Selector(_volume, 'Pool-Select-Refine, arXiv 2606.01920, as reconstructed here: volume × quality', weighted=True, gate=True, factor=True),
+    'psr_coverage': Selector(_covers_reference, 'the same with coverage of the reference + quality', weighted=True, gate=True, weights=_coverage_alone),
+    'psr_mmd': Selector(lambda p, k, seed, allowed: MeanMatch(p.kernel, p.similarity.mean(0)), 'the same with mean matching (kernel herding): Chen, Welling & Smola 2010', weighted=True, gate=True, weights=_coverage_alone),
 }
 
 def _bonus(problem: Problem, selector: Selector, weights: Weights) -> dict[str, np.ndarray]: # term -> (n,)
     "What each candidate is worth by itself."
     out = {}
     if selector.weighted:
-        for name, weight in (('reliability', weights.reliability), ('uncertainty', weights.uncertainty)):
+        for name in ('reliability', 'uncertainty', 'representativeness'):
+            weight = getattr(weights, name)
             if weight == 0: continue
             score = problem.need(name, f'weight {name}').astype(np.float64)
             if selector.factor: out[name] = 2*weight*(np.log(np.maximum(score, 1e-6)) if name == 'reliability' else score)
@@ -633,7 +652,7 @@ class Prepared:
                 with ThreadPoolExecutor(workers) as threads: results = list(threads.map(one, range(len(self.problems))))
             else: results = [one(i) for i in range(len(self.problems))]
         zero = lambda order: np.zeros(len(order))
-        gains = [{'diversity': gained, **{t: b[t][order] if t in b else zero(order) for t in ('reliability', 'uncertainty')}} for (order, gained), b in zip(results, bonus)]
+        gains = [{'diversity': gained, **{t: b[t][order] if t in b else zero(order) for t in ('reliability', 'uncertainty', 'representativeness')}} for (order, gained), b in zip(results, bonus)]
         return [order for order, _ in results], gains
 
     def select(self,
@@ -859,10 +878,13 @@ def _state(self: Selection) -> Prepared:
 def _bonus(self: Selection, problem: Problem) -> dict[str, np.ndarray]: return _bonus(problem, SELECTORS[self.method], self.weights)
 
 @patch
-def objective(self: Selection) -> np.ndarray: # (classes,)
-    "F of every class under this selection's weights, from the definition and whatever the rule was: mean coverage plus the chosen's own worth."
-    worth = lambda p: sum(_bonus(p, SELECTORS['psr'], self.weights).values())
-    return np.array([objective(p.similarity, ids, worth(p), self.weights.diversity) for p, ids in zip(self._state().problems, self.ids)])
+def objective(self: Selection,
+    weights: Weights | None = None, # None: this selection's own
+) -> np.ndarray: # (classes,)
+    "F of `psr` for every class, from the definition and whatever the rule was: log volume plus the chosen's log quality."
+    weights = weights or self.weights
+    worth = lambda p: sum(_bonus(p, SELECTORS['psr'], weights).values())
+    return np.array([volume(p.kernel, ids, worth(p), weights.diversity) for p, ids in zip(self._state().problems, self.ids)])
 
 @patch
 def explain(self: Selection,
@@ -920,24 +942,19 @@ def gain_curve(
     prepared: Prepared, # a pool made ready
     ipc: int = 10, # budget
     sizes: Iterable[int] | None = None, # candidates a class; None: the whole pool, halved until the budget no longer fits
-    weights: Weights | None = None, # of method psr
     gate: bool = True, # only candidates whose class the teacher recognises
-) -> tuple[np.ndarray, np.ndarray]: # sizes (s,), and F of each class as a share of its bound (s, classes)
-    "What the selection is worth when it is made from the first candidates of each class only."
+) -> tuple[np.ndarray, np.ndarray]: # sizes (s,), and coverage of the reference (s, classes), 1 at most
+    "How well the reference can be covered when the choice is made from the first candidates of each class only."
     n = prepared.problems[0].n
     if sizes is None: sizes = [n // 2**i for i in range(20) if n // 2**i >= max(ipc, 1)]
     sizes = np.array(sorted(set(map(int, sizes))))
     if not len(sizes) or sizes[0] < ipc or sizes[-1] > n: raise PSRError('argument sizes', f'numbers from {ipc}, the budget, to {n}, the pool', sizes.tolist())
-    selector, weights = SELECTORS['psr'], weights or Weights()
-    bound = weights.diversity + ipc/weights.scale*(max(weights.reliability, 0) + max(weights.uncertainty, 0))
     values = np.zeros((len(sizes), len(prepared.problems)))
     for c, p in enumerate(prepared.problems):
-        worth = sum(_bonus(p, selector, weights).values())
         for s, size in enumerate(sizes):
             agrees = p.need('agrees', 'the gate') if gate else None
             allowed, forced, _ = plan(p.n, ipc, agrees, p.reliability, bans=range(size, p.n), name=p.name)
-            order, gained = greedy(Coverage(p.similarity, p.totals), ipc, weights.diversity, worth if np.ndim(worth) else None, allowed, forced)
-            values[s, c] = (gained.sum() + (worth[order].sum() if np.ndim(worth) else 0.))/bound
+            values[s, c] = greedy(Coverage(p.similarity, p.totals), ipc, allowed=allowed, forced=forced)[1].sum()
     return sizes, values
 
 def saturated(

@@ -149,14 +149,21 @@ def test_orders_are_nested(method, seed, small, gate):
     assert [i.tolist() for i in part.ids] == [i[:small].tolist() for i in large.ids] == [i.tolist() for i in large.take(small).ids]
 
 def test_gains_are_the_objective():
-    for weights in (Weights(), Weights(.5, 1., .2), Weights(1., .3, -.4), Weights(1., 0., 0.)):
-        s = quiet(lambda: prepared(3).select(9, weights=weights))
+    for weights in (Weights(), Weights(.5, 1., .2), Weights(1., .3, -.4, .5), Weights(1., 0., 0., 0.)):
+        s = quiet(lambda: prepared(3).select(6, weights=weights))
         np.testing.assert_allclose(s.objective(), [sum(v.sum() for v in g.values()) for g in s.gains], rtol=1e-6, atol=1e-9)
+
+def test_one_image_is_representative_not_merely_sure():
+    ready = prepared(4)
+    for p, ids in zip(ready.problems, quiet(lambda: ready.select(1, weights=Weights(reliability=0.))).ids):
+        passing = np.flatnonzero(p.agrees)
+        assert ids[0] == passing[p.similarity.mean(0)[passing].argmax()]
+    assert abs(p.representativeness.mean()) < 1e-9 and p.representativeness.std() == pytest.approx(1)
 
 def test_weights_only_matter_where_they_apply():
     ready = prepared()
     assert quiet(lambda: ready.select(5, 'random', weights=Weights(1., 1., 1.))).notes == ['random takes no weights']
-    only = quiet(lambda: ready.select(5, weights=Weights(1., 0., 0.), gate=False))
+    only = quiet(lambda: ready.select(5, weights=Weights(1., 0., 0., 0.), gate=False))
     for p, ids in zip(ready.problems, only.ids): assert ids.tolist() == np.argsort(-p.reliability, kind='stable')[:5].tolist()
 
 def test_random_order_survives_an_extension():
@@ -187,7 +194,7 @@ def test_total_budget():
 def test_gain_curve_ends_at_the_selection():
     ready = prepared()
     sizes, values = gain_curve(ready, 6, gate=False)
-    np.testing.assert_allclose(values[-1], ready.select(6, gate=False).objective(), rtol=1e-6)
+    np.testing.assert_allclose(values[-1], ready.select(6, 'psr_coverage', gate=False).metrics(1)['coverage'], rtol=1e-6)
     assert sizes.tolist() == [7, 15, 30] and saturated(values, 1.).all()
     with pytest.raises(PSRError, match='sizes'): gain_curve(ready, 6, sizes=[3, 30])
 
