@@ -141,7 +141,7 @@ def test_classes_that_do_not_match(tmp_path):
 def test_interrupt(home, tmp_path):
     "Ctrl-C ends with one line, and the same command goes on."
     words = ['pool', '--prior', 'fashion', '--teacher', 'fashion/a', '--n-per-class', 100, '--num-inference-steps', 6, '--out', tmp_path/'pool']
-    process = subprocess.Popen([*PSR, *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*PSR, *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) # a job in the background inherits that it is ignored
     deadline = time.monotonic() + 120
     while not list((tmp_path/'pool'/'shards').glob('c*.safetensors')) and process.poll() is None and time.monotonic() < deadline: time.sleep(.05)
     process.send_signal(signal.SIGINT)

@@ -59,7 +59,7 @@ def browser():
 def watched(page):
     "Collects failed requests and errors of a page."
     page.bad = []
-    page.on('requestfailed', lambda r: page.bad.append(f'{r.url}: {r.failure}'))
+    page.on('requestfailed', lambda r: page.bad.append(f'{r.url}: {r.failure}') if 'ERR_ABORTED' not in r.failure else None) # aborted: JupyterLab gives a picture its final address while the browser still asks for the first
     page.on('response', lambda r: page.bad.append(f'{r.url}: {r.status}') if r.status >= 400 else None)
     page.on('console', lambda m: page.bad.append(m.text) if m.type == 'error' else None)
     page.on('pageerror', lambda e: page.bad.append(str(e)))
@@ -157,7 +157,7 @@ def test_what_changed_and_overlay(page):
     page.locator('.psr.explorer button[data-do=keep]').click()
     until(page, lambda: page.locator('.psr.explorer input[data-control=changed]').is_enabled(), 'a selection to compare with')
     page.check('.psr.explorer input[data-control=changed]')
-    page.select_option('.psr.explorer select[data-control=preset]', label='volume × quality')
+    page.select_option('.psr.explorer select[data-control=preset]', label='coverage of real images')
     until(page, lambda: page.locator('.psr.explorer .tile.new').count() > 0 and page.locator('.psr.explorer .tile.gone').count() > 0, 'what came and what went')
     page.locator('.psr.explorer button[data-do=undo]').click()
     until(page, lambda: page.locator('.psr.explorer .tile.new').count() == 0, 'as it was kept')
