@@ -388,6 +388,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.refine.fresh_network': ('refine.html#fresh_network', 'psr_nb/refine.py'),
                                'psr_nb.refine.matching_loss': ('refine.html#matching_loss', 'psr_nb/refine.py'),
                                'psr_nb.refine.refine': ('refine.html#refine', 'psr_nb/refine.py'),
+                               'psr_nb.refine.student_loss': ('refine.html#student_loss', 'psr_nb/refine.py'),
                                'psr_nb.refine.target_class_mean': ('refine.html#target_class_mean', 'psr_nb/refine.py'),
                                'psr_nb.refine.target_nearest': ('refine.html#target_nearest', 'psr_nb/refine.py'),
                                'psr_nb.refine.target_own': ('refine.html#target_own', 'psr_nb/refine.py')},

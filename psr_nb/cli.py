@@ -98,7 +98,7 @@ def _sampler(config: dict) -> str:
 
 def _refinement(settings, roles: Roles) -> str:
     "A refinement's settings in words."
-    terms = ', '.join(f'{k.replace("_", " ")} {getattr(settings, k):g}' for k in ('distribution_matching', 'soft_label', 'proximal', 'denoising', 'roundtrip') if getattr(settings, k))
+    terms = ', '.join(f'{k.replace("_", " ")} {getattr(settings, k):g}' for k in ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip') if getattr(settings, k))
     return f'{settings.steps} steps on the latents; weights {terms}' + (f'; soft labels by {roles.refining.name}' if settings.soft_label and roles.refining is not None else '') + (f', accepted by {roles.judging.name}' if roles.judging is not None else '')
 
 def _run_refine(selections: list, prior, roles: Roles, data, settings, progress: bool) -> list[list]:
@@ -238,7 +238,7 @@ def text_table(
     return '\n'.join([lines[0], '-'*len(lines[0]), *lines[1:]])
 
 # %% ../nbs/13_cli.ipynb #c019
-_DEMO_STEPS = 50 # of refinement: less than half of its own default, to be done within two minutes
+_DEMO_STEPS = 15 # of refinement: a quarter of its own default, to be done within two minutes
 
 def demo(
     out: str | Path, # folder for results.json, report.html, distilled/ and pool/
@@ -534,6 +534,7 @@ def _refine(
     steps: _Steps = None,
     lr: Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')] = None,
     soft_label: Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')] = None,
+    student: Annotated[Optional[float], typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.')] = None,
     distribution_matching: Annotated[Optional[float], typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.')] = None,
     proximal: Annotated[Optional[float], typer.Option('--proximal', help='Weight of staying near the start.')] = None,
     denoising: Annotated[Optional[float], typer.Option('--denoising', help='Weight of the prior\'s denoising error.')] = None,
@@ -558,7 +559,7 @@ def _refine(
     judge = judge or (free.pop(0) if free else None)
     load = lambda name: None if name is None else Teacher.from_pretrained(name, classes=classes)
     roles, stages = Roles(None, load(teacher), load(judge)), Stages(not quiet)
-    settings = RefineSettings(seed=seed, **_given(steps=steps, lr=lr, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
+    settings = RefineSettings(seed=seed, **_given(steps=steps, lr=lr, student=student, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
     with stages.stage('refine') as say:
         [done] = _run_refine([chosen], model, roles, real, settings, not quiet)
         say(f'{_refinement(settings, roles)}: {int((~done[-1].accepted).sum())} of {len(chosen)} kept their original')

@@ -1248,20 +1248,21 @@ function renderSampler({model, el}) {
 # %% ../nbs/11_explore.ipynb #c068
 _STUDIO_CONTROLS = [
     dict(name='temperature', label='Temperature', min=.25, max=8., step=.25, initial=1., hint='Target temperature: of the soft labels and of the teacher\'s answer.'),
-    dict(name='proximal', label='λ_z, near start', min=0., max=5., step=.1, initial=.5, hint='Weight of the squared distance from the selected latent.'),
+    dict(name='proximal', label='λ_z, near start', min=0., max=5., step=.05, initial=.05, hint='Weight of the squared distance from the selected latent.'),
     dict(name='denoising', label='λ_p, on prior', min=0., max=1., step=.01, initial=0., hint='Weight of the prior\'s denoising error; costs a pass of the prior a step.'),
     dict(name='lr', label='Learning rate', min=0., max=.3, step=.005, initial=.05, hint='Adam\'s rate on the latents; it falls to zero over the second half.'),
+    dict(name='student', label='Student', min=0., max=4., step=.1, initial=1., hint='Weight of the loss on real images of a student trained on these; costs about a second a step.'),
     dict(name='soft_label', label='Soft labels', min=0., max=2., step=.05, initial=.1, hint='Weight of the distance to the soft labels.'),
-    dict(name='distribution_matching', label='Matching', min=0., max=4., step=.1, initial=1., hint='Weight of the distance between mean features of real and refined images.'),
-    dict(name='steps', label='Steps', min=1, max=500, step=1, initial=120, hint='How long it runs.'),
+    dict(name='distribution_matching', label='Matching', min=0., max=4., step=.1, initial=0., hint='Weight of the distance between mean features of real and refined images.'),
+    dict(name='steps', label='Steps', min=1, max=500, step=1, initial=60, hint='How long it runs.'),
 ]
 
 class RefineStudio(_Working):
     "A panel to watch, steer, step back and stop a refinement, and to accept or roll back single images."
     _esm, _css = _SHARED_JS + _STUDIO_JS + 'export default {render: renderStudio};', _CSS
     before, probability, drift, verdict, curves = traitlets.Bytes().tag(sync=True), traitlets.List().tag(sync=True), traitlets.List().tag(sync=True), traitlets.List().tag(sync=True), traitlets.Dict().tag(sync=True)
-    temperature, proximal, denoising, lr, soft_label, distribution_matching = (traitlets.CFloat(0.).tag(sync=True) for _ in range(6))
-    steps = traitlets.CInt(120).tag(sync=True)
+    temperature, proximal, denoising, lr, student, soft_label, distribution_matching = (traitlets.CFloat(0.).tag(sync=True) for _ in range(7))
+    steps = traitlets.CInt(60).tag(sync=True)
     _commands = ('start', 'pause', 'one', 'back', 'stop', 'restart', 'judge', 'accept', 'roll_back')
 
     def __init__(self,
@@ -1283,7 +1284,7 @@ class RefineStudio(_Working):
         ranks = np.concatenate([np.arange(len(i)) for i in selection.ids])
         self.rows = torch.from_numpy(np.sort(np.argsort(ranks, kind='stable')[:most])) # which are shown
         self.about = dict(classes=list(selection.classes), images=[[int(labels[r]), f'{selection.classes[int(labels[r])]} {ids[r]}'] for r in self.rows.tolist()],
-            controls=[{**c, 'initial': type(c['initial'])(getattr(self.state.settings, c['name']))} for c in _STUDIO_CONTROLS if (c['name'] != 'soft_label' or teacher is not None) and (c['name'] != 'distribution_matching' or real is not None)])
+            controls=[{**c, 'initial': type(c['initial'])(getattr(self.state.settings, c['name']))} for c in _STUDIO_CONTROLS if (c['name'] != 'soft_label' or teacher is not None) and (c['name'] not in ('student', 'distribution_matching') or real is not None)])
         for c in _STUDIO_CONTROLS: setattr(self, c['name'], getattr(self.state.settings, c['name']))
         self.observe(self._moved, [c['name'] for c in _STUDIO_CONTROLS])
         size = self.state.z.numel()*4*3
@@ -1299,7 +1300,7 @@ class RefineStudio(_Working):
     def _steps(self) -> Iterator[RefineStep]: return watch(self.state)
     def _moved(self, change) -> None:
         name, value = change['name'], change['new']
-        if name == 'soft_label' and self.teacher is None or name == 'distribution_matching' and self.real is None: value = 0.
+        if name == 'soft_label' and self.teacher is None or name in ('student', 'distribution_matching') and self.real is None: value = 0.
         self._soon(lambda: (setattr(self.state.settings, name, value), self._tell()))
 
     def _hold(self) -> None:

@@ -10,6 +10,7 @@ from typing import Callable, Iterator
 import timm
 import torch
 import torch.nn.functional as F
+from torch.func import functional_call
 from .core import PSRError, keep_memory, lookup, seeded, to_float, to_uint8
 from .data import ImageData, augment
 from .prior import Prior
@@ -18,7 +19,7 @@ from .teacher import Teacher, quicken
 
 # %% auto #0
 __all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'RefineSettings', 'RefineStep', 'fresh_network',
-           'matching_loss', 'Refinement', 'accept', 'refine']
+           'student_loss', 'matching_loss', 'Refinement', 'accept', 'refine']
 
 # %% ../nbs/07_refine.ipynb #c005
 @torch.no_grad()
@@ -50,19 +51,25 @@ TARGETS = {'class_mean': target_class_mean, 'nearest': target_nearest, 'own': ta
 @dataclass
 class RefineSettings:
     "What a refinement minimises and how; may be changed while it runs."
-    steps: int = 120 # optimisation steps
-    lr: float = .05 # Adam's rate on the latents; falls to zero over the second half
+    steps: int = 60 # optimisation steps
+    lr: float = .06 # Adam's rate on the latents; falls to zero over the second half
+    student: float = 1. # weight of the loss on real images of a student that was trained on the refined ones
     soft_label: float = .1 # weight of KL(target ‖ teacher)
-    distribution_matching: float = 1. # weight of the distance between class means of real and refined images in fresh untrained networks
-    proximal: float = .5 # weight of the squared distance from the start, per latent dimension
+    distribution_matching: float = 0. # weight of the distance between class means of real and refined images in fresh untrained networks
+    proximal: float = .05 # weight of the squared distance from the start, per latent dimension
     denoising: float = 0. # weight of the prior's denoising error at small noise
     roundtrip: float = 0. # weight of the pull towards what the prior makes of the noised latent
     target: str = 'class_mean' # see `TARGETS`
     temperature: float = 1. # of the target and of the teacher's answer
-    networks: tuple[str, ...] = ('convnet3',) # timm names of the untrained matching networks, one drawn at each step
+    networks: tuple[str, ...] = ('convnet3',) # timm names of the students and of the matching networks, one drawn at each step
     width: int = 32 # channels of those networks
     moments: int = 1 # 1: match means of features; 2: means of features and of their squares
-    real_batch: int = 16 # real images a class a step; 32 and 64 gave the same accuracy for more time
+    warm_up: int = 60 # the student's training steps before those that gradients pass through: drawn from 0 to this
+    unroll: int = 15 # training steps of the student that gradients pass through
+    student_lr: float = .03 # its rate; SGD with Nesterov momentum .9
+    student_batch: int = 50 # refined images in one of its steps
+    student_real: int = 256 # real images that it is judged by
+    real_batch: int = 16 # real images a class a step, for matching
     images_per_class: int = 20 # at most this many refined images of a class in one step, drawn afresh
     shift: int = 2 # augmentation: pixels
     flip: bool = True # augmentation: mirror images
@@ -87,11 +94,41 @@ def fresh_network(
     image_shape: tuple[int, int, int], # (c, h, w)
     seed: int, # of its weights
     device: torch.device,
+    num_classes: int = 2, # outputs, where they matter
 ) -> torch.nn.Module:
     "An untrained network of the student's kind; the same seed gives the same weights."
     extra = dict(width=width, img_size=image_shape[-1]) if name.startswith(('convnet', 'resnet_ap')) else {}
-    with seeded(seed): network = timm.create_model(name, in_chans=image_shape[0], num_classes=2, **extra).to(device).eval().requires_grad_(False)
+    with seeded(seed): network = timm.create_model(name, in_chans=image_shape[0], num_classes=num_classes, **extra).to(device).eval().requires_grad_(False)
     return quicken(network) if torch.device(device).type == 'cpu' else network
+
+def student_loss(
+    images: torch.Tensor, # (n, c, H, W) in [0, 1], refined; gradients flow back to them
+    labels: torch.Tensor, # (n,)
+    real: torch.Tensor, # (m, c, H, W) in [0, 1]
+    real_labels: torch.Tensor, # (m,)
+    network: torch.nn.Module, # where training begins; not changed
+    mean: torch.Tensor, # (1, c, 1, 1) that images are normalised by
+    std: torch.Tensor, # (1, c, 1, 1) likewise
+    settings: RefineSettings, # warm_up, unroll, student_lr, student_batch, shift, flip
+    g: torch.Generator, # of the draws
+) -> torch.Tensor: # scalar: cross-entropy
+    "Loss on real images of a network trained on `images` for a few steps. Source: Wang et al. 2018, arXiv 1811.10959; Feng et al. 2024, arXiv 2310.07882."
+    s, names = settings, [name for name, _ in network.named_parameters()]
+    values = [p.detach().clone().requires_grad_(True) for p in network.parameters()]
+    speed, waiting = [torch.zeros_like(v) for v in values], torch.empty(0, dtype=torch.long)
+    loss_of = lambda values, x, y: F.cross_entropy(functional_call(network, dict(zip(names, values)), ((augment(x, s.shift, s.flip, g) - mean)/std,)), y)
+    warm = int(torch.randint(s.warm_up + 1, (1,), generator=g))
+    for i in range(warm + s.unroll):
+        if not len(waiting): waiting = torch.randperm(len(labels), generator=g)
+        pick, waiting = waiting[:s.student_batch].to(images.device), waiting[s.student_batch:]
+        keep = i >= warm # as a graph
+        grads = torch.autograd.grad(loss_of(values, images[pick] if keep else images.detach()[pick], labels[pick]), values, create_graph=keep)
+        with torch.set_grad_enabled(keep):
+            grads = [d + 5e-4*v for d, v in zip(grads, values)]
+            speed = [.9*m + d for m, d in zip(speed, grads)]
+            values = [v - s.student_lr*(d + .9*m) for v, d, m in zip(values, grads, speed)]
+        if not keep: values = [v.requires_grad_(True) for v in values]
+    return loss_of(values, real, real_labels)
 
 def matching_loss(
     fake: torch.Tensor, # (n, d) features of refined images
@@ -115,14 +152,15 @@ class Refinement:
         labels: torch.Tensor, # (n,) class positions
         prior: Prior, # decodes, and judges latents
         teacher: Teacher | None, # gives soft labels; needed where `soft_label` is not 0
-        real: ImageData | None = None, # real training images; needed for matching and for two of the targets
+        real: ImageData | None = None, # real training images; needed for the student, for matching and for two of the targets
         settings: RefineSettings | None = None, # may be changed between steps
     ):
         self.prior, self.teacher, self.real, self.settings = prior, teacher, real, settings or RefineSettings()
         if prior.device.type == 'cpu': keep_memory()
         s, d = self.settings, prior.device
         if s.soft_label and teacher is None: raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
-        if s.distribution_matching and real is None: raise PSRError('argument real', 'real images, since distribution_matching is not 0', None, 'Set distribution_matching=0 to refine without real data')
+        for name in ('student', 'distribution_matching'):
+            if getattr(s, name) and real is None: raise PSRError('argument real', f'real images, since {name} is not 0', None, f'Set {name}=0 to refine without real data')
         if real is not None and tuple(real.images.shape[1:]) != prior.image_shape: raise PSRError('argument real', f'images of {"×".join(map(str, prior.image_shape))} like the prior\'s', '×'.join(map(str, real.images.shape[1:])), 'load_data(…, size=, channels=) scales them')
         self.start, self.labels = latents.detach().to(d, torch.float32), labels.to(d)
         self.z = self.start.clone().requires_grad_(True)
@@ -172,10 +210,15 @@ def _step(self: Refinement) -> dict[str, float]:
     g = torch.Generator().manual_seed(s.seed*1_000_003 + self.done)
     rows = self._batch_rows(g)
     z, y, n = self.z[rows], self.labels[rows], len(rows)
-    terms, together = {}, s.distribution_matching or s.soft_label
+    terms, together = {}, s.student or s.distribution_matching or s.soft_label
     if together:
         images = self.prior.decode(z)
         view = augment(images, s.shift, s.flip, g)
+    if s.student:
+        name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
+        network = fresh_network(name, s.width, self.prior.image_shape, int(torch.randint(2**31, (1,), generator=g)), d, len(self.real.classes))
+        pick = torch.randint(len(self.real), (s.student_real,), generator=g)
+        terms['student'] = student_loss(images, y, to_float(self.real.images[pick]).to(d), self.real.labels[pick].to(d), network, self.mean, self.std, s, g)
     if s.soft_label:
         logits = self.teacher.logits(view)
         terms['soft_label'] = F.kl_div((logits/s.temperature).log_softmax(1), self.target()[rows], reduction='batchmean')

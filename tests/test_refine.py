@@ -4,7 +4,7 @@ import pytest, torch
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.prior import Prior
-from psr_nb.refine import TARGETS, Refinement, RefineSettings, accept, refine
+from psr_nb.refine import TARGETS, Refinement, RefineSettings, accept, fresh_network, refine, student_loss
 from psr_nb.teacher import Teacher
 
 @pytest.fixture(scope='module')
@@ -17,21 +17,36 @@ def pieces():
         start=SimpleNamespace(latents=latents, labels=chosen.labels))
 
 def run(p, **options):
-    return list(refine(p.start, p.prior, p.teacher, p.real, p.judge, preview=2, real_batch=16, **options))
+    return list(refine(p.start, p.prior, p.teacher, p.real, p.judge, preview=2, **{'warm_up': 4, 'unroll': 3, 'student_real': 64, **options}))
+matching = dict(student=0., distribution_matching=1., lr=.05)
 
 def test_lowers_the_matching_loss_and_reports_every_step(pieces):
-    steps = run(pieces, steps=12, soft_label=0., proximal=0.)
+    steps = run(pieces, steps=12, soft_label=0., proximal=0., **matching)
     assert [s.step for s in steps] == list(range(1, 13)) and steps[-1].accepted.dtype == torch.bool
     losses = [s.losses['distribution_matching'] for s in steps]
     assert sum(losses[-4:]) < .9*sum(losses[:4])
     assert steps[1].images is not None and steps[0].images is None and steps[-1].images.shape == (20, 1, 32, 32)
+
+def test_the_students_gradient_is_exact(pieces):
+    "Through every training step: the gradient is that of finite differences, and the network itself is not changed."
+    settings, images = RefineSettings(warm_up=0, unroll=4), pieces.prior.decode(pieces.start.latents).double().detach().requires_grad_(True)
+    rows = torch.arange(0, 2000, 20)
+    network = fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10).double()
+    one = torch.ones(1, 1, 1, 1, dtype=torch.double)
+    loss = lambda x: student_loss(x, pieces.start.labels, pieces.real.images[rows].double()/255, pieces.real.labels[rows], network, .3*one, .35*one, settings, torch.Generator().manual_seed(3))
+    gradient, = torch.autograd.grad(loss(images), images)
+    with torch.no_grad(): way = gradient/gradient.norm()
+    small = 1e-6
+    slope = (loss(images + small*way) - loss(images - small*way)).item()/(2*small)
+    assert slope == pytest.approx(gradient.norm().item(), rel=1e-3)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10).double().parameters()))
 
 def test_the_same_seed_gives_the_same_latents(pieces):
     a, b, c = (run(pieces, steps=3, seed=s)[-1].latents for s in (0, 0, 1))
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 def test_soft_labels_pull_towards_the_target(pieces):
-    before, after = [s.losses['soft_label'] for s in run(pieces, steps=10, distribution_matching=0., soft_label=1., proximal=0.)][::9]
+    before, after = [s.losses['soft_label'] for s in run(pieces, steps=10, student=0., soft_label=1., proximal=0.)][::9]
     assert after < before
 
 @pytest.mark.parametrize('target', list(TARGETS))
@@ -41,13 +56,13 @@ def test_targets_are_distributions(pieces, target):
     assert q.shape == (20, 10) and torch.allclose(q.sum(1), torch.ones(20), atol=1e-4) and (q >= 0).all()
 
 def test_three_ways_of_staying_on_the_prior(pieces):
-    free = run(pieces, steps=8, soft_label=0., proximal=0.)[-1].drift.mean()
+    free = run(pieces, steps=8, soft_label=0., proximal=0., **matching)[-1].drift.mean()
     for term in ('proximal', 'denoising', 'roundtrip'):
-        steps = run(pieces, steps=8, **{'soft_label': 0., 'proximal': 0., term: 20.})
+        steps = run(pieces, steps=8, **matching, **{'soft_label': 0., 'proximal': 0., term: 20.})
         assert term in steps[-1].losses and steps[-1].drift.mean() < free, term
 
 def test_going_back_gives_the_same_future(pieces):
-    state = Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(steps=6, real_batch=16))
+    state = Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(steps=6, warm_up=4, unroll=3))
     state.step(); saved = state.state(); state.step(); once = state.z.detach().clone()
     state.restore(saved); state.step()
     assert torch.equal(state.z, once)
@@ -60,6 +75,7 @@ def test_a_worse_image_gets_its_original_back(pieces):
     assert not (kept[3] and kept[4]) and kept[10:].all()
 
 def test_says_what_is_missing(pieces):
-    with pytest.raises(PSRError, match='distribution_matching=0'): next(refine(pieces.start, pieces.prior, pieces.teacher, None))
+    with pytest.raises(PSRError, match='student=0'): next(refine(pieces.start, pieces.prior, pieces.teacher, None))
+    with pytest.raises(PSRError, match='distribution_matching=0'): next(refine(pieces.start, pieces.prior, pieces.teacher, None, **matching))
     with pytest.raises(PSRError, match='argument teacher'): next(refine(pieces.start, pieces.prior, None, pieces.real))
     with pytest.raises(PSRError, match='class_mean'): run(pieces, steps=1, target='class_meen')
