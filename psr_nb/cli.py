@@ -238,7 +238,7 @@ def text_table(
     return '\n'.join([lines[0], '-'*len(lines[0]), *lines[1:]])
 
 # %% ../nbs/13_cli.ipynb #c019
-_DEMO_STEPS = 15 # of refinement: a quarter of its own default, to be done within two minutes
+_DEMO_REFINE = dict(steps=12, lr=.06) # fewer and larger steps than its own default, to be done within two minutes
 
 def demo(
     out: str | Path, # folder for results.json, report.html, distilled/ and pool/
@@ -277,7 +277,7 @@ def demo(
     pool, rival = run.pool, select(run.pool, ipc, 'random', seed=seed)
     embedding = _embed_aside(pool, map_method)
     with stages.stage('refine') as say:
-        settings = RefineSettings(**{'seed': seed, 'steps': _DEMO_STEPS, **(refine_options or {})})
+        settings = RefineSettings(**{'seed': seed, **_DEMO_REFINE, **(refine_options or {})})
         steps, rival_steps = _run_refine([run.selection, rival], prior, roles, real, settings, progress)
         distilled = _as_set(run.selection, steps, 'psr', real, prior, roles)
         say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(run.selection)} kept their original; and one random draw from the pool in the same way')
@@ -434,7 +434,7 @@ def _demo(
     prior: _Prior = 'fashion', data: _Data = 'fashion-mini', teacher: _Teachers = None, ipc: _Ipc = 10, n_per_class: _NPerClass = 50, seed: _Seed = 0,
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
     students: _Students = ['convnet3'],
-    steps: Annotated[int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')] = _DEMO_STEPS,
+    steps: Annotated[int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')] = _DEMO_REFINE['steps'],
     map_method: Annotated[str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')] = 'umap',
     quiet: _Quiet = False,
 ):

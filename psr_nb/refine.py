@@ -52,11 +52,11 @@ TARGETS = {'class_mean': target_class_mean, 'nearest': target_nearest, 'own': ta
 class RefineSettings:
     "What a refinement minimises and how; may be changed while it runs."
     steps: int = 60 # optimisation steps
-    lr: float = .06 # Adam's rate on the latents; falls to zero over the second half
+    lr: float = .03 # Adam's rate on the latents; falls to zero over the second half
     student: float = 1. # weight of the loss on real images of a student that was trained on the refined ones
     soft_label: float = .1 # weight of KL(target ‖ teacher)
     distribution_matching: float = 0. # weight of the distance between class means of real and refined images in fresh untrained networks
-    proximal: float = .05 # weight of the squared distance from the start, per latent dimension
+    proximal: float = .1 # weight of the squared distance from the start, per latent dimension
     denoising: float = 0. # weight of the prior's denoising error at small noise
     roundtrip: float = 0. # weight of the pull towards what the prior makes of the noised latent
     target: str = 'class_mean' # see `TARGETS`
