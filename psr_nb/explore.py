@@ -1248,13 +1248,13 @@ function renderSampler({model, el}) {
 # %% ../nbs/11_explore.ipynb #c068
 _STUDIO_CONTROLS = [
     dict(name='temperature', label='Temperature', min=.25, max=8., step=.25, initial=1., hint='Target temperature: of the soft labels and of the teacher\'s answer.'),
-    dict(name='proximal', label='λ_z, near start', min=0., max=5., step=.05, initial=.1, hint='Weight of the squared distance from the selected latent.'),
+    dict(name='proximal', label='λ_z, near start', min=0., max=5., step=.05, initial=.05, hint='Weight of the squared distance from the selected latent.'),
     dict(name='denoising', label='λ_p, on prior', min=0., max=1., step=.01, initial=0., hint='Weight of the prior\'s denoising error; costs a pass of the prior a step.'),
-    dict(name='lr', label='Learning rate', min=0., max=.3, step=.005, initial=.03, hint='Adam\'s rate on the latents; it falls to zero over the second half.'),
+    dict(name='lr', label='Learning rate', min=0., max=.3, step=.005, initial=.05, hint='Adam\'s rate on the latents; it falls to zero over the second half.'),
     dict(name='student', label='Student', min=0., max=4., step=.1, initial=1., hint='Weight of the loss on real images of a student trained on these; costs about a second a step.'),
     dict(name='soft_label', label='Soft labels', min=0., max=2., step=.05, initial=.1, hint='Weight of the distance to the soft labels.'),
     dict(name='distribution_matching', label='Matching', min=0., max=4., step=.1, initial=0., hint='Weight of the distance between mean features of real and refined images.'),
-    dict(name='steps', label='Steps', min=1, max=500, step=1, initial=60, hint='How long it runs.'),
+    dict(name='steps', label='Steps', min=1, max=500, step=1, initial=100, hint='How long it runs.'),
 ]
 
 class RefineStudio(_Working):
@@ -1262,7 +1262,7 @@ class RefineStudio(_Working):
     _esm, _css = _SHARED_JS + _STUDIO_JS + 'export default {render: renderStudio};', _CSS
     before, probability, drift, verdict, curves = traitlets.Bytes().tag(sync=True), traitlets.List().tag(sync=True), traitlets.List().tag(sync=True), traitlets.List().tag(sync=True), traitlets.Dict().tag(sync=True)
     temperature, proximal, denoising, lr, student, soft_label, distribution_matching = (traitlets.CFloat(0.).tag(sync=True) for _ in range(7))
-    steps = traitlets.CInt(60).tag(sync=True)
+    steps = traitlets.CInt(100).tag(sync=True)
     _commands = ('start', 'pause', 'one', 'back', 'stop', 'restart', 'judge', 'accept', 'roll_back')
 
     def __init__(self,

@@ -51,12 +51,12 @@ TARGETS = {'class_mean': target_class_mean, 'nearest': target_nearest, 'own': ta
 @dataclass
 class RefineSettings:
     "What a refinement minimises and how; may be changed while it runs."
-    steps: int = 60 # optimisation steps
-    lr: float = .03 # Adam's rate on the latents; falls to zero over the second half
+    steps: int = 100 # optimisation steps
+    lr: float = .05 # Adam's rate on the latents; falls to zero over the second half
     student: float = 1. # weight of the loss on real images of a student that was trained on the refined ones
     soft_label: float = .1 # weight of KL(target ‖ teacher)
     distribution_matching: float = 0. # weight of the distance between class means of real and refined images in fresh untrained networks
-    proximal: float = .1 # weight of the squared distance from the start, per latent dimension
+    proximal: float = .05 # weight of the squared distance from the start, per latent dimension
     denoising: float = 0. # weight of the prior's denoising error at small noise
     roundtrip: float = 0. # weight of the pull towards what the prior makes of the noised latent
     target: str = 'class_mean' # see `TARGETS`
@@ -266,7 +266,7 @@ def accept(
     after: torch.Tensor, # (n, c, H, W) in [0, 1], refined
     labels: torch.Tensor, # (n,)
     judge: Teacher | None, # a teacher that neither scored nor refined; None: only diversity is judged
-    tolerance: float = .1, # largest fall of p(y|x) that is accepted
+    tolerance: float = .5, # largest fall of p(y|x) that is accepted
     diversity_tolerance: float = .25, # largest relative fall of a class's mean pairwise distance
 ) -> torch.Tensor: # (n,) bool
     "Which refined images are kept."
