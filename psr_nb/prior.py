@@ -313,6 +313,14 @@ def _sample(self: Prior,
 Prior.sample = _sample
 
 # %% ../nbs/02_prior.ipynb #c015
+def _code(
+    vae, # a diffusers autoencoder
+    images: torch.Tensor, # (n, c, H, W) in [-1, 1]
+) -> torch.Tensor: # (n, c, h, w)
+    "What its encoder says (a variational encoder's mean), whatever the class calls it."
+    made = vae.encode(images)
+    return made.latent_dist.mode() if hasattr(made, 'latent_dist') else made[0]
+
 def _decode(self: Prior,
     latents: torch.Tensor, # (n, c, h, w)
     batch_size: int | None = None, # rows decoded at once; None: 256 of 64 pixels, fewer of larger ones
@@ -320,7 +328,7 @@ def _decode(self: Prior,
     "Latents to images. Differentiable."
     config = self.vae.config
     z = latents.to(self.device, torch.float32) / config.scaling_factor + (getattr(config, 'shift_factor', None) or 0.)
-    pixels = z[0, 0].numel() * 4**(len(getattr(config, 'block_out_channels', (1,))) - 1) if len(z) else 1
+    pixels = z[0, 0].numel() * 4**(len(config.get('block_out_channels') or config.get('decoder_block_out_channels') or (1,)) - 1) if len(z) else 1
     return self._in_parts(lambda rows: (self.vae.decode(z[rows]).sample/2 + .5).clamp(0, 1), len(z), batch_size or min(256, max(1, 256*64**2 // pixels)), 'decoding')
 Prior.decode = _decode
 
@@ -331,8 +339,7 @@ def _encode(self: Prior,
     "Images to latents (a variational encoder's mean)."
     config, out = self.vae.config, []
     for part in images.split(batch_size):
-        encoded = self.vae.encode(part.to(self.device, torch.float32)*2 - 1)
-        out.append(encoded.latents if hasattr(encoded, 'latents') else encoded.latent_dist.mode())
+        out.append(_code(self.vae, part.to(self.device, torch.float32)*2 - 1))
     return (torch.cat(out) - (getattr(config, 'shift_factor', None) or 0.)) * config.scaling_factor
 Prior.encode = _encode
 

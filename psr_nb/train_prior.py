@@ -15,11 +15,11 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, lookup, make_folder, to_json, write_atomic
 from .data import ImageData, find_classes
-from .prior import Prior, _part
+from .prior import Prior, _code, _part
 
 # %% auto #0
-__all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'train_autoencoder', 'new_transformer', 'train_prior',
-           'save_prior', 'frechet_distance', 'prior_report']
+__all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'principal_components', 'new_autoencoder', 'train_autoencoder',
+           'new_transformer', 'train_prior', 'save_prior', 'frechet_distance', 'prior_report']
 
 # %% ../nbs/20_train_prior.ipynb #c005
 @dataclass
@@ -56,58 +56,115 @@ def _batch(n: int, size: int, seed: int, step: int) -> tuple[torch.Tensor, torch
     return torch.randint(n, (min(size, n),), generator=g), g
 
 # %% ../nbs/20_train_prior.ipynb #c007
-def _residual_init(model: nn.Module) -> None:
-    "Kaiming initialisation with residual blocks that start as the identity. Source: Zhang et al. 2019, arXiv 1901.09321."
-    from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
-    for m in model.modules():
-        if isinstance(m, nn.Conv2d):
-            nn.init.kaiming_normal_(m.weight, nonlinearity='linear')
-            if m.bias is not None: nn.init.zeros_(m.bias)
-    for m in model.modules():
-        if isinstance(m, AutoencoderTinyBlock):
-            for conv in (m.conv[0], m.conv[2]): nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')
-            nn.init.zeros_(m.conv[4].weight)
+def _centre(conv: nn.Conv2d) -> torch.Tensor: # (out, in), a view
+    "Empties a 3×3 convolution and gives its middle tap to be filled."
+    nn.init.zeros_(conv.weight); nn.init.zeros_(conv.bias)
+    return conv.weight.data[:, :, 1, 1]
+
+def principal_components(
+    images: torch.Tensor, # (n, c, h, w) uint8
+    side: int, # of the squares, in pixels
+    seed: int = 0, # which images are looked at: as many as give 200,000 squares
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # mean (d,), components (d, d) as rows, standard deviations (d,), float64, d = c*side*side
+    "Principal components of all squares of pixels in [-1, 1], the strongest first."
+    n = max(1, 200_000*side**2 // images[0, 0].numel())
+    some = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]].double()/127.5 - 1
+    squares = F.pixel_unshuffle(some, side).movedim(1, -1).flatten(0, 2)
+    mean = squares.mean(0); squares -= mean
+    values, vectors = torch.linalg.eigh(squares.T @ squares / len(squares))
+    return mean, vectors.flip(1).T, values.flip(0).clamp_min(1e-12).sqrt()
+
+@torch.no_grad()
+def new_autoencoder(
+    images: torch.Tensor, # (n, c, h, w) uint8, whose components it starts from
+    halvings: int = 2, # the latent's side is the image's, halved so often
+    latent_channels: int = 8, # components kept
+    width: int | None = None, # channels at half the image's side, doubled with each further halving; None: as many as a linear code needs, at least 32 (grey) or 48
+    blocks: int = 2, # residual blocks of the decoder at each size
+    seed: int = 0, # of the blocks' weights
+) -> nn.Module: # an `AutoencoderDC`
+    "An autoencoder that is a linear code of the principal components, and can learn more. Raises `PSRError` where that many channels cannot hold it."
+    from diffusers import AutoencoderDC
+    from diffusers.models.autoencoders.autoencoder_dc import DCDownBlock2d, DCUpBlock2d, ResBlock
+    c, side, k = images.shape[1], 2**halvings, latent_channels
+    least = 2*c*side
+    width = width or max(32 if c == 1 else 48, least)
+    if halvings < 2: raise PSRError('argument halvings', '2 or more', halvings)
+    if width < least or width % 4: raise PSRError('argument width', f'a multiple of 4, at least {least} for {c} channels and {halvings} halvings', width)
+    if k > c*side**2: raise PSRError('argument latent_channels', f'at most {c*side**2}, the values of a square', k)
+    torch.manual_seed(seed)
+    widths, layers = (width, *(width*2**i for i in range(halvings))), (0,) + (1,)*halvings
+    model = AutoencoderDC(c, k, encoder_block_out_channels=widths, decoder_block_out_channels=widths, encoder_layers_per_block=layers, decoder_layers_per_block=(0,) + (blocks,)*halvings,
+        encoder_qkv_multiscales=((),)*(halvings + 1), decoder_qkv_multiscales=((),)*(halvings + 1), encoder_out_shortcut=False, decoder_in_shortcut=False).double()
+    for block in model.modules():
+        if isinstance(block, ResBlock): nn.init.zeros_(block.norm.weight); nn.init.zeros_(block.norm.bias) # the identity
+    mean, components, std = principal_components(images, side)
+    scale = std[:k].sqrt(); scale *= (std[:k]/scale).square().mean().sqrt()
+    # Encoder: maps of single pixels that lose nothing; the last convolution is solved for.
+    for block in model.encoder.modules():
+        if isinstance(block, DCDownBlock2d): _centre(block.conv).copy_(nn.init.orthogonal_(torch.empty(block.conv.out_channels, block.conv.in_channels, dtype=torch.float64)))
+    out, seen = model.encoder.conv_out, []
+    hook = out.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(1)))
+    model.encoder(F.pixel_shuffle(torch.eye(len(mean), dtype=torch.float64)[..., None, None], side)); hook.remove()
+    to_code = components[:k]/scale[:, None]
+    _centre(out).copy_(torch.linalg.lstsq(seen[0], to_code.T, driver='gelsd').solution.T)
+    out.bias.data = -(to_code @ mean)
+    # Decoder: a quarter of the square at each step, until 2×2 pixels are left. The blocks' own shortcuts are subtracted.
+    decoder, size = model.decoder, side
+    _centre(decoder.conv_in)[:k] = torch.eye(k, dtype=torch.float64)
+    ups = [block for part in reversed(decoder.up_blocks) for block in part if isinstance(block, DCUpBlock2d)]
+    from_code = (components[:k].T*scale).view(c, side, side, k)
+    for i, up in enumerate(ups):
+        taps, half = _centre(up.conv), size//2; rows = torch.arange(len(taps))
+        taps[rows, rows//up.repeats] -= 1
+        for a in (0, 1):
+            for b in (0, 1):
+                quarter = 4*torch.arange(c*half**2) + 2*a + b
+                pick = lambda values: values.view(c, 2, half, 2, half, -1)[:, a, :, b].flatten(0, 2)
+                if i == 0: taps[quarter, :k] += pick(from_code)
+                else: taps[quarter, pick(torch.arange(c*size**2)).squeeze(1)] += 1
+        size = half
+    constant = 30. # a channel so large that the normalisation before the last layer hardly changes the others, and +2 that keeps them out of the ReLU's reach
+    ups[-1].conv.bias.data[-4:] = constant
+    decoder.norm_out.weight.data.fill_(constant/width**.5); decoder.norm_out.bias.data.fill_(2.)
+    last = decoder.conv_out.conv
+    _centre(last)[:, :4*c] = torch.eye(4*c, dtype=torch.float64)
+    last.bias.data = mean.view(c, side//2, 2, side//2, 2).mean((1, 3)).flatten() - 2
+    return model.float()
 
 def train_autoencoder(
     data: ImageData, # training images
     out: str | Path, # folder for the finished autoencoder
     teacher: nn.Module | None = None, # a `Teacher` whose features are matched; None: pixels only
     latent_channels: int = 8, # channels of the latent
-    width: int | None = None, # channels of every convolution; None: 24 for grey images, 32 for colour
+    width: int | None = None, # see `new_autoencoder`
     halvings: int = 2, # 2: the latent has a quarter of the image's side
-    steps: int = 4000, # training steps
+    blocks: int = 2, # see `new_autoencoder`
+    steps: int = 2000, # training steps; 0: the linear code alone
     batch_size: int = 32, # images a step
-    lr: float = 2e-3, # highest AdamW rate
-    latent_noise: float = .1, # standard deviation added to the (unit variance) latent in training
+    lr: float = 1e-3, # highest AdamW rate
+    latent_noise: float = .05, # standard deviation added to the latent, whose mean square is 1, in training
     feature_weight: float = .1, # weight of the teacher's feature distance
     feature_share: float = .25, # share of the batch on which it is computed: it costs more than the rest
     seed: int = 0, # weights and batches
     device: torch.device | str | None = None, # default: the best at hand
     checkpoint_every: int = 250, # steps
 ) -> Iterator[TrainStep]:
-    "Trains an `AutoencoderTiny`; yields every step; resumes."
-    from diffusers import AutoencoderTiny
+    "Trains the decoder of an `AutoencoderDC` that starts as a linear code; yields every step; resumes."
     device = torch.device(device or best_device()); out = Path(out); make_folder(out.parent)
-    torch.manual_seed(seed)
-    channels, n = data.images.shape[1], halvings + 1
-    width = width or (24 if channels == 1 else 32)
-    model = AutoencoderTiny(channels, channels, (width,)*n, (width,)*n, latent_channels=latent_channels,
-        num_encoder_blocks=(0, 1, 2, 2)[:n], num_decoder_blocks=(2, 2, 2)[:halvings] + (1,), scaling_factor=1.)
-    _residual_init(model)
-    model = model.to(device, memory_format=torch.channels_last)
-    norm = nn.BatchNorm2d(latent_channels, affine=False, momentum=.02).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=1e-4)
+    model = new_autoencoder(data.images, halvings, latent_channels, width, blocks, seed).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=.05)
-    parts = dict(model=model, norm=norm, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(out, dict(kind='autoencoder', data=data.name, n=len(data), latent_channels=latent_channels, width=width, halvings=halvings, steps=steps, batch_size=batch_size, lr=lr, seed=seed, teacher=getattr(teacher, 'name', None)), checkpoint_every)
+    parts = dict(decoder=model.decoder, optimizer=optimizer, schedule=schedule)
+    checkpoint = Checkpoint(out, dict(kind='autoencoder', data=data.name, n=len(data), latent_channels=latent_channels, width=width, halvings=halvings, blocks=blocks, steps=steps, batch_size=batch_size, lr=lr, seed=seed, teacher=getattr(teacher, 'name', None)), checkpoint_every)
     start, began = checkpoint.load(parts, device), time.perf_counter()
     half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
     for step in range(start, steps):
         rows, g = _batch(len(data), batch_size, seed, step)
         images = (data.images[rows].to(device).float()/127.5 - 1).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad(): z = _code(model, images)
+        z = z + latent_noise*torch.randn(z.shape, generator=g).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            z = norm(model.encoder(images))
-            z = z + latent_noise*torch.randn(z.shape, generator=g).to(device)
             made = model.decoder(z)
             loss = F.mse_loss(made, images) + .1*F.l1_loss(made, images)
             if teacher is not None:
@@ -115,12 +172,9 @@ def train_autoencoder(
                 wanted = teacher.features((images[few] + 1)/2).detach()
                 loss = loss + feature_weight*(teacher.features((made[few] + 1)/2) - wanted).square().mean() / wanted.var(0).mean()
         optimizer.zero_grad(); loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.); optimizer.step(); schedule.step()
+        nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.); optimizer.step(); schedule.step()
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    with torch.no_grad(): # fold the normalisation into the encoder's last convolution
-        last, std = model.encoder.layers[-1], (norm.running_var + norm.eps).sqrt()
-        last.weight.div_(std.view(-1, 1, 1, 1)); last.bias.sub_(norm.running_mean).div_(std)
     with atomic_folder(out) as folder: model.to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
     checkpoint.remove()
 
@@ -197,9 +251,7 @@ def _latents(images: torch.Tensor, autoencoder: str | Path, device: torch.device
     autoencoder = Path(autoencoder)
     vae = _part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
     shift, scale = getattr(vae.config, 'shift_factor', None) or 0., vae.config.scaling_factor
-    def encode(part):
-        made = vae.encode(part.to(device).float()/127.5 - 1)
-        return (((made.latents if hasattr(made, 'latents') else made.latent_dist.mode()) - shift)*scale).half()
+    encode = lambda part: ((_code(vae, part.to(device).float()/127.5 - 1) - shift)*scale).half()
     rows = min(512, max(1, 512*64**2 // images[0, 0].numel()))
     with torch.no_grad(): return torch.cat([encode(part) for im in ([images, images.flip(-1)] if flip else [images]) for part in im.split(rows)])
 
@@ -213,10 +265,10 @@ def _timesteps(n: int, g: torch.Generator) -> torch.Tensor: # (n,) int64 in [0, 
 
 @contextlib.contextmanager
 def _mixed_precision(device: torch.device) -> Iterator[None]:
-    "Matrix products in bfloat16 where the hardware has them: GPUs, and CPUs with AMX, on which the fused attention of a few tokens is slow backwards."
+    "Matrix products in bfloat16 where the hardware has them: GPUs, and CPUs with AMX or AVX-512 BF16, on which the fused attention of a few tokens is slow backwards."
     if device.type != 'cpu':
         with torch.autocast(device.type, torch.bfloat16, enabled=best_dtype(device) == torch.bfloat16): yield
-    elif getattr(torch.cpu, '_is_amx_tile_supported', bool)():
+    elif any(getattr(torch.cpu, name, bool)() for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported')):
         with torch.autocast('cpu', torch.bfloat16), sdpa_kernel(SDPBackend.MATH): yield
     else: yield
 

@@ -31,7 +31,7 @@ def pictures(tmp_path_factory):
 def prior(pictures, tmp_path_factory):
     "A prior for them, trained for seconds: RGB 64 px, latents of 16×16, 64 tokens."
     folder, data = tmp_path_factory.mktemp('prior'), load_data(pictures, size=64)
-    for s in train_autoencoder(data, folder/'autoencoder', width=8, latent_channels=4, steps=30, batch_size=8, device='cpu'): pass
+    for s in train_autoencoder(data, folder/'autoencoder', latent_channels=4, steps=10, batch_size=8, device='cpu'): pass
     for s in train_prior(data, folder/'prior', folder/'autoencoder', dim=32, depth=2, heads=2, steps=20, batch_size=16, device='cpu', defaults=dict(num_inference_steps=2, guidance_scale=1.)): pass
     return folder/'prior'
 
@@ -46,7 +46,7 @@ def test_teachers_from_packages(name):
     logits, features = teacher.predict(palace)
     assert 698 in logits[0].topk(5).indices.tolist() and teacher.classes[698] == 'palace' and features.shape == (1, teacher.num_features)
     prepared = teacher.prepare(torch.tensor([0., 1.]).view(2, 1, 1, 1).expand(2, 3, 8, 8))
-    assert prepared.unique().tolist() == [-1., 1.]
+    assert torch.allclose(prepared[0], torch.tensor(-1.), atol=1e-5) and torch.allclose(prepared[1], torch.tensor(1.), atol=1e-5)
     dogs = Teacher.from_pretrained(name, 'imagewoof', 'cpu')
     assert torch.allclose(dogs.predict(palace)[0], logits[:, [imagenet_index(c) for c in class_names('imagewoof')]], atol=1e-4)
 
