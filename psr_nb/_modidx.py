@@ -553,6 +553,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'psr_nb.teacher.convnet3': ('teacher.html#convnet3', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.convnet4': ('teacher.html#convnet4', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.convnet6': ('teacher.html#convnet6', 'psr_nb/teacher.py'),
+                                'psr_nb.teacher.default_teachers': ('teacher.html#default_teachers', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.quicken': ('teacher.html#quicken', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.resnet_ap10': ('teacher.html#resnet_ap10', 'psr_nb/teacher.py')},
             'psr_nb.train_prior': { 'psr_nb.train_prior.Checkpoint': ('train_prior.html#checkpoint', 'psr_nb/train_prior.py'),

@@ -47,8 +47,8 @@ def teacher_roles(
 ) -> Roles:
     "Loads teachers and gives each its part: the first scores, the second refines, the third judges."
     from psr_nb.core import PSRError
-    from psr_nb.teacher import Teacher, bundled_teachers
-    names = list(teachers or ()) or [t for name in dict.fromkeys(near) for t in bundled_teachers() if t.startswith(f'{name}/')][:3]
+    from psr_nb.teacher import Teacher, default_teachers
+    names = list(teachers or ()) or default_teachers(*near, classes=classes)
     if not names and needed: raise PSRError('argument teacher', f'at least one that knows the classes {", ".join(classes[:5])}{" …" if len(classes) > 5 else ""}', 'none', 'Pass --teacher NAME_OR_FOLDER, or train one: psr train-teacher --data … --out …')
     loaded = [t if isinstance(t, Teacher) else Teacher.from_pretrained(t, classes=classes) for t in names]
     return Roles(*(loaded + [loaded[0]] if len(loaded) == 1 else loaded[:3]))
@@ -479,14 +479,14 @@ def _pool(
     else:
         from psr_nb.prior import Prior
         from psr_nb.score import score
-        from psr_nb.teacher import Teacher, bundled_teachers
+        from psr_nb.teacher import Teacher, default_teachers
         _writable(out, 'pool.json')
         info = read_json(out/'pool.json') if there else {}
         old = info.get('config') or {}
         if repair and n_per_class is not None: raise PSRError('option --n-per-class', 'not together with --repair, which adds nothing', n_per_class)
         n = n_per_class or max(info.get('n_wanted', 0), info.get('n_per_class', 0)) or 50
         model = Prior.from_pretrained(prior or (old.get('prior') or {}).get('name') or 'fashion', classes=_listed(classes) if classes else old.get('classes'))
-        names = [t for t in teacher if t != 'none'] if teacher else [t['name'] for t in old['teachers']] if there and 'teachers' in old else [t for t in bundled_teachers() if t.startswith(f'{model.name}/')][:1]
+        names = [t for t in teacher if t != 'none'] if teacher else [t['name'] for t in old['teachers']] if there and 'teachers' in old else default_teachers(model.name, classes=model.classes)[:1]
         pool = Pool.sample(model, [Teacher.from_pretrained(t, classes=model.classes) for t in names], n, path=out, seed=old.get('seed', 0) if seed is None else seed, progress=not quiet, **_given(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval or None, scheduler=scheduler))
         if pool.teachers: score(pool)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
@@ -547,14 +547,14 @@ def _refine(
     from psr_nb.prior import Prior
     from psr_nb.refine import RefineSettings
     from psr_nb.select import Selection
-    from psr_nb.teacher import Teacher, bundled_teachers
+    from psr_nb.teacher import Teacher, default_teachers
     _writable(out, 'provenance.json')
     chosen = Selection.open(selection)
     classes, config = chosen.pool.classes, chosen.pool.config
     model = Prior.from_pretrained(prior or config['prior']['name'], classes=classes)
     real = load_data(data, size=model.image_shape[-1], channels=model.image_shape[0])
     taken = {chosen.config.get('teacher'), *chosen.pool.teachers, teacher, judge}
-    free = [t for t in bundled_teachers() if t.startswith((f'{model.name}/', f'{real.name}/')) and t not in taken]
+    free = [t for t in default_teachers(model.name, real.name, classes=classes) if t not in taken]
     teacher = teacher or (free.pop(0) if free else chosen.config.get('teacher'))
     judge = judge or (free.pop(0) if free else None)
     load = lambda name: None if name is None else Teacher.from_pretrained(name, classes=classes)
@@ -711,7 +711,10 @@ def _train_prior(
     judge: Annotated[Optional[list[str]], typer.Option('--judge', metavar='NAME_OR_PATH', help='Teacher that says how good the prior is in the end; give it again for more.')] = None,
     size: Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')] = None,
     steps: Annotated[int, typer.Option('--steps', min=1, help='Training steps of the transformer.')] = 10_000,
-    autoencoder_steps: Annotated[int, typer.Option('--autoencoder-steps', min=1, help='Training steps of the autoencoder.')] = 4000,
+    autoencoder_steps: Annotated[int, typer.Option('--autoencoder-steps', min=1, help='Training steps of the autoencoder.')] = 2000,
+    halvings: Annotated[int, typer.Option('--halvings', min=2, help='How often the autoencoder halves the side of an image: 2 for 32 pixels, 3 for 64.')] = 2,
+    latent_channels: Annotated[int, typer.Option('--latent-channels', min=1, help='Channels of its latents.')] = 8,
+    patch_size: Annotated[int, typer.Option('--patch-size', min=1, help='Side of a token in latent pixels.')] = 2,
     batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='Latents a step.')] = 128,
     lr: Annotated[float, typer.Option('--lr', help='Highest rate of the transformer.')] = 1e-3,
     dim: Annotated[int, typer.Option('--dim', help='Width of the transformer.')] = 192,
@@ -733,8 +736,8 @@ def _train_prior(
     helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=images.classes)
     folder = autoencoder or (None if start is not None else out.with_name(f'{out.name}-autoencoder'))
     if autoencoder is not None and not (autoencoder/'config.json').exists(): raise PSRError(f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one')
-    if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(images, folder, helper, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
-    file = run_training(train_prior(images, out, folder, dim=dim, depth=depth, heads=heads, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, compile=compile, seed=seed), out, 'prior', not quiet)
+    if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(images, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
+    file = run_training(train_prior(images, out, folder, dim=dim, depth=depth, heads=heads, patch_size=patch_size, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, compile=compile, seed=seed), out, 'prior', not quiet)
     prior = Prior.from_pretrained(out)
     typer.echo(f'{prior}\n{out}, loss curve {file}')
     if judge:

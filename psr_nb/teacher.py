@@ -12,11 +12,11 @@ from timm.models import register_model
 from torch import nn
 import torch.nn.functional as F
 from .core import PSRError, assets, best_device, lookup, read_json
-from .data import class_names, find_classes, hub_reachable
+from .data import class_names, find_classes, hub_reachable, imagenet_index
 
 # %% auto #0
 __all__ = ['IMAGENET_PACKAGES', 'ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken', 'Teacher',
-           'bundled_teachers']
+           'bundled_teachers', 'default_teachers']
 
 # %% ../nbs/03_teacher.ipynb #c005
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -219,6 +219,14 @@ def _from_timm(name: str, sized) -> tuple[nn.Module, dict]: # the model, its tim
 def bundled_teachers() -> list[str]:
     "Names of the teachers inside the package."
     return sorted(f'{p.parent.parent.parent.name}/{p.parent.name}' for p in assets().glob('*/teachers/*/config.json'))
+
+def default_teachers(
+    *near: str, # names of prior and data
+    classes: list[str] = (), # to be told apart
+) -> list[str]: # up to three, of different architecture
+    "Teachers to use where none are named: the bundled ones of the prior or the data; for classes of ImageNet, the networks from packages."
+    names = [t for name in dict.fromkeys(near) for t in bundled_teachers() if t.startswith(f'{name}/')]
+    return (names or (list(IMAGENET_PACKAGES) if classes and all(imagenet_index(c) is not None for c in classes) else []))[:3]
 
 def _refuse_pickle(folder: Path, weights: str) -> None:
     "Raises when a folder has only pickled weights, naming the conversion."
