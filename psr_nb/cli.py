@@ -74,7 +74,7 @@ def _matching(prior, data, split: str = 'train'):
     if not isinstance(prior, Prior): prior = Prior.from_pretrained(prior)
     channels, size = prior.image_shape[0], prior.image_shape[-1]
     if not isinstance(data, ImageData): data = load_data(data, split, size=size, channels=channels)
-    if list(data.classes) != list(prior.classes): prior = Prior.from_pretrained(prior.folder or name, classes=list(data.classes))
+    if list(data.classes) != list(prior.classes): prior = Prior.from_pretrained(prior.folder or name if isinstance(name, Prior) else name, classes=list(data.classes))
     return prior, data
 
 def _writable(path, mark: str | None = None) -> Path:

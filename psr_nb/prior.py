@@ -133,9 +133,12 @@ def _fetched(name: str) -> Path:
     except Exception as e: raise PSRError(f'prior {name}', 'a folder or a Hugging Face id that can be reached', f'{type(e).__name__}: {str(e)[:120]}' if online else 'no connection to the Hub, and nothing in its cache',
         f'Without a network: fetch it elsewhere with "hf download {name} --local-dir prior" and pass the folder') from None
 
+_PARTS = {'imagenette': 'imagenet20', 'imagewoof': 'imagenet20'} # a subset of classes -> the bundled prior that knows them and others
+
 def bundled_priors() -> list[str]:
-    "Names of the priors inside the package."
-    return sorted(p.parent.parent.name for p in assets().glob('*/prior/model_index.json'))
+    "Names of the priors inside the package, and of subsets of their classes."
+    whole = sorted(p.parent.parent.name for p in assets().glob('*/prior/model_index.json'))
+    return whole + [part for part, of in _PARTS.items() if of in whole]
 
 @classmethod
 def _from_pretrained(cls,
@@ -146,7 +149,8 @@ def _from_pretrained(cls,
     prompt: str = 'a photo of a {}', # sentence for a class, where the model is told by text
 ) -> Prior:
     "A prior by name, folder or hub id. Raises `PSRError` for an unknown name, missing parts, pickled weights, or classes it does not have."
-    folder = assets()/str(name)/'prior' if str(name) in bundled_priors() else Path(name)
+    folder = assets()/_PARTS.get(str(name), str(name))/'prior' if str(name) in bundled_priors() else Path(name)
+    if str(name) in _PARTS and classes is None: classes = str(name)
     if not folder.is_dir():
         if str(name).count('/') != 1 or str(name).startswith(('.', '/', '~')): lookup(dict.fromkeys(bundled_priors()), str(name), 'prior')
         folder = _fetched(str(name))
