@@ -564,9 +564,9 @@ function renderExplorer({model, el}) {
   const update = once(() => {
     const fresh = floatsOf(model.get('xy')); if (fresh.length !== xy.length || fresh.some((v, i) => v !== xy[i])) view = null;
     xy = fresh; states = bytesOf(model.get('states')); values = floatsOf(model.get('values')); realXY = floatsOf(model.get('real_xy')); realMissed = bytesOf(model.get('real_missed')); realLabels = wordsOf(model.get('real_labels'));
-    drawAll(); fillMeters(); fillControls(); fillSheet(); describe();
-    if (current >= 0) ask();
+    drawAll(); fillRest();
   });
+  const fillRest = (() => { let waiting = false; return () => { if (!waiting) { waiting = true; requestAnimationFrame(() => setTimeout(() => { waiting = false; fillMeters(); fillControls(); fillSheet(); describe(); if (current >= 0) ask(); })); } }; })(); // the map is painted first, the rest with the next frame
   const watched = ['xy', 'states', 'values', 'meters', 'ids', 'kept', 'note', 'undoable', 'redoable', 'method', 'gate', 'colour_by', 'map', 'real_xy'];
   watched.forEach(name => model.on('change:' + name, update));
   const resized = new ResizeObserver(() => drawAll()); resized.observe(plot);
