@@ -100,14 +100,17 @@ def new_autoencoder(
         if isinstance(block, ResBlock): nn.init.zeros_(block.norm.weight); nn.init.zeros_(block.norm.bias) # the identity
     mean, components, std = principal_components(images, side)
     scale = std[:k].sqrt(); scale *= (std[:k]/scale).square().mean().sqrt()
-    # Encoder: maps of single pixels that lose nothing; the last convolution is solved for.
-    for block in model.encoder.modules():
-        if isinstance(block, DCDownBlock2d): _centre(block.conv).copy_(nn.init.orthogonal_(torch.empty(block.conv.out_channels, block.conv.in_channels, dtype=torch.float64)))
-    out, seen = model.encoder.conv_out, []
-    hook = out.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(1)))
-    model.encoder(F.pixel_shuffle(torch.eye(len(mean), dtype=torch.float64)[..., None, None], side)); hook.remove()
-    to_code = components[:k]/scale[:, None]
-    _centre(out).copy_(torch.linalg.lstsq(seen[0], to_code.T, driver='gelsd').solution.T)
+    # Encoder: maps of single pixels. Each undoes what stands before it, large enough that the block's own shortcut cannot take anything away; the last gives the code.
+    def arriving(conv: nn.Conv2d, corner: int) -> torch.Tensor: # (channels, values): what each value of a square in the corner sends to the convolution
+        squares, seen = torch.zeros(c*corner**2, c, side, side, dtype=torch.float64), []
+        squares[:, :, :corner, :corner] = F.pixel_shuffle(torch.eye(len(squares), dtype=torch.float64)[..., None, None], corner)
+        hook = conv.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, :, 0, 0])); model.encoder(squares); hook.remove()
+        return seen[0].T
+    for i, block in enumerate(block for block in model.encoder.modules() if isinstance(block, DCDownBlock2d)):
+        before, taps = arriving(block.conv, 2**i), _centre(block.conv)
+        taps[:before.shape[1]] = 2*torch.linalg.matrix_norm(before, 2)*torch.linalg.pinv(before)
+    to_code, out = components[:k]/scale[:, None], model.encoder.conv_out
+    _centre(out).copy_(to_code @ torch.linalg.pinv(arriving(out, side)))
     out.bias.data = -(to_code @ mean)
     # Decoder: a quarter of the square at each step, until 2×2 pixels are left. The blocks' own shortcuts are subtracted.
     decoder, size = model.decoder, side
