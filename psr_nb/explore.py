@@ -182,6 +182,7 @@ const say = (node, text) => { if (node.textContent !== text) node.textContent = 
 const decimals = step => (String(step).split('.')[1] || '').length;
 const signed = (x, digits = 3) => (x < 0 ? '\u2212' : '+') + Math.abs(x).toFixed(digits);
 
+const afterPaint = work => requestAnimationFrame(() => setTimeout(work));
 // Runs `work` once after all changes of one message have arrived.
 const once = work => { let waiting = false; return () => { if (!waiting) { waiting = true; queueMicrotask(() => { waiting = false; work(); }); } }; };
 
@@ -436,7 +437,7 @@ function renderExplorer({model, el}) {
     if (!was.moved) { path = null; const id = nearest(...where(event), 12*dpr); if (id >= 0) { focusOn(id); if (id < total && !still) act('toggle', [id]); } drawOver(); return; }
     if (was.kind === 'move') return;
     lassoed = inside(path); showing = 'lasso'; fillSheet();
-    if (!still) model.send({do: 'lasso', ids: lassoed});
+    if (!still) { const ids = lassoed; setTimeout(() => model.send({do: 'lasso', ids})); } // after the request for pictures
   });
   over.addEventListener('wheel', event => { event.preventDefault(); const [x, y] = where(event); zoomAt(x, y, Math.exp(-event.deltaY*.0015)); }, {passive: false});
   const zoomAt = (x, y, f) => { view = {s: view.s*f, x: x + (view.x - x)*f, y: y + (view.y - y)*f, home: false}; redraw(); };
@@ -520,9 +521,11 @@ function renderExplorer({model, el}) {
     const ids = model.get('ids'), kept = model.get('kept'), pinned = new Set(), focus = document.activeElement && sheet.contains(document.activeElement) ? [...sheet.querySelectorAll('.tile')].indexOf(document.activeElement) : -1, scroll = sheet.scrollTop;
     changed.box.disabled = !kept.length;
     if (showing === 'lasso') {
-      const most = 400;
+      const most = 400, seen = scroll ? most : 80, all = lassoed, tile = id => { const name = about.states[states[id]].name; return tileOf(id, name, name === 'pinned' ? 'pinned' : '', {pinned: '\u25a0', banned: '\u2212', selected: '\u25c6'}[name]); };
+      const held = h('div', {class: 'tiles'}, ...all.slice(0, seen).map(tile));
+      if (all.length > seen) afterPaint(() => { if (held.isConnected) held.append(...all.slice(seen, most).map(tile)); }); // those in sight first
       rows.clear();
-      sheet.replaceChildren(h('div', {class: 'tiles'}, ...lassoed.slice(0, most).map(id => tileOf(id, about.states[states[id]].name, about.states[states[id]].name === 'pinned' ? 'pinned' : '', {pinned: '\u25a0', banned: '\u2212', selected: '\u25c6'}[about.states[states[id]].name]))), ...(lassoed.length > most ? [h('p', {}, `The first ${most} of ${lassoed.length.toLocaleString('en')}.`)] : []), ...(lassoed.length ? [] : [h('p', {}, 'Draw around candidates on the map.')]));
+      sheet.replaceChildren(held, ...(lassoed.length > most ? [h('p', {}, `The first ${most} of ${lassoed.length.toLocaleString('en')}.`)] : []), ...(lassoed.length ? [] : [h('p', {}, 'Draw around candidates on the map.')]));
     } else {
       const wanted = about.classes.map((_, c) => c).filter(c => only < 0 || c === only);
       if (rows.size !== wanted.length || wanted.some(c => !rows.has(c))) { rows.clear(); sheet.replaceChildren(...wanted.map(c => { const row = h('div', {class: 'row', role: 'group', 'aria-label': about.classes[c]}, h('div', {class: 'name'}, h('b', {}, about.classes[c]), h('meter', {min: 0, 'aria-label': 'pinned of the budget'}), h('small')), h('div', {class: 'tiles'})); rows.set(c, row); return row; })); }
@@ -566,7 +569,7 @@ function renderExplorer({model, el}) {
     xy = fresh; states = bytesOf(model.get('states')); values = floatsOf(model.get('values')); realXY = floatsOf(model.get('real_xy')); realMissed = bytesOf(model.get('real_missed')); realLabels = wordsOf(model.get('real_labels'));
     drawAll(); fillRest();
   });
-  const fillRest = (() => { let waiting = false; return () => { if (!waiting) { waiting = true; requestAnimationFrame(() => setTimeout(() => { waiting = false; fillMeters(); fillControls(); fillSheet(); describe(); if (current >= 0) ask(); })); } }; })(); // the map is painted first, the rest with the next frame
+  const fillRest = (() => { let waiting = false; return () => { if (!waiting) { waiting = true; afterPaint(() => { waiting = false; fillMeters(); fillControls(); fillSheet(); describe(); if (current >= 0) ask(); }); } }; })(); // the map is painted first, the rest with the next frame
   const watched = ['xy', 'states', 'values', 'meters', 'ids', 'kept', 'note', 'undoable', 'redoable', 'method', 'gate', 'colour_by', 'map', 'real_xy'];
   watched.forEach(name => model.on('change:' + name, update));
   const resized = new ResizeObserver(() => drawAll()); resized.observe(plot);
