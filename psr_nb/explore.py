@@ -173,6 +173,7 @@ const h = (tag, attributes = {}, ...children) => {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? '' : value);
   }
+  if (['button', 'input', 'select'].includes(tag) || 'tabindex' in attributes) node.setAttribute('data-lm-suppress-shortcuts', 'true'); // Notebook 7 looks for its shortcuts before the panel hears a key
   node.append(...children);
   return node;
 };

@@ -22,15 +22,15 @@ def place(tmp_path_factory):
     return place
 
 @contextlib.contextmanager
-def jupyterlab(folder):
-    "A JupyterLab server on loopback over a folder, with settings of its own; gives its address and token."
+def jupyterlab(folder, app='LabApp'):
+    "A JupyterLab (or, with `JupyterNotebookApp`, Notebook 7) server on loopback over a folder, with settings of its own; gives its address and token."
     with socket.socket() as s: s.bind(('127.0.0.1', 0)); port = s.getsockname()[1]
     token, private = secrets.token_hex(16), folder/'.jupyter'
     news = private/'settings'/'@jupyterlab'/'apputils-extension'/'notification.jupyterlab-settings'
     news.parent.mkdir(parents=True, exist_ok=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [str(root), os.environ.get('PYTHONPATH')])), 'JUPYTER_CONFIG_DIR': str(private/'config'), 'JUPYTERLAB_SETTINGS_DIR': str(private/'settings'), 'JUPYTERLAB_WORKSPACES_DIR': str(private/'workspaces')}
-    command = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}', '--LabApp.expose_app_in_browser=True', '--LabApp.extension_manager=readonly']
+    command = [sys.executable, '-m', 'jupyterlab' if app == 'LabApp' else 'notebook', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}', f'--{app}.expose_app_in_browser=True', f'--{app}.extension_manager=readonly']
     with (private/'lab.log').open('w') as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
         try:
@@ -245,3 +245,24 @@ def test_page_without_a_network(place, page, browser, scheme):
     until(still, lambda: pixels(still, '.psr.explorer .plot canvas') != before, 'colours')
     assert still.evaluate('document.documentElement.scrollWidth <= innerWidth') and not still.bad and not requests, (still.bad, requests)
     context.close()
+
+def test_notebook_7(place, browser):
+    "The same panels in Notebook 7."
+    with jupyterlab(place, 'JupyterNotebookApp') as (address, token):
+        page = watched(browser.new_page(viewport=dict(width=1280, height=900)))
+        page.goto(f'{address}/notebooks/nbs/11_explore.ipynb?token={token}')
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]')
+        page.bad.clear() # what Notebook says of itself
+        page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click(); page.get_by_text('Run All Cells', exact=True).click()
+        page.wait_for_selector('.psr.explorer[data-drawn]')
+        page.wait_for_function("() => [...document.querySelectorAll('.jp-InputArea-prompt')].every(e => !e.textContent.includes('*'))")
+        page.locator('.psr.explorer').scroll_into_view_if_needed()
+        before = drawn(page), meters(page)
+        page.locator('.psr.explorer input[type=range][data-control=uncertainty]').focus()
+        for _ in range(20): page.keyboard.press('ArrowRight')
+        until(page, lambda: drawn(page) > before[0] and meters(page) != before[1], 'map and meters follow')
+        tile = page.locator('.psr.explorer .row').nth(1).locator('.tile').first
+        tile.click(); until(page, lambda: 'pinned' in page.locator('.psr.explorer .row').nth(1).locator('.tile').first.get_attribute('class'), 'a click pins')
+        page.locator('.psr.explorer button[data-do=undo]').click()
+        assert not page.bad
+        page.close()
