@@ -193,7 +193,7 @@ def new_transformer(
 ) -> nn.Module: # a `DiTTransformer2DModel`
     "A DiT with the initialisation of the paper (adaLN-zero) and tied embedders."
     from diffusers import DiTTransformer2DModel
-    model = DiTTransformer2DModel(num_attention_heads=heads, attention_head_dim=dim//heads, in_channels=latent_channels, num_layers=depth, sample_size=sample_size, patch_size=patch_size, num_embeds_ada_norm=n_classes, norm_elementwise_affine=False)
+    model = DiTTransformer2DModel(num_attention_heads=heads, attention_head_dim=dim//heads, in_channels=latent_channels, out_channels=latent_channels, num_layers=depth, sample_size=sample_size, patch_size=patch_size, num_embeds_ada_norm=n_classes, norm_elementwise_affine=False)
     embedder = model.transformer_blocks[0].norm1.emb
     nn.init.normal_(embedder.class_embedder.embedding_table.weight, std=.02)
     for block in model.transformer_blocks:
