@@ -224,6 +224,8 @@ function paint(canvas, image) { if (canvas.width !== image.width || canvas.heigh
 const bytesOf = view => view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(0);
 const wordsOf = view => view && view.byteLength ? new Uint16Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Uint16Array(0);
 const floatsOf = view => view && view.byteLength ? new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Float32Array(0);
+// A message to the kernel. A panel may outlive it; then its last line says so.
+const tell = (model, message) => { try { model.send(message); } catch { const lost = 'This panel has lost its kernel: run the cell again.'; if (model.get('error') === undefined) model.set('note', '!' + lost); else model.set('error', lost); } };
 const listen = (model, kind, handler) => { const heard = (message, buffers) => { if (message.kind === kind) handler(message, buffers); }; model.on('msg:custom', heard); return () => model.off('msg:custom', heard); };
 // Colours follow the page: JupyterLab's theme, VS Code's, or the system's.
 function onTheme(change) {
@@ -307,12 +309,12 @@ function renderExplorer({model, el}) {
   const nameOf = id => id < total ? `${about.classes[Math.floor(id/n)]} ${id % n}` : `real ${about.classes[realLabels[id - total]]} ${id - total}`;
   let states = bytesOf(model.get('states')), xy = floatsOf(model.get('xy')), values = floatsOf(model.get('values')), realXY = floatsOf(model.get('real_xy')), realMissed = bytesOf(model.get('real_missed')), realLabels = wordsOf(model.get('real_labels'));
   let only = -1, showReal = false, mode = 'move', current = -1, lassoed = [], showing = 'selection', compare = false, view = null, drawn = 0;
-  const act = (name, ids) => model.send({do: name, ids});
+  const act = (name, ids) => tell(model, {do: name, ids});
 
   // Pictures: asked for once, kept here.
   const tiles = new Map(), asked = new Set(), waiting = new Map();
   const want = (id, canvas) => { canvas.dataset.id = id; if (tiles.has(id)) paint(canvas, tiles.get(id)); else { if (!waiting.has(id)) waiting.set(id, []); waiting.get(id).push(canvas); fetchSoon(); } };
-  const fetchSoon = once(() => { const ids = [...waiting.keys()].filter(id => !asked.has(id)); if (ids.length) { ids.forEach(id => asked.add(id)); model.send({do: 'tiles', ids}); } });
+  const fetchSoon = once(() => { const ids = [...waiting.keys()].filter(id => !asked.has(id)); if (ids.length) { ids.forEach(id => asked.add(id)); tell(model, {do: 'tiles', ids}); } });
   const off = [listen(model, 'tiles', ({ids, side, channels}, buffers) => {
     const bytes = bytesOf(buffers[0]);
     if (tiles.size > 20000) tiles.clear();
@@ -324,7 +326,7 @@ function renderExplorer({model, el}) {
   const heads = still ? [] : about.controls.map(c => slider(model, c.name, c));
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
   const method = menu('Selector', about.methods.map(m => [m.name, m.name.replaceAll('_', ' ')]), model.get('method'), v => set('method', v), 'method');
-  const preset = menu('Preset', [['', 'choose …'], ...about.presets.map(p => [p, p])], '', v => { if (v) model.send({do: 'preset', name: v}); preset.select.value = ''; }, 'preset');
+  const preset = menu('Preset', [['', 'choose …'], ...about.presets.map(p => [p, p])], '', v => { if (v) tell(model, {do: 'preset', name: v}); preset.select.value = ''; }, 'preset');
   const gate = check('Teacher\u2019s gate', 'gate', model.get('gate'), v => set('gate', v), 'The gate: candidates in which the teacher sees another class are left out');
   gate.box.disabled = !about.judged;
   const undo = button('\u21b6 Undo', 'undo', () => act('undo'), 'Undo (Ctrl+Z)'), redo = button('Redo \u21b7', 'redo', () => act('redo'), 'Redo (Ctrl+Shift+Z)');
@@ -438,7 +440,7 @@ function renderExplorer({model, el}) {
     if (!was.moved) { path = null; const id = nearest(...where(event), 12*dpr); if (id >= 0) { focusOn(id); if (id < total && !still) act('toggle', [id]); } drawOver(); return; }
     if (was.kind === 'move') return;
     lassoed = inside(path); showing = 'lasso'; fillSheet();
-    if (!still) { const ids = lassoed; setTimeout(() => model.send({do: 'lasso', ids})); } // after the request for pictures
+    if (!still) { const ids = lassoed; setTimeout(() => tell(model, {do: 'lasso', ids})); } // after the request for pictures
   });
   over.addEventListener('wheel', event => { event.preventDefault(); const [x, y] = where(event); zoomAt(x, y, Math.exp(-event.deltaY*.0015)); }, {passive: false});
   const zoomAt = (x, y, f) => { view = {s: view.s*f, x: x + (view.x - x)*f, y: y + (view.y - y)*f, home: false}; redraw(); };
@@ -473,7 +475,7 @@ function renderExplorer({model, el}) {
   }
   const describe = () => { if (current >= 0 && current < total) { const s = about.states[states[current]]; say(state, s.name); say(pin, s.name === 'pinned' ? 'Unpin' : 'Pin'); say(ban, s.name === 'banned' ? 'Unban' : 'Ban'); } else if (current >= 0) say(state, realMissed[current - total] ? 'missed by the pool' : 'real image'); };
   let looking = -1;
-  const ask = () => { if (looking < 0 && current >= 0) { looking = current; model.send({do: 'look', ids: [current]}); } };
+  const ask = () => { if (looking < 0 && current >= 0) { looking = current; tell(model, {do: 'look', ids: [current]}); } };
   off.push(listen(model, 'look', (m, buffers) => {
     if (m.id !== looking) return; // another view of this panel asked
     looking = -1;
@@ -502,7 +504,7 @@ function renderExplorer({model, el}) {
   shown.append(tabs.selection, tabs.lasso);
   const keep = button('Keep for comparison', 'keep', () => act('keep', []), 'Later changes are shown against the selection as it is now');
   const changed = check('What changed', 'changed', false, v => { compare = v; fillSheet(); }, 'Marks what came (+) and went (\u2212) since the selection was kept');
-  const several = ['pin_all', 'ban_all', 'clear'].map((name, i) => button(['Pin these', 'Ban these', 'Clear'][i], name, () => { if (name === 'clear') { lassoed = []; path = null; showing = 'selection'; model.send({do: 'lasso', ids: []}); drawOver(); fillSheet(); } else act(name.slice(0, 3), lassoed); }, ['Pin all candidates in the lasso', 'Ban all candidates in the lasso', 'Forget the lasso'][i]));
+  const several = ['pin_all', 'ban_all', 'clear'].map((name, i) => button(['Pin these', 'Ban these', 'Clear'][i], name, () => { if (name === 'clear') { lassoed = []; path = null; showing = 'selection'; tell(model, {do: 'lasso', ids: []}); drawOver(); fillSheet(); } else act(name.slice(0, 3), lassoed); }, ['Pin all candidates in the lasso', 'Ban all candidates in the lasso', 'Forget the lasso'][i]));
   const sheet = h('div', {class: 'sheet', role: 'group', 'aria-label': 'Thumbnails: Enter pins, B bans'});
   const bar = h('div', {class: 'tools'}, shown, ...(still ? [] : [keep, changed, ...several]));
   const tileOf = (id, words, kind, mark) => {
@@ -1164,7 +1166,7 @@ def watch(
 # %% ../nbs/11_explore.ipynb #c066
 _STUDIO_JS = r'''
 function transport(model, commands) {
-  const buttons = commands.map(([name, text, words]) => button(text, name, () => model.send({do: name}), words));
+  const buttons = commands.map(([name, text, words]) => button(text, name, () => tell(model, {do: name}), words));
   const bar = h('progress', {max: 1, 'aria-label': 'Progress'}), words = h('span', {role: 'status', class: 'status'});
   const update = () => {
     const can = model.get('can'), progress = model.get('progress');
@@ -1189,7 +1191,7 @@ function renderStudio({model, el}) {
   const which = menu('Class', [[-1, 'all'], ...about.classes.map((c, i) => [i, c])], -1, v => { for (const c of cells) c.node.hidden = +v >= 0 && c.label !== +v; }, 'class');
   const cells = about.images.map(([label, text], row) => {
     const canvases = ['before', 'now', 'difference'].map(k => h('canvas', {class: 'small', role: 'img', 'aria-label': `${text}, ${k}`})), words = h('small', {}, '\u00a0');
-    const take = button('\u2713 accept', 'accept', () => model.send({do: 'accept', ids: [row]}), `Accept ${text} as it is now`), back = button('\u21a9 back', 'roll_back', () => model.send({do: 'roll_back', ids: [row]}), `Roll ${text} back to the original`);
+    const take = button('\u2713 accept', 'accept', () => tell(model, {do: 'accept', ids: [row]}), `Accept ${text} as it is now`), back = button('\u21a9 back', 'roll_back', () => tell(model, {do: 'roll_back', ids: [row]}), `Roll ${text} back to the original`);
     return {label, canvases, words, take, back, node: h('div', {class: 'preview', 'data-row': row, role: 'group', 'aria-label': text}, h('small', {title: text}, text), h('div', {class: 'three'}, ...canvases), words, h('div', {class: 'acts'}, take, back))};
   });
   const previews = h('div', {class: 'previews', role: 'group', 'aria-label': 'Before, now, difference'}, ...cells.map(c => c.node));

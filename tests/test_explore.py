@@ -179,7 +179,10 @@ def test_every_control_has_a_name(page):
 
 def test_decisions_survive_a_restart(page):
     chosen = ids(page, 2)
-    page.evaluate("async () => { const p = window.jupyterapp.shell.currentWidget; await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs'); await p.context.sessionContext.session.kernel.restart(); }")
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart(); }")
+    page.locator('.psr.explorer .row').nth(3).locator('.tile').first.click()
+    until(page, lambda: 'lost its kernel' in page.locator('.psr.explorer .note').inner_text(), 'the panel says that its kernel has gone')
+    page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs'); }")
     page.wait_for_function("() => !document.querySelector('.psr.explorer')")
     page.evaluate(RUN)
     page.wait_for_selector('.psr.explorer[data-drawn]')
