@@ -575,6 +575,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._batch': ('train_prior.html#_batch', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._centre': ('train_prior.html#_centre', 'psr_nb/train_prior.py'),
+                                    'psr_nb.train_prior._feature_maps': ('train_prior.html#_feature_maps', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._further': ('train_prior.html#_further', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._latents': ('train_prior.html#_latents', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._mixed_precision': ('train_prior.html#_mixed_precision', 'psr_nb/train_prior.py'),

@@ -707,7 +707,7 @@ def _train_prior(
     tune: Annotated[str, typer.Option('--tune', help='What of that prior is trained: full, difffit or lora.')] = 'full',
     lora_rank: Annotated[int, typer.Option('--lora-rank', min=1, help='Rank of the updates, for lora.')] = 8,
     autoencoder: Annotated[Optional[Path], typer.Option('--autoencoder', help='Folder of a trained autoencoder. [default: OUT-autoencoder, trained first if it is not there]')] = None,
-    teacher: Annotated[Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Its features help to train the autoencoder.')] = None,
+    teacher: Annotated[Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Its features help to train autoencoder and transformer; a network of convolutions.')] = None,
     judge: Annotated[Optional[list[str]], typer.Option('--judge', metavar='NAME_OR_PATH', help='Teacher that says how good the prior is in the end; give it again for more.')] = None,
     size: Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')] = None,
     steps: Annotated[int, typer.Option('--steps', min=1, help='Training steps of the transformer.')] = 10_000,
@@ -737,7 +737,7 @@ def _train_prior(
     folder = autoencoder or (None if start is not None else out.with_name(f'{out.name}-autoencoder'))
     if autoencoder is not None and not (autoencoder/'config.json').exists(): raise PSRError(f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one')
     if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(images, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
-    file = run_training(train_prior(images, out, folder, dim=dim, depth=depth, heads=heads, patch_size=patch_size, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, compile=compile, seed=seed), out, 'prior', not quiet)
+    file = run_training(train_prior(images, out, folder, dim=dim, depth=depth, heads=heads, patch_size=patch_size, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, teacher=helper, compile=compile, seed=seed), out, 'prior', not quiet)
     prior = Prior.from_pretrained(out)
     typer.echo(f'{prior}\n{out}, loss curve {file}')
     if judge:

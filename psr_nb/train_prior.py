@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, lookup, make_folder, to_json, write_atomic
+from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, lookup, make_folder, to_float, to_json, write_atomic
 from .data import ImageData, find_classes
 from .prior import Prior, _code, _part
 
@@ -294,6 +294,25 @@ def _further(old: Prior, classes: list[str], latent_shape: tuple) -> nn.Module:
         for block in model.transformer_blocks: block.norm1.emb = first
     return model.eval()
 
+@torch.no_grad()
+def _feature_maps(
+    data: ImageData, # training images
+    teacher: nn.Module, # a `Teacher` of convolutions
+    side: int, # of the grid: one feature vector a token
+    flip: bool, # followed by those of the mirror images
+    keep: int = 192, # principal components kept
+) -> torch.Tensor: # (n, side*side, keep) fp16
+    "What a teacher sees where each token is."
+    def see(images: torch.Tensor) -> torch.Tensor:
+        maps = torch.cat([teacher.model.forward_features(teacher.prepare(to_float(part).to(teacher.device))) for part in images.split(64)])
+        if maps.ndim != 4: raise PSRError('argument teacher', 'a network whose features are maps (n, channels, h, w), as those of a convolutional one', f'{teacher.name}, whose features have shape {tuple(maps.shape)}')
+        return F.adaptive_avg_pool2d(maps.float(), side)
+    some = see(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).movedim(1, -1).flatten(0, 2)
+    mean, (_, vectors) = some.mean(0), torch.linalg.eigh(torch.cov(some.T).double())
+    basis = vectors[:, -keep:].float()
+    maps = torch.cat([((see(part).movedim(1, -1) - mean) @ basis).half().cpu() for part in data.images.split(256)])
+    return torch.cat([maps, maps.flip(2)] if flip else [maps]).flatten(1, 2)
+
 def train_prior(
     data: ImageData, # training images
     out: str | Path, # folder for the finished prior (diffusers' DiTPipeline form)
@@ -312,6 +331,8 @@ def train_prior(
     start: str | Path | None = None, # a prior (folder, name or hub id) whose transformer is trained further, in its own size and noise schedule; None: new weights
     tune: str = 'full', # what of `start` is trained, see `TUNINGS`: "full", "difffit" or "lora"
     lora_rank: int = 8, # rank of each update, for "lora"
+    teacher: nn.Module | None = None, # a `Teacher` of convolutions: the middle block is drawn to what it sees in the clean image; None: no such help
+    align: float = .5, # weight of that
     compile: bool = False, # torch.compile the transformer
     seed: int = 0, # weights and batches
     device: torch.device | str | None = None, # default: the best at hand
@@ -331,11 +352,18 @@ def train_prior(
     ema, noise = copy.deepcopy(model), DDIMScheduler(**NOISE_SCHEDULE) if start is None else old.make_scheduler('ddim')
     trained, averaged = ({n: p for n, p in m.named_parameters() if p.requires_grad} for m in (model, ema))
     ema.requires_grad_(False)
-    optimizer = torch.optim.AdamW(trained.values(), lr, betas=(.9, .99), weight_decay=.01)
+    middle, helped = [], {}
+    if teacher is not None:
+        maps = _feature_maps(data, teacher, latents.shape[2]//model.config.patch_size, flip)
+        project = nn.Sequential(nn.Linear(model.inner_dim, 2*model.inner_dim), nn.SiLU(), nn.Linear(2*model.inner_dim, maps.shape[2])).to(device)
+        helped = dict(project.named_parameters())
+        hook = model.transformer_blocks[(len(model.transformer_blocks) - 1)//2].register_forward_hook(lambda module, inputs, output: middle.append(output))
+    learning = [*trained.values(), *helped.values()]
+    optimizer = torch.optim.AdamW(learning, lr, betas=(.9, .99), weight_decay=.01)
     cool = max(1, steps//4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1)/200, max(0., (steps - s)/cool)))
-    parts = dict(model=_Parameters(trained), ema=_Parameters(averaged), optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip, **({} if start is None else dict(start=str(start), tune=tune, lora_rank=lora_rank))), checkpoint_every)
+    parts = dict(model=_Parameters(trained), ema=_Parameters(averaged), optimizer=optimizer, schedule=schedule, **({} if teacher is None else dict(project=_Parameters(helped))))
+    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip, **({} if start is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)), **({} if teacher is None else dict(teacher=teacher.name, align=align))), checkpoint_every)
     first, began = checkpoint.load(parts, device), time.perf_counter()
     forward = torch.compile(model) if compile else model
     kind, times = noise.config.prediction_type, _timesteps if noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule'] else lambda n, g: torch.randint(noise.config.num_train_timesteps, (n,), generator=g)
@@ -345,14 +373,20 @@ def train_prior(
         z, y, t = latents[rows].float(), labels[rows], times(len(rows), g).to(device)
         epsilon, dropped = torch.randn(z.shape, generator=g).to(device), torch.rand(len(rows), generator=g).to(device) < label_dropout
         y = torch.where(dropped, len(data.classes), y)
+        middle.clear()
         with _mixed_precision(device): made = forward(noise.add_noise(z, epsilon, t), t, y).sample[:, :z.shape[1]] # a learned variance stays as it is
         loss = F.mse_loss(made.float(), noise.get_velocity(z, epsilon, t) if kind == 'v_prediction' else epsilon if kind == 'epsilon' else z)
-        optimizer.zero_grad(); loss.backward()
-        nn.utils.clip_grad_norm_(trained.values(), 1.); optimizer.step(); schedule.step()
+        total = loss
+        if teacher is not None:
+            with _mixed_precision(device): told = project(middle[0])
+            total = loss - align*F.cosine_similarity(told.float(), maps[rows.cpu()].to(device).float(), dim=-1).mean()
+        optimizer.zero_grad(); total.backward()
+        nn.utils.clip_grad_norm_(learning, 1.); optimizer.step(); schedule.step()
         decay = min(ema_decay, (step + 1)/(step + 10))
         with torch.no_grad(): torch._foreach_lerp_(list(averaged.values()), [p.detach() for p in trained.values()], 1 - decay)
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
+    if teacher is not None: hook.remove()
     merge(ema)
     save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config)
     checkpoint.remove()
