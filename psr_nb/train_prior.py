@@ -357,7 +357,7 @@ def train_prior(
         maps = _feature_maps(data, teacher, latents.shape[2]//model.config.patch_size, flip)
         project = nn.Sequential(nn.Linear(model.inner_dim, 2*model.inner_dim), nn.SiLU(), nn.Linear(2*model.inner_dim, maps.shape[2])).to(device)
         helped = dict(project.named_parameters())
-        hook = model.transformer_blocks[(len(model.transformer_blocks) - 1)//2].register_forward_hook(lambda module, inputs, output: middle.append(output))
+        model.transformer_blocks[(len(model.transformer_blocks) - 1)//2].register_forward_hook(lambda module, inputs, output: middle.append(output))
     learning = [*trained.values(), *helped.values()]
     optimizer = torch.optim.AdamW(learning, lr, betas=(.9, .99), weight_decay=.01)
     cool = max(1, steps//4)
@@ -386,7 +386,6 @@ def train_prior(
         with torch.no_grad(): torch._foreach_lerp_(list(averaged.values()), [p.detach() for p in trained.values()], 1 - decay)
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    if teacher is not None: hook.remove()
     merge(ema)
     save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config)
     checkpoint.remove()
