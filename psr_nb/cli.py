@@ -125,8 +125,10 @@ def _run_refine(selections: list, prior, roles: Roles, data, settings, progress:
 
 def _licence(prior, data) -> dict:
     "What is known about the terms of weights and data."
-    bundled = {'fashion': dict(weights='Apache-2.0, trained by this project on Fashion-MNIST', data='Fashion-MNIST, MIT licence')}
-    return dict(weights=bundled.get(prior.name, {}).get('weights'), data=bundled.get(data.name, {}).get('data'))
+    imagenet = dict(weights='Apache-2.0, trained by this project on images of ImageNet', data="part of ImageNet, for research under ImageNet's terms of access")
+    known = {'fashion': dict(weights='Apache-2.0, trained by this project on Fashion-MNIST', data='Fashion-MNIST, MIT licence'), 'imagenet20': imagenet, 'imagenette': imagenet, 'imagewoof': imagenet,
+        'cifar10': dict(weights='Apache-2.0, trained by this project on CIFAR-10', data='CIFAR-10 (Krizhevsky 2009), published without a licence')}
+    return dict(weights=known.get(prior.name, {}).get('weights'), data=known.get(data.name, {}).get('data'))
 
 def distill(
     prior='fashion', # name, folder or hub id; or a `Prior`

@@ -549,7 +549,7 @@ function renderExplorer({model, el}) {
   }
 
   const note = h('div', {class: 'note', role: 'status'});
-  const box = h('div', {class: 'psr explorer', role: 'region', 'aria-label': 'Pool explorer', 'data-lm-suppress-shortcuts': 'true'}, h('div', {class: 'top'}, ...(still ? [] : [controls]), map, card), meters, h('div', {class: 'panel'}, bar, sheet), note);
+  const box = h('div', {class: 'psr explorer', role: 'region', 'aria-label': 'Pool explorer'}, h('div', {class: 'top'}, ...(still ? [] : [controls]), map, card), meters, h('div', {class: 'panel'}, bar, sheet), note);
   if (still) box.classList.add('still');
   box.addEventListener('keydown', event => {
     event.stopPropagation();
@@ -1178,7 +1178,7 @@ function transport(model, commands) {
 }
 const mistakes = model => { const node = h('div', {class: 'note', role: 'alert'}), update = () => { say(node, model.get('error')); node.title = model.get('error'); node.classList.toggle('error', !!model.get('error')); }; update(); return {node, update}; };
 function panelOf(words, ...children) {
-  const box = h('div', {class: 'psr', role: 'region', 'aria-label': words, 'data-lm-suppress-shortcuts': 'true'}, ...children);
+  const box = h('div', {class: 'psr', role: 'region', 'aria-label': words}, ...children);
   box.addEventListener('keydown', event => event.stopPropagation());
   return box;
 }
