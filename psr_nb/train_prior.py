@@ -5,7 +5,7 @@
 # %% ../nbs/20_train_prior.ipynb #c002
 from __future__ import annotations
 import contextlib, copy, math, time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterator
 import numpy as np
@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, lookup, make_folder, to_float, to_json, write_atomic
+from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, lookup, make_folder, seeded, to_float, to_json, write_atomic
 from .data import ImageData, find_classes
 from .prior import Prior, _code, _part
 
 # %% auto #0
-__all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'principal_components', 'new_autoencoder', 'train_autoencoder',
-           'new_transformer', 'train_prior', 'save_prior', 'frechet_distance', 'prior_report']
+__all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'principal_components', 'new_autoencoder', 'feature_distance',
+           'train_autoencoder', 'new_transformer', 'random_crops', 'train_prior', 'save_prior', 'frechet_distance',
+           'prior_report']
 
 # %% ../nbs/20_train_prior.ipynb #c005
 @dataclass
@@ -50,10 +51,10 @@ class Checkpoint:
         if force or step % self.every == 0: write_atomic(self.path, lambda p: torch.save({'key': self.key, 'step': step, **{k: v.state_dict() for k, v in parts.items()}}, p))
     def remove(self) -> None: self.path.unlink(missing_ok=True)
 
-def _batch(n: int, size: int, seed: int, step: int) -> tuple[torch.Tensor, torch.Generator]:
-    "The rows of one batch and a generator for its other draws, from the step's number alone."
-    g = torch.Generator().manual_seed(seed*1_000_003 + step)
-    return torch.randint(n, (min(size, n),), generator=g), g
+def _batch(n: int, size: int, seed: int, step: int, device: torch.device) -> tuple[torch.Tensor, torch.Generator]:
+    "The rows of one batch and a generator for its other draws, from the step's number and the kind of device alone."
+    g = torch.Generator(device if device.type == 'cuda' else 'cpu').manual_seed(seed*1_000_003 + step) # a GPU would wait for draws of the CPU
+    return torch.randint(n, (min(size, n),), generator=g, device=g.device), g
 
 # %% ../nbs/20_train_prior.ipynb #c007
 def _centre(conv: nn.Conv2d) -> torch.Tensor: # (out, in), a view
@@ -135,10 +136,25 @@ def new_autoencoder(
     last.bias.data = mean.view(c, side//2, 2, side//2, 2).mean((1, 3)).flatten() - 2
     return model.float()
 
+def feature_distance(
+    teacher: nn.Module, # a `Teacher`
+    made: torch.Tensor, # (n, c, h, w) in [0, 1]; gradients flow back to them
+    wanted: torch.Tensor, # (n, c, h, w) in [0, 1]
+) -> torch.Tensor: # scalar; 0: alike
+    "How differently a teacher sees two sets of images: its pooled features, in units of their variance, and its feature maps at every scale where the network gives them. Source for the maps: Zhang et al. 2018, arXiv 1801.03924, without learnt weights."
+    model = teacher.model
+    if not hasattr(model, 'forward_intermediates'): a, b = teacher.features(made), teacher.features(wanted).detach(); maps = []
+    else:
+        (a, mine), (b, theirs) = (model.forward_intermediates(teacher.prepare(x)) for x in (made, wanted.detach()))
+        a, b = (model.forward_head(x, pre_logits=True) for x in (a, b))
+        maps = [(F.normalize(m.float(), dim=1) - F.normalize(t.float(), dim=1)).square().sum(1).mean() for m, t in zip(mine, theirs)]
+    pooled = (a.float() - b.float()).square().mean() / b.float().var(0).mean()
+    return pooled + sum(maps)/max(1, len(maps))
+
 def train_autoencoder(
     data: ImageData, # training images
     out: str | Path, # folder for the finished autoencoder
-    teacher: nn.Module | None = None, # a `Teacher` whose features are matched; None: pixels only
+    teacher: nn.Module | None = None, # a `Teacher` to whom the rebuilt images should look the same, see `feature_distance`; None: pixels only
     latent_channels: int = 8, # channels of the latent
     width: int | None = None, # see `new_autoencoder`
     halvings: int = 2, # 2: the latent has a quarter of the image's side
@@ -147,7 +163,7 @@ def train_autoencoder(
     batch_size: int = 32, # images a step
     lr: float = 1e-3, # highest AdamW rate
     latent_noise: float = .05, # standard deviation added to the latent, whose mean square is 1, in training
-    feature_weight: float = .1, # weight of the teacher's feature distance
+    feature_weight: float = .1, # weight of that distance
     feature_share: float = .25, # share of the batch on which it is computed: it costs more than the rest
     seed: int = 0, # weights and batches
     device: torch.device | str | None = None, # default: the best at hand
@@ -163,17 +179,16 @@ def train_autoencoder(
     start, began = checkpoint.load(parts, device), time.perf_counter()
     half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
     for step in range(start, steps):
-        rows, g = _batch(len(data), batch_size, seed, step)
-        images = (data.images[rows].to(device).float()/127.5 - 1).contiguous(memory_format=torch.channels_last)
+        rows, g = _batch(len(data), batch_size, seed, step, device)
+        images = (data.images[rows.cpu()].to(device).float()/127.5 - 1).contiguous(memory_format=torch.channels_last)
         with torch.no_grad(): z = _code(model, images)
-        z = z + latent_noise*torch.randn(z.shape, generator=g).to(device)
+        z = z + latent_noise*torch.randn(z.shape, generator=g, device=g.device).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             made = model.decoder(z)
             loss = F.mse_loss(made, images) + .1*F.l1_loss(made, images)
             if teacher is not None:
                 few = slice(0, max(8, int(feature_share*len(images))))
-                wanted = teacher.features((images[few] + 1)/2).detach()
-                loss = loss + feature_weight*(teacher.features((made[few] + 1)/2) - wanted).square().mean() / wanted.var(0).mean()
+                loss = loss + feature_weight*feature_distance(teacher, (made[few] + 1)/2, (images[few] + 1)/2)
         optimizer.zero_grad(); loss.backward()
         nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.); optimizer.step(); schedule.step()
         checkpoint.save(step + 1, parts)
@@ -261,9 +276,24 @@ def _latents(images: torch.Tensor, autoencoder: str | Path, device: torch.device
 # %% ../nbs/20_train_prior.ipynb #c010
 NOISE_SCHEDULE = dict(num_train_timesteps=1000, beta_schedule='squaredcos_cap_v2', prediction_type='v_prediction', timestep_spacing='trailing', clip_sample=False)
 
+def random_crops(
+    data: ImageData, # images larger than `size`
+    size: int, # pixels a side that come out
+    versions: int = 4, # of each image: the whole, and random squares of it
+    area: float = .6, # smallest share of the image that a square shows
+    seed: int = 0, # of the squares
+) -> ImageData: # `versions` times as many
+    "More views of the same images, so that many rounds over few images teach more than these images."
+    from torchvision.transforms import RandomResizedCrop
+    from torchvision.transforms.functional import resize, resized_crop
+    draw = RandomResizedCrop(size, (area, 1.), (1., 1.))
+    whole = torch.cat([resize(part, [size, size], antialias=True) for part in data.images.split(1024)])
+    with seeded(seed): others = [torch.stack([resized_crop(image, *draw.get_params(image, draw.scale, draw.ratio), [size, size], antialias=True) for image in data.images]) for _ in range(versions - 1)]
+    return replace(data, images=torch.cat([whole, *others]), labels=data.labels.repeat(versions), name=f'{data.name}, {versions} crops')
+
 def _timesteps(n: int, g: torch.Generator) -> torch.Tensor: # (n,) int64 in [0, 1000)
     "Noise levels with a normal distribution of the log signal-to-noise ratio, centred where signal and noise are equal (Esser et al. 2024, for the cosine schedule)."
-    angle = torch.atan(torch.exp(1.2*torch.randn(n, generator=g)))
+    angle = torch.atan(torch.exp(1.2*torch.randn(n, generator=g, device=g.device)))
     return (angle * 2/math.pi * 1000).long().clamp(0, 999)
 
 @contextlib.contextmanager
@@ -304,13 +334,13 @@ def _feature_maps(
 ) -> torch.Tensor: # (n, side*side, keep) fp16
     "What a teacher sees where each token is."
     def see(images: torch.Tensor) -> torch.Tensor:
-        maps = torch.cat([teacher.model.forward_features(teacher.prepare(to_float(part).to(teacher.device))) for part in images.split(64)])
+        with _mixed_precision(teacher.device) if teacher.device.type == 'cuda' else contextlib.nullcontext(): maps = torch.cat([teacher.model.forward_features(teacher.prepare(to_float(part.to(teacher.device)))) for part in images.split(64)])
         if maps.ndim != 4: raise PSRError('argument teacher', 'a network whose features are maps (n, channels, h, w), as those of a convolutional one', f'{teacher.name}, whose features have shape {tuple(maps.shape)}')
         return F.adaptive_avg_pool2d(maps.float(), side)
     some = see(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).movedim(1, -1).flatten(0, 2)
     mean, (_, vectors) = some.mean(0), torch.linalg.eigh(torch.cov(some.T).double())
     basis = vectors[:, -keep:].float()
-    maps = torch.cat([((see(part).movedim(1, -1) - mean) @ basis).half().cpu() for part in data.images.split(256)])
+    maps = torch.cat([((see(part).movedim(1, -1) - mean) @ basis).half() for part in data.images.split(256)])
     return torch.cat([maps, maps.flip(2)] if flip else [maps]).flatten(1, 2)
 
 def train_prior(
@@ -333,7 +363,7 @@ def train_prior(
     lora_rank: int = 8, # rank of each update, for "lora"
     teacher: nn.Module | None = None, # a `Teacher` of convolutions: the middle block is drawn to what it sees in the clean image; None: no such help
     align: float = .5, # weight of that
-    compile: bool = False, # torch.compile the transformer
+    compile: bool = False, # torch.compile its blocks
     seed: int = 0, # weights and batches
     device: torch.device | str | None = None, # default: the best at hand
     checkpoint_every: int = 250, # steps
@@ -354,32 +384,32 @@ def train_prior(
     ema.requires_grad_(False)
     middle, helped = [], {}
     if teacher is not None:
-        maps = _feature_maps(data, teacher, latents.shape[2]//model.config.patch_size, flip)
+        maps = _feature_maps(data, teacher, latents.shape[2]//model.config.patch_size, flip).to(device)
         project = nn.Sequential(nn.Linear(model.inner_dim, 2*model.inner_dim), nn.SiLU(), nn.Linear(2*model.inner_dim, maps.shape[2])).to(device)
         helped = dict(project.named_parameters())
         model.transformer_blocks[(len(model.transformer_blocks) - 1)//2].register_forward_hook(lambda module, inputs, output: middle.append(output))
     learning = [*trained.values(), *helped.values()]
-    optimizer = torch.optim.AdamW(learning, lr, betas=(.9, .99), weight_decay=.01)
+    optimizer = torch.optim.AdamW(learning, lr, betas=(.9, .99), weight_decay=.01, fused=device.type == 'cuda')
     cool = max(1, steps//4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1)/200, max(0., (steps - s)/cool)))
     parts = dict(model=_Parameters(trained), ema=_Parameters(averaged), optimizer=optimizer, schedule=schedule, **({} if teacher is None else dict(project=_Parameters(helped))))
     checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip, **({} if start is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)), **({} if teacher is None else dict(teacher=teacher.name, align=align))), checkpoint_every)
     first, began = checkpoint.load(parts, device), time.perf_counter()
-    forward = torch.compile(model) if compile else model
-    kind, times = noise.config.prediction_type, _timesteps if noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule'] else lambda n, g: torch.randint(noise.config.num_train_timesteps, (n,), generator=g)
+    for block in model.transformer_blocks if compile else (): block.compile() # compiled once, for all of them
+    kind, times = noise.config.prediction_type, _timesteps if noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule'] else lambda n, g: torch.randint(noise.config.num_train_timesteps, (n,), generator=g, device=g.device)
     for step in range(first, steps):
-        rows, g = _batch(len(latents), batch_size, seed, step)
+        rows, g = _batch(len(latents), batch_size, seed, step, device)
         rows = rows.to(device)
         z, y, t = latents[rows].float(), labels[rows], times(len(rows), g).to(device)
-        epsilon, dropped = torch.randn(z.shape, generator=g).to(device), torch.rand(len(rows), generator=g).to(device) < label_dropout
+        epsilon, dropped = torch.randn(z.shape, generator=g, device=g.device).to(device), torch.rand(len(rows), generator=g, device=g.device).to(device) < label_dropout
         y = torch.where(dropped, len(data.classes), y)
         middle.clear()
-        with _mixed_precision(device): made = forward(noise.add_noise(z, epsilon, t), t, y).sample[:, :z.shape[1]] # a learned variance stays as it is
+        with _mixed_precision(device): made = model(noise.add_noise(z, epsilon, t), t, y).sample[:, :z.shape[1]] # a learned variance stays as it is
         loss = F.mse_loss(made.float(), noise.get_velocity(z, epsilon, t) if kind == 'v_prediction' else epsilon if kind == 'epsilon' else z)
         total = loss
         if teacher is not None:
             with _mixed_precision(device): told = project(middle[0])
-            total = loss - align*F.cosine_similarity(told.float(), maps[rows.cpu()].to(device).float(), dim=-1).mean()
+            total = loss - align*F.cosine_similarity(told.float(), maps[rows].float(), dim=-1).mean()
         optimizer.zero_grad(); total.backward()
         nn.utils.clip_grad_norm_(learning, 1.); optimizer.step(); schedule.step()
         decay = min(ema_decay, (step + 1)/(step + 10))
