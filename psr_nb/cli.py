@@ -723,6 +723,7 @@ def _train_prior(
     depth: Annotated[int, typer.Option('--depth', help='Blocks.')] = 6,
     heads: Annotated[int, typer.Option('--heads', help='Attention heads.')] = 6,
     flip: Annotated[bool, typer.Option('--flip', help='Mirror half of the images.')] = False,
+    crops: Annotated[int, typer.Option('--crops', min=1, help='Views of each image: the whole and random squares; needs --size.')] = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
     seed: Annotated[int, typer.Option('--seed', help='Of weights and batches.')] = 0,
     quiet: _Quiet = False,
@@ -732,14 +733,16 @@ def _train_prior(
     from psr_nb.data import load_data
     from psr_nb.prior import Prior
     from psr_nb.teacher import Teacher
-    from psr_nb.train_prior import prior_report, train_autoencoder, train_prior
+    from psr_nb.train_prior import prior_report, random_crops, train_autoencoder, train_prior
     _writable(out, 'model_index.json')
+    if crops > 1 and size is None: raise PSRError('option --size', 'pixels a side, since --crops asks for squares of larger images', 'none')
     images = load_data(data, 'train', size=size)
+    views = images if crops == 1 else random_crops(load_data(data, 'train', size=5*size//4), size, crops, seed=seed)
     helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=images.classes)
     folder = autoencoder or (None if start is not None else out.with_name(f'{out.name}-autoencoder'))
     if autoencoder is not None and not (autoencoder/'config.json').exists(): raise PSRError(f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one')
-    if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(images, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
-    file = run_training(train_prior(images, out, folder, dim=dim, depth=depth, heads=heads, patch_size=patch_size, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, teacher=helper, compile=compile, seed=seed), out, 'prior', not quiet)
+    if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(views, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
+    file = run_training(train_prior(views, out, folder, dim=dim, depth=depth, heads=heads, patch_size=patch_size, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, teacher=helper, compile=compile, seed=seed), out, 'prior', not quiet)
     prior = Prior.from_pretrained(out)
     typer.echo(f'{prior}\n{out}, loss curve {file}')
     if judge:

@@ -61,6 +61,7 @@ class RefineSettings:
     roundtrip: float = 0. # weight of the pull towards what the prior makes of the noised latent
     target: str = 'class_mean' # see `TARGETS`
     temperature: float = 1. # of the target and of the teacher's answer
+    enlarge: float = 2.5 # the teacher sees images at most so many times as large as they are: one trained at 240 pixels sees those of 64 at 160
     networks: tuple[str, ...] = ('convnet3',) # timm names of the students and of the matching networks, one drawn at each step
     width: int = 32 # channels of those networks
     moments: int = 1 # 1: match means of features; 2: means of features and of their squares
@@ -155,9 +156,10 @@ class Refinement:
         real: ImageData | None = None, # real training images; needed for the student, for matching and for two of the targets
         settings: RefineSettings | None = None, # may be changed between steps
     ):
-        self.prior, self.teacher, self.real, self.settings = prior, teacher, real, settings or RefineSettings()
+        self.prior, self.real, self.settings = prior, real, settings or RefineSettings()
         if prior.device.type == 'cpu': keep_memory()
         s, d = self.settings, prior.device
+        self.teacher = teacher and teacher.at_most(int(s.enlarge*prior.image_shape[-1]))
         if s.soft_label and teacher is None: raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
         for name in ('student', 'distribution_matching'):
             if getattr(s, name) and real is None: raise PSRError('argument real', f'real images, since {name} is not 0', None, f'Set {name}=0 to refine without real data')

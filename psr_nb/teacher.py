@@ -4,7 +4,7 @@
 
 # %% ../nbs/03_teacher.ipynb #c002
 from __future__ import annotations
-import importlib.util, re
+import copy, importlib.util, re
 from pathlib import Path
 import timm
 import torch
@@ -126,9 +126,10 @@ class Teacher(nn.Module):
         input_size: int, # pixels a side it was trained with
         classes: list[str], # class names in the order of the outputs
         outputs: list[int] | None = None, # which of the model's outputs these are; None: all
+        fixed: bool = False, # the network takes no other size of image
     ):
         super().__init__()
-        self.model, self.name, self.input_size, self.classes = model.eval().requires_grad_(False), name, input_size, list(classes)
+        self.model, self.name, self.input_size, self.classes, self.fixed = model.eval().requires_grad_(False), name, input_size, list(classes), fixed
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1)); self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
         self.register_buffer('outputs', None if outputs is None else torch.tensor(outputs, dtype=torch.long))
 
@@ -138,6 +139,14 @@ class Teacher(nn.Module):
     def num_features(self) -> int: return getattr(self.model, 'head_hidden_size', None) or self.model.num_features # some have a hidden layer before the last
     def train(self, mode: bool = True) -> Teacher: return super().train(False) # a teacher stays in evaluation mode
     def __repr__(self) -> str: return f'Teacher {self.name}: {sum(p.numel() for p in self.model.parameters())/1e6:.2f} M parameters, {len(self.classes)} classes, {self.input_size} px'
+
+    def at_most(self,
+        input_size: int, # pixels a side
+    ) -> Teacher: # with the same weights; this one where it sees no more anyway or takes no other size
+        "The same network on smaller images: quicker, and hardly a worse judge of images that would only be enlarged."
+        if self.fixed or self.input_size <= input_size: return self
+        smaller = copy.copy(self); smaller.input_size = input_size
+        return smaller
 
     def prepare(self,
         images: torch.Tensor, # (n, c, h, w) in [0, 1]; grey or RGB, any size
@@ -265,6 +274,6 @@ def _from_pretrained(cls,
     names = list(names) if names else class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
     wanted = names if classes is None else class_names(classes)
     outputs = None if wanted == names and names else find_classes(wanted, names, f'teacher {name}')
-    teacher = cls(model, str(name), cfg['mean'], cfg['std'], input_size or cfg['input_size'][-1], wanted, outputs)
+    teacher = cls(model, str(name), cfg['mean'], cfg['std'], input_size or cfg['input_size'][-1], wanted, outputs, bool(cfg.get('fixed_input_size')))
     return teacher.to(device or best_device(), memory_format=torch.channels_last)
 Teacher.from_pretrained = _from_pretrained

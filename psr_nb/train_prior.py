@@ -171,6 +171,7 @@ def train_autoencoder(
 ) -> Iterator[TrainStep]:
     "Trains the decoder of an `AutoencoderDC` that starts as a linear code; yields every step; resumes."
     device = torch.device(device or best_device()); out = Path(out); make_folder(out.parent)
+    if teacher is not None: teacher = teacher.at_most(2*data.images.shape[-1])
     model = new_autoencoder(data.images, halvings, latent_channels, width, blocks, seed).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=.05)
@@ -328,15 +329,16 @@ def _further(old: Prior, classes: list[str], latent_shape: tuple) -> nn.Module:
 def _feature_maps(
     data: ImageData, # training images
     teacher: nn.Module, # a `Teacher` of convolutions
-    side: int, # of the grid: one feature vector a token
+    side: int, # of the grid: one feature vector a token; the teacher sees the images at the size that gives as many
     flip: bool, # followed by those of the mirror images
     keep: int = 192, # principal components kept
 ) -> torch.Tensor: # (n, side*side, keep) fp16
     "What a teacher sees where each token is."
-    def see(images: torch.Tensor) -> torch.Tensor:
+    def see(images: torch.Tensor, pool: bool = True) -> torch.Tensor:
         with _mixed_precision(teacher.device) if teacher.device.type == 'cuda' else contextlib.nullcontext(): maps = torch.cat([teacher.model.forward_features(teacher.prepare(to_float(part.to(teacher.device)))) for part in images.split(64)])
         if maps.ndim != 4: raise PSRError('argument teacher', 'a network whose features are maps (n, channels, h, w), as those of a convolutional one', f'{teacher.name}, whose features have shape {tuple(maps.shape)}')
-        return F.adaptive_avg_pool2d(maps.float(), side)
+        return F.adaptive_avg_pool2d(maps.float(), side) if pool else maps
+    if (own := see(data.images[:1], pool=False).shape[-1]) != side and not teacher.fixed: teacher = copy.copy(teacher); teacher.input_size = teacher.input_size*side//own
     some = see(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).movedim(1, -1).flatten(0, 2)
     mean, (_, vectors) = some.mean(0), torch.linalg.eigh(torch.cov(some.T).double())
     basis = vectors[:, -keep:].float()
