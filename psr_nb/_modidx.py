@@ -21,6 +21,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'psr_nb.cli._export_safetensors': ('cli.html#_export_safetensors', 'psr_nb/cli.py'),
                             'psr_nb.cli._export_sheet': ('cli.html#_export_sheet', 'psr_nb/cli.py'),
                             'psr_nb.cli._given': ('cli.html#_given', 'psr_nb/cli.py'),
+                            'psr_nb.cli._known_map': ('cli.html#_known_map', 'psr_nb/cli.py'),
                             'psr_nb.cli._licence': ('cli.html#_licence', 'psr_nb/cli.py'),
                             'psr_nb.cli._listed': ('cli.html#_listed', 'psr_nb/cli.py'),
                             'psr_nb.cli._loaded': ('cli.html#_loaded', 'psr_nb/cli.py'),

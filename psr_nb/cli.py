@@ -144,13 +144,14 @@ def distill(
     select_options: dict | None = None, # further arguments of `select`
     refine_options: dict | None = None, # fields of `RefineSettings`
     sampling: dict | None = None, # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
+    map_method: str | None = None, # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
     stages: Stages | None = None, # a list to go on with
     progress: bool = True, # show bars and stages
 ) -> Distillation:
     "Samples a pool, selects, refines and saves: from a prior and real images to a distilled set."
     from psr_nb.core import PSRError, lookup
     from psr_nb.select import SELECTORS, select
-    lookup(SELECTORS, method, 'selector')
+    lookup(SELECTORS, method, 'selector'); _known_map(map_method)
     if out is None and pool is None: raise PSRError('arguments out and pool', 'at least one: the pool needs a folder', 'neither')
     if ipc > n_per_class: raise PSRError('argument ipc', f'at most {n_per_class}, the candidates of each class', ipc, f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})')
     if out is not None: out = _writable(out, 'provenance.json')
@@ -168,7 +169,7 @@ def distill(
     with stages.stage('select') as say:
         selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **(select_options or {}))
         say(f'{_selection_words(selection)}')
-    steps = []
+    steps, embedding = [], _embed_aside(sampled, map_method) if map_method and out is not None else None
     if refine:
         with stages.stage('refine') as say:
             from psr_nb.refine import RefineSettings
@@ -178,6 +179,13 @@ def distill(
     distilled = _as_set(selection, steps, method, data, prior, roles)
     if out is not None:
         with stages.stage('save') as say: distilled.save(out); say(f'{len(distilled)} images with labels, card and provenance')
+    if embedding is not None:
+        with stages.stage('report') as say:
+            from psr_nb.views import report_page
+            coordinates = embedding()
+            say(f'map of the pool ({map_method}) and this page')
+            report_page(out/'report.html', sampled, selection, steps[-1].images if steps else None, steps[-1].accepted if steps else None, None, stages, coordinates=coordinates, method=map_method, highlight=method,
+                provenance={'real images': f'{data.name}, {len(data):,}, from {_source(data)}'}, notes=['No student was trained for this page: psr evaluate says what the set is worth.'])
     return Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
 
 def _run_pool(prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, sampling: dict | None = None):
@@ -261,6 +269,7 @@ def demo(
 ) -> 'Report':
     "Distils, evaluates six ways to spend the same budget with paired seeds, and writes a report page."
     from psr_nb.core import PSRError
+    _known_map(map_method)
     if ipc > n_per_class: raise PSRError('argument ipc', f'at most {n_per_class}, the candidates of each class', ipc, f'Sample more: --n-per-class {ipc}')
     out = _writable(out)
     if out.is_dir() and any(out.iterdir()) and not any((out/name).exists() for name in ('pool', 'results.json')): raise PSRError(f'{out}', 'a new folder, or that of an earlier demo', 'something else', 'Choose another output folder')
@@ -309,6 +318,12 @@ def _source(data) -> str:
     "Where data came from, without the path of this machine."
     from psr_nb.core import assets
     return 'the package' if str(assets()) in data.source else Path(data.source.split(', ')[0]).name or data.source
+
+def _known_map(method: str | None) -> None:
+    "Raises before anything is computed where there is no such map."
+    from psr_nb.core import lookup
+    from psr_nb.views import MAP_METHODS
+    if method is not None: lookup(dict.fromkeys(MAP_METHODS), method, 'map')
 
 def _embed_aside(pool, method: str):
     "Starts the map's layout in a process of its own; returns a function that waits for it and gives the coordinates."
@@ -452,12 +467,13 @@ def _distill(
     pool: Annotated[Optional[Path], typer.Option('--pool', help='Folder for the pool, resumed if it is there. [default: OUT-pool]')] = None,
     refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Move the selected latents.')] = True,
     steps: _Steps = None, space: _Space = 'student',
-    num_inference_steps: _InferenceSteps = None, guidance_scale: _Guidance = None, guidance_interval: _Interval = None, scheduler: _Scheduler = None, quiet: _Quiet = False,
+    num_inference_steps: _InferenceSteps = None, guidance_scale: _Guidance = None, guidance_interval: _Interval = None, scheduler: _Scheduler = None,
+    map_method: Annotated[str, typer.Option('--map', help='Map of the pool in the report page OUT/report.html: umap, pca, which is quicker, or none for no page.')] = 'umap', quiet: _Quiet = False,
 ):
     "The whole way: sample a pool, select from it, refine, and save a distilled set."
     sampling = _given(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval or None, scheduler=scheduler)
-    run = distill(prior, data, ipc, method, out, pool, teacher or (), n_per_class, seed, refine, dict(space=space), _given(steps=steps), sampling, progress=not quiet)
-    typer.echo(f'{run.distilled}\n{out}')
+    run = distill(prior, data, ipc, method, out, pool, teacher or (), n_per_class, seed, refine, dict(space=space), _given(steps=steps), sampling, None if map_method == 'none' else map_method, progress=not quiet)
+    typer.echo(f'{run.distilled}\n{out}' + ('' if map_method == 'none' else f'; {out/"report.html"} shows the pool and the images'))
 
 # %% ../nbs/13_cli.ipynb #c027
 @app.command('pool')

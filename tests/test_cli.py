@@ -43,6 +43,7 @@ BAD = { # what -> (arguments after `psr`, given a folder; words that the message
     'unknown data set': (lambda d: ['distill', '--data', 'fashon', '--out', d/'x'], ["Did you mean 'fashion'"]),
     'unknown teacher': (lambda d: ['distill', '--teacher', 'fashion/aa', '--out', d/'x'], ["Did you mean 'fashion/a'"]),
     'unknown prior': (lambda d: ['distill', '--prior', 'fashoin', '--out', d/'x'], ["Did you mean 'fashion'"]),
+    'unknown map': (lambda d: ['distill', '--map', 'umpa', '--out', d/'x'], ["Did you mean 'umap'"]),
     'unknown selector': (lambda d: ['distill', '--method', 'hreding', '--out', d/'x'], ["Did you mean 'herding'"]),
     'ipc beyond the pool': (lambda d: ['distill', '--ipc', 60, '--n-per-class', 50, '--out', d/'x'], ['at most 50', 'found 60', '--n-per-class 60']),
     'pickled teacher': (lambda d: ['distill', '--teacher', pickled(d/'pickled'), '--out', d/'x'], ['pytorch_model.bin', 'pickle']),
