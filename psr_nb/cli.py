@@ -130,6 +130,29 @@ def _licence(prior, data) -> dict:
         'cifar10': dict(weights='Apache-2.0, trained by this project on CIFAR-10', data='CIFAR-10 (Krizhevsky 2009), published without a licence')}
     return dict(weights=known.get(prior.name, {}).get('weights'), data=known.get(data.name, {}).get('data'))
 
+def _source(data) -> str:
+    "Where data came from, without the path of this machine."
+    from psr_nb.core import assets
+    return 'the package' if str(assets()) in data.source else Path(data.source.split(', ')[0]).name or data.source
+
+def _known_map(method: str | None) -> None:
+    "Raises before anything is computed where there is no such map."
+    from psr_nb.core import lookup
+    from psr_nb.views import MAP_METHODS
+    if method is not None: lookup(dict.fromkeys(MAP_METHODS), method, 'map')
+
+def _embed_aside(pool, method: str):
+    "Starts the map's layout in a process of its own; returns a function that waits for it and gives the coordinates."
+    import os, subprocess
+    from psr_nb.views import pool_umap
+    if method != 'umap': return lambda: pool_umap(pool, method=method)
+    code = f'from psr_nb.pool import Pool; from psr_nb.views import pool_umap; pool_umap(Pool.open({str(pool.path)!r}))'
+    worker = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    def coordinates():
+        worker.wait()
+        return pool_umap(pool) # from the pool's cache, or computed here if the other process failed
+    return coordinates
+
 def distill(
     prior='fashion', # name, folder or hub id; or a `Prior`
     data='fashion', # name, folder or hub id of the real images; or an `ImageData`
@@ -313,29 +336,6 @@ def demo(
             provenance={'real images': f'{real.name}, {len(real):,} for training, {len(test):,} for testing, from {_source(real)}'},
             notes=['The row random+refine is one draw from the pool, refined once; its interval does not contain the luck of the draw. The rows random and random_real are drawn anew for each seed.'])
     return report
-
-def _source(data) -> str:
-    "Where data came from, without the path of this machine."
-    from psr_nb.core import assets
-    return 'the package' if str(assets()) in data.source else Path(data.source.split(', ')[0]).name or data.source
-
-def _known_map(method: str | None) -> None:
-    "Raises before anything is computed where there is no such map."
-    from psr_nb.core import lookup
-    from psr_nb.views import MAP_METHODS
-    if method is not None: lookup(dict.fromkeys(MAP_METHODS), method, 'map')
-
-def _embed_aside(pool, method: str):
-    "Starts the map's layout in a process of its own; returns a function that waits for it and gives the coordinates."
-    import os, subprocess
-    from psr_nb.views import pool_umap
-    if method != 'umap': return lambda: pool_umap(pool, method=method)
-    code = f'from psr_nb.pool import Pool; from psr_nb.views import pool_umap; pool_umap(Pool.open({str(pool.path)!r}))'
-    worker = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, 'OMP_NUM_THREADS': '1'})
-    def coordinates():
-        worker.wait()
-        return pool_umap(pool) # from the pool's cache, or computed here if the other process failed
-    return coordinates
 
 # %% ../nbs/13_cli.ipynb #c021
 def _export_folder(distilled, out: Path) -> None: distilled.save(out)

