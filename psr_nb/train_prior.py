@@ -51,7 +51,7 @@ class Checkpoint:
         if force or step % self.every == 0: write_atomic(self.path, lambda p: torch.save({'key': self.key, 'step': step, **{k: v.state_dict() for k, v in parts.items()}}, p))
     def remove(self) -> None: self.path.unlink(missing_ok=True)
 
-def _batch(n: int, size: int, seed: int, step: int, device: torch.device) -> tuple[torch.Tensor, torch.Generator]:
+def _batch(n: int, size: int, seed: int, step: int, device: torch.device = torch.device('cpu')) -> tuple[torch.Tensor, torch.Generator]:
     "The rows of one batch and a generator for its other draws, from the step's number and the kind of device alone."
     g = torch.Generator(device if device.type == 'cuda' else 'cpu').manual_seed(seed*1_000_003 + step) # a GPU would wait for draws of the CPU
     return torch.randint(n, (min(size, n),), generator=g, device=g.device), g
