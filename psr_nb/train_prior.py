@@ -377,6 +377,7 @@ def train_prior(
     if start is None and (tune != 'full' or autoencoder is None): raise PSRError('argument start', 'a prior to train further' if tune != 'full' else 'a prior, or autoencoder=', 'neither' if tune == 'full' else f'none, with tune={tune!r}')
     old = None if start is None else Prior.from_pretrained(start, device='cpu', dtype=torch.float32)
     latents = _latents(data.images, autoencoder or old.folder/'vae', device, flip)
+    if start is None and latents.shape[2] % patch_size: raise PSRError('argument patch_size', f'a divisor of {latents.shape[2]}, the side of the latents', patch_size, 'Take images of another size, or patch_size=1')
     labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
     model = (new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size) if start is None else _further(old, data.classes, latents.shape[1:])).to(device)

@@ -156,6 +156,6 @@ def test_train_commands(tmp_path):
     from psr_nb.teacher import Teacher
     worked('train-teacher', '--data', 'fashion-mini', '--architecture', 'convnet3', '--epochs', 1, '--out', tmp_path/'teacher')
     assert Teacher.from_pretrained(tmp_path/'teacher').classes[0] == 'T-shirt/top'
-    worked('train-prior', '--data', 'fashion-mini', '--autoencoder-steps', 3, '--steps', 3, '--dim', 48, '--depth', 1, '--heads', 2, '--batch-size', 8, '--out', tmp_path/'prior')
+    worked('train-prior', '--data', 'fashion-mini', '--size', 32, '--crops', 2, '--autoencoder-steps', 3, '--steps', 3, '--dim', 48, '--depth', 1, '--heads', 2, '--batch-size', 8, '--out', tmp_path/'prior')
     assert Prior.from_pretrained(tmp_path/'prior').classes[0] == 'T-shirt/top'
     assert (tmp_path/'prior-loss.csv').read_text().startswith('step,loss,seconds\n3,') and (tmp_path/'teacher-loss.csv').exists()
