@@ -529,6 +529,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'psr_nb.teacher.Teacher.__init__': ('teacher.html#teacher.__init__', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.Teacher.__repr__': ('teacher.html#teacher.__repr__', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.Teacher.accuracy': ('teacher.html#teacher.accuracy', 'psr_nb/teacher.py'),
+                                'psr_nb.teacher.Teacher.at': ('teacher.html#teacher.at', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.Teacher.at_most': ('teacher.html#teacher.at_most', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.Teacher.device': ('teacher.html#teacher.device', 'psr_nb/teacher.py'),
                                 'psr_nb.teacher.Teacher.features': ('teacher.html#teacher.features', 'psr_nb/teacher.py'),

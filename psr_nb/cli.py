@@ -137,9 +137,10 @@ def _source(data) -> str:
 
 def _known_map(method: str | None) -> None:
     "Raises before anything is computed where there is no such map."
+    if method is None: return
     from psr_nb.core import lookup
     from psr_nb.views import MAP_METHODS
-    if method is not None: lookup(dict.fromkeys(MAP_METHODS), method, 'map')
+    lookup(dict.fromkeys(MAP_METHODS), method, 'map')
 
 def _embed_aside(pool, method: str):
     "Starts the map's layout in a process of its own; returns a function that waits for it and gives the coordinates."
@@ -752,9 +753,8 @@ def _train_prior(
     from psr_nb.train_prior import prior_report, random_crops, train_autoencoder, train_prior
     _writable(out, 'model_index.json')
     if crops > 1 and size is None: raise PSRError('option --size', 'pixels a side, since --crops asks for squares of larger images', 'none')
-    images = load_data(data, 'train', size=size)
-    views = images if crops == 1 else random_crops(load_data(data, 'train', size=5*size//4), size, crops, seed=seed)
-    helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=images.classes)
+    views = load_data(data, 'train', size=size) if crops == 1 else random_crops(load_data(data, 'train', size=5*size//4), size, crops, seed=seed)
+    helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=views.classes)
     folder = autoencoder or (None if start is not None else out.with_name(f'{out.name}-autoencoder'))
     if autoencoder is not None and not (autoencoder/'config.json').exists(): raise PSRError(f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one')
     if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(views, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
@@ -762,5 +762,6 @@ def _train_prior(
     prior = Prior.from_pretrained(out)
     typer.echo(f'{prior}\n{out}, loss curve {file}')
     if judge:
+        images = views if crops == 1 else load_data(data, 'train', size=size)
         found = prior_report(prior, images, load_data(data, 'test', size=size), [Teacher.from_pretrained(t, classes=images.classes) for t in _listed(judge)])
         for what, value in found.items(): typer.echo(f'{what}: ' + (', '.join(f'{k.replace("_", " ")} {v:.3f}' for k, v in value.items()) if isinstance(value, dict) else f'{value:.2f}'))

@@ -140,13 +140,18 @@ class Teacher(nn.Module):
     def train(self, mode: bool = True) -> Teacher: return super().train(False) # a teacher stays in evaluation mode
     def __repr__(self) -> str: return f'Teacher {self.name}: {sum(p.numel() for p in self.model.parameters())/1e6:.2f} M parameters, {len(self.classes)} classes, {self.input_size} px'
 
+    def at(self,
+        input_size: int, # pixels a side
+    ) -> Teacher: # with the same weights; this one where it takes no other size
+        "The same network on images of another size."
+        if self.fixed: return self
+        other = copy.copy(self); other.input_size = input_size
+        return other
     def at_most(self,
         input_size: int, # pixels a side
-    ) -> Teacher: # with the same weights; this one where it sees no more anyway or takes no other size
-        "The same network on smaller images: quicker, and hardly a worse judge of images that would only be enlarged."
-        if self.fixed or self.input_size <= input_size: return self
-        smaller = copy.copy(self); smaller.input_size = input_size
-        return smaller
+    ) -> Teacher: # with the same weights
+        "The same network on images that are no larger: quicker where they would only be enlarged."
+        return self if self.input_size <= input_size else self.at(input_size)
 
     def prepare(self,
         images: torch.Tensor, # (n, c, h, w) in [0, 1]; grey or RGB, any size

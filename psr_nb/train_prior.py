@@ -334,15 +334,16 @@ def _feature_maps(
     keep: int = 192, # principal components kept
 ) -> torch.Tensor: # (n, side*side, keep) fp16
     "What a teacher sees where each token is."
-    def see(images: torch.Tensor, pool: bool = True) -> torch.Tensor:
+    def see(images: torch.Tensor) -> torch.Tensor: # (n, channels, h, w)
         with _mixed_precision(teacher.device) if teacher.device.type == 'cuda' else contextlib.nullcontext(): maps = torch.cat([teacher.model.forward_features(teacher.prepare(to_float(part.to(teacher.device)))) for part in images.split(64)])
         if maps.ndim != 4: raise PSRError('argument teacher', 'a network whose features are maps (n, channels, h, w), as those of a convolutional one', f'{teacher.name}, whose features have shape {tuple(maps.shape)}')
-        return F.adaptive_avg_pool2d(maps.float(), side) if pool else maps
-    if (own := see(data.images[:1], pool=False).shape[-1]) != side and not teacher.fixed: teacher = copy.copy(teacher); teacher.input_size = teacher.input_size*side//own
-    some = see(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).movedim(1, -1).flatten(0, 2)
+        return maps
+    teacher = teacher.at(teacher.input_size*side//see(data.images[:1]).shape[-1])
+    tokens = lambda images: F.adaptive_avg_pool2d(see(images).float(), side).movedim(1, -1) # (n, side, side, channels)
+    some = tokens(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).flatten(0, 2)
     mean, (_, vectors) = some.mean(0), torch.linalg.eigh(torch.cov(some.T).double())
     basis = vectors[:, -keep:].float()
-    maps = torch.cat([((see(part).movedim(1, -1) - mean) @ basis).half() for part in data.images.split(256)])
+    maps = torch.cat([((tokens(part) - mean) @ basis).half() for part in data.images.split(256)])
     return torch.cat([maps, maps.flip(2)] if flip else [maps]).flatten(1, 2)
 
 def train_prior(
@@ -448,6 +449,7 @@ def save_prior(
         index['id2label'] = {str(i): c for i, c in enumerate(classes)}
         if defaults: index['_psr_defaults'] = defaults
         (folder/'model_index.json').write_text(to_json(index))
+        for file in folder.glob('*/config.json'): file.write_text(to_json({k: v for k, v in json.loads(file.read_text()).items() if k != '_name_or_path'})) # where its parts lay before
     return Path(out)
 
 # %% ../nbs/20_train_prior.ipynb #c015

@@ -61,6 +61,12 @@ def test_three_ways_of_staying_on_the_prior(pieces):
         steps = run(pieces, steps=8, **matching, **{'soft_label': 0., 'proximal': 0., term: 20.})
         assert term in steps[-1].losses and steps[-1].drift.mean() < free, term
 
+def test_the_teacher_sees_images_only_so_much_enlarged(pieces):
+    state = lambda **options: Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(**options))
+    assert state().teacher is pieces.teacher # who sees them as they are
+    smaller = state(enlarge=.5).teacher
+    assert smaller.input_size == pieces.prior.image_shape[-1]//2 < pieces.teacher.input_size and smaller.model is pieces.teacher.model
+
 def test_going_back_gives_the_same_future(pieces):
     state = Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(steps=6, warm_up=4, unroll=3))
     state.step(); saved = state.state(); state.step(); once = state.z.detach().clone()
