@@ -364,6 +364,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.prior._first_block_cache': ('prior.html#_first_block_cache', 'psr_nb/prior.py'),
                               'psr_nb.prior._from_pretrained': ('prior.html#_from_pretrained', 'psr_nb/prior.py'),
                               'psr_nb.prior._in_parts': ('prior.html#_in_parts', 'psr_nb/prior.py'),
+                              'psr_nb.prior._kept_attention': ('prior.html#_kept_attention', 'psr_nb/prior.py'),
                               'psr_nb.prior._label_ids': ('prior.html#_label_ids', 'psr_nb/prior.py'),
                               'psr_nb.prior._part': ('prior.html#_part', 'psr_nb/prior.py'),
                               'psr_nb.prior._predict': ('prior.html#_predict', 'psr_nb/prior.py'),

@@ -341,7 +341,7 @@ def sample_steps(cls: Pool,
         info = _read_info(path) if (path/'pool.json').exists() else None
         config, environment = _configuration(prior, teachers, classes, seed, shard_size, sampling, info and info['config']), _environment(prior)
         if info:
-            _compare(path, info['config'], config)
+            _compare(path, {**info['config'], 'sampler': {**prior.defaults, **info['config']['sampler']}}, config) # a pool may be older than an option
             config = info['config']
             order = [t['weights_hash'] for t in config['teachers']]
             teachers.sort(key=lambda t: order.index(weights_hash(t)))

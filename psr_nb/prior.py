@@ -69,7 +69,7 @@ class Prior:
         self.prompts = None if prompts is None else prompts.to(self.device, self.dtype)
         self.null_id = transformer.config.num_embeds_ada_norm if prompts is None else len(prompts) - 1 # the last row of either table
         self.largest_batch, self._calls = {}, itertools.count() # 'sampling' or 'decoding' -> rows, once memory has run out
-        self.defaults = {**dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm', cache_threshold=0.), **(defaults or {})}
+        self.defaults = {**dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm', cache_threshold=0., attention_every=1), **(defaults or {})}
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -232,6 +232,25 @@ def _remembering(transformer, memory: str):
     "What a cache, where one is on, compares this call with: earlier calls of the same name."
     return transformer.cache_context(memory) if getattr(transformer, 'is_cache_enabled', False) else contextlib.nullcontext()
 
+@contextlib.contextmanager
+def _kept_attention(
+    transformer, # a `DiTTransformer2DModel` or `UNet2DConditionModel`
+    every: int, # self-attention is worked out at every so many calls; 1: at each
+    kept: dict, # layer -> what it remembers from one call to the next; begin with {}
+) -> Iterator[None]:
+    "diffusers' pyramid attention broadcast, for one call only: whoever asks the transformer in between gets it as it is. Source: Zhao et al. 2024, arXiv 2408.12588."
+    if not isinstance(every, int) or every < 1: raise PSRError('option attention_every', 'a whole number from 1', every)
+    if every == 1: yield; return
+    from diffusers.hooks import HookRegistry
+    from diffusers.hooks.pyramid_attention_broadcast import PyramidAttentionBroadcastHook
+    with contextlib.ExitStack() as on:
+        for name, attention in transformer.named_modules():
+            if not name.endswith('.attn1'): continue
+            hook, registry = PyramidAttentionBroadcastHook((-1, 1), every, lambda: 0), HookRegistry.check_if_exists_or_initialize(attention) # at all noise levels
+            registry.register_hook(hook, 'kept attention'); on.callback(registry.remove_hook, 'kept attention', recurse=False)
+            hook.state = kept.setdefault(name, hook.state)
+        yield
+
 def _predict(self: Prior, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, scale: float = 1., memory: str | None = None) -> torch.Tensor:
     "The transformer's answer, with guidance where `scale` is not 1."
     n, c = len(z), z.shape[1]
@@ -262,6 +281,7 @@ def _sample_steps(self: Prior,
     guidance_interval: tuple[float, float] | None = None, # noise levels (0 clean, 1 noise) at which guidance acts
     scheduler: str | None = None, # see `SCHEDULERS`
     cache_threshold: float | None = None, # relative change of the first block below which the others are not run again; 0: always run
+    attention_every: int | None = None, # self-attention is worked out at every so many calls and kept in between; 1: at each
 ) -> Iterator[SampleStep]:
     "Samples one batch, yielding after every denoising step."
     pick = lambda value, key: self.defaults[key] if value is None else value
@@ -273,18 +293,19 @@ def _sample_steps(self: Prior,
             for c in torch.as_tensor(labels).tolist(): index.append(seen.get(c, 0)); seen[c] = index[-1] + 1
             generators = candidate_generators(seed, labels, index)
         noise = candidate_noise(self.latent_shape, generators)
-    threshold, memory = pick(cache_threshold, 'cache_threshold'), f'sampling {next(self._calls)}'
+    threshold, every, memory = pick(cache_threshold, 'cache_threshold'), pick(attention_every, 'attention_every'), f'sampling {next(self._calls)}'
     solver = self.make_scheduler(scheduler)
     solver.set_timesteps(steps, device=self.device)
     extra = {'generator': generators} if generators is not None and 'generator' in inspect.signature(solver.step).parameters else {}
     z = noise.to(self.device, torch.float32) * solver.init_noise_sigma
-    train_steps = solver.config.num_train_timesteps
+    train_steps, guidance_before = solver.config.num_train_timesteps, None
     with _first_block_cache(self.transformer, threshold):
         for i, t in enumerate(solver.timesteps):
             with torch.no_grad():
-                guided = low <= float(t)/train_steps <= high
+                guidance = scale if low <= float(t)/train_steps <= high else 1.
+                if guidance != guidance_before: kept, guidance_before = {}, guidance # a batch of another size
                 model_input = solver.scale_model_input(z, t)
-                out = self._predict(model_input, t.reshape(1), ids, scale if guided else 1., memory)
+                with _kept_attention(self.transformer, every, kept): out = self._predict(model_input, t.reshape(1), ids, guidance, memory)
                 moved = solver.step(out, t, z, **extra)
                 estimate = getattr(moved, 'pred_original_sample', None)
                 if estimate is None: estimate = _clean(solver, out, z, t.long().reshape(1))
@@ -298,7 +319,7 @@ def _sample(self: Prior,
     seed: int = 0, # root seed when `noise` is None
     generators: list[torch.Generator] | None = None, # one a row, for schedulers that draw noise
     batch_size: int | None = None, # rows a forward pass; None: 250
-    **options, # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold` as in `sample_steps`
+    **options, # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold`, `attention_every` as in `sample_steps`
 ) -> torch.Tensor: # latents (n, c, h, w) float32
     "Samples latents, in batches."
     labels = torch.as_tensor(labels).reshape(-1)

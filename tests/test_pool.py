@@ -236,6 +236,11 @@ def test_another_configuration_is_refused_and_named(models, folder, copy):
     assert not again(models, copy, guidance_scale=2., scheduler=None)[1]
     assert Pool.sample(prior, teachers[::-1], path=copy, progress=False).teachers == ['a', 'b']
 
+def test_a_pool_older_than_an_option_goes_on(models, copy, monkeypatch):
+    monkeypatch.setitem(models[0].defaults, 'a_later_option', 1)
+    assert again(models, copy, 60)[0].n_per_class == 60
+    with pytest.raises(PSRError, match='^a_later_option of pool'): again(models, copy, a_later_option=2)
+
 def test_classes_that_do_not_match(models, tmp_path):
     prior, teachers = models
     with pytest.raises(PSRError, match='hat, which it does not have'): Pool.sample(prior, path=tmp_path/'p', classes=['boot', 'hat'])

@@ -4,7 +4,7 @@ import diffusers, pytest, torch
 from safetensors.torch import load_file
 from psr_nb.core import PSRError
 from psr_nb.data import class_names, imagenet_index
-from psr_nb.prior import Prior
+from psr_nb.prior import SCHEDULERS, Prior
 
 def small_vae():
     return diffusers.AutoencoderKL(block_out_channels=(16, 32), down_block_types=('DownEncoderBlock2D',)*2, up_block_types=('UpDecoderBlock2D',)*2, norm_num_groups=8).eval()
@@ -100,6 +100,67 @@ def test_the_first_block_cache(dit):
     assert torch.allclose(halves, count(guidance_interval=(0., .6))[0], atol=1e-5)
     for step in prior.sample_steps([0], num_inference_steps=6, cache_threshold=100.): prior.denoising_error(step.latents, [0]); break
     assert torch.equal(count()[0], plain); hook.remove()
+
+def counted(part):
+    "Calls that go past every hook to the part's own work."
+    calls, work = [], part.forward
+    part.forward = lambda *args, **options: (calls.append(1), work(*args, **options))[1]
+    return calls
+
+def test_attention_is_kept_for_some_calls(dit):
+    "At 1 nothing changes; at 2 and 3 a half and a third of the calls do the work; guidance that begins and ends works it out afresh."
+    prior = Prior.from_pretrained(dit[0], classes='imagenette', device='cpu')
+    plain, calls = prior.sample([0, 1], num_inference_steps=6), counted(prior.transformer.transformer_blocks[2].attn1)
+    count = lambda **options: (calls.clear(), prior.sample([0, 1], num_inference_steps=6, **options), len(calls))[1:]
+    same, every = count(attention_every=1)
+    assert every == 6 and torch.equal(same, plain)
+    for n, done in ((2, 3), (3, 2), (100, 1)):
+        near, few = count(attention_every=n)
+        assert few == done and near.isfinite().all() and not torch.equal(near, plain)
+    for interval, done in (((0., .6), 3), ((.2, .8), 4), ((.5, .6), 4)): # noise levels .85 .71 .57 .43 .28 .14: 2 + 4 steps, 1 + 4 + 1, 2 + 1 + 3
+        assert count(attention_every=2, guidance_interval=interval)[1] == done, interval
+    for solver in SCHEDULERS: assert count(attention_every=2, scheduler=solver)[1] == 3
+    both, few = count(attention_every=2, cache_threshold=1e-9)
+    assert few == 3 and torch.allclose(both, count(attention_every=2)[0], atol=1e-5)
+    assert count(attention_every=2, cache_threshold=100.)[1] == 1
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(PSRError, match='attention_every'): prior.sample([0], attention_every=wrong)
+
+def test_kept_attention_is_a_samplings_own(dit):
+    "Samplings of other sizes and settings in between, a denoising error, one left early: each is what it is alone, and nothing stays switched on."
+    prior = Prior.from_pretrained(dit[0], classes='imagenette', device='cpu')
+    noise = torch.randn(3, *prior.latent_shape, generator=torch.Generator().manual_seed(0))
+    settings = [([0, 1, 2], dict(attention_every=2)), ([3], dict(attention_every=3)), ([4, 5], {}), ([6, 7], dict(cache_threshold=1e-9, attention_every=2, guidance_interval=(.3, .7)))]
+    begin = lambda labels, options: prior.sample_steps(labels, noise[:len(labels)], num_inference_steps=6, **options)
+    alone, error = [list(begin(*s))[-1].latents for s in settings], prior.denoising_error(noise[:2], [0, 1])
+    together = [begin(*s) for s in settings]
+    for step in range(6):
+        latents = [next(s).latents for s in together]
+        assert torch.equal(prior.denoising_error(noise[:2], [0, 1]), error)
+    for sampling in together: sampling.close()
+    for ours, expected in zip(latents, alone): assert torch.allclose(ours, expected, atol=1e-5)
+    left = begin(*settings[0]); next(left)
+    for part in prior.transformer.modules(): assert not getattr(getattr(part, '_diffusers_hook', None), 'hooks', None)
+    assert torch.equal(list(begin([4, 5], {}))[-1].latents, alone[2])
+
+def test_kept_attention_and_too_little_memory(dit, monkeypatch):
+    prior = Prior.from_pretrained(dit[0], classes='imagenette', device='cpu')
+    options = dict(num_inference_steps=4, attention_every=2, guidance_interval=(.3, .7))
+    expected, forward = prior.sample(range(4), **options), prior.transformer.forward
+    def limited(x, *args, **kwargs): # the guided steps do not fit
+        if len(x) > 4: raise torch.OutOfMemoryError('out of memory')
+        return forward(x, *args, **kwargs)
+    monkeypatch.setattr(prior.transformer, 'forward', limited)
+    with pytest.warns(UserWarning, match='going on with 2'): made = prior.sample(range(4), **options)
+    assert torch.allclose(made, expected, atol=1e-4)
+
+def test_kept_attention_of_a_unet(stable_diffusion):
+    "Self-attention is kept, the attention to the sentence is not."
+    prior = Prior.from_pretrained(stable_diffusion[0], classes=['beagle', 'Samoyed'], device='cpu')
+    block = prior.transformer.down_blocks[0].attentions[0].transformer_blocks[0]
+    plain, own, cross = prior.sample([0, 1], num_inference_steps=6), counted(block.attn1), counted(block.attn2)
+    near = prior.sample([0, 1], num_inference_steps=6, attention_every=2)
+    assert (len(own), len(cross)) == (3, 6) and near.isfinite().all() and not torch.equal(near, plain)
 
 def test_out_of_memory_halves_the_batch_and_says_so_once(dit, monkeypatch):
     prior = Prior.from_pretrained(dit[0], classes='imagenette', device='cpu')
