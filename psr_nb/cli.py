@@ -197,7 +197,7 @@ def distill(
     if refine:
         with stages.stage('refine') as say:
             from psr_nb.refine import RefineSettings
-            settings = RefineSettings(**{'seed': seed, **(refine_options or {})})
+            settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
             [steps] = _run_refine([selection], prior, roles, data, settings, progress)
             say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(selection)} kept their original')
     distilled = _as_set(selection, steps, method, data, prior, roles)
@@ -312,7 +312,7 @@ def demo(
     pool, rival = run.pool, select(run.pool, ipc, 'random', seed=seed)
     embedding = _embed_aside(pool, map_method)
     with stages.stage('refine') as say:
-        settings = RefineSettings(**{'seed': seed, **_DEMO_REFINE, **(refine_options or {})})
+        settings = RefineSettings.suited(prior, **{'seed': seed, **_DEMO_REFINE, **(refine_options or {})})
         steps, rival_steps = _run_refine([run.selection, rival], prior, roles, real, settings, progress)
         distilled = _as_set(run.selection, steps, 'psr', real, prior, roles)
         say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(run.selection)} kept their original; and one random draw from the pool in the same way')
@@ -578,7 +578,7 @@ def _refine(
     judge = judge or (free.pop(0) if free else None)
     load = lambda name: None if name is None else Teacher.from_pretrained(name, classes=classes)
     roles, stages = Roles(None, load(teacher), load(judge)), Stages(not quiet)
-    settings = RefineSettings(seed=seed, **_given(steps=steps, lr=lr, student=student, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
+    settings = RefineSettings.suited(model, seed=seed, **_given(steps=steps, lr=lr, student=student, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
     with stages.stage('refine') as say:
         [done] = _run_refine([chosen], model, roles, real, settings, not quiet)
         say(f'{_refinement(settings, roles)}: {int((~done[-1].accepted).sum())} of {len(chosen)} kept their original')

@@ -1285,7 +1285,7 @@ class RefineStudio(_Working):
         super().__init__()
         self._begin(name)
         self.selection, self.prior, self.teacher, self.real, self.judging = selection, prior, teacher, real, judge
-        self.state = Refinement(torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings or RefineSettings(**options))
+        self.state = Refinement(torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings or RefineSettings.suited(prior, **options))
         labels, ids = self.state.labels.cpu(), np.concatenate(selection.ids)
         ranks = np.concatenate([np.arange(len(i)) for i in selection.ids])
         self.rows = torch.from_numpy(np.sort(np.argsort(ranks, kind='stable')[:most])) # which are shown

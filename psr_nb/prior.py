@@ -57,6 +57,7 @@ class Prior:
         folder: Path | None = None, # where the weights are, for their hash
         prompts: torch.Tensor | None = None, # (classes + 1, tokens, d) embedded sentences, the last of no text; None: the model has a label embedding
         compile: bool = False, # torch.compile: the first call of each shape takes seconds longer, the others are a quarter faster on a GPU
+        refinement: dict | None = None, # what was measured to suit it: fields of `RefineSettings`, used where a call gives none
     ):
         self.device = torch.device(device or best_device())
         self.dtype = dtype or best_dtype(self.device)
@@ -68,6 +69,7 @@ class Prior:
         self.class_ids = torch.tensor(class_ids if class_ids is not None else range(len(classes)), device=self.device)
         self.prompts = None if prompts is None else prompts.to(self.device, self.dtype)
         self.null_id = transformer.config.num_embeds_ada_norm if prompts is None else len(prompts) - 1 # the last row of either table
+        self.refinement = dict(refinement or {})
         self.largest_batch, self._calls = {}, itertools.count() # 'sampling' or 'decoding' -> rows, once memory has run out
         self.defaults = {**dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm', cache_threshold=0., attention_every=1), **(defaults or {})}
 
@@ -176,7 +178,7 @@ def _from_pretrained(cls,
         names = [index.get('id2label', {}).get(str(i), str(i)) for i in range(n)]
         if wanted is not None: ids, names = find_classes(wanted, names, f'prior {name}'), wanted
     if defaults and 'guidance_interval' in defaults: defaults = {**defaults, 'guidance_interval': tuple(defaults['guidance_interval'])}
-    return cls(transformer, vae, read_json(folder/'scheduler'/'scheduler_config.json'), names, ids, str(name), defaults, device, dtype, folder, prompts, compile)
+    return cls(transformer, vae, read_json(folder/'scheduler'/'scheduler_config.json'), names, ids, str(name), defaults, device, dtype, folder, prompts, compile, index.get('_psr_refinement'))
 Prior.from_pretrained = _from_pretrained
 
 # %% ../nbs/02_prior.ipynb #k002

@@ -19,7 +19,7 @@ from .teacher import Teacher, quicken
 
 # %% auto #0
 __all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'RefineSettings', 'RefineStep', 'fresh_network',
-           'student_loss', 'matching_loss', 'Refinement', 'accept', 'refine']
+           'best_scale', 'student_loss', 'matching_loss', 'Refinement', 'accept', 'refine']
 
 # %% ../nbs/07_refine.ipynb #c005
 @torch.no_grad()
@@ -70,11 +70,22 @@ class RefineSettings:
     student_lr: float = .03 # its rate; SGD with Nesterov momentum .9
     student_batch: int = 50 # refined images in one of its steps
     student_real: int = 256 # real images that it is judged by
+    calibrate: bool = False # its answers are first scaled by the number that makes this loss smallest, so that it counts what it confuses, not how sure it is
     real_batch: int = 16 # real images a class a step, for matching
     images_per_class: int = 20 # at most this many refined images of a class in one step, drawn afresh
     shift: int = 2 # augmentation: pixels
     flip: bool = True # augmentation: mirror images
     seed: int = 0 # of every draw
+
+    @classmethod
+    def suited(cls,
+        prior: Prior, # may bring settings of its own
+        **options, # fields that count for more
+    ) -> RefineSettings:
+        "The settings that were measured to suit a prior, the defaults where it brings none. Raises `PSRError` for a field that is none."
+        given = {**prior.refinement, **options}
+        for name in given: lookup(cls.__dataclass_fields__, name, 'setting of refinement')
+        return cls(**given)
 
 @dataclass
 class RefineStep:
@@ -102,6 +113,14 @@ def fresh_network(
     with seeded(seed): network = timm.create_model(name, in_chans=image_shape[0], num_classes=num_classes, **extra).to(device).eval().requires_grad_(False)
     return quicken(network) if torch.device(device).type == 'cpu' else network
 
+def best_scale(
+    logits: torch.Tensor, # (m, C)
+    labels: torch.Tensor, # (m,)
+) -> torch.Tensor: # scalar, from .03 to 3
+    "The number that logits are multiplied by for the smallest cross-entropy, to a tenth. Source: temperature scaling, Guo et al. 2017, arXiv 1706.04599."
+    scales = torch.logspace(-1.5, .5, 49, device=logits.device)
+    return scales[torch.stack([F.cross_entropy(logits*k, labels) for k in scales]).argmin()]
+
 def student_loss(
     images: torch.Tensor, # (n, c, H, W) in [0, 1], refined; gradients flow back to them
     labels: torch.Tensor, # (n,)
@@ -110,26 +129,28 @@ def student_loss(
     network: torch.nn.Module, # where training begins; not changed
     mean: torch.Tensor, # (1, c, 1, 1) that images are normalised by
     std: torch.Tensor, # (1, c, 1, 1) likewise
-    settings: RefineSettings, # warm_up, unroll, student_lr, student_batch, shift, flip
+    settings: RefineSettings, # warm_up, unroll, student_lr, student_batch, calibrate, shift, flip
     g: torch.Generator, # of the draws
 ) -> torch.Tensor: # scalar: cross-entropy
     "Loss on real images of a network trained on `images` for a few steps. Source: Wang et al. 2018, arXiv 1811.10959; Feng et al. 2024, arXiv 2310.07882."
     s, names = settings, [name for name, _ in network.named_parameters()]
     values = [p.detach().clone().requires_grad_(True) for p in network.parameters()]
     speed, waiting = [torch.zeros_like(v) for v in values], torch.empty(0, dtype=torch.long)
-    loss_of = lambda values, x, y: F.cross_entropy(functional_call(network, dict(zip(names, values)), ((augment(x, s.shift, s.flip, g) - mean)/std,)), y)
+    answer = lambda values, x: functional_call(network, dict(zip(names, values)), ((augment(x, s.shift, s.flip, g) - mean)/std,))
     warm = int(torch.randint(s.warm_up + 1, (1,), generator=g))
     for i in range(warm + s.unroll):
         if not len(waiting): waiting = torch.randperm(len(labels), generator=g)
         pick, waiting = waiting[:s.student_batch].to(images.device), waiting[s.student_batch:]
         keep = i >= warm # as a graph
-        grads = torch.autograd.grad(loss_of(values, images[pick] if keep else images.detach()[pick], labels[pick]), values, create_graph=keep)
+        grads = torch.autograd.grad(F.cross_entropy(answer(values, images[pick] if keep else images.detach()[pick]), labels[pick]), values, create_graph=keep)
         with torch.set_grad_enabled(keep):
             grads = [d + 5e-4*v for d, v in zip(grads, values)]
             speed = [.9*m + d for m, d in zip(speed, grads)]
             values = [v - s.student_lr*(d + .9*m) for v, d, m in zip(values, grads, speed)]
         if not keep: values = [v.requires_grad_(True) for v in values]
-    return loss_of(values, real, real_labels)
+    logits = answer(values, real)
+    if s.calibrate: logits = logits*best_scale(logits.detach(), real_labels)
+    return F.cross_entropy(logits, real_labels)
 
 def matching_loss(
     fake: torch.Tensor, # (n, d) features of refined images
@@ -156,7 +177,7 @@ class Refinement:
         real: ImageData | None = None, # real training images; needed for the student, for matching and for two of the targets
         settings: RefineSettings | None = None, # may be changed between steps
     ):
-        self.prior, self.real, self.settings = prior, real, settings or RefineSettings()
+        self.prior, self.real, self.settings = prior, real, settings or RefineSettings.suited(prior)
         if prior.device.type == 'cpu': keep_memory()
         s, d = self.settings, prior.device
         self.teacher = teacher and teacher.at_most(int(s.enlarge*prior.image_shape[-1]))
@@ -294,7 +315,7 @@ def refine(
     **options, # … or single fields of `RefineSettings`
 ) -> Iterator[RefineStep]:
     "Refines the latents of a selection; yields every step, the last one with `accepted`. Stop whenever you like: the state is in the steps."
-    settings = settings or RefineSettings(**options)
+    settings = settings or RefineSettings.suited(prior, **options)
     state = Refinement(torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings)
     while state.done < settings.steps:
         losses = state.step()

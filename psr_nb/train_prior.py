@@ -421,7 +421,7 @@ def train_prior(
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
     merge(ema)
-    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config)
+    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config, None if start is None else old.refinement)
     checkpoint.remove()
 
 # %% ../nbs/20_train_prior.ipynb #c011
@@ -432,6 +432,7 @@ def save_prior(
     classes: list[str], # class names in label order
     defaults: dict | None = None, # sampler settings kept with the prior
     scheduler_config: dict | None = None, # noise schedule; None: that of `NOISE_SCHEDULE`
+    refinement: dict | None = None, # settings of refinement kept with the prior
 ) -> Path:
     "Writes a `DiTPipeline` folder in half precision."
     import diffusers
@@ -447,7 +448,7 @@ def save_prior(
         import json
         index = json.loads((folder/'model_index.json').read_text())
         index['id2label'] = {str(i): c for i, c in enumerate(classes)}
-        if defaults: index['_psr_defaults'] = defaults
+        index |= {key: value for key, value in (('_psr_defaults', defaults), ('_psr_refinement', refinement)) if value}
         (folder/'model_index.json').write_text(to_json(index))
         for file in folder.glob('*/config.json'): file.write_text(to_json({k: v for k, v in json.loads(file.read_text()).items() if k != '_name_or_path'})) # where its parts lay before
     return Path(out)
