@@ -225,6 +225,7 @@ def _first_block_cache(transformer, threshold: float) -> Iterator[None]:
     from diffusers import FirstBlockCacheConfig
     from diffusers.models.cache_utils import CacheMixin
     if not hasattr(transformer, 'transformer_blocks'): raise PSRError('option cache_threshold', '0 for a model that is not a transformer', threshold)
+    if getattr(transformer, 'is_cache_enabled', False): raise PSRError('option cache_threshold', 'one sampling at a time with a cache', 'another that is under way', 'Let it end, or close() it')
     if not isinstance(transformer, CacheMixin): transformer.__class__ = type(type(transformer).__name__, (type(transformer), CacheMixin), {})
     transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
     try: yield

@@ -100,9 +100,12 @@ def test_further_keeps_the_noise_schedule_of_a_pipeline_made_elsewhere(pictures,
     dit = diffusers.DiTTransformer2DModel(num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8, num_layers=2, sample_size=16, patch_size=2, num_embeds_ada_norm=1000, norm_elementwise_affine=False).eval()
     vae = diffusers.AutoencoderKL(block_out_channels=(8, 8, 8), down_block_types=('DownEncoderBlock2D',)*3, up_block_types=('UpDecoderBlock2D',)*3, norm_num_groups=4).eval()
     diffusers.DiTPipeline(dit, vae, diffusers.DDIMScheduler(clip_sample=False), id2label=dict(enumerate(class_names('imagenet1k')))).save_pretrained(tmp_path/'large')
+    index = tmp_path/'large'/'model_index.json'
+    index.write_text(json.dumps(json.loads(index.read_text()) | {'_psr_defaults': {'guidance_scale': 3.}, '_psr_refinement': {'steps': 7}}))
     data = load_data(pictures, size=64)
     for s in train_prior(data, tmp_path/'tuned', start=tmp_path/'large', tune='difffit', steps=2, batch_size=4, device='cpu'): assert s.loss < 5
     tuned = Prior.from_pretrained(tmp_path/'tuned', device='cpu')
+    assert tuned.defaults['guidance_scale'] == 3. and tuned.refinement == {'steps': 7} # what was measured for the one it comes from
     assert tuned.classes == DOGS and tuned.scheduler_config['prediction_type'] == 'epsilon' and tuned.scheduler_config['beta_schedule'] == 'linear'
     table = 'transformer_blocks.1.norm1.emb.class_embedder.embedding_table.weight'
     known = dit.state_dict()[table][[*(imagenet_index(c) for c in DOGS), 1000]]

@@ -99,6 +99,9 @@ def test_the_first_block_cache(dit):
     halves, _ = count(cache_threshold=1e-9, guidance_interval=(0., .6)) # batches of two sizes
     assert torch.allclose(halves, count(guidance_interval=(0., .6))[0], atol=1e-5)
     for step in prior.sample_steps([0], num_inference_steps=6, cache_threshold=100.): prior.denoising_error(step.latents, [0]); break
+    under_way = prior.sample_steps([0], num_inference_steps=6, cache_threshold=.1); next(under_way)
+    with pytest.raises(PSRError, match='one sampling at a time'): count(cache_threshold=.1)
+    under_way.close()
     assert torch.equal(count()[0], plain); hook.remove()
 
 def counted(part):

@@ -1,5 +1,6 @@
 "Refinement on the bundled prior: what it lowers, what it keeps, and that it can be steered and taken back."
 from types import SimpleNamespace
+import math
 import pytest, torch
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
@@ -27,9 +28,10 @@ def test_lowers_the_matching_loss_and_reports_every_step(pieces):
     assert sum(losses[-4:]) < .9*sum(losses[:4])
     assert steps[1].images is not None and steps[0].images is None and steps[-1].images.shape == (20, 1, 32, 32)
 
-def test_the_students_gradient_is_exact(pieces):
+@pytest.mark.parametrize('calibrate', (False, True))
+def test_the_students_gradient_is_exact(pieces, calibrate):
     "Through every training step: the gradient is that of finite differences, and the network itself is not changed."
-    settings, images = RefineSettings(warm_up=0, unroll=4), pieces.prior.decode(pieces.start.latents).double().detach().requires_grad_(True)
+    settings, images = RefineSettings(warm_up=0, unroll=4, calibrate=calibrate), pieces.prior.decode(pieces.start.latents).double().detach().requires_grad_(True)
     rows = torch.arange(0, 2000, 20)
     network = fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10).double()
     one = torch.ones(1, 1, 1, 1, dtype=torch.double)
@@ -40,6 +42,25 @@ def test_the_students_gradient_is_exact(pieces):
     slope = (loss(images + small*way) - loss(images - small*way)).item()/(2*small)
     assert slope == pytest.approx(gradient.norm().item(), rel=1e-3)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10).double().parameters()))
+
+def test_a_student_that_is_too_sure_is_scaled_back(pieces):
+    "A student that has learned its images by heart: calibrated, its loss on real ones is never above that of guessing."
+    settings, rows = dict(warm_up=0, unroll=60, student_lr=.1), torch.arange(0, 2000, 20)
+    network = fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10)
+    shuffled = pieces.real.labels[rows][torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))] # nothing to learn for
+    images, one = pieces.prior.decode(pieces.start.latents).detach(), torch.ones(1, 1, 1, 1)
+    loss = lambda calibrate: student_loss(images, pieces.start.labels, pieces.real.images[rows].float()/255, shuffled, network, .3*one, .35*one, RefineSettings(**settings, calibrate=calibrate), torch.Generator().manual_seed(3)).item()
+    assert loss(False) > 1.2*math.log(10) and loss(True) < 1.01*math.log(10)
+
+def test_a_prior_may_bring_settings(pieces, monkeypatch):
+    monkeypatch.setattr(pieces.prior, 'refinement', dict(steps=3, student=0., calibrate=True))
+    assert RefineSettings.suited(pieces.prior) == RefineSettings(steps=3, student=0., calibrate=True)
+    assert RefineSettings.suited(pieces.prior, steps=5, seed=2) == RefineSettings(steps=5, student=0., calibrate=True, seed=2)
+    steps = list(refine(pieces.start, pieces.prior, pieces.teacher, pieces.real, pieces.judge, soft_label=.5))
+    assert len(steps) == 3 and set(steps[0].losses) == {'soft_label', 'proximal'}
+    assert Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher).settings.steps == 3
+    assert next(refine(pieces.start, pieces.prior, pieces.teacher, settings=RefineSettings(student=0., target='own'))).total == 100 # all of it in one object: as it is
+    with pytest.raises(PSRError, match="setting of refinement 'step'.*Did you mean 'steps'"): next(refine(pieces.start, pieces.prior, pieces.teacher, step=3))
 
 def test_the_same_seed_gives_the_same_latents(pieces):
     a, b, c = (run(pieces, steps=3, seed=s)[-1].latents for s in (0, 0, 1))
