@@ -99,6 +99,7 @@ def _sampler(config: dict) -> str:
 def _refinement(settings, roles: Roles) -> str:
     "A refinement's settings in words."
     terms = ', '.join(f'{k.replace("_", " ")} {getattr(settings, k):g}' for k in ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip') if getattr(settings, k))
+    if settings.calibrate: terms = terms.replace('student', 'calibrated student')
     return f'{settings.steps} steps on the latents; weights {terms}' + (f'; soft labels by {roles.refining.name}' if settings.soft_label and roles.refining is not None else '') + (f', accepted by {roles.judging.name}' if roles.judging is not None else '')
 
 def _run_refine(selections: list, prior, roles: Roles, data, settings, progress: bool) -> list[list]:
@@ -430,7 +431,7 @@ _Seed = Annotated[int, typer.Option('--seed', help='Of the pool\'s noise and of 
 _Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
 _Method = Annotated[str, typer.Option('--method', help='Selector: psr, or a rival such as first, random, herding, k_center, facility_location, dpp.')]
 _Students = Annotated[list[str], typer.Option('--students', metavar='NAME', help='Architecture to train; give it again for more.')]
-_Steps = Annotated[Optional[int], typer.Option('--steps', min=1, help='Refinement steps. [default: the refinement\'s own]')]
+_Steps = Annotated[Optional[int], typer.Option('--steps', min=1, help='Refinement steps. [default: the prior\'s or the refinement\'s own]')]
 _InferenceSteps = Annotated[Optional[int], typer.Option('--num-inference-steps', min=1, help='Denoising steps. [default: the prior\'s own]')]
 _Guidance = Annotated[Optional[float], typer.Option('--guidance-scale', help='Classifier-free guidance; 1: none. [default: the prior\'s own]')]
 _Interval = Annotated[Optional[tuple[float, float]], typer.Option('--guidance-interval', metavar='LOW HIGH', help='Noise levels at which guidance acts, 0 clean to 1 noise.')]
@@ -554,6 +555,7 @@ def _refine(
     lr: Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')] = None,
     soft_label: Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')] = None,
     student: Annotated[Optional[float], typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.')] = None,
+    calibrate: Annotated[Optional[bool], typer.Option('--calibrate/--no-calibrate', help='Scale the student\'s answers before its loss is taken.')] = None,
     distribution_matching: Annotated[Optional[float], typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.')] = None,
     proximal: Annotated[Optional[float], typer.Option('--proximal', help='Weight of staying near the start.')] = None,
     denoising: Annotated[Optional[float], typer.Option('--denoising', help='Weight of the prior\'s denoising error.')] = None,
@@ -578,7 +580,7 @@ def _refine(
     judge = judge or (free.pop(0) if free else None)
     load = lambda name: None if name is None else Teacher.from_pretrained(name, classes=classes)
     roles, stages = Roles(None, load(teacher), load(judge)), Stages(not quiet)
-    settings = RefineSettings.suited(model, seed=seed, **_given(steps=steps, lr=lr, student=student, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
+    settings = RefineSettings.suited(model, seed=seed, **_given(steps=steps, lr=lr, student=student, calibrate=calibrate, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
     with stages.stage('refine') as say:
         [done] = _run_refine([chosen], model, roles, real, settings, not quiet)
         say(f'{_refinement(settings, roles)}: {int((~done[-1].accepted).sum())} of {len(chosen)} kept their original')

@@ -103,6 +103,7 @@ def test_stages_one_by_one_are_the_whole_way(home):
     assert Pool.open(home/'pool2').fingerprint == Pool.open(home/'pool').fingerprint
     worked('select', home/'pool2', '--ipc', 2, '--data', 'fashion-mini', '--out', home/'selection.json')
     worked('refine', home/'selection.json', '--data', 'fashion-mini', '--steps', 3, '--out', home/'set2')
+    assert 'calibrated student 1' in worked('refine', home/'selection.json', '--data', 'fashion-mini', '--steps', 1, '--calibrate', '--out', home/'set3').stderr
     a, b = DistilledSet.open(home/'set'), DistilledSet.open(home/'set2')
     assert a.images.equal(b.images) and a.soft_labels.equal(b.soft_labels)
     for format, name in (('parquet', 'set.parquet'), ('npz', 'set.npz'), ('safetensors', 'set.safetensors'), ('sheet', 'set.png'), ('folder', 'small')):
