@@ -94,12 +94,12 @@ def _loaded(prior, data, roles: Roles) -> str:
 def _sampler(config: dict) -> str:
     "A pool's sampler in words."
     s = config['sampler']; low, high = s.get('guidance_interval') or (0, 1)
-    return f'{s["scheduler"]}, {s["num_inference_steps"]} steps, guidance {s["guidance_scale"]:g}' + (f' for noise {low:g} to {high:g}' if (low, high) != (0, 1) else '') + f', seed {config["seed"]}'
+    kept = (f', first-block cache {s["cache_threshold"]:g}' if s.get('cache_threshold') else '') + (f', attention at every {s["attention_every"]} steps' if s.get('attention_every', 1) > 1 else '')
+    return f'{s["scheduler"]}, {s["num_inference_steps"]} steps, guidance {s["guidance_scale"]:g}' + (f' for noise {low:g} to {high:g}' if (low, high) != (0, 1) else '') + kept + f', seed {config["seed"]}'
 
 def _refinement(settings, roles: Roles) -> str:
     "A refinement's settings in words."
-    terms = ', '.join(f'{k.replace("_", " ")} {getattr(settings, k):g}' for k in ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip') if getattr(settings, k))
-    if settings.calibrate: terms = terms.replace('student', 'calibrated student')
+    terms = ', '.join(f'{"calibrated " if k == "student" and settings.calibrate else ""}{k.replace("_", " ")} {getattr(settings, k):g}' for k in ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip') if getattr(settings, k))
     return f'{settings.steps} steps on the latents; weights {terms}' + (f'; soft labels by {roles.refining.name}' if settings.soft_label and roles.refining is not None else '') + (f', accepted by {roles.judging.name}' if roles.judging is not None else '')
 
 def _run_refine(selections: list, prior, roles: Roles, data, settings, progress: bool) -> list[list]:
@@ -167,7 +167,7 @@ def distill(
     seed: int = 0, # of the pool's noise and of every other draw
     refine: bool = True, # move the selected latents
     select_options: dict | None = None, # further arguments of `select`
-    refine_options: dict | None = None, # fields of `RefineSettings`
+    refine_options: dict | None = None, # fields of `RefineSettings`; the others are the prior's
     sampling: dict | None = None, # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
     map_method: str | None = None, # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
     stages: Stages | None = None, # a list to go on with
@@ -555,7 +555,7 @@ def _refine(
     lr: Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')] = None,
     soft_label: Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')] = None,
     student: Annotated[Optional[float], typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.')] = None,
-    calibrate: Annotated[Optional[bool], typer.Option('--calibrate/--no-calibrate', help='Scale the student\'s answers before its loss is taken.')] = None,
+    calibrate: Annotated[Optional[bool], typer.Option('--calibrate/--no-calibrate', help='Scale the student\'s answers before its loss is taken. [default: the prior\'s]')] = None,
     distribution_matching: Annotated[Optional[float], typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.')] = None,
     proximal: Annotated[Optional[float], typer.Option('--proximal', help='Weight of staying near the start.')] = None,
     denoising: Annotated[Optional[float], typer.Option('--denoising', help='Weight of the prior\'s denoising error.')] = None,

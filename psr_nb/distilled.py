@@ -155,6 +155,7 @@ def from_selection(cls: DistilledSet,
     if trace is not None:
         steps = list(trace) if isinstance(trace, (list, tuple)) else [trace]
         refined = dict(steps=_get(steps[-1], 'total') or len(steps), losses={k: [round(float(_get(s, 'losses')[k]), 6) for s in steps if k in _get(s, 'losses')] for k in _get(steps[-1], 'losses') or {}})
+        if settings := _get(steps[-1], 'settings'): refined['settings'] = asdict(settings)
         for name in ('drift', 'probability', 'accepted'):
             values = _get(steps[-1], name)
             if values is not None:

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 import psr_nb
 from .core import PSRError, candidate_generators, content_hash, lookup, make_folder, read_json, to_float, to_json, to_pil, to_uint8, write_atomic
+from .prior import SAMPLER
 
 # %% auto #0
 __all__ = ['POOL_FORMAT', 'weights_hash', 'shard_damage', 'PoolArray', 'Pool', 'PoolStep']
@@ -339,10 +340,11 @@ def sample_steps(cls: Pool,
     path = make_folder(path)
     with _locked(path, wait):
         info = _read_info(path) if (path/'pool.json').exists() else None
-        config, environment = _configuration(prior, teachers, classes, seed, shard_size, sampling, info and info['config']), _environment(prior)
+        old = info and {**info['config'], 'sampler': {**json.loads(to_json(SAMPLER)), **info['config']['sampler']}} # a pool may be older than an option
+        config, environment = _configuration(prior, teachers, classes, seed, shard_size, sampling, old), _environment(prior)
         if info:
-            _compare(path, {**info['config'], 'sampler': {**prior.defaults, **info['config']['sampler']}}, config) # a pool may be older than an option
-            config = info['config']
+            _compare(path, old, config)
+            config = old
             order = [t['weights_hash'] for t in config['teachers']]
             teachers.sort(key=lambda t: order.index(weights_hash(t)))
             if changed := [f'{k} {v} → {environment.get(k)}' for k, v in info['environment'].items() if k != 'psr_nb' and v != environment.get(k)]:

@@ -14,7 +14,7 @@ from .core import PSRError, assets, best_device, best_dtype, candidate_generator
 from .data import class_names, find_classes, hub_reachable, spoken
 
 # %% auto #0
-__all__ = ['SCHEDULERS', 'SampleStep', 'Prior', 'convert_hint', 'bundled_priors']
+__all__ = ['SCHEDULERS', 'SAMPLER', 'SampleStep', 'Prior', 'convert_hint', 'bundled_priors']
 
 # %% ../nbs/02_prior.ipynb #c005
 SCHEDULERS = { # name -> diffusers class
@@ -42,6 +42,8 @@ class SampleStep:
     estimate: torch.Tensor # (n, c, h, w) what the model thinks they will become: decode this for a preview
 
 # %% ../nbs/02_prior.ipynb #c007
+SAMPLER = dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm', cache_threshold=0., attention_every=1) # settings of a prior that brings none
+
 class Prior:
     "A class-conditional latent diffusion model: `sample`, `decode`, `encode`, `denoising_error`, `roundtrip`."
     def __init__(self,
@@ -71,7 +73,7 @@ class Prior:
         self.null_id = transformer.config.num_embeds_ada_norm if prompts is None else len(prompts) - 1 # the last row of either table
         self.refinement = dict(refinement or {})
         self.largest_batch, self._calls = {}, itertools.count() # 'sampling' or 'decoding' -> rows, once memory has run out
-        self.defaults = {**dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm', cache_threshold=0., attention_every=1), **(defaults or {})}
+        self.defaults = {**SAMPLER, **(defaults or {})}
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -241,7 +243,7 @@ def _kept_attention(
     every: int, # self-attention is worked out at every so many calls; 1: at each
     kept: dict, # layer -> what it remembers from one call to the next; begin with {}
 ) -> Iterator[None]:
-    "diffusers' pyramid attention broadcast, for one call only: whoever asks the transformer in between gets it as it is. Source: Zhao et al. 2024, arXiv 2408.12588."
+    "diffusers' pyramid attention broadcast, for one call only: whoever asks the transformer in between, in the same thread, gets it as it is. Source: Zhao et al. 2024, arXiv 2408.12588."
     if not isinstance(every, int) or every < 1: raise PSRError('option attention_every', 'a whole number from 1', every)
     if every == 1: yield; return
     from diffusers.hooks import HookRegistry

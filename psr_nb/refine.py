@@ -5,7 +5,7 @@
 # %% ../nbs/07_refine.ipynb #c002
 from __future__ import annotations
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Iterator
 import timm
 import torch
@@ -84,8 +84,8 @@ class RefineSettings:
     ) -> RefineSettings:
         "The settings that were measured to suit a prior, the defaults where it brings none. Raises `PSRError` for a field that is none."
         given = {**prior.refinement, **options}
-        for name in given: lookup(cls.__dataclass_fields__, name, 'setting of refinement')
-        return cls(**given)
+        for name in given: lookup(cls.__dataclass_fields__, name, 'setting of refinement' + ('' if name in options else f' in prior {prior.name}'))
+        return cls(**{**given, **({'networks': tuple(given['networks'])} if 'networks' in given else {})}) # a list, where it comes from a file
 
 @dataclass
 class RefineStep:
@@ -98,6 +98,7 @@ class RefineStep:
     drift: torch.Tensor # (n,) root mean square distance of each latent from its start
     probability: torch.Tensor # (n,) the refining teacher's p(y|x), as last seen
     accepted: torch.Tensor | None = None # (n,) bool, at the end only: False where the original was kept
+    settings: RefineSettings | None = None # what it minimised and how
 
 # %% ../nbs/07_refine.ipynb #c009
 def fresh_network(
@@ -310,7 +311,7 @@ def refine(
     teacher: Teacher | None = None, # gives soft labels: not the one that scored the pool
     real: ImageData | None = None, # real training images
     judge: Teacher | None = None, # held-out teacher for accept/roll-back; None: everything is judged by diversity alone
-    settings: RefineSettings | None = None, # all of it in one object …
+    settings: RefineSettings | None = None, # all of it in one object, whatever the prior brings …
     preview: int = 10, # a step carries images every so many steps
     **options, # … or single fields of `RefineSettings`
 ) -> Iterator[RefineStep]:
@@ -322,9 +323,9 @@ def refine(
         last, images = state.done >= settings.steps, None
         if not last and state.done % preview == 0:
             with torch.no_grad(): images = prior.decode(state.z)
-        if not last: yield RefineStep(state.done, settings.steps, state.z.detach().clone(), images, losses, state.drift(), state.probability.clone())
+        if not last: yield RefineStep(state.done, settings.steps, state.z.detach().clone(), images, losses, state.drift(), state.probability.clone(), settings=replace(settings))
     with torch.no_grad(): before, after = prior.decode(state.start).cpu(), prior.decode(state.z).cpu()
     kept = accept(before, after, state.labels, judge)
     state.reset(torch.nonzero(~kept)[:, 0].to(prior.device))
     after[~kept] = before[~kept]
-    yield RefineStep(state.done, settings.steps, state.z.detach().clone(), after, losses, state.drift(), state.probability.clone(), kept)
+    yield RefineStep(state.done, settings.steps, state.z.detach().clone(), after, losses, state.drift(), state.probability.clone(), kept, replace(settings))

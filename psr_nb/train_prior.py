@@ -360,7 +360,8 @@ def train_prior(
     label_dropout: float = .1, # share of samples trained with the null class
     ema_decay: float = .999, # of the averaged weights, which are the ones saved
     flip: bool = False, # mirror half of the images; wrong where left and right differ, as for shoes
-    defaults: dict | None = None, # sampler settings kept with the prior
+    defaults: dict | None = None, # sampler settings kept with the prior; None: those of `start`
+    refinement: dict | None = None, # settings of refinement kept with it, fields of `RefineSettings`; None: those of `start`
     start: str | Path | None = None, # a prior (folder, name or hub id) whose transformer is trained further, in its own size and noise schedule; None: new weights
     tune: str = 'full', # what of `start` is trained, see `TUNINGS`: "full", "difffit" or "lora"
     lora_rank: int = 8, # rank of each update, for "lora"
@@ -421,7 +422,7 @@ def train_prior(
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
     merge(ema)
-    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config, None if start is None else old.refinement)
+    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config, old.refinement if refinement is None and start is not None else refinement)
     checkpoint.remove()
 
 # %% ../nbs/20_train_prior.ipynb #c011

@@ -104,7 +104,9 @@ def test_stages_one_by_one_are_the_whole_way(home):
     worked('select', home/'pool2', '--ipc', 2, '--data', 'fashion-mini', '--out', home/'selection.json')
     worked('refine', home/'selection.json', '--data', 'fashion-mini', '--steps', 3, '--out', home/'set2')
     assert 'calibrated student 1' in worked('refine', home/'selection.json', '--data', 'fashion-mini', '--steps', 1, '--calibrate', '--out', home/'set3').stderr
-    a, b = DistilledSet.open(home/'set'), DistilledSet.open(home/'set2')
+    a, b, c = (DistilledSet.open(home/name) for name in ('set', 'set2', 'set3'))
+    settings = [s.provenance['refine']['settings'] for s in (a, b, c)]
+    assert settings[0] == settings[1] and settings[2] == settings[0] | dict(steps=1, calibrate=True)
     assert a.images.equal(b.images) and a.soft_labels.equal(b.soft_labels)
     for format, name in (('parquet', 'set.parquet'), ('npz', 'set.npz'), ('safetensors', 'set.safetensors'), ('sheet', 'set.png'), ('folder', 'small')):
         worked('export', home/'set', '--format', format, '--ipc', 1, '--out', home/name)

@@ -237,8 +237,16 @@ def test_another_configuration_is_refused_and_named(models, folder, copy):
     assert Pool.sample(prior, teachers[::-1], path=copy, progress=False).teachers == ['a', 'b']
 
 def test_a_pool_older_than_an_option_goes_on(models, copy, monkeypatch):
-    monkeypatch.setitem(models[0].defaults, 'a_later_option', 1)
-    assert again(models, copy, 60)[0].n_per_class == 60
+    "As it began: with what the option is where nobody asks for it, not with what the prior has come to ask for."
+    from psr_nb import prior
+    monkeypatch.setitem(prior.SAMPLER, 'a_later_option', (0., 1))
+    monkeypatch.setitem(models[0].defaults, 'a_later_option', (0., 1))
+    monkeypatch.setattr(type(models[0]), 'sample', lambda self, *args, a_later_option, sample=type(models[0]).sample, **options: (seen.append(a_later_option), sample(self, *args, **options))[1])
+    seen = []
+    assert again(models, copy, 60)[0].n_per_class == 60 and seen and all(list(s) == [0., 1] for s in seen)
+    monkeypatch.setitem(models[0].defaults, 'a_later_option', (0., .5))
+    seen.clear()
+    assert again(models, copy, 90)[0].n_per_class == 90 and all(list(s) == [0., 1] for s in seen)
     with pytest.raises(PSRError, match='^a_later_option of pool'): again(models, copy, a_later_option=2)
 
 def test_classes_that_do_not_match(models, tmp_path):

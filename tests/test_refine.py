@@ -61,6 +61,16 @@ def test_a_prior_may_bring_settings(pieces, monkeypatch):
     assert Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher).settings.steps == 3
     assert next(refine(pieces.start, pieces.prior, pieces.teacher, settings=RefineSettings(student=0., target='own'))).total == 100 # all of it in one object: as it is
     with pytest.raises(PSRError, match="setting of refinement 'step'.*Did you mean 'steps'"): next(refine(pieces.start, pieces.prior, pieces.teacher, step=3))
+    monkeypatch.setattr(pieces.prior, 'refinement', dict(networks=['convnet3', 'resnet_ap10'], wide=16))
+    with pytest.raises(PSRError, match="in prior fashion 'wide'"): RefineSettings.suited(pieces.prior)
+    del pieces.prior.refinement['wide']
+    assert RefineSettings.suited(pieces.prior) == RefineSettings(networks=('convnet3', 'resnet_ap10')) # a list, from a file
+
+@pytest.mark.parametrize('name, brings', (('fashion', {}), ('imagewoof', dict(calibrate=True, distribution_matching=1., steps=30, width=16)), ('cifar10', dict(distribution_matching=1., width=16))))
+def test_what_bundled_priors_bring(name, brings):
+    prior = Prior.from_pretrained(name, device='cpu')
+    assert RefineSettings.suited(prior) == RefineSettings(**brings)
+    assert RefineSettings.suited(prior, calibrate=False).calibrate is False
 
 def test_the_same_seed_gives_the_same_latents(pieces):
     a, b, c = (run(pieces, steps=3, seed=s)[-1].latents for s in (0, 0, 1))
