@@ -273,7 +273,7 @@ def text_table(
     return '\n'.join([lines[0], '-'*len(lines[0]), *lines[1:]])
 
 # %% ../nbs/13_cli.ipynb #c019
-_DEMO_REFINE = dict(steps=30, width=16) # fewer steps than its own default and students half as wide, to be done within two minutes
+_DEMO_REFINE = dict(steps=26, width=16) # fewer steps than its own default and students half as wide, to be done within two minutes
 
 def demo(
     out: str | Path, # folder for results.json, report.html, distilled/ and pool/
