@@ -387,6 +387,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.refine.Refinement.target': ('refine.html#refinement.target', 'psr_nb/refine.py'),
                                'psr_nb.refine._batch_rows': ('refine.html#_batch_rows', 'psr_nb/refine.py'),
                                'psr_nb.refine._drift': ('refine.html#_drift', 'psr_nb/refine.py'),
+                               'psr_nb.refine._now': ('refine.html#_now', 'psr_nb/refine.py'),
                                'psr_nb.refine._step': ('refine.html#_step', 'psr_nb/refine.py'),
                                'psr_nb.refine.accept': ('refine.html#accept', 'psr_nb/refine.py'),
                                'psr_nb.refine.best_scale': ('refine.html#best_scale', 'psr_nb/refine.py'),

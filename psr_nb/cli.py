@@ -229,7 +229,7 @@ def _selection_words(selection) -> str:
     words = f'{selection.ipc} of each class by {selection.method}'
     if SELECTORS[selection.method].weighted:
         words += f': weights ' + ', '.join(f'{k} {getattr(weights, k):g}' for k in ('diversity', 'reliability', 'uncertainty', 'representativeness')) + f', space {config["space"]}, representing ' + (f'{reference["images"]:,} real images' if reference else 'the pool itself')
-    return words + (f', behind the gate of {config["teacher"]}' if config['gate'] else ', no gate') + (f'; {len(selection.notes)} note{"s"[:len(selection.notes) - 1]}' if selection.notes else '')
+    return words + (f', behind the gate of {config["teacher"]}' if config['gate'] else ', no gate') + (f'; {len(selection.notes)} note{"" if len(selection.notes) == 1 else "s"}' if selection.notes else '')
 
 def _as_set(selection, steps: list, method: str, data, prior, roles: Roles):
     "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."

@@ -1161,7 +1161,7 @@ def watch(
     "Refines until `state.settings.steps`; between two steps the state may be changed, or restored."
     while state.done < state.settings.steps:
         losses = state.step()
-        yield RefineStep(state.done, state.settings.steps, state.z.detach(), None, losses, state.drift(), state.probability.clone(), settings=replace(state.settings))
+        yield state.now(losses)
 
 # %% ../nbs/11_explore.ipynb #c066
 _STUDIO_JS = r'''

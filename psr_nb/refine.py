@@ -5,7 +5,7 @@
 # %% ../nbs/07_refine.ipynb #c002
 from __future__ import annotations
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Callable, Iterator
 import timm
 import torch
@@ -283,6 +283,15 @@ def _drift(self: Refinement) -> torch.Tensor: # (n,)
     return (self.z.detach() - self.start).square().flatten(1).mean(1).sqrt().cpu()
 Refinement.drift = _drift
 
+def _now(self: Refinement,
+    losses: dict[str, float], # of the step just made
+    images: torch.Tensor | None = None, # what to show
+    accepted: torch.Tensor | None = None, # at the end
+) -> RefineStep:
+    "This moment as a step to hand out."
+    return RefineStep(self.done, self.settings.steps, self.z.detach().clone(), images, losses, self.drift(), self.probability.clone(), accepted, replace(self.settings))
+Refinement.now = _now
+
 # %% ../nbs/07_refine.ipynb #c015
 @torch.no_grad()
 def accept(
@@ -323,9 +332,9 @@ def refine(
         last, images = state.done >= settings.steps, None
         if not last and state.done % preview == 0:
             with torch.no_grad(): images = prior.decode(state.z)
-        if not last: yield RefineStep(state.done, settings.steps, state.z.detach().clone(), images, losses, state.drift(), state.probability.clone(), settings=replace(settings))
+        if not last: yield state.now(losses, images)
     with torch.no_grad(): before, after = prior.decode(state.start).cpu(), prior.decode(state.z).cpu()
     kept = accept(before, after, state.labels, judge)
     state.reset(torch.nonzero(~kept)[:, 0].to(prior.device))
     after[~kept] = before[~kept]
-    yield RefineStep(state.done, settings.steps, state.z.detach().clone(), after, losses, state.drift(), state.probability.clone(), kept, replace(settings))
+    yield state.now(losses, after, kept)

@@ -422,7 +422,8 @@ def train_prior(
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
     merge(ema)
-    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults or (None if start is None else old.defaults), None if start is None else old.scheduler_config, old.refinement if refinement is None and start is not None else refinement)
+    if old is not None: defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
+    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults, old and old.scheduler_config, refinement)
     checkpoint.remove()
 
 # %% ../nbs/20_train_prior.ipynb #c011
@@ -449,7 +450,8 @@ def save_prior(
         import json
         index = json.loads((folder/'model_index.json').read_text())
         index['id2label'] = {str(i): c for i, c in enumerate(classes)}
-        index |= {key: value for key, value in (('_psr_defaults', defaults), ('_psr_refinement', refinement)) if value}
+        if defaults: index['_psr_defaults'] = defaults
+        if refinement: index['_psr_refinement'] = refinement
         (folder/'model_index.json').write_text(to_json(index))
         for file in folder.glob('*/config.json'): file.write_text(to_json({k: v for k, v in json.loads(file.read_text()).items() if k != '_name_or_path'})) # where its parts lay before
     return Path(out)
