@@ -4,10 +4,14 @@
 
 # %% ../nbs/13_cli.ipynb #c002
 from __future__ import annotations
-import contextlib, sys, time
+
+import contextlib
+import sys
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Optional
+
 import typer
 
 # %% auto #0
@@ -17,8 +21,10 @@ __all__ = ['COLUMNS', 'EXPORTS', 'app', 'Stages', 'Roles', 'teacher_roles', 'Dis
 # %% ../nbs/13_cli.ipynb #c005
 class Stages(list):
     "What was done, in words, and how long it took: (name, words, seconds)."
-    def __init__(self,
-        show: bool = True, # print each stage when it ends
+
+    def __init__(
+        self,
+        show: bool = True,  # print each stage when it ends
     ):
         super().__init__()
         self.show = show
@@ -29,27 +35,37 @@ class Stages(list):
         words, began = [], time.perf_counter()
         yield words.append
         self.append((name, ' '.join(words), time.perf_counter() - began))
-        if self.show: print(f'{name:10} {self[-1][2]:6.1f} s   {self[-1][1]}', file=sys.stderr, flush=True)
+        if self.show:
+            print(f'{name:10} {self[-1][2]:6.1f} s   {self[-1][1]}', file=sys.stderr, flush=True)
 
 # %% ../nbs/13_cli.ipynb #c008
 @dataclass
 class Roles:
     "Which teacher does what."
-    scoring: object = None # gates and scores the pool
-    refining: object = None # gives soft labels to refinement
-    judging: object = None # accepts or rolls back; took no part in the others
+
+    scoring: object = None  # gates and scores the pool
+    refining: object = None  # gives soft labels to refinement
+    judging: object = None  # accepts or rolls back; took no part in the others
+
 
 def teacher_roles(
-    teachers, # names, folders or `Teacher`s; none: the bundled ones of the prior or of the data
-    classes: list[str], # of the pool
-    near: tuple[str, ...] = (), # names of prior and data, to find bundled teachers by
-    needed: bool = True, # whether to complain when there is none
+    teachers,  # names, folders or `Teacher`s; none: the bundled ones of the prior or of the data
+    classes: list[str],  # of the pool
+    near: tuple[str, ...] = (),  # names of prior and data, to find bundled teachers by
+    needed: bool = True,  # whether to complain when there is none
 ) -> Roles:
     "Loads teachers and gives each its part: the first scores, the second refines, the third judges."
     from psr_nb.core import PSRError
     from psr_nb.teacher import Teacher, default_teachers
+
     names = list(teachers or ()) or default_teachers(*near, classes=classes)
-    if not names and needed: raise PSRError('argument teacher', f'at least one that knows the classes {", ".join(classes[:5])}{" …" if len(classes) > 5 else ""}', 'none', 'Pass --teacher NAME_OR_FOLDER, or train one: psr train-teacher --data … --out …')
+    if not names and needed:
+        raise PSRError(
+            'argument teacher',
+            f'at least one that knows the classes {", ".join(classes[:5])}{" …" if len(classes) > 5 else ""}',
+            'none',
+            'Pass --teacher NAME_OR_FOLDER, or train one: psr train-teacher --data … --out …',
+        )
     loaded = [t if isinstance(t, Teacher) else Teacher.from_pretrained(t, classes=classes) for t in names]
     return Roles(*(loaded + [loaded[0]] if len(loaded) == 1 else loaded[:3]))
 
@@ -57,266 +73,494 @@ def teacher_roles(
 @dataclass
 class Distillation:
     "What `distill` leaves: every intermediate result, so that nothing has to be computed twice."
-    prior: object # the `Prior`
-    data: object # the real `ImageData`
-    roles: Roles # the teachers
-    pool: object # the `Pool`
-    selection: object # the `Selection`
-    steps: list # `RefineStep`s; empty when refinement was left out
-    distilled: object # the `DistilledSet`
-    stages: Stages # what was done and how long it took
+
+    prior: object  # the `Prior`
+    data: object  # the real `ImageData`
+    roles: Roles  # the teachers
+    pool: object  # the `Pool`
+    selection: object  # the `Selection`
+    steps: list  # `RefineStep`s; empty when refinement was left out
+    distilled: object  # the `DistilledSet`
+    stages: Stages  # what was done and how long it took
+
 
 def _matching(prior, data, split: str = 'train'):
     "Prior and data that agree on classes and image size; both may be names."
     from psr_nb.data import ImageData, load_data
     from psr_nb.prior import Prior
+
     name = prior
-    if not isinstance(prior, Prior): prior = Prior.from_pretrained(prior)
+    if not isinstance(prior, Prior):
+        prior = Prior.from_pretrained(prior)
     channels, size = prior.image_shape[0], prior.image_shape[-1]
-    if not isinstance(data, ImageData): data = load_data(data, split, size=size, channels=channels)
-    if list(data.classes) != list(prior.classes): prior = Prior.from_pretrained(prior.folder or name if isinstance(name, Prior) else name, classes=list(data.classes))
+    if not isinstance(data, ImageData):
+        data = load_data(data, split, size=size, channels=channels)
+    if list(data.classes) != list(prior.classes):
+        prior = Prior.from_pretrained(
+            prior.folder or name if isinstance(name, Prior) else name, classes=list(data.classes)
+        )
     return prior, data
+
 
 def _writable(path, mark: str | None = None) -> Path:
     "An output path, tried before the work begins: its folder can be written to, and nothing foreign is in the way."
     from psr_nb.core import PSRError, make_folder
+
     path = Path(path)
     make_folder(path.parent)
-    if mark and (path.is_file() or path.is_dir() and any(path.iterdir()) and not (path/mark).exists()): raise PSRError(f'{path}', f'a new folder, or one with {mark} to replace', 'something else', 'Choose another output folder')
-    if path.is_dir(): make_folder(path)
+    if mark and (path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / mark).exists()):
+        raise PSRError(
+            f'{path}', f'a new folder, or one with {mark} to replace', 'something else', 'Choose another output folder'
+        )
+    if path.is_dir():
+        make_folder(path)
     return path
+
 
 def _loaded(prior, data, roles: Roles) -> str:
     "What a run starts from, in words."
     teachers = dict.fromkeys(t.name for t in (roles.scoring, roles.refining, roles.judging) if t is not None)
     return f'prior {prior.name}, {len(data):,} real images of {data.name}, teachers {", ".join(teachers) or "none"}'
 
+
 def _sampler(config: dict) -> str:
     "A pool's sampler in words."
-    s = config['sampler']; low, high = s.get('guidance_interval') or (0, 1)
-    kept = (f', first-block cache {s["cache_threshold"]:g}' if s.get('cache_threshold') else '') + (f', attention at every {s["attention_every"]} steps' if s.get('attention_every', 1) > 1 else '')
-    return f'{s["scheduler"]}, {s["num_inference_steps"]} steps, guidance {s["guidance_scale"]:g}' + (f' for noise {low:g} to {high:g}' if (low, high) != (0, 1) else '') + kept + f', seed {config["seed"]}'
+    s = config['sampler']
+    low, high = s.get('guidance_interval') or (0, 1)
+    kept = (f', first-block cache {s["cache_threshold"]:g}' if s.get('cache_threshold') else '') + (
+        f', attention at every {s["attention_every"]} steps' if s.get('attention_every', 1) > 1 else ''
+    )
+    return (
+        f'{s["scheduler"]}, {s["num_inference_steps"]} steps, guidance {s["guidance_scale"]:g}'
+        + (f' for noise {low:g} to {high:g}' if (low, high) != (0, 1) else '')
+        + kept
+        + f', seed {config["seed"]}'
+    )
+
 
 def _refinement(settings, roles: Roles) -> str:
     "A refinement's settings in words."
-    terms = ', '.join(f'{"calibrated " if k == "student" and settings.calibrate else ""}{k.replace("_", " ")} {getattr(settings, k):g}' for k in ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip') if getattr(settings, k))
-    return f'{settings.steps} steps on the latents; weights {terms}' + (f'; soft labels by {roles.refining.name}' if settings.soft_label and roles.refining is not None else '') + (f', accepted by {roles.judging.name}' if roles.judging is not None else '')
+    terms = ', '.join(
+        f'{"calibrated " if k == "student" and settings.calibrate else ""}{k.replace("_", " ")} {getattr(settings, k):g}'
+        for k in ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip')
+        if getattr(settings, k)
+    )
+    return (
+        f'{settings.steps} steps on the latents; weights {terms}'
+        + (f'; soft labels by {roles.refining.name}' if settings.soft_label and roles.refining is not None else '')
+        + (f', accepted by {roles.judging.name}' if roles.judging is not None else '')
+    )
+
 
 def _run_refine(selections: list, prior, roles: Roles, data, settings, progress: bool) -> list[list]:
     "All steps of each refinement behind one progress bar, only the last with its images. On a CPU several run side by side: a processor's cores gain more from that than from sharing small layers."
-    import threading, torch
+    import threading
     from concurrent.futures import ThreadPoolExecutor
-    from psr_nb.refine import refine
+
+    import torch
     from tqdm.auto import tqdm
+
+    from psr_nb.refine import refine
+
     stop, threads = threading.Event(), torch.get_num_threads()
     side_by_side = min(len(selections), threads) if prior.device.type == 'cpu' else 1
-    with tqdm(total=settings.steps*len(selections), desc='refine', unit='step', disable=not progress, leave=False) as bar:
+    with tqdm(
+        total=settings.steps * len(selections), desc='refine', unit='step', disable=not progress, leave=False
+    ) as bar:
+
         def run(selection):
             steps = []
-            for step in refine(selection, prior, roles.refining, data, roles.judging, settings, preview=settings.steps + 1):
-                steps.append(step); bar.update()
-                if stop.is_set(): break
+            for step in refine(
+                selection, prior, roles.refining, data, roles.judging, settings, preview=settings.steps + 1
+            ):
+                steps.append(step)
+                bar.update()
+                if stop.is_set():
+                    break
             return steps
+
         try:
-            torch.set_num_threads(max(1, threads//side_by_side))
+            torch.set_num_threads(max(1, threads // side_by_side))
             with ThreadPoolExecutor(side_by_side) as workers:
-                try: return list(workers.map(run, selections))
-                except BaseException: stop.set(); raise
-        finally: torch.set_num_threads(threads)
+                try:
+                    return list(workers.map(run, selections))
+                except BaseException:
+                    stop.set()
+                    raise
+        finally:
+            torch.set_num_threads(threads)
+
 
 def _licence(prior, data) -> dict:
     "What is known about the terms of weights and data."
-    imagenet = dict(weights='Apache-2.0, trained by this project on images of ImageNet', data="part of ImageNet, for research under ImageNet's terms of access")
-    known = {'fashion': dict(weights='Apache-2.0, trained by this project on Fashion-MNIST', data='Fashion-MNIST, MIT licence'), 'imagenet20': imagenet, 'imagenette': imagenet, 'imagewoof': imagenet,
-        'cifar10': dict(weights='Apache-2.0, trained by this project on CIFAR-10', data='CIFAR-10 (Krizhevsky 2009), published without a licence')}
+    imagenet = dict(
+        weights='Apache-2.0, trained by this project on images of ImageNet',
+        data="part of ImageNet, for research under ImageNet's terms of access",
+    )
+    known = {
+        'fashion': dict(
+            weights='Apache-2.0, trained by this project on Fashion-MNIST', data='Fashion-MNIST, MIT licence'
+        ),
+        'imagenet20': imagenet,
+        'imagenette': imagenet,
+        'imagewoof': imagenet,
+        'cifar10': dict(
+            weights='Apache-2.0, trained by this project on CIFAR-10',
+            data='CIFAR-10 (Krizhevsky 2009), published without a licence',
+        ),
+    }
     return dict(weights=known.get(prior.name, {}).get('weights'), data=known.get(data.name, {}).get('data'))
+
 
 def _source(data) -> str:
     "Where data came from, without the path of this machine."
     from psr_nb.core import assets
+
     return 'the package' if str(assets()) in data.source else Path(data.source.split(', ')[0]).name or data.source
+
 
 def _known_map(method: str | None) -> None:
     "Raises before anything is computed where there is no such map."
-    if method is None: return
+    if method is None:
+        return
     from psr_nb.core import lookup
     from psr_nb.views import MAP_METHODS
+
     lookup(dict.fromkeys(MAP_METHODS), method, 'map')
+
 
 def _embed_aside(pool, method: str):
     "Starts the map's layout in a process of its own; returns a function that waits for it and gives the coordinates."
-    import os, subprocess
+    import os
+    import subprocess
+
     from psr_nb.views import pool_umap
-    if method != 'umap': return lambda: pool_umap(pool, method=method)
+
+    if method != 'umap':
+        return lambda: pool_umap(pool, method=method)
     code = f'from psr_nb.pool import Pool; from psr_nb.views import pool_umap; pool_umap(Pool.open({str(pool.path)!r}))'
-    worker = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    worker = subprocess.Popen(
+        [sys.executable, '-c', code],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+
     def coordinates():
         worker.wait()
-        return pool_umap(pool) # from the pool's cache, or computed here if the other process failed
+        return pool_umap(pool)  # from the pool's cache, or computed here if the other process failed
+
     return coordinates
 
+
 def distill(
-    prior='fashion', # name, folder or hub id; or a `Prior`
-    data='fashion', # name, folder or hub id of the real images; or an `ImageData`
-    ipc: int = 10, # images per class
-    method: str = 'psr', # selector, see `psr_nb.select.SELECTORS`
-    out: str | Path | None = None, # folder for the distilled set; None: it is only returned
-    pool: str | Path | None = None, # folder for the pool, resumed if it is there; None: OUT with "-pool" appended
-    teachers=(), # who scores, who refines, who judges; none: the bundled ones; `Roles`: all is loaded
-    n_per_class: int = 50, # candidates of each class
-    seed: int = 0, # of the pool's noise and of every other draw
-    refine: bool = True, # move the selected latents
-    select_options: dict | None = None, # further arguments of `select`
-    refine_options: dict | None = None, # fields of `RefineSettings`; the others are the prior's
-    sampling: dict | None = None, # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
-    map_method: str | None = None, # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
-    stages: Stages | None = None, # a list to go on with
-    progress: bool = True, # show bars and stages
+    prior='fashion',  # name, folder or hub id; or a `Prior`
+    data='fashion',  # name, folder or hub id of the real images; or an `ImageData`
+    ipc: int = 10,  # images per class
+    method: str = 'psr',  # selector, see `psr_nb.select.SELECTORS`
+    out: str | Path | None = None,  # folder for the distilled set; None: it is only returned
+    pool: str | Path | None = None,  # folder for the pool, resumed if it is there; None: OUT with "-pool" appended
+    teachers=(),  # who scores, who refines, who judges; none: the bundled ones; `Roles`: all is loaded
+    n_per_class: int = 50,  # candidates of each class
+    seed: int = 0,  # of the pool's noise and of every other draw
+    refine: bool = True,  # move the selected latents
+    select_options: dict | None = None,  # further arguments of `select`
+    refine_options: dict | None = None,  # fields of `RefineSettings`; the others are the prior's
+    sampling: dict | None = None,  # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
+    map_method: str | None = None,  # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
+    stages: Stages | None = None,  # a list to go on with
+    progress: bool = True,  # show bars and stages
 ) -> Distillation:
     "Samples a pool, selects, refines and saves: from a prior and real images to a distilled set."
     from psr_nb.core import PSRError, lookup
     from psr_nb.select import SELECTORS, select
-    lookup(SELECTORS, method, 'selector'); _known_map(map_method)
-    if out is None and pool is None: raise PSRError('arguments out and pool', 'at least one: the pool needs a folder', 'neither')
-    if ipc > n_per_class: raise PSRError('argument ipc', f'at most {n_per_class}, the candidates of each class', ipc, f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})')
-    if out is not None: out = _writable(out, 'provenance.json')
+
+    lookup(SELECTORS, method, 'selector')
+    _known_map(map_method)
+    if out is None and pool is None:
+        raise PSRError('arguments out and pool', 'at least one: the pool needs a folder', 'neither')
+    if ipc > n_per_class:
+        raise PSRError(
+            'argument ipc',
+            f'at most {n_per_class}, the candidates of each class',
+            ipc,
+            f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})',
+        )
+    if out is not None:
+        out = _writable(out, 'provenance.json')
     folder = Path(pool) if pool is not None else out.with_name(out.name + '-pool')
     stages = Stages(progress) if stages is None else stages
     if not isinstance(teachers, Roles):
         with stages.stage('load') as say:
             prior, data = _matching(prior, data)
-            teachers = teacher_roles(teachers, prior.classes, (prior.name, data.name), needed=refine or SELECTORS[method].gate)
+            teachers = teacher_roles(
+                teachers, prior.classes, (prior.name, data.name), needed=refine or SELECTORS[method].gate
+            )
             say(_loaded(prior, data, teachers))
     roles = teachers
     with stages.stage('pool') as say:
         sampled = _run_pool(prior, roles, n_per_class, folder, seed, progress, sampling)
-        say(f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes by prior {prior.name}: {_sampler(sampled.config)}')
+        say(
+            f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes by prior {prior.name}: {_sampler(sampled.config)}'
+        )
     with stages.stage('select') as say:
-        selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **(select_options or {}))
+        selection = select(
+            sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **(select_options or {})
+        )
         say(f'{_selection_words(selection)}')
     steps, embedding = [], _embed_aside(sampled, map_method) if map_method and out is not None else None
     if refine:
         with stages.stage('refine') as say:
             from psr_nb.refine import RefineSettings
+
             settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
             [steps] = _run_refine([selection], prior, roles, data, settings, progress)
-            say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(selection)} kept their original')
+            say(
+                f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(selection)} kept their original'
+            )
     distilled = _as_set(selection, steps, method, data, prior, roles)
     if out is not None:
-        with stages.stage('save') as say: distilled.save(out); say(f'{len(distilled)} images with labels, card and provenance')
+        with stages.stage('save') as say:
+            distilled.save(out)
+            say(f'{len(distilled)} images with labels, card and provenance')
     if embedding is not None:
         with stages.stage('report') as say:
             from psr_nb.views import report_page
+
             coordinates = embedding()
             say(f'map of the pool ({map_method}) and this page')
-            report_page(out/'report.html', sampled, selection, steps[-1].images if steps else None, steps[-1].accepted if steps else None, None, stages, coordinates=coordinates, method=map_method, highlight=method,
-                provenance={'real images': f'{data.name}, {len(data):,}, from {_source(data)}'}, notes=['No student was trained for this page: psr evaluate says what the set is worth.'])
+            report_page(
+                out / 'report.html',
+                sampled,
+                selection,
+                steps[-1].images if steps else None,
+                steps[-1].accepted if steps else None,
+                None,
+                stages,
+                coordinates=coordinates,
+                method=map_method,
+                highlight=method,
+                provenance={'real images': f'{data.name}, {len(data):,}, from {_source(data)}'},
+                notes=['No student was trained for this page: psr evaluate says what the set is worth.'],
+            )
     return Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
 
-def _run_pool(prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, sampling: dict | None = None):
+
+def _run_pool(
+    prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, sampling: dict | None = None
+):
     "Samples (or resumes) a pool and scores it."
     from psr_nb.pool import Pool
     from psr_nb.score import score
-    pool = Pool.sample(prior, [t for t in (roles.scoring,) if t is not None], n_per_class, path=folder, seed=seed, progress=progress, **(sampling or {}))
-    if pool.teachers: score(pool)
+
+    pool = Pool.sample(
+        prior,
+        [t for t in (roles.scoring,) if t is not None],
+        n_per_class,
+        path=folder,
+        seed=seed,
+        progress=progress,
+        **(sampling or {}),
+    )
+    if pool.teachers:
+        score(pool)
     return pool
+
 
 def _selection_words(selection) -> str:
     "How a selection was made, in words."
     from psr_nb.select import SELECTORS
+
     config, weights = selection.config, selection.weights
     reference = config.get('reference')
     words = f'{selection.ipc} of each class by {selection.method}'
     if SELECTORS[selection.method].weighted:
-        words += f': weights ' + ', '.join(f'{k} {getattr(weights, k):g}' for k in ('diversity', 'reliability', 'uncertainty', 'representativeness')) + f', space {config["space"]}, representing ' + (f'{reference["images"]:,} real images' if reference else 'the pool itself')
-    return words + (f', behind the gate of {config["teacher"]}' if config['gate'] else ', no gate') + (f'; {len(selection.notes)} note{"" if len(selection.notes) == 1 else "s"}' if selection.notes else '')
+        words += (
+            ': weights '
+            + ', '.join(
+                f'{k} {getattr(weights, k):g}'
+                for k in ('diversity', 'reliability', 'uncertainty', 'representativeness')
+            )
+            + f', space {config["space"]}, representing '
+            + (f'{reference["images"]:,} real images' if reference else 'the pool itself')
+        )
+    return (
+        words
+        + (f', behind the gate of {config["teacher"]}' if config['gate'] else ', no gate')
+        + (f'; {len(selection.notes)} note{"" if len(selection.notes) == 1 else "s"}' if selection.notes else '')
+    )
+
 
 def _as_set(selection, steps: list, method: str, data, prior, roles: Roles):
     "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."
     from psr_nb.distilled import DistilledSet
+
     last = steps[-1] if steps else None
-    distilled = DistilledSet.from_selection(selection, None if last is None else last.images, selection.latents if last is None else last.latents, trace=steps or None,
-        method=method if last is not None or method != 'psr' else 'psr_select', dataset=data.name, licence=_licence(prior, data))
+    distilled = DistilledSet.from_selection(
+        selection,
+        None if last is None else last.images,
+        selection.latents if last is None else last.latents,
+        trace=steps or None,
+        method=method if last is not None or method != 'psr' else 'psr_select',
+        dataset=data.name,
+        licence=_licence(prior, data),
+    )
     return distilled if roles.refining is None else distilled.relabel(roles.refining)
 
 # %% ../nbs/13_cli.ipynb #c017
-COLUMNS = ('method', 'dataset', 'ipc', 'protocol', 'student', 'labels', 'seed', 'accuracy_best', 'accuracy_last', 'seconds') # of results.json
+COLUMNS = (
+    'method',
+    'dataset',
+    'ipc',
+    'protocol',
+    'student',
+    'labels',
+    'seed',
+    'accuracy_best',
+    'accuracy_last',
+    'seconds',
+)  # of results.json
+
 
 def save_rows(
-    report, # a `Report`
-    path: str | Path, # a .json file
+    report,  # a `Report`
+    path: str | Path,  # a .json file
 ) -> Path:
     "Writes a report as a plain list of rows, which any tool reads."
     from psr_nb.core import make_folder, to_json, write_atomic
-    path = Path(path); make_folder(path.parent)
+
+    path = Path(path)
+    make_folder(path.parent)
     return write_atomic(path, to_json([{k: r[k] for k in COLUMNS} for r in report.rows]))
 
+
 def text_table(
-    report, # a `Report`
-    baseline: str | None = 'random_real', # others are compared with it, in pairs of seeds
+    report,  # a `Report`
+    baseline: str | None = 'random_real',  # others are compared with it, in pairs of seeds
 ) -> str:
     "The report for a terminal: mean of the last epoch with its 95 % interval, and the paired difference from the baseline."
     from psr_nb.core import PSRError
-    percent = lambda v: f'{100*v:.1f}'
+
+    percent = lambda v: f'{100 * v:.1f}'
     differ = [k for k in ('dataset', 'ipc', 'protocol', 'student', 'labels') if len({r[k] for r in report.rows}) > 1]
     compared = baseline in report.methods and len(report.methods) > 1
-    rows = [['method', *differ, 'accuracy %', '95 % interval', 'best', *([f'against {baseline}'] if compared else []), 'seeds']]
+    rows = [
+        [
+            'method',
+            *differ,
+            'accuracy %',
+            '95 % interval',
+            'best',
+            *([f'against {baseline}'] if compared else []),
+            'seeds',
+        ]
+    ]
     for s in report.summary():
-        row = [s['method'], *(str(s[k]) for k in differ), percent(s['mean']), f'{percent(s["low"])} to {percent(s["high"])}' if s['n'] > 1 else '-', percent(s['best'])]
+        row = [
+            s['method'],
+            *(str(s[k]) for k in differ),
+            percent(s['mean']),
+            f'{percent(s["low"])} to {percent(s["high"])}' if s['n'] > 1 else '-',
+            percent(s['best']),
+        ]
         if compared:
-            try: c = None if s['method'] == baseline else report.compare(s['method'], baseline, **{k: s[k] for k in ('dataset', 'ipc', 'protocol', 'student', 'labels')})
-            except PSRError: c = None
-            row.append('' if c is None else f'{100*c.difference:+.1f} ({100*c.low:+.1f} to {100*c.high:+.1f})')
+            try:
+                c = (
+                    None
+                    if s['method'] == baseline
+                    else report.compare(
+                        s['method'], baseline, **{k: s[k] for k in ('dataset', 'ipc', 'protocol', 'student', 'labels')}
+                    )
+                )
+            except PSRError:
+                c = None
+            row.append('' if c is None else f'{100 * c.difference:+.1f} ({100 * c.low:+.1f} to {100 * c.high:+.1f})')
         rows.append([*row, str(s['n'])])
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['  '.join(cell.ljust(w) if i <= len(differ) else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths))) for row in rows]
-    return '\n'.join([lines[0], '-'*len(lines[0]), *lines[1:]])
+    lines = [
+        '  '.join(cell.ljust(w) if i <= len(differ) else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+        for row in rows
+    ]
+    return '\n'.join([lines[0], '-' * len(lines[0]), *lines[1:]])
 
 # %% ../nbs/13_cli.ipynb #c019
-_DEMO_REFINE = dict(steps=26, width=16) # fewer steps than its own default and students half as wide, to be done within two minutes
+_DEMO_REFINE = dict(
+    steps=26, width=16
+)  # fewer steps than its own default and students half as wide, to be done within two minutes
+
 
 def demo(
-    out: str | Path, # folder for results.json, report.html, distilled/ and pool/
-    seed: int = 0, # of the pool and of every draw
-    seeds: int = 5, # students trained on each set
-    ipc: int = 10, # images per class
-    n_per_class: int = 50, # candidates of each class
-    prior='fashion', # which prior
-    data='fashion-mini', # which real images; their training part is represented and matched. The bundled few, so that it takes as long everywhere
-    test=None, # real images to report on, an `ImageData`; None: the test part of `data`
-    teachers=(), # who scores, refines and judges; none: the bundled ones
-    students: list[str] = ('convnet3',), # architectures to train
-    protocol: str = 'quick', # how they are trained
-    refine_options: dict | None = None, # fields of `RefineSettings`; the demonstration's own number of steps where it does not say
-    sampling: dict | None = None, # sampler options
-    map_method: str = 'umap', # of the report's map: "umap" or "pca"
-    progress: bool = True, # show bars and stages
+    out: str | Path,  # folder for results.json, report.html, distilled/ and pool/
+    seed: int = 0,  # of the pool and of every draw
+    seeds: int = 5,  # students trained on each set
+    ipc: int = 10,  # images per class
+    n_per_class: int = 50,  # candidates of each class
+    prior='fashion',  # which prior
+    data='fashion-mini',  # which real images; their training part is represented and matched. The bundled few, so that it takes as long everywhere
+    test=None,  # real images to report on, an `ImageData`; None: the test part of `data`
+    teachers=(),  # who scores, refines and judges; none: the bundled ones
+    students: list[str] = ('convnet3',),  # architectures to train
+    protocol: str = 'quick',  # how they are trained
+    refine_options: dict
+    | None = None,  # fields of `RefineSettings`; the demonstration's own number of steps where it does not say
+    sampling: dict | None = None,  # sampler options
+    map_method: str = 'umap',  # of the report's map: "umap" or "pca"
+    progress: bool = True,  # show bars and stages
 ) -> 'Report':
     "Distils, evaluates six ways to spend the same budget with paired seeds, and writes a report page."
     from psr_nb.core import PSRError
+
     _known_map(map_method)
-    if ipc > n_per_class: raise PSRError('argument ipc', f'at most {n_per_class}, the candidates of each class', ipc, f'Sample more: --n-per-class {ipc}')
+    if ipc > n_per_class:
+        raise PSRError(
+            'argument ipc',
+            f'at most {n_per_class}, the candidates of each class',
+            ipc,
+            f'Sample more: --n-per-class {ipc}',
+        )
     out = _writable(out)
-    if out.is_dir() and any(out.iterdir()) and not any((out/name).exists() for name in ('pool', 'results.json')): raise PSRError(f'{out}', 'a new folder, or that of an earlier demo', 'something else', 'Choose another output folder')
-    for name, mark in (('distilled', 'provenance.json'), ('pool', 'pool.json')): _writable(out/name, mark)
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ('pool', 'results.json')):
+        raise PSRError(
+            f'{out}', 'a new folder, or that of an earlier demo', 'something else', 'Choose another output folder'
+        )
+    for name, mark in (('distilled', 'provenance.json'), ('pool', 'pool.json')):
+        _writable(out / name, mark)
     from psr_nb.data import ImageData, load_data
     from psr_nb.evaluate import evaluate, random_real
     from psr_nb.refine import RefineSettings
     from psr_nb.select import select
+
     stages = Stages(progress)
     with stages.stage('load') as say:
         prior, real = _matching(prior, data)
-        if test is None: test = load_data(data, 'test', size=prior.image_shape[-1], channels=prior.image_shape[0])
+        if test is None:
+            test = load_data(data, 'test', size=prior.image_shape[-1], channels=prior.image_shape[0])
         roles = teacher_roles(teachers, prior.classes, (prior.name, real.name))
         say(_loaded(prior, real, roles))
-    run = distill(prior, real, ipc, 'psr', None, out/'pool', roles, n_per_class, seed, False, sampling=sampling, stages=stages, progress=progress)
+    run = distill(
+        prior,
+        real,
+        ipc,
+        'psr',
+        None,
+        out / 'pool',
+        roles,
+        n_per_class,
+        seed,
+        False,
+        sampling=sampling,
+        stages=stages,
+        progress=progress,
+    )
     pool, rival = run.pool, select(run.pool, ipc, 'random', seed=seed)
     embedding = _embed_aside(pool, map_method)
     with stages.stage('refine') as say:
         settings = RefineSettings.suited(prior, **{'seed': seed, **_DEMO_REFINE, **(refine_options or {})})
         steps, rival_steps = _run_refine([run.selection, rival], prior, roles, real, settings, progress)
         distilled = _as_set(run.selection, steps, 'psr', real, prior, roles)
-        say(f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(run.selection)} kept their original; and one random draw from the pool in the same way')
+        say(
+            f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(run.selection)} kept their original; and one random draw from the pool in the same way'
+        )
     with stages.stage('evaluate') as say:
         sets = {
             'random_real': lambda s: random_real(real, ipc, s),
@@ -327,120 +571,257 @@ def demo(
             'psr': distilled,
         }
         report = evaluate(sets, test, protocol, list(students), seeds, 'hard', progress=progress)
-        say(f'{len(sets)} sets × {seeds} seeds × {", ".join(students)}, protocol {protocol}, tested on {len(test):,} real images')
-    save_rows(report, out/'results.json')
-    distilled.save(out/'distilled', report.where(method='psr'))
+        say(
+            f'{len(sets)} sets × {seeds} seeds × {", ".join(students)}, protocol {protocol}, tested on {len(test):,} real images'
+        )
+    save_rows(report, out / 'results.json')
+    distilled.save(out / 'distilled', report.where(method='psr'))
     with stages.stage('report') as say:
         from psr_nb.views import report_page
+
         coordinates = embedding()
         say(f'map of the pool ({map_method}) and this page')
-        report_page(out/'report.html', pool, run.selection, steps[-1].images, steps[-1].accepted, report, stages, coordinates=coordinates, method=map_method,
-            provenance={'real images': f'{real.name}, {len(real):,} for training, {len(test):,} for testing, from {_source(real)}'},
-            notes=['The row random+refine is one draw from the pool, refined once; its interval does not contain the luck of the draw. The rows random and random_real are drawn anew for each seed.'])
+        report_page(
+            out / 'report.html',
+            pool,
+            run.selection,
+            steps[-1].images,
+            steps[-1].accepted,
+            report,
+            stages,
+            coordinates=coordinates,
+            method=map_method,
+            provenance={
+                'real images': f'{real.name}, {len(real):,} for training, {len(test):,} for testing, from {_source(real)}'
+            },
+            notes=[
+                'The row random+refine is one draw from the pool, refined once; its interval does not contain the luck of the draw. The rows random and random_real are drawn anew for each seed.'
+            ],
+        )
     return report
 
 # %% ../nbs/13_cli.ipynb #c021
-def _export_folder(distilled, out: Path) -> None: distilled.save(out)
+def _export_folder(distilled, out: Path) -> None:
+    distilled.save(out)
+
 
 def _export_parquet(distilled, out: Path) -> None:
-    import io, json
-    import pyarrow as pa, pyarrow.parquet as pq
+    import io
+    import json
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     from psr_nb.core import to_pil, write_atomic
-    def png(image): buffer = io.BytesIO(); to_pil(image).save(buffer, 'png'); return buffer.getvalue()
+
+    def png(image):
+        buffer = io.BytesIO()
+        to_pil(image).save(buffer, 'png')
+        return buffer.getvalue()
+
     features = {'image': {'_type': 'Image'}, 'label': {'names': distilled.classes, '_type': 'ClassLabel'}}
-    columns = {'image': [{'bytes': png(im), 'path': None} for im in distilled.images], 'label': distilled.labels.tolist()}
-    if distilled.soft_labels is not None: columns['soft_label'] = distilled.soft_labels.tolist(); features['soft_label'] = {'feature': {'dtype': 'float32', '_type': 'Value'}, '_type': 'List'}
-    types = dict(image=pa.struct([('bytes', pa.binary()), ('path', pa.string())]), label=pa.int64(), soft_label=pa.list_(pa.float32()))
-    table = pa.table({k: pa.array(v, types[k]) for k, v in columns.items()}).replace_schema_metadata({'huggingface': json.dumps({'info': {'features': features}})})
+    columns = {
+        'image': [{'bytes': png(im), 'path': None} for im in distilled.images],
+        'label': distilled.labels.tolist(),
+    }
+    if distilled.soft_labels is not None:
+        columns['soft_label'] = distilled.soft_labels.tolist()
+        features['soft_label'] = {'feature': {'dtype': 'float32', '_type': 'Value'}, '_type': 'List'}
+    types = dict(
+        image=pa.struct([('bytes', pa.binary()), ('path', pa.string())]),
+        label=pa.int64(),
+        soft_label=pa.list_(pa.float32()),
+    )
+    table = pa.table({k: pa.array(v, types[k]) for k, v in columns.items()}).replace_schema_metadata(
+        {'huggingface': json.dumps({'info': {'features': features}})}
+    )
     write_atomic(out, lambda p: pq.write_table(table, p))
+
 
 def _export_npz(distilled, out: Path) -> None:
     import numpy as np
+
     from psr_nb.core import write_atomic
-    arrays = dict(images=distilled.images.numpy(), labels=distilled.labels.numpy(), classes=np.array(distilled.classes), **({} if distilled.soft_labels is None else dict(soft_labels=distilled.soft_labels.numpy())))
+
+    arrays = dict(
+        images=distilled.images.numpy(),
+        labels=distilled.labels.numpy(),
+        classes=np.array(distilled.classes),
+        **({} if distilled.soft_labels is None else dict(soft_labels=distilled.soft_labels.numpy())),
+    )
+
     def write(p):
-        with open(p, 'wb') as f: np.savez_compressed(f, **arrays)
+        with open(p, 'wb') as f:
+            np.savez_compressed(f, **arrays)
+
     write_atomic(out, write)
+
 
 def _export_safetensors(distilled, out: Path) -> None:
     import json
+
     from safetensors.torch import save_file
+
     from psr_nb.core import write_atomic
-    tensors = {k: getattr(distilled, k).contiguous() for k in ('images', 'labels', 'soft_labels', 'latents') if getattr(distilled, k) is not None}
+
+    tensors = {
+        k: getattr(distilled, k).contiguous()
+        for k in ('images', 'labels', 'soft_labels', 'latents')
+        if getattr(distilled, k) is not None
+    }
     write_atomic(out, lambda p: save_file(tensors, p, metadata={'classes': json.dumps(distilled.classes)}))
+
 
 def _export_sheet(distilled, out: Path) -> None:
     from psr_nb.core import write_atomic
     from psr_nb.views import _rows
+
     rows = [distilled.images[distilled.labels == c][:20] for c in range(min(50, len(distilled.classes)))]
     write_atomic(out, lambda p: _rows(rows, distilled.classes[:50], min(20, distilled.ipc), None).save(p, 'png'))
 
-EXPORTS = { # format -> (function, ending of the file; empty: a folder)
-    'folder': (_export_folder, ''), # image folder, metadata, soft labels, card: what `distill` writes
-    'parquet': (_export_parquet, '.parquet'), # as Hugging Face writes it; load_data and datasets read it
-    'npz': (_export_npz, '.npz'), # plain numpy arrays
-    'safetensors': (_export_safetensors, '.safetensors'), # with latents
-    'sheet': (_export_sheet, '.png'), # one picture, a row a class
+
+EXPORTS = {  # format -> (function, ending of the file; empty: a folder)
+    'folder': (_export_folder, ''),  # image folder, metadata, soft labels, card: what `distill` writes
+    'parquet': (_export_parquet, '.parquet'),  # as Hugging Face writes it; load_data and datasets read it
+    'npz': (_export_npz, '.npz'),  # plain numpy arrays
+    'safetensors': (_export_safetensors, '.safetensors'),  # with latents
+    'sheet': (_export_sheet, '.png'),  # one picture, a row a class
 }
 
 # %% ../nbs/13_cli.ipynb #c024
 class _Commands(typer.core.TyperGroup):
     "The group of commands: errors in one line, `--debug` anywhere."
+
     def parse_args(self, ctx, args):
-        if '--debug' in args: args = ['--debug', *(a for a in args if a != '--debug')]
+        if '--debug' in args:
+            args = ['--debug', *(a for a in args if a != '--debug')]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx):
-        try: return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.secho('\nStopped. What was finished is kept: the same command goes on from there.', fg='yellow', err=True)
+            typer.secho(
+                '\nStopped. What was finished is kept: the same command goes on from there.', fg='yellow', err=True
+            )
             raise typer.Exit(130)
         except Exception as e:
             core = sys.modules.get('psr_nb.core')
-            if ctx.params.get('debug') or core is None or not isinstance(e, core.PSRError): raise
+            if ctx.params.get('debug') or core is None or not isinstance(e, core.PSRError):
+                raise
             typer.secho(f'psr: {e}', fg='red', err=True)
             raise typer.Exit(1)
 
-app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=dict(help_option_names=['-h', '--help'], max_content_width=110),
-    help='Pool, select, refine: dataset distillation with diffusion priors.', epilog='Each command has its own --help. The notebooks in nbs/ explain every stage.')
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=dict(help_option_names=['-h', '--help'], max_content_width=110),
+    help='Pool, select, refine: dataset distillation with diffusion priors.',
+    epilog='Each command has its own --help. The notebooks in nbs/ explain every stage.',
+)
+
 
 def _warned(message, category, filename, lineno, file=None, line=None) -> None:
     "A warning in one line; those of other libraries about themselves are left out."
-    if issubclass(category, UserWarning): typer.secho(f'psr: {message}', fg='yellow', err=True)
+    if issubclass(category, UserWarning):
+        typer.secho(f'psr: {message}', fg='yellow', err=True)
+
 
 def _version(value: bool) -> None:
     if value:
         from psr_nb import __version__
-        typer.echo(f'psr_nb {__version__}'); raise typer.Exit()
+
+        typer.echo(f'psr_nb {__version__}')
+        raise typer.Exit()
+
 
 @app.callback()
 def _main(
     debug: Annotated[bool, typer.Option('--debug', help='Show the whole traceback of an error.')] = False,
-    version: Annotated[bool, typer.Option('--version', callback=_version, is_eager=True, help='Show the version and exit.')] = False,
+    version: Annotated[
+        bool, typer.Option('--version', callback=_version, is_eager=True, help='Show the version and exit.')
+    ] = False,
 ):
     if not debug:
         import warnings
+
         warnings.showwarning = _warned
 
-_Prior = Annotated[str, typer.Option('--prior', metavar='NAME_OR_PATH', help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id.')]
-_Data = Annotated[str, typer.Option('--data', metavar='NAME_OR_PATH', help='Real images: a known name, a folder a class, parquet, or a Hugging Face data set.')]
-_Teachers = Annotated[Optional[list[str]], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Teacher; give it up to three times: who scores, who refines, who judges. [default: the bundled ones]')]
+
+_Prior = Annotated[
+    str,
+    typer.Option(
+        '--prior',
+        metavar='NAME_OR_PATH',
+        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id.',
+    ),
+]
+_Data = Annotated[
+    str,
+    typer.Option(
+        '--data',
+        metavar='NAME_OR_PATH',
+        help='Real images: a known name, a folder a class, parquet, or a Hugging Face data set.',
+    ),
+]
+_Teachers = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--teacher',
+        metavar='NAME_OR_PATH',
+        help='Teacher; give it up to three times: who scores, who refines, who judges. [default: the bundled ones]',
+    ),
+]
 _Ipc = Annotated[int, typer.Option('--ipc', min=1, help='Images per class.')]
 _NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates of each class in the pool.')]
-_Seed = Annotated[int, typer.Option('--seed', help='Of the pool\'s noise and of every other draw.')]
+_Seed = Annotated[int, typer.Option('--seed', help="Of the pool's noise and of every other draw.")]
 _Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
-_Method = Annotated[str, typer.Option('--method', help='Selector: psr, or a rival such as first, random, herding, k_center, facility_location, dpp.')]
-_Students = Annotated[list[str], typer.Option('--students', metavar='NAME', help='Architecture to train; give it again for more.')]
-_Steps = Annotated[Optional[int], typer.Option('--steps', min=1, help='Refinement steps. [default: the prior\'s or the refinement\'s own]')]
-_InferenceSteps = Annotated[Optional[int], typer.Option('--num-inference-steps', min=1, help='Denoising steps. [default: the prior\'s own]')]
-_Guidance = Annotated[Optional[float], typer.Option('--guidance-scale', help='Classifier-free guidance; 1: none. [default: the prior\'s own]')]
-_Interval = Annotated[Optional[tuple[float, float]], typer.Option('--guidance-interval', metavar='LOW HIGH', help='Noise levels at which guidance acts, 0 clean to 1 noise.')]
-_Scheduler = Annotated[Optional[str], typer.Option('--scheduler', help='dpm, unipc, ddim, ddpm or euler. [default: the prior\'s own]')]
-_Space = Annotated[str, typer.Option('--space', help='Feature space in which images are compared: student, teacher, latent, pixels, timm:NAME; join with +.')]
+_Method = Annotated[
+    str,
+    typer.Option(
+        '--method', help='Selector: psr, or a rival such as first, random, herding, k_center, facility_location, dpp.'
+    ),
+]
+_Students = Annotated[
+    list[str], typer.Option('--students', metavar='NAME', help='Architecture to train; give it again for more.')
+]
+_Steps = Annotated[
+    Optional[int],
+    typer.Option('--steps', min=1, help="Refinement steps. [default: the prior's or the refinement's own]"),
+]
+_InferenceSteps = Annotated[
+    Optional[int], typer.Option('--num-inference-steps', min=1, help="Denoising steps. [default: the prior's own]")
+]
+_Guidance = Annotated[
+    Optional[float],
+    typer.Option('--guidance-scale', help="Classifier-free guidance; 1: none. [default: the prior's own]"),
+]
+_Interval = Annotated[
+    Optional[tuple[float, float]],
+    typer.Option(
+        '--guidance-interval', metavar='LOW HIGH', help='Noise levels at which guidance acts, 0 clean to 1 noise.'
+    ),
+]
+_Scheduler = Annotated[
+    Optional[str], typer.Option('--scheduler', help="dpm, unipc, ddim, ddpm or euler. [default: the prior's own]")
+]
+_Space = Annotated[
+    str,
+    typer.Option(
+        '--space',
+        help='Feature space in which images are compared: student, teacher, latent, pixels, timm:NAME; join with +.',
+    ),
+]
+
 
 def _given(**options) -> dict:
     "Only the options that were given."
     return {k: v for k, v in options.items() if v is not None}
+
 
 def _listed(names: list[str]) -> list[str]:
     "Names given one by one, or joined by commas."
@@ -450,83 +831,243 @@ def _listed(names: list[str]) -> list[str]:
 @app.command('demo')
 def _demo(
     out: Annotated[Path, typer.Option('--out', help='Folder for results.json, report.html, distilled/ and pool/.')],
-    prior: _Prior = 'fashion', data: _Data = 'fashion-mini', teacher: _Teachers = None, ipc: _Ipc = 10, n_per_class: _NPerClass = 50, seed: _Seed = 0,
+    prior: _Prior = 'fashion',
+    data: _Data = 'fashion-mini',
+    teacher: _Teachers = None,
+    ipc: _Ipc = 10,
+    n_per_class: _NPerClass = 50,
+    seed: _Seed = 0,
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
     students: _Students = ['convnet3'],
-    steps: Annotated[int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')] = _DEMO_REFINE['steps'],
-    map_method: Annotated[str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')] = 'umap',
+    steps: Annotated[
+        int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')
+    ] = _DEMO_REFINE['steps'],
+    map_method: Annotated[
+        str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
+    ] = 'umap',
     quiet: _Quiet = False,
 ):
     "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
-    report = demo(out, seed, seeds, ipc, n_per_class, prior, data, teachers=teacher or (), students=_listed(students), refine_options=dict(steps=steps), map_method=map_method, progress=not quiet)
-    typer.echo(f'\n{text_table(report)}\n\n{out/"report.html"} shows the pool, the images and these numbers. {out/"results.json"} has one row a training, {out/"distilled"} the set.')
+    report = demo(
+        out,
+        seed,
+        seeds,
+        ipc,
+        n_per_class,
+        prior,
+        data,
+        teachers=teacher or (),
+        students=_listed(students),
+        refine_options=dict(steps=steps),
+        map_method=map_method,
+        progress=not quiet,
+    )
+    typer.echo(
+        f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers. {out / "results.json"} has one row a training, {out / "distilled"} the set.'
+    )
 
 # %% ../nbs/13_cli.ipynb #c026
 @app.command('distill')
 def _distill(
     out: Annotated[Path, typer.Option('--out', help='Folder for the distilled set; one that is there is replaced.')],
-    prior: _Prior = 'fashion', data: _Data = 'fashion', teacher: _Teachers = None, ipc: _Ipc = 10, method: _Method = 'psr', n_per_class: _NPerClass = 50, seed: _Seed = 0,
-    pool: Annotated[Optional[Path], typer.Option('--pool', help='Folder for the pool, resumed if it is there. [default: OUT-pool]')] = None,
+    prior: _Prior = 'fashion',
+    data: _Data = 'fashion',
+    teacher: _Teachers = None,
+    ipc: _Ipc = 10,
+    method: _Method = 'psr',
+    n_per_class: _NPerClass = 50,
+    seed: _Seed = 0,
+    pool: Annotated[
+        Optional[Path], typer.Option('--pool', help='Folder for the pool, resumed if it is there. [default: OUT-pool]')
+    ] = None,
     refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Move the selected latents.')] = True,
-    steps: _Steps = None, space: _Space = 'student',
-    num_inference_steps: _InferenceSteps = None, guidance_scale: _Guidance = None, guidance_interval: _Interval = None, scheduler: _Scheduler = None,
-    map_method: Annotated[str, typer.Option('--map', help='Map of the pool in the report page OUT/report.html: umap, pca, which is quicker, or none for no page.')] = 'umap', quiet: _Quiet = False,
+    steps: _Steps = None,
+    space: _Space = 'student',
+    num_inference_steps: _InferenceSteps = None,
+    guidance_scale: _Guidance = None,
+    guidance_interval: _Interval = None,
+    scheduler: _Scheduler = None,
+    map_method: Annotated[
+        str,
+        typer.Option(
+            '--map',
+            help='Map of the pool in the report page OUT/report.html: umap, pca, which is quicker, or none for no page.',
+        ),
+    ] = 'umap',
+    quiet: _Quiet = False,
 ):
     "The whole way: sample a pool, select from it, refine, and save a distilled set."
-    sampling = _given(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval or None, scheduler=scheduler)
-    run = distill(prior, data, ipc, method, out, pool, teacher or (), n_per_class, seed, refine, dict(space=space), _given(steps=steps), sampling, None if map_method == 'none' else map_method, progress=not quiet)
-    typer.echo(f'{run.distilled}\n{out}' + ('' if map_method == 'none' else f'; {out/"report.html"} shows the pool and the images'))
+    sampling = _given(
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        guidance_interval=guidance_interval or None,
+        scheduler=scheduler,
+    )
+    run = distill(
+        prior,
+        data,
+        ipc,
+        method,
+        out,
+        pool,
+        teacher or (),
+        n_per_class,
+        seed,
+        refine,
+        dict(space=space),
+        _given(steps=steps),
+        sampling,
+        None if map_method == 'none' else map_method,
+        progress=not quiet,
+    )
+    typer.echo(
+        f'{run.distilled}\n{out}'
+        + ('' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images')
+    )
 
 # %% ../nbs/13_cli.ipynb #c027
 @app.command('pool')
 def _pool(
-    out: Annotated[Path, typer.Option('--out', help='The pool\'s folder. A pool that is there is resumed, extended or repaired; what is left out is taken from it.')],
-    prior: Annotated[Optional[str], typer.Option('--prior', metavar='NAME_OR_PATH', help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id. [default: fashion]')] = None,
-    teacher: Annotated[Optional[list[str]], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Teacher whose judgement is kept with the pool; give it again for more; "none" for none. [default: the first bundled one of the prior]')] = None,
-    n_per_class: Annotated[Optional[int], typer.Option('--n-per-class', min=1, help='Candidates of each class. [default: 50]')] = None,
-    seed: Annotated[Optional[int], typer.Option('--seed', help='Of every candidate\'s noise. [default: 0]')] = None,
-    classes: Annotated[Optional[list[str]], typer.Option('--class', metavar='NAME', help='Only this class; give it again for more. [default: all of the prior\'s]')] = None,
-    num_inference_steps: _InferenceSteps = None, guidance_scale: _Guidance = None, guidance_interval: _Interval = None, scheduler: _Scheduler = None,
-    verify: Annotated[bool, typer.Option('--verify', help='Sample nothing: compare every shard with its hash, and fail if one is damaged.')] = False,
-    repair: Annotated[bool, typer.Option('--repair', help='Make damaged and missing shards again; add nothing.')] = False,
+    out: Annotated[
+        Path,
+        typer.Option(
+            '--out',
+            help="The pool's folder. A pool that is there is resumed, extended or repaired; what is left out is taken from it.",
+        ),
+    ],
+    prior: Annotated[
+        Optional[str],
+        typer.Option(
+            '--prior',
+            metavar='NAME_OR_PATH',
+            help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id. [default: fashion]',
+        ),
+    ] = None,
+    teacher: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            '--teacher',
+            metavar='NAME_OR_PATH',
+            help='Teacher whose judgement is kept with the pool; give it again for more; "none" for none. [default: the first bundled one of the prior]',
+        ),
+    ] = None,
+    n_per_class: Annotated[
+        Optional[int], typer.Option('--n-per-class', min=1, help='Candidates of each class. [default: 50]')
+    ] = None,
+    seed: Annotated[Optional[int], typer.Option('--seed', help="Of every candidate's noise. [default: 0]")] = None,
+    classes: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            '--class', metavar='NAME', help="Only this class; give it again for more. [default: all of the prior's]"
+        ),
+    ] = None,
+    num_inference_steps: _InferenceSteps = None,
+    guidance_scale: _Guidance = None,
+    guidance_interval: _Interval = None,
+    scheduler: _Scheduler = None,
+    verify: Annotated[
+        bool,
+        typer.Option('--verify', help='Sample nothing: compare every shard with its hash, and fail if one is damaged.'),
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option('--repair', help='Make damaged and missing shards again; add nothing.')
+    ] = False,
     quiet: _Quiet = False,
 ):
     "Sample candidates of every class, or go on where an earlier run stopped."
     from psr_nb.core import PSRError, read_json
     from psr_nb.pool import Pool
-    there = (out/'pool.json').exists()
-    if verify or repair and not there: pool = Pool.open(out, verify=True)
+
+    there = (out / 'pool.json').exists()
+    if verify or repair and not there:
+        pool = Pool.open(out, verify=True)
     else:
         from psr_nb.prior import Prior
         from psr_nb.score import score
         from psr_nb.teacher import Teacher, default_teachers
+
         _writable(out, 'pool.json')
-        info = read_json(out/'pool.json') if there else {}
+        info = read_json(out / 'pool.json') if there else {}
         old = info.get('config') or {}
-        if repair and n_per_class is not None: raise PSRError('option --n-per-class', 'not together with --repair, which adds nothing', n_per_class)
+        if repair and n_per_class is not None:
+            raise PSRError('option --n-per-class', 'not together with --repair, which adds nothing', n_per_class)
         n = n_per_class or max(info.get('n_wanted', 0), info.get('n_per_class', 0)) or 50
-        model = Prior.from_pretrained(prior or (old.get('prior') or {}).get('name') or 'fashion', classes=_listed(classes) if classes else old.get('classes'))
-        names = [t for t in teacher if t != 'none'] if teacher else [t['name'] for t in old['teachers']] if there and 'teachers' in old else default_teachers(model.name, classes=model.classes)[:1]
-        pool = Pool.sample(model, [Teacher.from_pretrained(t, classes=model.classes) for t in names], n, path=out, seed=old.get('seed', 0) if seed is None else seed, progress=not quiet, **_given(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=guidance_interval or None, scheduler=scheduler))
-        if pool.teachers: score(pool)
+        model = Prior.from_pretrained(
+            prior or (old.get('prior') or {}).get('name') or 'fashion',
+            classes=_listed(classes) if classes else old.get('classes'),
+        )
+        names = (
+            [t for t in teacher if t != 'none']
+            if teacher
+            else [t['name'] for t in old['teachers']]
+            if there and 'teachers' in old
+            else default_teachers(model.name, classes=model.classes)[:1]
+        )
+        pool = Pool.sample(
+            model,
+            [Teacher.from_pretrained(t, classes=model.classes) for t in names],
+            n,
+            path=out,
+            seed=old.get('seed', 0) if seed is None else seed,
+            progress=not quiet,
+            **_given(
+                num_inference_steps=num_inference_steps,
+                guidance_scale=guidance_scale,
+                guidance_interval=guidance_interval or None,
+                scheduler=scheduler,
+            ),
+        )
+        if pool.teachers:
+            score(pool)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
 
 # %% ../nbs/13_cli.ipynb #c028
 @app.command('select')
 def _select(
-    pool: Annotated[Path, typer.Argument(help='The pool\'s folder.')],
-    ipc: _Ipc = 10, method: _Method = 'psr',
-    data: Annotated[Optional[str], typer.Option('--data', metavar='NAME_OR_PATH', help='Real images to represent. [default: the pool represents itself]')] = None,
-    reliability: Annotated[Optional[float], typer.Option('--reliability', help='Weight of the teacher\'s p(y|x).')] = None,
-    diversity: Annotated[Optional[float], typer.Option('--diversity', help='Weight of volume, or of the rule\'s own diversity term.')] = None,
-    uncertainty: Annotated[Optional[float], typer.Option('--uncertainty', help='Weight of the entropy; negative prefers certain images.')] = None,
-    representativeness: Annotated[Optional[float], typer.Option('--representativeness', help='Weight of likeness to the real images of the class.')] = None,
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    ipc: _Ipc = 10,
+    method: _Method = 'psr',
+    data: Annotated[
+        Optional[str],
+        typer.Option(
+            '--data', metavar='NAME_OR_PATH', help='Real images to represent. [default: the pool represents itself]'
+        ),
+    ] = None,
+    reliability: Annotated[
+        Optional[float], typer.Option('--reliability', help="Weight of the teacher's p(y|x).")
+    ] = None,
+    diversity: Annotated[
+        Optional[float], typer.Option('--diversity', help="Weight of volume, or of the rule's own diversity term.")
+    ] = None,
+    uncertainty: Annotated[
+        Optional[float], typer.Option('--uncertainty', help='Weight of the entropy; negative prefers certain images.')
+    ] = None,
+    representativeness: Annotated[
+        Optional[float],
+        typer.Option('--representativeness', help='Weight of likeness to the real images of the class.'),
+    ] = None,
     space: _Space = 'student',
-    teacher: Annotated[Optional[str], typer.Option('--teacher', help='Whose judgement counts: one of the pool\'s teachers, or another. [default: the pool\'s first]')] = None,
-    gate: Annotated[Optional[bool], typer.Option('--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]')] = None,
-    quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.,
+    teacher: Annotated[
+        Optional[str],
+        typer.Option(
+            '--teacher',
+            help="Whose judgement counts: one of the pool's teachers, or another. [default: the pool's first]",
+        ),
+    ] = None,
+    gate: Annotated[
+        Optional[bool],
+        typer.Option(
+            '--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]'
+        ),
+    ] = None,
+    quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
     seed: _Seed = 0,
-    out: Annotated[Optional[Path], typer.Option('--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]')] = None,
+    out: Annotated[
+        Optional[Path],
+        typer.Option(
+            '--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]'
+        ),
+    ] = None,
 ):
     "Choose images from a pool."
     from psr_nb.core import lookup
@@ -534,34 +1075,91 @@ def _select(
     from psr_nb.pool import Pool
     from psr_nb.select import SELECTORS, select
     from psr_nb.teacher import Teacher
-    weights = replace(lookup(SELECTORS, method, 'selector').weights, **given) if (given := _given(reliability=reliability, diversity=diversity, uncertainty=uncertainty, representativeness=representativeness)) else None
+
+    weights = (
+        replace(lookup(SELECTORS, method, 'selector').weights, **given)
+        if (
+            given := _given(
+                reliability=reliability,
+                diversity=diversity,
+                uncertainty=uncertainty,
+                representativeness=representativeness,
+            )
+        )
+        else None
+    )
     sampled = Pool.open(pool)
     shape = sampled.images.shape
     reference = None if data is None else load_data(data, size=shape[-1], channels=shape[1])
-    judge = teacher if teacher is None or teacher in sampled.teachers else Teacher.from_pretrained(teacher, classes=sampled.classes)
+    judge = (
+        teacher
+        if teacher is None or teacher in sampled.teachers
+        else Teacher.from_pretrained(teacher, classes=sampled.classes)
+    )
     selection = select(sampled, ipc, method, weights, reference, space, gate, quantile, seed=seed, teacher=judge)
-    typer.echo(f'{selection}\n{selection.save(out or pool/"selections")}')
+    typer.echo(f'{selection}\n{selection.save(out or pool / "selections")}')
 
 # %% ../nbs/13_cli.ipynb #c029
 @app.command('refine')
 def _refine(
     selection: Annotated[Path, typer.Argument(help='A selection: the .json file that psr select wrote.')],
     out: Annotated[Path, typer.Option('--out', help='Folder for the distilled set; one that is there is replaced.')],
-    prior: Annotated[Optional[str], typer.Option('--prior', metavar='NAME_OR_PATH', help='The prior the pool was sampled from. [default: the one named in the pool]')] = None,
+    prior: Annotated[
+        Optional[str],
+        typer.Option(
+            '--prior',
+            metavar='NAME_OR_PATH',
+            help='The prior the pool was sampled from. [default: the one named in the pool]',
+        ),
+    ] = None,
     data: _Data = 'fashion',
-    teacher: Annotated[Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Gives soft labels: not the one that scored. [default: a bundled one that did not score]')] = None,
-    judge: Annotated[Optional[str], typer.Option('--judge', metavar='NAME_OR_PATH', help='Accepts or rolls back; took no other part. [default: a bundled one]')] = None,
+    teacher: Annotated[
+        Optional[str],
+        typer.Option(
+            '--teacher',
+            metavar='NAME_OR_PATH',
+            help='Gives soft labels: not the one that scored. [default: a bundled one that did not score]',
+        ),
+    ] = None,
+    judge: Annotated[
+        Optional[str],
+        typer.Option(
+            '--judge',
+            metavar='NAME_OR_PATH',
+            help='Accepts or rolls back; took no other part. [default: a bundled one]',
+        ),
+    ] = None,
     steps: _Steps = None,
     lr: Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')] = None,
     soft_label: Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')] = None,
-    student: Annotated[Optional[float], typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.')] = None,
-    calibrate: Annotated[Optional[bool], typer.Option('--calibrate/--no-calibrate', help='Scale the student\'s answers before its loss is taken. [default: the prior\'s]')] = None,
-    distribution_matching: Annotated[Optional[float], typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.')] = None,
+    student: Annotated[
+        Optional[float],
+        typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.'),
+    ] = None,
+    calibrate: Annotated[
+        Optional[bool],
+        typer.Option(
+            '--calibrate/--no-calibrate',
+            help="Scale the student's answers before its loss is taken. [default: the prior's]",
+        ),
+    ] = None,
+    distribution_matching: Annotated[
+        Optional[float],
+        typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.'),
+    ] = None,
     proximal: Annotated[Optional[float], typer.Option('--proximal', help='Weight of staying near the start.')] = None,
-    denoising: Annotated[Optional[float], typer.Option('--denoising', help='Weight of the prior\'s denoising error.')] = None,
-    roundtrip: Annotated[Optional[float], typer.Option('--roundtrip', help='Weight of the pull to what the prior makes of the noised latent.')] = None,
-    target: Annotated[Optional[str], typer.Option('--target', help='Soft-label target: class_mean, nearest or own.')] = None,
-    seed: _Seed = 0, quiet: _Quiet = False,
+    denoising: Annotated[
+        Optional[float], typer.Option('--denoising', help="Weight of the prior's denoising error.")
+    ] = None,
+    roundtrip: Annotated[
+        Optional[float],
+        typer.Option('--roundtrip', help='Weight of the pull to what the prior makes of the noised latent.'),
+    ] = None,
+    target: Annotated[
+        Optional[str], typer.Option('--target', help='Soft-label target: class_mean, nearest or own.')
+    ] = None,
+    seed: _Seed = 0,
+    quiet: _Quiet = False,
 ):
     "Move selected latents so that a network learns more from their images."
     from psr_nb.data import load_data
@@ -569,6 +1167,7 @@ def _refine(
     from psr_nb.refine import RefineSettings
     from psr_nb.select import Selection
     from psr_nb.teacher import Teacher, default_teachers
+
     _writable(out, 'provenance.json')
     chosen = Selection.open(selection)
     classes, config = chosen.pool.classes, chosen.pool.config
@@ -580,36 +1179,67 @@ def _refine(
     judge = judge or (free.pop(0) if free else None)
     load = lambda name: None if name is None else Teacher.from_pretrained(name, classes=classes)
     roles, stages = Roles(None, load(teacher), load(judge)), Stages(not quiet)
-    settings = RefineSettings.suited(model, seed=seed, **_given(steps=steps, lr=lr, student=student, calibrate=calibrate, soft_label=soft_label, distribution_matching=distribution_matching, proximal=proximal, denoising=denoising, roundtrip=roundtrip, target=target))
+    settings = RefineSettings.suited(
+        model,
+        seed=seed,
+        **_given(
+            steps=steps,
+            lr=lr,
+            student=student,
+            calibrate=calibrate,
+            soft_label=soft_label,
+            distribution_matching=distribution_matching,
+            proximal=proximal,
+            denoising=denoising,
+            roundtrip=roundtrip,
+            target=target,
+        ),
+    )
     with stages.stage('refine') as say:
         [done] = _run_refine([chosen], model, roles, real, settings, not quiet)
         say(f'{_refinement(settings, roles)}: {int((~done[-1].accepted).sum())} of {len(chosen)} kept their original')
-    distilled = _as_set(chosen, done, 'psr' if chosen.method == 'psr' else f'{chosen.method}+refine', real, model, roles)
+    distilled = _as_set(
+        chosen, done, 'psr' if chosen.method == 'psr' else f'{chosen.method}+refine', real, model, roles
+    )
     typer.echo(f'{distilled}\n{distilled.save(out)}')
 
 # %% ../nbs/13_cli.ipynb #c030
 @app.command('export')
 def _export(
-    source: Annotated[Path, typer.Argument(help='A distilled set\'s folder, or a selection\'s .json file.')],
+    source: Annotated[Path, typer.Argument(help="A distilled set's folder, or a selection's .json file.")],
     out: Annotated[Path, typer.Option('--out', help='File or folder to write.')],
-    format: Annotated[str, typer.Option('--format', help='folder, parquet, npz, safetensors or sheet (one picture).')] = 'folder',
-    ipc: Annotated[Optional[int], typer.Option('--ipc', min=1, help='Only the first so many of each class: the nested smaller set.')] = None,
-    teacher: Annotated[Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Gives new soft labels.')] = None,
-    temperature: Annotated[float, typer.Option('--temperature', help='Of these soft labels.')] = 1.,
+    format: Annotated[
+        str, typer.Option('--format', help='folder, parquet, npz, safetensors or sheet (one picture).')
+    ] = 'folder',
+    ipc: Annotated[
+        Optional[int],
+        typer.Option('--ipc', min=1, help='Only the first so many of each class: the nested smaller set.'),
+    ] = None,
+    teacher: Annotated[
+        Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Gives new soft labels.')
+    ] = None,
+    temperature: Annotated[float, typer.Option('--temperature', help='Of these soft labels.')] = 1.0,
 ):
     "Write a distilled set, or an unrefined selection, in another form."
     from psr_nb.core import lookup
+
     write, ending = lookup(EXPORTS, format, 'export format')
     from psr_nb.distilled import DistilledSet
+
     if source.suffix == '.json' and source.name != 'provenance.json':
         from psr_nb.select import Selection
+
         distilled = DistilledSet.from_selection(Selection.open(source))
-    else: distilled = DistilledSet.open(source)
-    if ipc is not None: distilled = distilled.take(ipc)
+    else:
+        distilled = DistilledSet.open(source)
+    if ipc is not None:
+        distilled = distilled.take(ipc)
     if teacher is not None:
         from psr_nb.teacher import Teacher
+
         distilled = distilled.relabel(Teacher.from_pretrained(teacher, classes=distilled.classes), temperature)
-    if ending and out.suffix != ending: out = out.with_name(out.name + ending)
+    if ending and out.suffix != ending:
+        out = out.with_name(out.name + ending)
     _writable(out, None if ending else 'provenance.json')
     write(distilled, out)
     typer.echo(f'{distilled}\n{out}')
@@ -617,15 +1247,33 @@ def _export(
 # %% ../nbs/13_cli.ipynb #c031
 @app.command('evaluate')
 def _evaluate(
-    distilled: Annotated[Path, typer.Argument(help='A distilled set\'s folder, or any labelled images that --data takes.')],
+    distilled: Annotated[
+        Path, typer.Argument(help="A distilled set's folder, or any labelled images that --data takes.")
+    ],
     data: _Data = 'fashion',
     protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax or rded.')] = 'quick',
     students: _Students = ['convnet3'],
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained of each architecture.')] = 5,
-    labels: Annotated[Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')] = None,
-    teacher: Annotated[Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Gives soft labels, where the set has none or the protocol asks for every batch.')] = None,
-    baseline: Annotated[Optional[list[str]], typer.Option('--baseline', help='Also train on as many real images: random_real or herding_real; give it again for both.')] = None,
-    name: Annotated[Optional[str], typer.Option('--name', help='What the set is called in the table. [default: its method]')] = None,
+    labels: Annotated[
+        Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')
+    ] = None,
+    teacher: Annotated[
+        Optional[str],
+        typer.Option(
+            '--teacher',
+            metavar='NAME_OR_PATH',
+            help='Gives soft labels, where the set has none or the protocol asks for every batch.',
+        ),
+    ] = None,
+    baseline: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            '--baseline', help='Also train on as many real images: random_real or herding_real; give it again for both.'
+        ),
+    ] = None,
+    name: Annotated[
+        Optional[str], typer.Option('--name', help='What the set is called in the table. [default: its method]')
+    ] = None,
     out: Annotated[Optional[Path], typer.Option('--out', help='A .json file for the rows.')] = None,
     append: Annotated[bool, typer.Option('--append', help='Add to the rows that are in the file.')] = False,
     quiet: _Quiet = False,
@@ -635,58 +1283,84 @@ def _evaluate(
     from psr_nb.data import load_data
     from psr_nb.distilled import DistilledSet
     from psr_nb.evaluate import PROTOCOLS, Report, evaluate, herding_real, random_real
+
     lookup(PROTOCOLS, protocol, 'protocol')
-    for b in _listed(baseline or []): lookup(dict.fromkeys(('random_real', 'herding_real')), b, 'baseline')
+    for b in _listed(baseline or []):
+        lookup(dict.fromkeys(('random_real', 'herding_real')), b, 'baseline')
     if out is not None:
         make_folder(out.parent)
-        if out.is_dir(): raise PSRError(f'{out}', 'a .json file', 'a folder', f'Pass --out {out/"results.json"}')
+        if out.is_dir():
+            raise PSRError(f'{out}', 'a .json file', 'a folder', f'Pass --out {out / "results.json"}')
     report = Report.open(out) if append and out is not None and out.exists() else Report([])
-    if (distilled/'provenance.json').is_file(): images = DistilledSet.open(distilled); shape = images.images.shape
-    elif not distilled.exists(): raise PSRError(f'{distilled}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
-    else: images = None
+    if (distilled / 'provenance.json').is_file():
+        images = DistilledSet.open(distilled)
+        shape = images.images.shape
+    elif not distilled.exists():
+        raise PSRError(f'{distilled}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
+    else:
+        images = None
     test = load_data(data, 'test', **(dict(size=shape[-1], channels=shape[1]) if images is not None else {}))
-    if images is None: images = load_data(distilled, size=test.images.shape[-1], channels=test.images.shape[1])
+    if images is None:
+        images = load_data(distilled, size=test.images.shape[-1], channels=test.images.shape[1])
     judge = None
     if teacher is not None:
         from psr_nb.teacher import Teacher
+
         judge = Teacher.from_pretrained(teacher, classes=test.classes)
     sets = {name or getattr(images, 'method', None) or images.name: images}
     if baseline:
-        real, ipc = load_data(data, 'train', size=test.images.shape[-1], channels=test.images.shape[1]), int(images.labels.bincount().max())
-        for b in _listed(baseline): sets[b] = (lambda s: random_real(real, ipc, s)) if b == 'random_real' else herding_real(real, ipc)
+        real, ipc = (
+            load_data(data, 'train', size=test.images.shape[-1], channels=test.images.shape[1]),
+            int(images.labels.bincount().max()),
+        )
+        for b in _listed(baseline):
+            sets[b] = (lambda s: random_real(real, ipc, s)) if b == 'random_real' else herding_real(real, ipc)
     report = report + evaluate(sets, test, protocol, _listed(students), seeds, labels, None, not quiet, judge)
-    if out is not None: save_rows(report, out)
+    if out is not None:
+        save_rows(report, out)
     typer.echo(text_table(report, next(iter(_listed(baseline or [])), None)))
-    if out is not None: typer.echo(str(out))
+    if out is not None:
+        typer.echo(str(out))
 
 # %% ../nbs/13_cli.ipynb #c033
 def run_training(
-    steps, # a generator of `TrainStep`s
-    out: str | Path, # the folder that the training writes; the curve goes beside it
-    title: str, # of the progress bar
-    progress: bool = True, # show it
-    every: int = 10, # steps between two lines of the curve
-) -> Path: # the CSV file
+    steps,  # a generator of `TrainStep`s
+    out: str | Path,  # the folder that the training writes; the curve goes beside it
+    title: str,  # of the progress bar
+    progress: bool = True,  # show it
+    every: int = 10,  # steps between two lines of the curve
+) -> Path:  # the CSV file
     "Runs a training with a progress bar and keeps its loss curve: step, mean loss, seconds."
-    from psr_nb.core import write_atomic
     from tqdm.auto import tqdm
-    out = Path(out); file = out.with_name(f'{out.name}-loss.csv')
-    bar, lines, recent, began = tqdm(desc=title, unit='step', disable=not progress), None, [], 0.
+
+    from psr_nb.core import write_atomic
+
+    out = Path(out)
+    file = out.with_name(f'{out.name}-loss.csv')
+    bar, lines, recent, began = tqdm(desc=title, unit='step', disable=not progress), None, [], 0.0
+
     def keep():
-        if lines is not None: write_atomic(file, '\n'.join(['step,loss,seconds', *lines, '']))
+        if lines is not None:
+            write_atomic(file, '\n'.join(['step,loss,seconds', *lines, '']))
+
     try:
         for s in steps:
-            if lines is None: # the first step of this call: earlier lines are of the run it resumes
+            if lines is None:  # the first step of this call: earlier lines are of the run it resumes
                 old = file.read_text().splitlines()[1:] if file.exists() and s.step > 1 else []
                 lines = [line for line in old if int(line.split(',')[0]) < s.step]
-                began = float(lines[-1].split(',')[2]) if lines else 0.
+                began = float(lines[-1].split(',')[2]) if lines else 0.0
                 bar.total, bar.initial, bar.n = s.total, s.step - 1, s.step - 1
             recent.append(s.loss)
             if s.step % every == 0 or s.step == s.total:
-                lines.append(f'{s.step},{sum(recent)/len(recent):.6g},{began + s.seconds:.1f}'); bar.set_postfix_str(f'loss {sum(recent)/len(recent):.4f}'); recent = []
-            if s.step % 250 == 0: keep()
+                lines.append(f'{s.step},{sum(recent) / len(recent):.6g},{began + s.seconds:.1f}')
+                bar.set_postfix_str(f'loss {sum(recent) / len(recent):.4f}')
+                recent = []
+            if s.step % 250 == 0:
+                keep()
             bar.update()
-    finally: bar.close(); keep()
+    finally:
+        bar.close()
+        keep()
     return file
 
 # %% ../nbs/13_cli.ipynb #c035
@@ -695,12 +1369,18 @@ def _train_teacher(
     data: _Data,
     out: Annotated[Path, typer.Option('--out', help='Folder for the teacher.')],
     recipe: Annotated[Optional[str], typer.Option('--recipe', help='As the bundled teachers: a, b or c.')] = None,
-    architecture: Annotated[str, typer.Option('--architecture', help='Any timm name, where no recipe is given.')] = 'resnet18',
+    architecture: Annotated[
+        str, typer.Option('--architecture', help='Any timm name, where no recipe is given.')
+    ] = 'resnet18',
     size: Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')] = None,
-    input_size: Annotated[Optional[int], typer.Option('--input-size', help='Pixels a side the network sees. [default: the images\' own]')] = None,
-    epochs: Annotated[Optional[int], typer.Option('--epochs', min=1, help='Passes over the data. [default: 6, or the recipe\'s]')] = None,
+    input_size: Annotated[
+        Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
+    ] = None,
+    epochs: Annotated[
+        Optional[int], typer.Option('--epochs', min=1, help="Passes over the data. [default: 6, or the recipe's]")
+    ] = None,
     batch_size: Annotated[int, typer.Option('--batch-size', min=1)] = 128,
-    lr: Annotated[Optional[float], typer.Option('--lr', help='Highest rate. [default: 0.004, or the recipe\'s]')] = None,
+    lr: Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")] = None,
     seed: Annotated[int, typer.Option('--seed', help='Of weights, order and augmentation.')] = 0,
     quiet: _Quiet = False,
 ):
@@ -709,31 +1389,85 @@ def _train_teacher(
     from psr_nb.data import load_data
     from psr_nb.teacher import Teacher
     from psr_nb.train_teacher import RECIPES, train_teacher
+
     _writable(out, 'config.json')
     options = dict(architecture=architecture, input_size=input_size)
-    if recipe is not None: options = dict(zip(('architecture', 'model_args', 'input_size', 'epochs', 'lr'), lookup(RECIPES, recipe, 'recipe')))
+    if recipe is not None:
+        options = dict(
+            zip(('architecture', 'model_args', 'input_size', 'epochs', 'lr'), lookup(RECIPES, recipe, 'recipe'))
+        )
     images = load_data(data, 'train', size=size)
-    file = run_training(train_teacher(images, out, **{**options, **_given(input_size=input_size, epochs=epochs, lr=lr)}, batch_size=batch_size, seed=seed), out, 'teacher', not quiet)
+    file = run_training(
+        train_teacher(
+            images,
+            out,
+            **{**options, **_given(input_size=input_size, epochs=epochs, lr=lr)},
+            batch_size=batch_size,
+            seed=seed,
+        ),
+        out,
+        'teacher',
+        not quiet,
+    )
     teacher = Teacher.from_pretrained(out)
     typer.echo(f'{teacher}\n{out}, loss curve {file}')
-    try: test = load_data(data, 'test', size=size)
-    except PSRError: return
-    typer.echo(f'accuracy on {len(test):,} test images: {100*teacher.accuracy(test):.1f} %')
+    try:
+        test = load_data(data, 'test', size=size)
+    except PSRError:
+        return
+    typer.echo(f'accuracy on {len(test):,} test images: {100 * teacher.accuracy(test):.1f} %')
+
 
 @app.command('train-prior')
 def _train_prior(
     data: _Data,
     out: Annotated[Path, typer.Option('--out', help='Folder for the prior, in DiTPipeline form.')],
-    start: Annotated[Optional[str], typer.Option('--from', metavar='NAME_OR_PATH', help='A prior to train further; its autoencoder is used as it is. [default: new weights]')] = None,
+    start: Annotated[
+        Optional[str],
+        typer.Option(
+            '--from',
+            metavar='NAME_OR_PATH',
+            help='A prior to train further; its autoencoder is used as it is. [default: new weights]',
+        ),
+    ] = None,
     tune: Annotated[str, typer.Option('--tune', help='What of that prior is trained: full, difffit or lora.')] = 'full',
     lora_rank: Annotated[int, typer.Option('--lora-rank', min=1, help='Rank of the updates, for lora.')] = 8,
-    autoencoder: Annotated[Optional[Path], typer.Option('--autoencoder', help='Folder of a trained autoencoder. [default: OUT-autoencoder, trained first if it is not there]')] = None,
-    teacher: Annotated[Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Its features help to train autoencoder and transformer; a network of convolutions.')] = None,
-    judge: Annotated[Optional[list[str]], typer.Option('--judge', metavar='NAME_OR_PATH', help='Teacher that says how good the prior is in the end; give it again for more.')] = None,
+    autoencoder: Annotated[
+        Optional[Path],
+        typer.Option(
+            '--autoencoder',
+            help='Folder of a trained autoencoder. [default: OUT-autoencoder, trained first if it is not there]',
+        ),
+    ] = None,
+    teacher: Annotated[
+        Optional[str],
+        typer.Option(
+            '--teacher',
+            metavar='NAME_OR_PATH',
+            help='Its features help to train autoencoder and transformer; a network of convolutions.',
+        ),
+    ] = None,
+    judge: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            '--judge',
+            metavar='NAME_OR_PATH',
+            help='Teacher that says how good the prior is in the end; give it again for more.',
+        ),
+    ] = None,
     size: Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')] = None,
     steps: Annotated[int, typer.Option('--steps', min=1, help='Training steps of the transformer.')] = 10_000,
-    autoencoder_steps: Annotated[int, typer.Option('--autoencoder-steps', min=1, help='Training steps of the autoencoder.')] = 2000,
-    halvings: Annotated[int, typer.Option('--halvings', min=2, help='How often the autoencoder halves the side of an image: 2 for 32 pixels, 3 for 64.')] = 2,
+    autoencoder_steps: Annotated[
+        int, typer.Option('--autoencoder-steps', min=1, help='Training steps of the autoencoder.')
+    ] = 2000,
+    halvings: Annotated[
+        int,
+        typer.Option(
+            '--halvings',
+            min=2,
+            help='How often the autoencoder halves the side of an image: 2 for 32 pixels, 3 for 64.',
+        ),
+    ] = 2,
     latent_channels: Annotated[int, typer.Option('--latent-channels', min=1, help='Channels of its latents.')] = 8,
     patch_size: Annotated[int, typer.Option('--patch-size', min=1, help='Side of a token in latent pixels.')] = 2,
     batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='Latents a step.')] = 128,
@@ -742,7 +1476,9 @@ def _train_prior(
     depth: Annotated[int, typer.Option('--depth', help='Blocks.')] = 6,
     heads: Annotated[int, typer.Option('--heads', help='Attention heads.')] = 6,
     flip: Annotated[bool, typer.Option('--flip', help='Mirror half of the images.')] = False,
-    crops: Annotated[int, typer.Option('--crops', min=1, help='Views of each image: the whole and random squares; needs --size.')] = 1,
+    crops: Annotated[
+        int, typer.Option('--crops', min=1, help='Views of each image: the whole and random squares; needs --size.')
+    ] = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
     seed: Annotated[int, typer.Option('--seed', help='Of weights and batches.')] = 0,
     quiet: _Quiet = False,
@@ -753,17 +1489,70 @@ def _train_prior(
     from psr_nb.prior import Prior
     from psr_nb.teacher import Teacher
     from psr_nb.train_prior import prior_report, random_crops, train_autoencoder, train_prior
+
     _writable(out, 'model_index.json')
-    if crops > 1 and size is None: raise PSRError('option --size', 'pixels a side, since --crops asks for squares of larger images', 'none')
-    views = load_data(data, 'train', size=size) if crops == 1 else random_crops(load_data(data, 'train', size=5*size//4), size, crops, seed=seed)
+    if crops > 1 and size is None:
+        raise PSRError('option --size', 'pixels a side, since --crops asks for squares of larger images', 'none')
+    views = (
+        load_data(data, 'train', size=size)
+        if crops == 1
+        else random_crops(load_data(data, 'train', size=5 * size // 4), size, crops, seed=seed)
+    )
     helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=views.classes)
     folder = autoencoder or (None if start is not None else out.with_name(f'{out.name}-autoencoder'))
-    if autoencoder is not None and not (autoencoder/'config.json').exists(): raise PSRError(f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one')
-    if folder is not None and not (folder/'config.json').exists(): run_training(train_autoencoder(views, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed), folder, 'autoencoder', not quiet)
-    file = run_training(train_prior(views, out, folder, dim=dim, depth=depth, heads=heads, patch_size=patch_size, steps=steps, batch_size=batch_size, lr=lr, flip=flip, start=start, tune=tune, lora_rank=lora_rank, teacher=helper, compile=compile, seed=seed), out, 'prior', not quiet)
+    if autoencoder is not None and not (autoencoder / 'config.json').exists():
+        raise PSRError(
+            f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one'
+        )
+    if folder is not None and not (folder / 'config.json').exists():
+        run_training(
+            train_autoencoder(
+                views, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed
+            ),
+            folder,
+            'autoencoder',
+            not quiet,
+        )
+    file = run_training(
+        train_prior(
+            views,
+            out,
+            folder,
+            dim=dim,
+            depth=depth,
+            heads=heads,
+            patch_size=patch_size,
+            steps=steps,
+            batch_size=batch_size,
+            lr=lr,
+            flip=flip,
+            start=start,
+            tune=tune,
+            lora_rank=lora_rank,
+            teacher=helper,
+            compile=compile,
+            seed=seed,
+        ),
+        out,
+        'prior',
+        not quiet,
+    )
     prior = Prior.from_pretrained(out)
     typer.echo(f'{prior}\n{out}, loss curve {file}')
     if judge:
         images = views if crops == 1 else load_data(data, 'train', size=size)
-        found = prior_report(prior, images, load_data(data, 'test', size=size), [Teacher.from_pretrained(t, classes=images.classes) for t in _listed(judge)])
-        for what, value in found.items(): typer.echo(f'{what}: ' + (', '.join(f'{k.replace("_", " ")} {v:.3f}' for k, v in value.items()) if isinstance(value, dict) else f'{value:.2f}'))
+        found = prior_report(
+            prior,
+            images,
+            load_data(data, 'test', size=size),
+            [Teacher.from_pretrained(t, classes=images.classes) for t in _listed(judge)],
+        )
+        for what, value in found.items():
+            typer.echo(
+                f'{what}: '
+                + (
+                    ', '.join(f'{k.replace("_", " ")} {v:.3f}' for k, v in value.items())
+                    if isinstance(value, dict)
+                    else f'{value:.2f}'
+                )
+            )

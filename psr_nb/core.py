@@ -4,9 +4,21 @@
 
 # %% ../nbs/00_core.ipynb #c002
 from __future__ import annotations
-import contextlib, ctypes, difflib, errno, hashlib, json, os, shutil, sys, tempfile, threading
+
+import contextlib
+import ctypes
+import difflib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
 from pathlib import Path
 from typing import Callable, Iterable, Iterator
+
 import numpy as np
 import torch
 
@@ -18,62 +30,76 @@ __all__ = ['PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'cand
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
     "Something a user can put right: names the thing, what was expected and what was found."
-    def __init__(self,
-        thing: str, # the file, argument or name at fault
-        expected: str = '', # what would have been right
-        found: object = None, # what was there instead
-        hint: str = '', # what to do about it, a command where there is one
+
+    def __init__(
+        self,
+        thing: str,  # the file, argument or name at fault
+        expected: str = '',  # what would have been right
+        found: object = None,  # what was there instead
+        hint: str = '',  # what to do about it, a command where there is one
     ):
         self.thing, self.expected, self.found, self.hint = thing, expected, found, hint
         msg = thing
-        if expected: msg += f': expected {expected}'
-        if found is not None: msg += f', found {found}'
-        if hint: msg += f'. {hint}'
+        if expected:
+            msg += f': expected {expected}'
+        if found is not None:
+            msg += f', found {found}'
+        if hint:
+            msg += f'. {hint}'
         super().__init__(msg)
 
 # %% ../nbs/00_core.ipynb #c008
 def lookup(
-    registry: dict, # name -> entry
-    name: str, # what the user asked for
-    what: str, # what the registry holds, in the singular: "teacher", "data set"
-) -> object: # the entry
+    registry: dict,  # name -> entry
+    name: str,  # what the user asked for
+    what: str,  # what the registry holds, in the singular: "teacher", "data set"
+) -> object:  # the entry
     "The entry called `name`; raises `PSRError` with the nearest known names otherwise."
-    if name in registry: return registry[name]
+    if name in registry:
+        return registry[name]
     near = difflib.get_close_matches(str(name), list(registry), n=3, cutoff=0.4)
     known = ', '.join(sorted(registry))
-    raise PSRError(f'{what} {name!r}', f'one of {known}', 'no such name', f'Did you mean {" or ".join(map(repr, near))}?' if near else '')
+    raise PSRError(
+        f'{what} {name!r}',
+        f'one of {known}',
+        'no such name',
+        f'Did you mean {" or ".join(map(repr, near))}?' if near else '',
+    )
 
 # %% ../nbs/00_core.ipynb #c011
 def candidate_seed(
-    root_seed: int, # the pool's seed
-    label: int, # class number
-    index: int, # number of the candidate within its class
-) -> int: # 63-bit seed
+    root_seed: int,  # the pool's seed
+    label: int,  # class number
+    index: int,  # number of the candidate within its class
+) -> int:  # 63-bit seed
     "A seed that depends on the candidate alone."
     key = f'{root_seed}/{label}/{index}'.encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:8], 'big') >> 1
 
+
 def candidate_generators(
-    root_seed: int, # the pool's seed
-    labels: Iterable[int], # class numbers (n,)
-    indices: Iterable[int], # candidate numbers within the class (n,)
-) -> list[torch.Generator]: # one CPU generator a candidate
+    root_seed: int,  # the pool's seed
+    labels: Iterable[int],  # class numbers (n,)
+    indices: Iterable[int],  # candidate numbers within the class (n,)
+) -> list[torch.Generator]:  # one CPU generator a candidate
     "One generator a candidate, for its first noise and for whatever an ancestral sampler draws after it."
     return [torch.Generator().manual_seed(candidate_seed(root_seed, int(c), int(i))) for c, i in zip(labels, indices)]
 
+
 def candidate_noise(
-    shape: tuple, # shape of one candidate, (c, h, w)
-    generators: list[torch.Generator], # one a candidate
-) -> torch.Tensor: # (n, c, h, w) standard normal, float32 on the CPU
+    shape: tuple,  # shape of one candidate, (c, h, w)
+    generators: list[torch.Generator],  # one a candidate
+) -> torch.Tensor:  # (n, c, h, w) standard normal, float32 on the CPU
     "Standard normal noise, each row from its candidate's own generator."
     return torch.stack([torch.randn(shape, generator=g) for g in generators])
 
 # %% ../nbs/00_core.ipynb #c012b
 _GLOBAL_GENERATOR = threading.RLock()
 
+
 @contextlib.contextmanager
 def seeded(
-    seed: int, # of everything that the block draws from torch's global CPU generator
+    seed: int,  # of everything that the block draws from torch's global CPU generator
 ) -> Iterator[None]:
     "First weights that depend on `seed` alone; the generator is left as it was found."
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
@@ -83,86 +109,133 @@ def seeded(
 # %% ../nbs/00_core.ipynb #c014
 def best_device() -> torch.device:
     "CUDA, else Apple's MPS, else the CPU."
-    if torch.cuda.is_available(): return torch.device('cuda')
-    if torch.backends.mps.is_available(): return torch.device('mps')
+    if torch.cuda.is_available():
+        return torch.device('cuda')
+    if torch.backends.mps.is_available():
+        return torch.device('mps')
     return torch.device('cpu')
+
 
 def best_dtype(device: torch.device | str) -> torch.dtype:
     "bfloat16 on a GPU that computes it in hardware, float32 otherwise."
-    if torch.device(device).type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False): return torch.bfloat16
+    if torch.device(device).type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
     return torch.float32
+
 
 def keep_memory() -> None:
     "Asks glibc to keep freed blocks of up to 32 MB for their next use. Elsewhere than on Linux nothing happens."
-    if not sys.platform.startswith('linux'): return
-    try: libc = ctypes.CDLL('libc.so.6'); libc.mallopt(-1, 1 << 30); libc.mallopt(-3, 32 << 20) # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-    except (OSError, AttributeError): pass
+    if not sys.platform.startswith('linux'):
+        return
+    try:
+        libc = ctypes.CDLL('libc.so.6')
+        libc.mallopt(-1, 1 << 30)
+        libc.mallopt(-3, 32 << 20)  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+    except (OSError, AttributeError):
+        pass
 
 # %% ../nbs/00_core.ipynb #c017
 def to_uint8(
-    images: torch.Tensor, # (n, c, h, w) float in [0, 1]; values outside are clipped
-) -> torch.Tensor: # (n, c, h, w) uint8
+    images: torch.Tensor,  # (n, c, h, w) float in [0, 1]; values outside are clipped
+) -> torch.Tensor:  # (n, c, h, w) uint8
     "Floats in [0, 1] to bytes, rounded to the nearest."
     return images.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
 
+
 def to_float(
-    images: torch.Tensor | np.ndarray, # (n, c, h, w) uint8
-) -> torch.Tensor: # (n, c, h, w) float32 in [0, 1]
+    images: torch.Tensor | np.ndarray,  # (n, c, h, w) uint8
+) -> torch.Tensor:  # (n, c, h, w) float32 in [0, 1]
     "Bytes to floats in [0, 1]."
     return torch.as_tensor(images).float() / 255
 
+
 def to_pil(
-    image: torch.Tensor | np.ndarray, # (c, h, w), uint8 or float in [0, 1]; c is 1 or 3
+    image: torch.Tensor | np.ndarray,  # (c, h, w), uint8 or float in [0, 1]; c is 1 or 3
 ) -> 'PIL.Image.Image':
     "One image as a PIL image."
     from PIL import Image
+
     image = torch.as_tensor(image)
-    if image.is_floating_point(): image = to_uint8(image)
+    if image.is_floating_point():
+        image = to_uint8(image)
     array = image.cpu().numpy()
-    return Image.fromarray(array[0], 'L') if array.shape[0] == 1 else Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
+    return (
+        Image.fromarray(array[0], 'L')
+        if array.shape[0] == 1
+        else Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
+    )
 
 # %% ../nbs/00_core.ipynb #c020
 def _explain(path: Path, e: OSError) -> PSRError:
     "What an operating-system error means for the person who asked."
-    if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): return PSRError(f'writing {path}', 'room on the disk', 'none left', 'Nothing was half-written: free some space and run the same command again, it goes on where it stopped')
-    if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS): return PSRError(f'writing {path}', 'a folder that can be written to', e.strerror, 'Choose another output folder')
-    if e.errno in (errno.ENOTDIR, errno.EEXIST): return PSRError(f'writing {path}', 'a folder', 'a file is in the way', 'Choose another output folder')
+    if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return PSRError(
+            f'writing {path}',
+            'room on the disk',
+            'none left',
+            'Nothing was half-written: free some space and run the same command again, it goes on where it stopped',
+        )
+    if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return PSRError(
+            f'writing {path}', 'a folder that can be written to', e.strerror, 'Choose another output folder'
+        )
+    if e.errno in (errno.ENOTDIR, errno.EEXIST):
+        return PSRError(f'writing {path}', 'a folder', 'a file is in the way', 'Choose another output folder')
     return PSRError(f'writing {path}', 'it to succeed', f'{type(e).__name__}: {e}')
 
+
 def make_folder(
-    path: str | Path, # created with its parents
+    path: str | Path,  # created with its parents
 ) -> Path:
     "The folder at `path`, created if need be and known to be writable; raises `PSRError` otherwise."
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path): pass
-    except OSError as e: raise _explain(path, e) from None
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as e:
+        raise _explain(path, e) from None
     return path
 
+
 def write_atomic(
-    path: str | Path, # the file to write
-    content: bytes | str | Callable[[Path], object], # what goes in, or a function that writes it to the path it is given
+    path: str | Path,  # the file to write
+    content: bytes
+    | str
+    | Callable[[Path], object],  # what goes in, or a function that writes it to the path it is given
 ) -> Path:
     "Writes `path` in one step: readers see the old content or the new, never a part."
     path = Path(path)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        if callable(content): content(temporary)
-        else: temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        with open(temporary, 'rb') as f: os.fsync(f.fileno())
+        if callable(content):
+            content(temporary)
+        else:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        with open(temporary, 'rb') as f:
+            os.fsync(f.fileno())
         os.replace(temporary, path)
-    except OSError as e: raise _explain(path, e) from None
-    except Exception as e: # safetensors and pyarrow wrap the system's error in their own
-        cause = next((n for n in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS) if f'os error {n}' in str(e) or os.strerror(n) in str(e)), None)
+    except OSError as e:
+        raise _explain(path, e) from None
+    except Exception as e:  # safetensors and pyarrow wrap the system's error in their own
+        cause = next(
+            (
+                n
+                for n in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS)
+                if f'os error {n}' in str(e) or os.strerror(n) in str(e)
+            ),
+            None,
+        )
         raise (_explain(path, OSError(cause, os.strerror(cause))) if cause else e) from None
-    finally: temporary.unlink(missing_ok=True)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
+
 
 @contextlib.contextmanager
 def atomic_folder(
-    path: str | Path, # the folder to make or to replace
-) -> Iterator[Path]: # a temporary folder beside it, to be filled
+    path: str | Path,  # the folder to make or to replace
+) -> Iterator[Path]:  # a temporary folder beside it, to be filled
     "A folder that appears at `path` whole when the block ends without an error, and not at all otherwise."
     path = Path(path)
     make_folder(path.parent)
@@ -172,40 +245,57 @@ def atomic_folder(
         yield temporary
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f'.{path.name}.old.', dir=path.parent))
-            os.replace(path, old/'it')
+            os.replace(path, old / 'it')
             os.replace(temporary, path)
             shutil.rmtree(old)
-        else: os.replace(temporary, path)
-    except OSError as e: raise _explain(path, e) from None
-    finally: shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            os.replace(temporary, path)
+    except OSError as e:
+        raise _explain(path, e) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 # %% ../nbs/00_core.ipynb #c023
 def to_json(obj: object, indent: int | None = 1) -> str:
     "Canonical JSON: sorted keys, paths and numpy numbers as plain values."
+
     def plain(o):
-        if isinstance(o, (np.integer, np.floating, np.bool_)): return o.item()
-        if isinstance(o, (np.ndarray, torch.Tensor)): return o.tolist()
-        if isinstance(o, (Path, torch.device, torch.dtype)): return str(o)
+        if isinstance(o, (np.integer, np.floating, np.bool_)):
+            return o.item()
+        if isinstance(o, (np.ndarray, torch.Tensor)):
+            return o.tolist()
+        if isinstance(o, (Path, torch.device, torch.dtype)):
+            return str(o)
         raise TypeError(f'{type(o).__name__} has no JSON form')
+
     return json.dumps(obj, indent=indent, sort_keys=True, ensure_ascii=False, default=plain)
+
 
 def content_hash(obj: object) -> str:
     "SHA-256 (hex) of an object's canonical JSON, or of bytes as they are."
     data = obj if isinstance(obj, (bytes, memoryview)) else to_json(obj, indent=None).encode()
     return hashlib.sha256(data).hexdigest()
 
+
 def file_hash(path: str | Path) -> str:
     "SHA-256 (hex) of a file's content."
-    with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else content_hash(f.read())
+    with open(path, 'rb') as f:
+        return (
+            hashlib.file_digest(f, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else content_hash(f.read())
+        )
+
 
 def read_json(path: str | Path) -> dict:
     "A JSON file's content; `PSRError` if it is missing or broken."
     path = Path(path)
-    try: return json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError: raise PSRError(f'{path}', 'a file', 'nothing there') from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as e: raise PSRError(f'{path}', 'JSON', f'{e}') from None
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise PSRError(f'{path}', 'a file', 'nothing there') from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+        raise PSRError(f'{path}', 'JSON', f'{e}') from None
 
 # %% ../nbs/00_core.ipynb #c026
 def assets() -> Path:
     "The folder of the bundled models and data."
-    return Path(__file__).parent/'assets'
+    return Path(__file__).parent / 'assets'

@@ -4,14 +4,20 @@
 
 # %% ../nbs/01_data.ipynb #c002
 from __future__ import annotations
-import gzip, io, os, re
+
+import gzip
+import io
+import os
+import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Iterable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+
 from .core import PSRError, assets, content_hash, lookup, to_float, to_pil
 
 # %% auto #0
@@ -21,11 +27,12 @@ __all__ = ['IMAGENET_SUBSETS', 'FASHION_CLASSES', 'DATASETS', 'imagenet_index', 
 
 # %% ../nbs/01_data.ipynb #k002
 _IDC = 'n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797'
-IMAGENET_SUBSETS = { # name -> WordNet ids, in the order of the field's file
-    'imagenette': 'n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257', # Howard 2019, ten easy classes
-    'imagewoof': 'n02096294 n02093754 n02111889 n02088364 n02086240 n02089973 n02087394 n02115641 n02099601 n02105641', # Howard 2019, ten dogs
-    'imageidc': _IDC, # Kim et al. 2022, arXiv 2205.14959
-    'imagenet100': _IDC + """
+IMAGENET_SUBSETS = {  # name -> WordNet ids, in the order of the field's file
+    'imagenette': 'n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257',  # Howard 2019, ten easy classes
+    'imagewoof': 'n02096294 n02093754 n02111889 n02088364 n02086240 n02089973 n02087394 n02115641 n02099601 n02105641',  # Howard 2019, ten dogs
+    'imageidc': _IDC,  # Kim et al. 2022, arXiv 2205.14959
+    'imagenet100': _IDC
+    + """
         n01735189 n07831146 n07753275 n03085013 n04485082 n02105505 n01983481 n02788148 n03530642 n04435653
         n02086910 n02859443 n13040303 n03594734 n02085620 n02099849 n01558993 n04493381 n02109047 n04111531
         n02877765 n04429376 n02009229 n01978455 n02106550 n01820546 n01692333 n07714571 n02974003 n02114855
@@ -42,43 +49,62 @@ IMAGENET_SUBSETS = { # name -> WordNet ids, in the order of the field's file
 def _imagenet() -> tuple[list[str], list[str], dict[str, int]]:
     "ImageNet-1k in the order of a network's outputs: WordNet ids, short names, and each unambiguous word -> its index. The list is timm's."
     from timm.data import ImageNetInfo
+
     info = ImageNetInfo('imagenet-1k')
     wnids, labels = list(info.label_names()), info.label_descriptions()
     words, taken = {}, set()
-    for level in (lambda label: [label], lambda label: [label.split(',')[0]], lambda label: [w.strip() for w in label.split(',')]): # the whole label counts most, then its first word
+    for level in (
+        lambda label: [label],
+        lambda label: [label.split(',')[0]],
+        lambda label: [w.strip() for w in label.split(',')],
+    ):  # the whole label counts most, then its first word
         found = {}
         for i, label in enumerate(labels):
-            for word in level(label): found.setdefault(word, set()).add(i)
+            for word in level(label):
+                found.setdefault(word, set()).add(i)
         for word, at in found.items():
-            if word not in taken and len(at) == 1: words[word] = next(iter(at))
+            if word not in taken and len(at) == 1:
+                words[word] = next(iter(at))
         taken |= set(found)
-    short = [label.split(',')[0] if words.get(label.split(',')[0]) == i else f'{label} {wnid}' for i, (wnid, label) in enumerate(zip(wnids, labels))]
+    short = [
+        label.split(',')[0] if words.get(label.split(',')[0]) == i else f'{label} {wnid}'
+        for i, (wnid, label) in enumerate(zip(wnids, labels))
+    ]
     return wnids, short, {**words, **{w: i for i, w in enumerate(wnids)}, **{s: i for i, s in enumerate(short)}}
 
+
 def imagenet_index(
-    name: str, # a WordNet id or a name: "n02096294", "Australian terrier", "tench, Tinca tinca"
-) -> int | None: # 0 to 999; None: not a class of ImageNet-1k, or a word for more than one
+    name: str,  # a WordNet id or a name: "n02096294", "Australian terrier", "tench, Tinca tinca"
+) -> int | None:  # 0 to 999; None: not a class of ImageNet-1k, or a word for more than one
     "A class's number among ImageNet's 1,000 outputs."
     return _imagenet()[2].get(str(name))
 
+
 def class_names(
-    classes: str | Iterable[str], # the name of a subset ("imagewoof", "imagenet1k"), or any names
+    classes: str | Iterable[str],  # the name of a subset ("imagewoof", "imagenet1k"), or any names
 ) -> list[str]:
     "The names of a subset's classes, in its order; a list of names stays what it is."
-    if not isinstance(classes, str): return [str(c) for c in classes]
+    if not isinstance(classes, str):
+        return [str(c) for c in classes]
     wnids, short, index = _imagenet()
-    return list(short) if classes == 'imagenet1k' else [short[index[w]] for w in lookup({**IMAGENET_SUBSETS, 'imagenet1k': ''}, classes, 'class list').split()]
+    return (
+        list(short)
+        if classes == 'imagenet1k'
+        else [short[index[w]] for w in lookup({**IMAGENET_SUBSETS, 'imagenet1k': ''}, classes, 'class list').split()]
+    )
+
 
 def spoken(
-    name: str, # a class's name or WordNet id
+    name: str,  # a class's name or WordNet id
 ) -> str:
     "The name without its WordNet id, for a sentence; an id becomes the name."
     index = imagenet_index(name)
     return str(name) if index is None else re.sub(r' n\d{8}$', '', _imagenet()[1][index])
 
+
 def class_hash(
-    classes: str | Iterable[str], # a subset's name, names or WordNet ids
-) -> str: # hex
+    classes: str | Iterable[str],  # a subset's name, names or WordNet ids
+) -> str:  # hex
     "SHA-256 of the WordNet ids in order; of the names where one is not ImageNet's."
     names = class_names(classes)
     indices = [imagenet_index(n) for n in names]
@@ -91,56 +117,79 @@ def _known_indices(known: list[str]) -> list[int | None]:
     in_order = sum(i is not None and i == j for j, i in enumerate(indices))
     return list(range(1000)) if len(known) == 1000 and (in_order > 900 or all(k.isdigit() for k in known)) else indices
 
+
 def find_classes(
-    wanted: list[str], # names or WordNet ids, in the order wanted
-    known: list[str], # the classes there are
-    what: str = 'classes', # whose classes they are, for the error
-) -> list[int]: # positions in `known`
+    wanted: list[str],  # names or WordNet ids, in the order wanted
+    known: list[str],  # the classes there are
+    what: str = 'classes',  # whose classes they are, for the error
+) -> list[int]:  # positions in `known`
     "Where each wanted class is: by name, else by WordNet id. Raises `PSRError` for a class that is not there, is there twice, or is asked for twice."
     words, by_index, positions = {}, None, []
     for level in (lambda k: [k], lambda k: [w.strip() for w in k.split(',')]):
         found = {}
         for i, k in enumerate(known):
-            for word in level(k): found.setdefault(word, set()).add(i)
-        words = {**found, **words} # a whole name before a part of one
+            for word in level(k):
+                found.setdefault(word, set()).add(i)
+        words = {**found, **words}  # a whole name before a part of one
     for w in wanted:
         at = words.get(w, set())
         if len(at) != 1 and (index := imagenet_index(w)) is not None:
             if by_index is None:
                 by_index = {}
-                for i, k in enumerate(_known_indices(known)): by_index.setdefault(k, set()).add(i)
+                for i, k in enumerate(_known_indices(known)):
+                    by_index.setdefault(k, set()).add(i)
             at = by_index.get(index, at)
-        if len(at) > 1: raise PSRError(f'{what}, class {w!r}', 'one class of that name', f'{len(at)}, at {", ".join(map(str, sorted(at)))}', 'Give its WordNet id')
+        if len(at) > 1:
+            raise PSRError(
+                f'{what}, class {w!r}',
+                'one class of that name',
+                f'{len(at)}, at {", ".join(map(str, sorted(at)))}',
+                'Give its WordNet id',
+            )
         positions.append(next(iter(at), None))
     if missing := [w for w, i in zip(wanted, positions) if i is None]:
-        raise PSRError(f'argument classes for {what}', f'among its {len(known)} classes {", ".join(known[:12])}{" …" if len(known) > 12 else ""}', ', '.join(missing[:5]) + (f' and {len(missing) - 5} more' if len(missing) > 5 else ''))
-    if len(set(positions)) != len(positions): raise PSRError(f'argument classes for {what}', 'each class once', ', '.join(w for w, i in zip(wanted, positions) if positions.count(i) > 1))
+        raise PSRError(
+            f'argument classes for {what}',
+            f'among its {len(known)} classes {", ".join(known[:12])}{" …" if len(known) > 12 else ""}',
+            ', '.join(missing[:5]) + (f' and {len(missing) - 5} more' if len(missing) > 5 else ''),
+        )
+    if len(set(positions)) != len(positions):
+        raise PSRError(
+            f'argument classes for {what}',
+            'each class once',
+            ', '.join(w for w, i in zip(wanted, positions) if positions.count(i) > 1),
+        )
     return positions
 
 # %% ../nbs/01_data.ipynb #c005
 @dataclass(frozen=True, repr=False)
 class ImageData:
     "Labelled images in memory."
-    images: torch.Tensor # (n, c, h, w) uint8
-    labels: torch.Tensor # (n,) int64, positions in `classes`
-    classes: list[str] # class names, in the order of the labels
-    name: str = 'data' # what it is, for tables and captions
-    source: str = '' # where it came from
 
-    def __len__(self) -> int: return len(self.labels)
+    images: torch.Tensor  # (n, c, h, w) uint8
+    labels: torch.Tensor  # (n,) int64, positions in `classes`
+    classes: list[str]  # class names, in the order of the labels
+    name: str = 'data'  # what it is, for tables and captions
+    source: str = ''  # where it came from
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def __repr__(self) -> str:
         c, h, w = self.images.shape[1:]
         return f'ImageData {self.name}: {len(self):,} images of {c}×{h}×{w}, {len(self.classes)} classes'
 
-    def take(self,
-        indices, # positions to keep (a list, an array or a mask)
+    def take(
+        self,
+        indices,  # positions to keep (a list, an array or a mask)
     ) -> ImageData:
         "The images at `indices`, in that order."
         indices = torch.as_tensor(indices)
         return replace(self, images=self.images[indices], labels=self.labels[indices])
 
-    def restrict(self,
-        classes, # the name of a subset, or names or WordNet ids, see `find_classes`
+    def restrict(
+        self,
+        classes,  # the name of a subset, or names or WordNet ids, see `find_classes`
     ) -> ImageData:
         "Only these classes, labelled by their position in `classes`."
         wanted = class_names(classes)
@@ -149,279 +198,493 @@ class ImageData:
         kept = self.take(new[self.labels] >= 0)
         return replace(kept, labels=new[kept.labels], classes=wanted)
 
-    def of_class(self, label: int) -> torch.Tensor: # (m, c, h, w) uint8
+    def of_class(self, label: int) -> torch.Tensor:  # (m, c, h, w) uint8
         "All images of one class."
         return self.images[self.labels == label]
 
-    def per_class(self,
-        n: int, # images a class
-        seed: int = 0, # which ones
+    def per_class(
+        self,
+        n: int,  # images a class
+        seed: int = 0,  # which ones
     ) -> ImageData:
         "`n` random images of every class, in class order; fewer where a class has fewer."
         g = np.random.default_rng(seed)
         parts = [g.permutation(np.flatnonzero(self.labels.numpy() == c))[:n] for c in range(len(self.classes))]
         return self.take(np.concatenate(parts))
 
-    def split(self,
-        n: int, # images a class in the second part
-        seed: int = 0, # which ones
-    ) -> tuple[ImageData, ImageData]: # (the rest, the n a class held out)
+    def split(
+        self,
+        n: int,  # images a class in the second part
+        seed: int = 0,  # which ones
+    ) -> tuple[ImageData, ImageData]:  # (the rest, the n a class held out)
         "Holds out `n` images a class, for choosing settings without touching the test images."
         g = np.random.default_rng(seed)
-        held = np.concatenate([g.permutation(np.flatnonzero(self.labels.numpy() == c))[:n] for c in range(len(self.classes))])
-        mask = np.zeros(len(self), bool); mask[held] = True
+        held = np.concatenate(
+            [g.permutation(np.flatnonzero(self.labels.numpy() == c))[:n] for c in range(len(self.classes))]
+        )
+        mask = np.zeros(len(self), bool)
+        mask[held] = True
         return self.take(np.flatnonzero(~mask)), self.take(np.sort(held))
 
-    def floats(self) -> torch.Tensor: # (n, c, h, w) float32 in [0, 1]
+    def floats(self) -> torch.Tensor:  # (n, c, h, w) float32 in [0, 1]
         "The images as floats."
         return to_float(self.images)
 
     def sheet(self, n: int = 8, scale: int = 1) -> 'PIL.Image.Image':
         "The first `n` images of each class, a row a class."
         from torchvision.utils import make_grid
+
         rows = [self.of_class(c)[:n] for c in range(min(len(self.classes), 20))]
         rows = [torch.cat([r, torch.zeros(n - len(r), *r.shape[1:], dtype=r.dtype)]) for r in rows]
         image = to_pil(make_grid(torch.cat(rows), nrow=n, padding=1, pad_value=128))
-        return image.resize((image.width*scale, image.height*scale), 0)
+        return image.resize((image.width * scale, image.height * scale), 0)
 
     def _repr_png_(self):
-        buffer = io.BytesIO(); self.sheet().save(buffer, 'png'); return buffer.getvalue()
+        buffer = io.BytesIO()
+        self.sheet().save(buffer, 'png')
+        return buffer.getvalue()
 
 # %% ../nbs/01_data.ipynb #c007
 def read_idx(
-    path: Path, # an IDX file, gzipped or not
-) -> np.ndarray: # uint8
+    path: Path,  # an IDX file, gzipped or not
+) -> np.ndarray:  # uint8
     "An IDX file's array (the form of MNIST)."
-    with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f: data = f.read()
-    if len(data) < 4 or data[:3] != b'\0\0\x08': raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', data[:4].hex(' ') or 'an empty file')
+    with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f:
+        data = f.read()
+    if len(data) < 4 or data[:3] != b'\0\0\x08':
+        raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', data[:4].hex(' ') or 'an empty file')
     ndim = data[3]
     shape = np.frombuffer(data, '>i4', ndim, 4)
-    array = np.frombuffer(data, np.uint8, offset=4 + 4*ndim)
-    if array.size != shape.prod(): raise PSRError(f'{path}', f'{shape.prod():,} values', f'{array.size:,}', 'The file is cut short: fetch it again')
+    array = np.frombuffer(data, np.uint8, offset=4 + 4 * ndim)
+    if array.size != shape.prod():
+        raise PSRError(
+            f'{path}', f'{shape.prod():,} values', f'{array.size:,}', 'The file is cut short: fetch it again'
+        )
     return array.reshape(shape)
 
 # %% ../nbs/01_data.ipynb #c009
 def decode_image(
-    data: bytes | Path, # an encoded image, or the file it is in
-    size: int | None = None, # short side is scaled to this and the centre cut out; None: left as it is
-    channels: int | None = None, # 1 or 3; None: as stored
-    where: str = '', # named in an error
-) -> np.ndarray: # (c, h, w) uint8
+    data: bytes | Path,  # an encoded image, or the file it is in
+    size: int | None = None,  # short side is scaled to this and the centre cut out; None: left as it is
+    channels: int | None = None,  # 1 or 3; None: as stored
+    where: str = '',  # named in an error
+) -> np.ndarray:  # (c, h, w) uint8
     "One JPEG, PNG or WebP image as bytes in CHW order."
     from PIL import Image, UnidentifiedImageError
+
     where = where or str(data)
     try:
         image = Image.open(data if isinstance(data, Path) else io.BytesIO(data))
-        if channels is None: channels = 1 if image.mode in ('L', '1', 'I', 'I;16') else 3
+        if channels is None:
+            channels = 1 if image.mode in ('L', '1', 'I', 'I;16') else 3
         image = image.convert('L' if channels == 1 else 'RGB')
-    except (UnidentifiedImageError, OSError, SyntaxError) as e: raise PSRError(where, 'a readable image', f'{type(e).__name__}: {e}', 'Remove or replace the file') from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as e:
+        raise PSRError(where, 'a readable image', f'{type(e).__name__}: {e}', 'Remove or replace the file') from None
     if size is not None and image.size != (size, size):
         scale = size / min(image.size)
-        image = image.resize((max(size, round(image.width*scale)), max(size, round(image.height*scale))), Image.BICUBIC)
-        left, top = (image.width - size)//2, (image.height - size)//2
+        image = image.resize(
+            (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.BICUBIC
+        )
+        left, top = (image.width - size) // 2, (image.height - size) // 2
         image = image.crop((left, top, left + size, top + size))
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
+
 def _collect(
-    items: Iterable[tuple], # (encoded image or its file, where it is) each
-    n: int, # how many there are
-    size: int | None, # see `decode_image`
-    channels: int | None, # see `decode_image`; None: as the first
-) -> torch.Tensor: # (n, c, h, w) uint8
+    items: Iterable[tuple],  # (encoded image or its file, where it is) each
+    n: int,  # how many there are
+    size: int | None,  # see `decode_image`
+    channels: int | None,  # see `decode_image`; None: as the first
+) -> torch.Tensor:  # (n, c, h, w) uint8
     "Decodes images one by one into one array; names the first that is of another size."
     for i, (data, where) in enumerate(items):
         array = decode_image(data, size, channels, where)
-        if i == 0: out, first, channels = torch.empty((n, *array.shape), dtype=torch.uint8), where, array.shape[0]
-        if array.shape != out.shape[1:]: raise PSRError(where, f'{"×".join(map(str, out.shape[1:]))} like {first}', "×".join(map(str, array.shape)), 'Pass size= to scale all images to one size')
+        if i == 0:
+            out, first, channels = torch.empty((n, *array.shape), dtype=torch.uint8), where, array.shape[0]
+        if array.shape != out.shape[1:]:
+            raise PSRError(
+                where,
+                f'{"×".join(map(str, out.shape[1:]))} like {first}',
+                '×'.join(map(str, array.shape)),
+                'Pass size= to scale all images to one size',
+            )
         out[i] = torch.from_numpy(np.array(array))
     return out
 
 # %% ../nbs/01_data.ipynb #c010
 _EXTENSIONS = {'.jpg', '.jpeg', '.png', '.webp', '.bmp'}
 
+
 def read_image_folder(
-    path: Path, # a folder with one sub-folder a class
-    size: int | None = None, # see `decode_image`
-    channels: int | None = None, # see `decode_image`
-    classes: list[str] | None = None, # read only these, in this order, see `find_classes`; None: all, in alphabetical order
+    path: Path,  # a folder with one sub-folder a class
+    size: int | None = None,  # see `decode_image`
+    channels: int | None = None,  # see `decode_image`
+    classes: list[str]
+    | None = None,  # read only these, in this order, see `find_classes`; None: all, in alphabetical order
 ) -> ImageData:
     "A folder a class; files in alphabetical order."
     folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith('.'))
-    if not folders: raise PSRError(f'{path}', 'a sub-folder for each class', 'none')
-    if classes is not None: folders = [folders[i] for i in find_classes(classes, [f.name for f in folders], f'data {path}')]
+    if not folders:
+        raise PSRError(f'{path}', 'a sub-folder for each class', 'none')
+    if classes is not None:
+        folders = [folders[i] for i in find_classes(classes, [f.name for f in folders], f'data {path}')]
     files, labels = [], []
     for label, folder in enumerate(folders):
         found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _EXTENSIONS)
-        if not found: raise PSRError(f'class folder {folder}', 'at least one image', 'none', 'Add images or remove the folder')
-        files += found; labels += [label]*len(found)
-    return ImageData(_collect(((f, str(f)) for f in files), len(files), size, channels), torch.tensor(labels), [f.name for f in folders] if classes is None else list(classes), path.name, str(path))
+        if not found:
+            raise PSRError(f'class folder {folder}', 'at least one image', 'none', 'Add images or remove the folder')
+        files += found
+        labels += [label] * len(found)
+    return ImageData(
+        _collect(((f, str(f)) for f in files), len(files), size, channels),
+        torch.tensor(labels),
+        [f.name for f in folders] if classes is None else list(classes),
+        path.name,
+        str(path),
+    )
+
 
 def read_parquet(
-    files: list[Path], # one or more parquet files with the columns `image` (bytes) and `label`, or `img` as some have it
-    size: int | None = None, # see `decode_image`
-    channels: int | None = None, # see `decode_image`
+    files: list[
+        Path
+    ],  # one or more parquet files with the columns `image` (bytes) and `label`, or `img` as some have it
+    size: int | None = None,  # see `decode_image`
+    channels: int | None = None,  # see `decode_image`
 ) -> ImageData:
     "Parquet as Hugging Face writes it: encoded images, integer labels, class names in the schema."
-    import json, pyarrow.parquet as pq
+    import json
+
+    import pyarrow.parquet as pq
+
     tables, labels, classes = [], [], None
     for f in files:
-        try: table = pq.ParquetFile(f)
-        except Exception as e: raise PSRError(f'{f}', 'a parquet file', f'{type(e).__name__}: {e}') from None
+        try:
+            table = pq.ParquetFile(f)
+        except Exception as e:
+            raise PSRError(f'{f}', 'a parquet file', f'{type(e).__name__}: {e}') from None
         columns = table.schema_arrow.names
         image = 'img' if 'img' in columns else 'image'
-        if missing := {image, 'label'} - set(columns): raise PSRError(f'{f}', 'columns image and label', f'{columns} (no {", ".join(sorted(missing))})')
+        if missing := {image, 'label'} - set(columns):
+            raise PSRError(f'{f}', 'columns image and label', f'{columns} (no {", ".join(sorted(missing))})')
         meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
-        if meta and classes is None: classes = json.loads(meta)['info']['features'].get('label', {}).get('names')
-        labels += table.read(['label'])['label'].to_pylist(); tables.append((f, table, image))
-    if not labels: raise PSRError(f'{files[0]}', 'at least one row', 'none')
+        if meta and classes is None:
+            classes = json.loads(meta)['info']['features'].get('label', {}).get('names')
+        labels += table.read(['label'])['label'].to_pylist()
+        tables.append((f, table, image))
+    if not labels:
+        raise PSRError(f'{files[0]}', 'at least one row', 'none')
     classes = classes or [str(i) for i in range(max(labels) + 1)]
-    if not 0 <= min(labels) <= max(labels) < len(classes): raise PSRError(f'{files[0]}', f'labels from 0 to {len(classes) - 1}', f'{min(labels)} to {max(labels)}')
+    if not 0 <= min(labels) <= max(labels) < len(classes):
+        raise PSRError(f'{files[0]}', f'labels from 0 to {len(classes) - 1}', f'{min(labels)} to {max(labels)}')
+
     def rows():
         for f, table, image in tables:
             row = 0
             for batch in table.iter_batches(256, columns=[image]):
-                for cell in batch.column(0).to_pylist(): yield (cell['bytes'] if isinstance(cell, dict) else cell), f'{f} row {row}'; row += 1
-    return ImageData(_collect(rows(), len(labels), size, channels), torch.tensor(labels), list(classes), files[0].parent.name, ', '.join(map(str, files)))
+                for cell in batch.column(0).to_pylist():
+                    yield (cell['bytes'] if isinstance(cell, dict) else cell), f'{f} row {row}'
+                    row += 1
+
+    return ImageData(
+        _collect(rows(), len(labels), size, channels),
+        torch.tensor(labels),
+        list(classes),
+        files[0].parent.name,
+        ', '.join(map(str, files)),
+    )
 
 # %% ../nbs/01_data.ipynb #c012
-FASHION_CLASSES = ['T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot']
+FASHION_CLASSES = [
+    'T-shirt/top',
+    'Trouser',
+    'Pullover',
+    'Dress',
+    'Coat',
+    'Sandal',
+    'Shirt',
+    'Sneaker',
+    'Bag',
+    'Ankle boot',
+]
+
 
 def _fashion_folders() -> list[Path]:
     "Where the full Fashion-MNIST may be, in the order of search."
     own = [Path(os.environ['PSR_DATA'])] if os.environ.get('PSR_DATA') else []
-    roots = own + [p/'fashion' for p in own] + [p/'fashion-mnist' for p in own] + [Path('/usr/share/datasets/fashion-mnist')]
-    return roots + [base/'FashionMNIST/raw' for base in (*own, Path('data'), Path.home()/'.cache/torchvision', Path.home()/'data')]
+    roots = (
+        own
+        + [p / 'fashion' for p in own]
+        + [p / 'fashion-mnist' for p in own]
+        + [Path('/usr/share/datasets/fashion-mnist')]
+    )
+    return roots + [
+        base / 'FashionMNIST/raw'
+        for base in (*own, Path('data'), Path.home() / '.cache/torchvision', Path.home() / 'data')
+    ]
+
 
 def _load_fashion(split: str, bundled: bool) -> ImageData:
     stem = {'train': 'train', 'test': 't10k'}[split]
     for folder in [] if bundled else _fashion_folders():
         for ending in ('.gz', ''):
-            images, labels = (folder/f'{stem}-{kind}-ubyte{ending}' for kind in ('images-idx3', 'labels-idx1'))
+            images, labels = (folder / f'{stem}-{kind}-ubyte{ending}' for kind in ('images-idx3', 'labels-idx1'))
             if images.exists() and labels.exists():
                 pixels = np.pad(read_idx(images), ((0, 0), (2, 2), (2, 2)))
-                return ImageData(torch.from_numpy(pixels[:, None]), torch.from_numpy(read_idx(labels).astype(np.int64)), FASHION_CLASSES, 'fashion', str(folder))
-    data = read_parquet([assets()/'fashion'/'data'/f'{split}.parquet'])
+                return ImageData(
+                    torch.from_numpy(pixels[:, None]),
+                    torch.from_numpy(read_idx(labels).astype(np.int64)),
+                    FASHION_CLASSES,
+                    'fashion',
+                    str(folder),
+                )
+    data = read_parquet([assets() / 'fashion' / 'data' / f'{split}.parquet'])
     return replace(data, images=F.pad(data.images, (2, 2, 2, 2)), name='fashion')
 
 # %% ../nbs/01_data.ipynb #c014
-DATASETS = { # name -> function of the split, the size and the channels
-    'fashion': lambda split, size, channels: _load_fashion(split, bundled=False), # Xiao et al. 2017; the full set where it is found
-    'fashion-mini': lambda split, size, channels: _load_fashion(split, bundled=True), # always the bundled 2,000
-    'imagenette': lambda split, size, channels: _load_natural('imagenette', split, size, channels), # Howard 2019, github.com/fastai/imagenette
-    'imagewoof': lambda split, size, channels: _load_natural('imagewoof', split, size, channels), # the same
-    'cifar10': lambda split, size, channels: _load_natural('cifar10', split, size, channels), # Krizhevsky 2009
+DATASETS = {  # name -> function of the split, the size and the channels
+    'fashion': lambda split, size, channels: _load_fashion(
+        split, bundled=False
+    ),  # Xiao et al. 2017; the full set where it is found
+    'fashion-mini': lambda split, size, channels: _load_fashion(split, bundled=True),  # always the bundled 2,000
+    'imagenette': lambda split, size, channels: _load_natural(
+        'imagenette', split, size, channels
+    ),  # Howard 2019, github.com/fastai/imagenette
+    'imagewoof': lambda split, size, channels: _load_natural('imagewoof', split, size, channels),  # the same
+    'cifar10': lambda split, size, channels: _load_natural('cifar10', split, size, channels),  # Krizhevsky 2009
 }
+
 
 def _parquet_files(path: Path, split: str) -> list[Path]:
     "A folder's parquet files for one split: `train.parquet`, `train-00000-of-00002.parquet`, `data/train-….parquet`."
-    return sorted(p for folder in (path, path/'data', path/'plain_text') for p in folder.glob(f'{split}*.parquet'))
+    return sorted(p for folder in (path, path / 'data', path / 'plain_text') for p in folder.glob(f'{split}*.parquet'))
+
 
 def load_data(
-    name: str | Path, # a known name, a folder, a parquet file, "owner/name" of a Hugging Face data set, or two of them joined by "+"
-    split: str = 'train', # "train" or "test"
-    size: int | None = None, # scale images to this many pixels a side; needed where they differ in size
-    channels: int | None = None, # 1 (grey) or 3 (RGB); None: as stored
-    classes: str | list[str] | None = None, # only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all
+    name: str
+    | Path,  # a known name, a folder, a parquet file, "owner/name" of a Hugging Face data set, or two of them joined by "+"
+    split: str = 'train',  # "train" or "test"
+    size: int | None = None,  # scale images to this many pixels a side; needed where they differ in size
+    channels: int | None = None,  # 1 (grey) or 3 (RGB); None: as stored
+    classes: str
+    | list[str]
+    | None = None,  # only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all
 ) -> ImageData:
     "Labelled images from a name or a path. Raises `PSRError` when there is no such data or a file is broken."
-    if split not in ('train', 'test'): raise PSRError('argument split', '"train" or "test"', repr(split))
+    if split not in ('train', 'test'):
+        raise PSRError('argument split', '"train" or "test"', repr(split))
     wanted = None if classes is None else class_names(classes)
     data_folder = os.environ.get('PSR_DATA')
-    if str(name) in DATASETS: data = DATASETS[str(name)](split, size, channels)
-    elif (path := Path(name)).exists(): data = _read_path(path, split, size, channels, wanted)
-    elif data_folder and (path := Path(data_folder)/str(name)).exists(): data = _read_path(path, split, size, channels, wanted)
-    elif '+' in str(name): data = _joined([load_data(part, split, size, channels) for part in str(name).split('+')], str(name))
-    elif str(name).count('/') == 1 and not str(name).startswith(('.', '/', '~')): data = _load_hub(str(name), split, size, channels)
-    elif isinstance(name, Path) or '/' in str(name) or '.' in str(name): raise PSRError(f'data {name}', 'a folder or a parquet file', 'nothing there')
-    else: lookup(DATASETS, str(name), 'data set')
-    if wanted is not None and data.classes != wanted: data = data.restrict(wanted)
+    if str(name) in DATASETS:
+        data = DATASETS[str(name)](split, size, channels)
+    elif (path := Path(name)).exists():
+        data = _read_path(path, split, size, channels, wanted)
+    elif data_folder and (path := Path(data_folder) / str(name)).exists():
+        data = _read_path(path, split, size, channels, wanted)
+    elif '+' in str(name):
+        data = _joined([load_data(part, split, size, channels) for part in str(name).split('+')], str(name))
+    elif str(name).count('/') == 1 and not str(name).startswith(('.', '/', '~')):
+        data = _load_hub(str(name), split, size, channels)
+    elif isinstance(name, Path) or '/' in str(name) or '.' in str(name):
+        raise PSRError(f'data {name}', 'a folder or a parquet file', 'nothing there')
+    else:
+        lookup(DATASETS, str(name), 'data set')
+    if wanted is not None and data.classes != wanted:
+        data = data.restrict(wanted)
     if size is not None and data.images.shape[-1] != size or channels is not None and data.images.shape[1] != channels:
         data = replace(data, images=_resize(data.images, size, channels))
     return data
 
+
 def _joined(parts: list[ImageData], name: str) -> ImageData:
     "Several sets as one, with the classes of all."
-    if len({p.images.shape[1:] for p in parts}) > 1: raise PSRError(f'data {name}', 'images of one size', ', '.join('×'.join(map(str, p.images.shape[1:])) for p in parts), 'Pass size= and channels=')
+    if len({p.images.shape[1:] for p in parts}) > 1:
+        raise PSRError(
+            f'data {name}',
+            'images of one size',
+            ', '.join('×'.join(map(str, p.images.shape[1:])) for p in parts),
+            'Pass size= and channels=',
+        )
     classes = [c for p in parts for c in p.classes]
-    if len(set(classes)) != len(classes): raise PSRError(f'data {name}', 'different classes in each', ', '.join(sorted({c for c in classes if classes.count(c) > 1})))
+    if len(set(classes)) != len(classes):
+        raise PSRError(
+            f'data {name}', 'different classes in each', ', '.join(sorted({c for c in classes if classes.count(c) > 1}))
+        )
     starts = np.cumsum([0] + [len(p.classes) for p in parts[:-1]]).tolist()
-    return ImageData(torch.cat([p.images for p in parts]), torch.cat([p.labels + s for p, s in zip(parts, starts)]), classes, name, ', '.join(p.source for p in parts))
+    return ImageData(
+        torch.cat([p.images for p in parts]),
+        torch.cat([p.labels + s for p, s in zip(parts, starts)]),
+        classes,
+        name,
+        ', '.join(p.source for p in parts),
+    )
+
 
 def _resize(images: torch.Tensor, size: int | None, channels: int | None) -> torch.Tensor:
     "Raw arrays brought to a size and a number of channels."
     out = to_float(images)
-    if size is not None: out = F.interpolate(out, (size, size), mode='bicubic', antialias=True)
-    if channels == 3 and out.shape[1] == 1: out = out.expand(-1, 3, -1, -1)
-    if channels == 1 and out.shape[1] == 3: out = (out * torch.tensor([.299, .587, .114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    if size is not None:
+        out = F.interpolate(out, (size, size), mode='bicubic', antialias=True)
+    if channels == 3 and out.shape[1] == 1:
+        out = out.expand(-1, 3, -1, -1)
+    if channels == 1 and out.shape[1] == 3:
+        out = (out * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return out.clamp(0, 1).mul(255).round().to(torch.uint8)
 
-def _read_path(path: Path, split: str, size: int | None, channels: int | None, classes: list[str] | None = None) -> ImageData:
-    if path.is_file(): return read_parquet([path], size, channels)
-    if files := _parquet_files(path, split): return read_parquet(files, size, channels)
-    folder = path/split if (path/split).is_dir() else path/'val' if split == 'test' and (path/'val').is_dir() else path
-    if folder == path and (split == 'test' or _parquet_files(path, '')): raise PSRError(f'{path}', f'{split}.parquet or a sub-folder {split}' + (' or val' if split == 'test' else ''), 'neither', 'Evaluation needs images that were not distilled' if split == 'test' else '')
+
+def _read_path(
+    path: Path, split: str, size: int | None, channels: int | None, classes: list[str] | None = None
+) -> ImageData:
+    if path.is_file():
+        return read_parquet([path], size, channels)
+    if files := _parquet_files(path, split):
+        return read_parquet(files, size, channels)
+    folder = (
+        path / split
+        if (path / split).is_dir()
+        else path / 'val'
+        if split == 'test' and (path / 'val').is_dir()
+        else path
+    )
+    if folder == path and (split == 'test' or _parquet_files(path, '')):
+        raise PSRError(
+            f'{path}',
+            f'{split}.parquet or a sub-folder {split}' + (' or val' if split == 'test' else ''),
+            'neither',
+            'Evaluation needs images that were not distilled' if split == 'test' else '',
+        )
     return read_image_folder(folder, size, channels, classes)
 
+
 def reachable(
-    url: str, # "https://…"
-    timeout: float = 4., # seconds
+    url: str,  # "https://…"
+    timeout: float = 4.0,  # seconds
 ) -> bool:
     "Whether a server answers. Asked once before a download: libraries retry for half a minute where there is no network."
-    if any(os.environ.get(k, '').upper() in ('1', 'ON', 'YES', 'TRUE') for k in ('HF_HUB_OFFLINE', 'HF_DATASETS_OFFLINE')): return False
-    import urllib.error, urllib.request
-    try: urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close()
-    except urllib.error.HTTPError: return True # an answer, if not a friendly one
-    except (OSError, ValueError): return False
+    if any(
+        os.environ.get(k, '').upper() in ('1', 'ON', 'YES', 'TRUE') for k in ('HF_HUB_OFFLINE', 'HF_DATASETS_OFFLINE')
+    ):
+        return False
+    import urllib.error
+    import urllib.request
+
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close()
+    except urllib.error.HTTPError:
+        return True  # an answer, if not a friendly one
+    except (OSError, ValueError):
+        return False
     return True
+
 
 def hub_reachable() -> bool:
     "Whether Hugging Face (or `HF_ENDPOINT`) answers."
     from huggingface_hub import constants
+
     return reachable(constants.ENDPOINT)
+
 
 def _load_hub(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
     import datasets
+
     hint = f'Without a network: fetch it elsewhere with "hf download {name} --repo-type dataset --local-dir {name.split("/")[1]}" and pass the folder'
     try:
-        if not hub_reachable(): raise OSError('no connection to the Hub')
+        if not hub_reachable():
+            raise OSError('no connection to the Hub')
         table = datasets.load_dataset(name, split=split)
-    except Exception as e: raise PSRError(f'data {name}', 'a folder, a parquet file or a Hugging Face data set that can be reached', f'{type(e).__name__}: {str(e)[:120]}', hint) from None
-    image, label = (next((k for k in keys if k in table.features), None) for keys in (('image', 'img'), ('label', 'labels')))
-    if not image or not label: raise PSRError(f'data {name}', 'columns image and label', f'{list(table.features)}')
-    rows = ((row[image]['bytes'], f'{name} row {i}') for i, row in enumerate(table.cast_column(image, datasets.Image(decode=False))))
-    return ImageData(_collect(rows, len(table), size, channels), torch.tensor(table[label][:]), list(table.features[label].names), name, name)
+    except Exception as e:
+        raise PSRError(
+            f'data {name}',
+            'a folder, a parquet file or a Hugging Face data set that can be reached',
+            f'{type(e).__name__}: {str(e)[:120]}',
+            hint,
+        ) from None
+    image, label = (
+        next((k for k in keys if k in table.features), None) for keys in (('image', 'img'), ('label', 'labels'))
+    )
+    if not image or not label:
+        raise PSRError(f'data {name}', 'columns image and label', f'{list(table.features)}')
+    rows = (
+        (row[image]['bytes'], f'{name} row {i}')
+        for i, row in enumerate(table.cast_column(image, datasets.Image(decode=False)))
+    )
+    return ImageData(
+        _collect(rows, len(table), size, channels),
+        torch.tensor(table[label][:]),
+        list(table.features[label].names),
+        name,
+        name,
+    )
 
 # %% ../nbs/01_data.ipynb #k008
-_ARCHIVE = 'https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz' # fastai's; also where torchvision's Imagenette comes from
+_ARCHIVE = (
+    'https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz'  # fastai's; also where torchvision's Imagenette comes from
+)
 
-def _cache() -> Path: return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'psr_nb'
+
+def _cache() -> Path:
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'psr_nb'
+
 
 def _fetch_archive(stem: str, into: Path) -> Path:
     "Downloads and unpacks one of fastai's archives; the folder appears whole or not at all."
     import tarfile
+
     from torchvision.datasets.utils import download_url
+
     from psr_nb.core import atomic_folder
-    with atomic_folder(into/stem) as folder:
+
+    with atomic_folder(into / stem) as folder:
         download_url(_ARCHIVE.format(stem), folder)
-        with tarfile.open(folder/f'{stem}.tgz') as archive: archive.extractall(folder, filter='data') # nothing outside the folder
-        (folder/f'{stem}.tgz').unlink()
-        for part in (folder/stem).iterdir(): part.rename(folder/part.name)
-    return into/stem
+        with tarfile.open(folder / f'{stem}.tgz') as archive:
+            archive.extractall(folder, filter='data')  # nothing outside the folder
+        (folder / f'{stem}.tgz').unlink()
+        for part in (folder / stem).iterdir():
+            part.rename(folder / part.name)
+    return into / stem
+
 
 def _load_natural(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
     "A known set of natural images: from a folder of its name, else fetched."
     roots = [Path(r) for r in (os.environ.get('PSR_DATA'), 'data', _cache()) if r]
-    folders = [p for root in roots if root.is_dir() for p in sorted(root.iterdir()) if p.is_dir() and re.fullmatch(rf'{name}2?([-_]\w+)?', p.name)]
-    own = [Path(os.environ['PSR_DATA'])] if os.environ.get('PSR_DATA') and Path(os.environ['PSR_DATA']).name.startswith(name) else [] # PSR_DATA may be the set's own folder
+    folders = [
+        p
+        for root in roots
+        if root.is_dir()
+        for p in sorted(root.iterdir())
+        if p.is_dir() and re.fullmatch(rf'{name}2?([-_]\w+)?', p.name)
+    ]
+    own = (
+        [Path(os.environ['PSR_DATA'])]
+        if os.environ.get('PSR_DATA') and Path(os.environ['PSR_DATA']).name.startswith(name)
+        else []
+    )  # PSR_DATA may be the set's own folder
     if name == 'cifar10':
-        fetch, server, get = 'hf download uoft-cs/cifar10 --repo-type dataset --local-dir "$PSR_DATA/cifar10"', None, lambda: _load_hub('uoft-cs/cifar10', split, size, channels)
+        fetch, server, get = (
+            'hf download uoft-cs/cifar10 --repo-type dataset --local-dir "$PSR_DATA/cifar10"',
+            None,
+            lambda: _load_hub('uoft-cs/cifar10', split, size, channels),
+        )
     else:
-        stem = f'{name}2' + ('-160' if size is not None and size <= 160 else '-320' if size is not None and size <= 320 else '')
-        fetch, server, get = f'curl -L {_ARCHIVE.format(stem)} | tar xz -C "$PSR_DATA"', _ARCHIVE.format(stem), lambda: _read_path(_fetch_archive(stem, _cache()), split, size, channels)
-    if folders := own + folders: data = _read_path(folders[0], split, size, channels)
-    elif reachable(server) if server else hub_reachable(): data = get()
-    else: raise PSRError(f'data {name}', f'a folder {name} in $PSR_DATA or in data/, or a network to fetch it', 'neither', f'Fetch it elsewhere: mkdir -p "$PSR_DATA"; {fetch}')
+        stem = f'{name}2' + (
+            '-160' if size is not None and size <= 160 else '-320' if size is not None and size <= 320 else ''
+        )
+        fetch, server, get = (
+            f'curl -L {_ARCHIVE.format(stem)} | tar xz -C "$PSR_DATA"',
+            _ARCHIVE.format(stem),
+            lambda: _read_path(_fetch_archive(stem, _cache()), split, size, channels),
+        )
+    if folders := own + folders:
+        data = _read_path(folders[0], split, size, channels)
+    elif reachable(server) if server else hub_reachable():
+        data = get()
+    else:
+        raise PSRError(
+            f'data {name}',
+            f'a folder {name} in $PSR_DATA or in data/, or a network to fetch it',
+            'neither',
+            f'Fetch it elsewhere: mkdir -p "$PSR_DATA"; {fetch}',
+        )
     if name in IMAGENET_SUBSETS:
         wnids = IMAGENET_SUBSETS[name].split()
         data = replace(data.restrict(sorted(wnids)), classes=[_imagenet()[1][imagenet_index(w)] for w in sorted(wnids)])
@@ -429,15 +692,21 @@ def _load_natural(name: str, split: str, size: int | None, channels: int | None)
 
 # %% ../nbs/01_data.ipynb #c021
 def augment(
-    images: torch.Tensor, # (n, c, h, w)
-    shift: int = 2, # pixels, each way
-    flip: bool = True, # mirror half of the images
-    generator: torch.Generator | None = None, # CPU generator for the draws
+    images: torch.Tensor,  # (n, c, h, w)
+    shift: int = 2,  # pixels, each way
+    flip: bool = True,  # mirror half of the images
+    generator: torch.Generator | None = None,  # CPU generator for the draws
 ) -> torch.Tensor:
     "Random shift (zero padded) and horizontal flip, drawn per image. Differentiable."
     n, _, h, w = images.shape
     draw = lambda high: torch.randint(high, (n,), generator=generator).to(images.device)
-    rows, cols = draw(2*shift + 1)[:, None] + torch.arange(h, device=images.device), draw(2*shift + 1)[:, None] + torch.arange(w, device=images.device)
-    if flip: cols = torch.where(draw(2).bool()[:, None], cols.flip(1), cols)
-    padded = F.pad(images, (shift,)*4)
-    return padded[torch.arange(n, device=images.device)[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+    rows, cols = (
+        draw(2 * shift + 1)[:, None] + torch.arange(h, device=images.device),
+        draw(2 * shift + 1)[:, None] + torch.arange(w, device=images.device),
+    )
+    if flip:
+        cols = torch.where(draw(2).bool()[:, None], cols.flip(1), cols)
+    padded = F.pad(images, (shift,) * 4)
+    return padded[torch.arange(n, device=images.device)[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(
+        0, 3, 1, 2
+    )

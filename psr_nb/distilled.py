@@ -4,16 +4,33 @@
 
 # %% ../nbs/08_distilled.ipynb #c002
 from __future__ import annotations
-import base64, html, io, re
+
+import base64
+import html
+import io
+import json
+import re
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Iterable
-import json
+
 import numpy as np
 import torch
 from fastcore.basics import patch
-from .core import PSRError, atomic_folder, candidate_seed, content_hash, file_hash, read_json, to_float, to_json, to_pil, to_uint8
+
+from psr_nb.core import (
+    PSRError,
+    atomic_folder,
+    candidate_seed,
+    content_hash,
+    file_hash,
+    read_json,
+    to_float,
+    to_json,
+    to_pil,
+    to_uint8,
+)
 from .data import ImageData, decode_image
 
 # %% auto #0
@@ -21,104 +38,172 @@ __all__ = ['DISTILLED_FORMAT', 'class_folder', 'soft_label_bytes', 'DistilledSet
 
 # %% ../nbs/08_distilled.ipynb #c005
 def class_folder(
-    label: int, # class number
-    name: str, # class name, any text
-    n_classes: int, # how many there are, for the width of the number
-) -> str: # "000_T-shirt_top"
+    label: int,  # class number
+    name: str,  # class name, any text
+    n_classes: int,  # how many there are, for the width of the number
+) -> str:  # "000_T-shirt_top"
     "A folder name that keeps the order of the classes and cannot leave its parent."
     clean = re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_-')[:48]
     return f'{label:0{max(3, len(str(n_classes - 1)))}d}' + (f'_{clean}' if clean else '')
 
 # %% ../nbs/08_distilled.ipynb #c008
 def soft_label_bytes(
-    n_images: int, # images in the set
-    n_classes: int, # numbers a label
-    epochs: int = 1, # 1: one label an image; more: one for every image in every epoch
-    dtype: str = 'float32', # "float32", "float16"
-) -> int: # bytes
+    n_images: int,  # images in the set
+    n_classes: int,  # numbers a label
+    epochs: int = 1,  # 1: one label an image; more: one for every image in every epoch
+    dtype: str = 'float32',  # "float32", "float16"
+) -> int:  # bytes
     "What the soft labels take on disk."
     return n_images * n_classes * epochs * torch.tensor([], dtype=getattr(torch, dtype)).element_size()
 
 # %% ../nbs/08_distilled.ipynb #c011
 DISTILLED_FORMAT = 1
 
+
 @dataclass(frozen=True, repr=False, eq=False)
 class DistilledSet(torch.utils.data.Dataset):
     "A distilled data set: images, labels, and where each image came from. As a torch data set it gives (image in [0, 1], label)."
-    images: torch.Tensor # (n, c, h, w) uint8; floats in [0, 1] are rounded
-    labels: torch.Tensor # (n,) int64, positions in `classes`
-    classes: list[str] # class names, in the order of the labels
-    soft_labels: torch.Tensor | None = None # (n, C) float32, rows that sum to 1
-    provenance: dict = field(default_factory=dict) # how it was made; its `images` has a dict for each image
-    latents: torch.Tensor | None = None # (n, c, h, w) float32, where the images have any
+
+    images: torch.Tensor  # (n, c, h, w) uint8; floats in [0, 1] are rounded
+    labels: torch.Tensor  # (n,) int64, positions in `classes`
+    classes: list[str]  # class names, in the order of the labels
+    soft_labels: torch.Tensor | None = None  # (n, C) float32, rows that sum to 1
+    provenance: dict = field(default_factory=dict)  # how it was made; its `images` has a dict for each image
+    latents: torch.Tensor | None = None  # (n, c, h, w) float32, where the images have any
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)
         images, labels = torch.as_tensor(self.images).detach().cpu(), torch.as_tensor(self.labels).detach().cpu().long()
-        if images.is_floating_point(): images = to_uint8(images)
-        if images.ndim != 4 or images.dtype != torch.uint8: raise PSRError('images', '(n, c, h, w) of bytes or of floats in [0, 1]', f'{tuple(images.shape)} of {images.dtype}')
-        if labels.shape != images.shape[:1]: raise PSRError('labels', f'one for each of {len(images)} images', f'shape {tuple(labels.shape)}')
-        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes): raise PSRError('labels', f'0 to {len(self.classes) - 1}, for {len(self.classes)} classes', f'{labels.min().item()} to {labels.max().item()}')
+        if images.is_floating_point():
+            images = to_uint8(images)
+        if images.ndim != 4 or images.dtype != torch.uint8:
+            raise PSRError(
+                'images', '(n, c, h, w) of bytes or of floats in [0, 1]', f'{tuple(images.shape)} of {images.dtype}'
+            )
+        if labels.shape != images.shape[:1]:
+            raise PSRError('labels', f'one for each of {len(images)} images', f'shape {tuple(labels.shape)}')
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
+            raise PSRError(
+                'labels',
+                f'0 to {len(self.classes) - 1}, for {len(self.classes)} classes',
+                f'{labels.min().item()} to {labels.max().item()}',
+            )
         soft = self.soft_labels
         if soft is not None:
             soft = torch.as_tensor(soft).detach().cpu().float()
-            if soft.shape != (len(labels), len(self.classes)): raise PSRError('soft_labels', f'shape {(len(labels), len(self.classes))}', tuple(soft.shape))
-            if not torch.allclose(soft.sum(1), torch.ones(len(soft)), atol=1e-2) or soft.min() < 0: raise PSRError('soft_labels', 'probabilities, rows that sum to 1', 'other numbers', 'Pass logits.softmax(1)')
+            if soft.shape != (len(labels), len(self.classes)):
+                raise PSRError('soft_labels', f'shape {(len(labels), len(self.classes))}', tuple(soft.shape))
+            if not torch.allclose(soft.sum(1), torch.ones(len(soft)), atol=1e-2) or soft.min() < 0:
+                raise PSRError(
+                    'soft_labels', 'probabilities, rows that sum to 1', 'other numbers', 'Pass logits.softmax(1)'
+                )
         latents = None if self.latents is None else torch.as_tensor(self.latents).detach().cpu().float()
-        if latents is not None and len(latents) != len(labels): raise PSRError('latents', f'{len(labels)} of them', len(latents))
+        if latents is not None and len(latents) != len(labels):
+            raise PSRError('latents', f'{len(labels)} of them', len(latents))
         records = list(self.provenance.get('images') or [{} for _ in labels])
-        if len(records) != len(labels): raise PSRError("provenance['images']", f'{len(labels)} records', len(records))
-        order = torch.sort(labels, stable=True).indices # class after class; the order inside a class is kept
+        if len(records) != len(labels):
+            raise PSRError("provenance['images']", f'{len(labels)} records', len(records))
+        order = torch.sort(labels, stable=True).indices  # class after class; the order inside a class is kept
         if not torch.equal(order, torch.arange(len(labels))):
-            images, labels, soft, latents = images[order], labels[order], None if soft is None else soft[order], None if latents is None else latents[order]
+            images, labels, soft, latents = (
+                images[order],
+                labels[order],
+                None if soft is None else soft[order],
+                None if latents is None else latents[order],
+            )
             records = [records[i] for i in order.tolist()]
-        put('images', images); put('labels', labels); put('soft_labels', soft); put('latents', latents); put('classes', list(self.classes))
+        put('images', images)
+        put('labels', labels)
+        put('soft_labels', soft)
+        put('latents', latents)
+        put('classes', list(self.classes))
         put('provenance', {**_plain(self.provenance, paths=False), 'images': _plain(records, paths=False)})
 
-    def __len__(self) -> int: return len(self.labels)
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]: return to_float(self.images[i]), self.labels[i].item()
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return to_float(self.images[i]), self.labels[i].item()
+
     @property
-    def ipc(self) -> int: return int(self.labels.bincount(minlength=len(self.classes)).max()) # images per class; of the largest where they differ
+    def ipc(self) -> int:
+        return int(
+            self.labels.bincount(minlength=len(self.classes)).max()
+        )  # images per class; of the largest where they differ
+
     @property
-    def method(self) -> str: return self.provenance.get('method', 'unnamed')
+    def method(self) -> str:
+        return self.provenance.get('method', 'unnamed')
+
     @property
-    def name(self) -> str: return self.provenance.get('dataset') or 'distilled'
+    def name(self) -> str:
+        return self.provenance.get('dataset') or 'distilled'
+
     @property
-    def ranks(self) -> list[int]: # place of each image within its class
-        starts = torch.cat([torch.zeros(1, dtype=torch.long), self.labels.bincount(minlength=len(self.classes)).cumsum(0)])
+    def ranks(self) -> list[int]:  # place of each image within its class
+        starts = torch.cat(
+            [torch.zeros(1, dtype=torch.long), self.labels.bincount(minlength=len(self.classes)).cumsum(0)]
+        )
         return (torch.arange(len(self)) - starts[self.labels]).tolist()
+
     @property
-    def data(self) -> ImageData: return ImageData(self.images, self.labels, self.classes, self.name, self.method)
+    def data(self) -> ImageData:
+        return ImageData(self.images, self.labels, self.classes, self.name, self.method)
+
     def __repr__(self) -> str:
         c, h, w = self.images.shape[1:]
         counts = self.labels.bincount(minlength=len(self.classes))
         each = f'{self.ipc}' if counts.min() == counts.max() else f'{counts.min().item()} to {counts.max().item()}'
         return f'DistilledSet {self.method} of {self.name}: {each} of {c}×{h}×{w} in each of {len(self.classes)} classes, {"soft and hard" if self.soft_labels is not None else "hard"} labels'
 
-    def take(self,
-        ipc: int, # at most so many of each class
+    def take(
+        self,
+        ipc: int,  # at most so many of each class
     ) -> DistilledSet:
         "The first `ipc` of every class: the nested smaller set."
-        if not 1 <= ipc <= self.ipc: raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this set', ipc)
+        if not 1 <= ipc <= self.ipc:
+            raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this set', ipc)
         keep = torch.tensor(self.ranks) < ipc
         cut = lambda x: None if x is None else x[keep]
         records = [r for r, k in zip(self.provenance['images'], keep.tolist()) if k]
-        return replace(self, images=self.images[keep], labels=self.labels[keep], soft_labels=cut(self.soft_labels), latents=cut(self.latents), provenance={**self.provenance, 'ipc': ipc, 'images': records})
+        return replace(
+            self,
+            images=self.images[keep],
+            labels=self.labels[keep],
+            soft_labels=cut(self.soft_labels),
+            latents=cut(self.latents),
+            provenance={**self.provenance, 'ipc': ipc, 'images': records},
+        )
 
     def sheet(self, n: int = 10, scale: int = 1) -> 'PIL.Image.Image':
         "The first `n` images of each class, a row a class."
         return self.data.sheet(min(n, self.ipc), scale)
+
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO(); self.sheet().convert('L' if self.images.shape[1] == 1 else 'RGB').save(buffer, 'png', optimize=True); return buffer.getvalue()
+        buffer = io.BytesIO()
+        self.sheet().convert('L' if self.images.shape[1] == 1 else 'RGB').save(buffer, 'png', optimize=True)
+        return buffer.getvalue()
+
     def _repr_html_(self) -> str:
         return f'<p>{html.escape(repr(self))}</p><img alt="images, a row a class" src="data:image/png;base64,{base64.b64encode(self._repr_png_()).decode()}">'
 
+
 def _plain(obj, paths: bool = True):
     "What JSON makes of an object; numbers that are not finite become None and, without `paths`, a path from the root only its last part."
+
     def tidy(o):
-        if isinstance(o, float): return o if np.isfinite(o) else None
-        if isinstance(o, str) and not paths and re.fullmatch(r'(/|~/|[A-Za-z]:[\\/]).+', o): return re.split(r'[\\/]', o.rstrip('\\/'))[-1]
-        return {str(k): tidy(v) for k, v in o.items()} if isinstance(o, dict) else [tidy(v) for v in o] if isinstance(o, list) else o
+        if isinstance(o, float):
+            return o if np.isfinite(o) else None
+        if isinstance(o, str) and not paths and re.fullmatch(r'(/|~/|[A-Za-z]:[\\/]).+', o):
+            return re.split(r'[\\/]', o.rstrip('\\/'))[-1]
+        return (
+            {str(k): tidy(v) for k, v in o.items()}
+            if isinstance(o, dict)
+            else [tidy(v) for v in o]
+            if isinstance(o, list)
+            else o
+        )
+
     return tidy(json.loads(to_json(obj, indent=None)))
 
 # %% ../nbs/08_distilled.ipynb #c016
@@ -126,92 +211,243 @@ def _get(obj, name, default=None):
     "An attribute or a key, whichever there is."
     return obj.get(name, default) if isinstance(obj, dict) else getattr(obj, name, default)
 
+
 @patch(cls_method=True)
-def from_selection(cls: DistilledSet,
-    selection, # a `Selection`
-    images: torch.Tensor | None = None, # (n, c, h, w) refined images; None: the pool's own
-    latents: torch.Tensor | None = None, # (n, c, h, w) refined latents
-    soft_labels: torch.Tensor | None = None, # (n, C) probabilities; see also `relabel`
-    trace=None, # the last `RefineStep`, or all of them: what refinement did
-    method: str | None = None, # name in tables; None: the selection's
-    dataset: str | None = None, # what was distilled
-    licence: dict | None = None, # {"weights": …, "data": …}; stated on the card
-    **more, # further entries of the provenance
+def from_selection(
+    cls: DistilledSet,
+    selection,  # a `Selection`
+    images: torch.Tensor | None = None,  # (n, c, h, w) refined images; None: the pool's own
+    latents: torch.Tensor | None = None,  # (n, c, h, w) refined latents
+    soft_labels: torch.Tensor | None = None,  # (n, C) probabilities; see also `relabel`
+    trace=None,  # the last `RefineStep`, or all of them: what refinement did
+    method: str | None = None,  # name in tables; None: the selection's
+    dataset: str | None = None,  # what was distilled
+    licence: dict | None = None,  # {"weights": …, "data": …}; stated on the card
+    **more,  # further entries of the provenance
 ) -> DistilledSet:
     "The selected (and refined) images with their provenance."
     pool, ids, labels = selection.pool, selection.ids, torch.as_tensor(selection.labels)
     config = _get(pool, 'config') or {}
     seed, class_ids = config.get('seed', _get(pool, 'seed')), config.get('class_ids') or list(range(len(ids)))
     table = _get(pool, 'table')
-    scores = {} if table is None else {c: np.asarray(table[c])[np.asarray(selection.positions)] for c in table.columns if c not in ('class', 'index', 'label') and np.issubdtype(np.asarray(table[c]).dtype, np.number)}
+    scores = (
+        {}
+        if table is None
+        else {
+            c: np.asarray(table[c])[np.asarray(selection.positions)]
+            for c in table.columns
+            if c not in ('class', 'index', 'label') and np.issubdtype(np.asarray(table[c]).dtype, np.number)
+        }
+    )
     records, row = [], 0
     for label, chosen in enumerate(ids):
         gains = selection.gains[label] if getattr(selection, 'gains', None) else {}
         for rank, index in enumerate(np.asarray(chosen).tolist()):
-            record = dict(label=label, rank=rank, index=index, gains={k: round(float(v[rank]), 6) for k, v in gains.items()}, scores={k: round(float(v[row]), 6) for k, v in scores.items()})
-            if seed is not None: record['seed'] = candidate_seed(seed, class_ids[label], index)
-            records.append(record); row += 1
+            record = dict(
+                label=label,
+                rank=rank,
+                index=index,
+                gains={k: round(float(v[rank]), 6) for k, v in gains.items()},
+                scores={k: round(float(v[row]), 6) for k, v in scores.items()},
+            )
+            if seed is not None:
+                record['seed'] = candidate_seed(seed, class_ids[label], index)
+            records.append(record)
+            row += 1
     refined = None
     if trace is not None:
         steps = list(trace) if isinstance(trace, (list, tuple)) else [trace]
-        refined = dict(steps=_get(steps[-1], 'total') or len(steps), losses={k: [round(float(_get(s, 'losses')[k]), 6) for s in steps if k in _get(s, 'losses')] for k in _get(steps[-1], 'losses') or {}})
-        if settings := _get(steps[-1], 'settings'): refined['settings'] = asdict(settings)
+        refined = dict(
+            steps=_get(steps[-1], 'total') or len(steps),
+            losses={
+                k: [round(float(_get(s, 'losses')[k]), 6) for s in steps if k in _get(s, 'losses')]
+                for k in _get(steps[-1], 'losses') or {}
+            },
+        )
+        if settings := _get(steps[-1], 'settings'):
+            refined['settings'] = asdict(settings)
         for name in ('drift', 'probability', 'accepted'):
             values = _get(steps[-1], name)
             if values is not None:
-                for record, v in zip(records, torch.as_tensor(values).tolist()): record.setdefault('refine', {})[name] = v if isinstance(v, bool) else round(v, 6)
+                for record, v in zip(records, torch.as_tensor(values).tolist()):
+                    record.setdefault('refine', {})[name] = v if isinstance(v, bool) else round(v, 6)
     weights = getattr(selection, 'weights', None)
-    provenance = dict(method=method or selection.method + ('+refine' if images is not None and trace is not None else ''), dataset=dataset, prior=config.get('prior'), sampler=config.get('sampler'), seed=seed,
-        teachers=config.get('teachers', []), pool=_get(pool, 'fingerprint'),
-        selection=dict(method=selection.method, weights=asdict(weights) if is_dataclass(weights) else weights, config=getattr(selection, 'config', None)), notes=list(getattr(selection, 'notes', [])),
-        refine=refined, licence=licence or {}, images=records, **more)
-    if images is None: images, latents = selection.images, (latents if latents is not None else getattr(selection, 'latents', None))
+    provenance = dict(
+        method=method or selection.method + ('+refine' if images is not None and trace is not None else ''),
+        dataset=dataset,
+        prior=config.get('prior'),
+        sampler=config.get('sampler'),
+        seed=seed,
+        teachers=config.get('teachers', []),
+        pool=_get(pool, 'fingerprint'),
+        selection=dict(
+            method=selection.method,
+            weights=asdict(weights) if is_dataclass(weights) else weights,
+            config=getattr(selection, 'config', None),
+        ),
+        notes=list(getattr(selection, 'notes', [])),
+        refine=refined,
+        licence=licence or {},
+        images=records,
+        **more,
+    )
+    if images is None:
+        images, latents = selection.images, (latents if latents is not None else getattr(selection, 'latents', None))
     return cls(images, labels, list(selection.classes), soft_labels, provenance, latents)
 
 # %% ../nbs/08_distilled.ipynb #c021
 @patch
-def relabel(self: DistilledSet,
-    teacher, # a `Teacher` of the same classes
-    temperature: float = 1., # divides the logits; higher is softer
+def relabel(
+    self: DistilledSet,
+    teacher,  # a `Teacher` of the same classes
+    temperature: float = 1.0,  # divides the logits; higher is softer
 ) -> DistilledSet:
     "The same images with the teacher's soft labels."
-    if list(teacher.classes) != self.classes: raise PSRError(f'teacher {teacher.name}', f'the classes {", ".join(self.classes[:5])}…', f'{", ".join(list(teacher.classes)[:5])}…', 'Pass classes= to Teacher.from_pretrained')
+    if list(teacher.classes) != self.classes:
+        raise PSRError(
+            f'teacher {teacher.name}',
+            f'the classes {", ".join(self.classes[:5])}…',
+            f'{", ".join(list(teacher.classes)[:5])}…',
+            'Pass classes= to Teacher.from_pretrained',
+        )
     logits = teacher.predict(self.images)[0]
     agree = (logits.argmax(1) == self.labels).float().mean().item()
-    return replace(self, soft_labels=(logits/temperature).softmax(1), provenance={**self.provenance, 'soft_labels': dict(teacher=teacher.name, temperature=temperature, agreement=round(agree, 4))})
+    return replace(
+        self,
+        soft_labels=(logits / temperature).softmax(1),
+        provenance={
+            **self.provenance,
+            'soft_labels': dict(teacher=teacher.name, temperature=temperature, agreement=round(agree, 4)),
+        },
+    )
 
 # %% ../nbs/08_distilled.ipynb #c025
 def _about(value, unknown: str = 'not recorded') -> str:
     "Text for a cell of a Markdown table, with what has a meaning there made harmless."
-    if value is None or value == '' or value == {}: return unknown
-    if isinstance(value, dict): value = ', '.join(f'{k} {v}' for k, v in value.items() if v is not None and not isinstance(v, (dict, list)))
+    if value is None or value == '' or value == {}:
+        return unknown
+    if isinstance(value, dict):
+        value = ', '.join(f'{k} {v}' for k, v in value.items() if v is not None and not isinstance(v, (dict, list)))
     return html.escape(str(value), quote=False).replace('|', '\\|').replace('\n', ' ')
+
 
 def card(
     distilled: DistilledSet,
-    report=None, # a `Report` of its accuracy
-) -> str: # Markdown with YAML front matter
+    report=None,  # a `Report` of its accuracy
+) -> str:  # Markdown with YAML front matter
     "The data set card: what it is, how it was made, licence, accuracy."
     import yaml
+
     p, n, (c, h, w) = distilled.provenance, len(distilled), distilled.images.shape[1:]
-    licence, soft, refined, chosen = p.get('licence') or {}, p.get('soft_labels'), p.get('refine'), p.get('selection') or {}
+    licence, soft, refined, chosen = (
+        p.get('licence') or {},
+        p.get('soft_labels'),
+        p.get('refine'),
+        p.get('selection') or {},
+    )
     sizes = [(1000, 'n<1K'), (10_000, '1K<n<10K'), (100_000, '10K<n<100K'), (float('inf'), '100K<n<1M')]
-    front = dict(pretty_name=f'{distilled.name}, distilled to {distilled.ipc} images per class', license='other', license_name='see-the-section-licence', task_categories=['image-classification'],
-        tags=['dataset-distillation', 'synthetic'], size_categories=[next(s for limit, s in sizes if n < limit)], configs=[dict(config_name='default', data_files=[dict(split='train', path='train/**')])])
-    rows = [('distilled from', distilled.name), ('method', distilled.method), ('images', f'{n} ({distilled.ipc} per class), {c}×{h}×{w}, PNG'), ('prior', p.get('prior')), ('sampler', p.get('sampler')), ('root seed', p.get('seed')),
-        ('pool', p.get('pool')), ('selection', f'{chosen.get("method")}, weights {_about(chosen.get("weights"))}' if chosen else None), ('refinement', f'{refined.get("steps")} steps; final losses ' + ', '.join(f'{k} {v[-1]:.4g}' for k, v in refined.get('losses', {}).items() if v) if refined else 'none'),
-        ('soft labels', f'teacher {soft["teacher"]}, temperature {soft["temperature"]}, agrees with {soft["agreement"]:.1%} of the labels' if soft else 'none' if distilled.soft_labels is None else 'given')]
-    lines = ['---', yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(), '---', '', f'# {_about(front["pretty_name"])}', '',
-        'A small training set made to stand in for a large one. Train a classifier from scratch on it and test on the real test images.', '', '| | |', '|---|---|', *(f'| {k} | {_about(v)} |' for k, v in rows), '', '## Load', '',
-        '```python', 'from datasets import load_dataset', 'data = load_dataset("imagefolder", data_dir="THIS_FOLDER", split="train")   # image, label, candidate, scores', '',
-        'from torchvision.datasets import ImageFolder', 'data = ImageFolder("THIS_FOLDER/train")', '', 'from psr_nb.distilled import DistilledSet', 'data = DistilledSet.open("THIS_FOLDER")   # with soft labels and provenance', '```', '']
-    if distilled.soft_labels is not None: lines += [f'`soft_labels.safetensors` holds a distribution for each image in the order of `train/metadata.parquet`: {soft_label_bytes(n, len(distilled.classes)):,} bytes.', '']
-    lines += ['## Classes', '', '| label | folder | name | images |', '|--:|---|---|--:|', *(f'| {i} | {class_folder(i, name, len(distilled.classes))} | {_about(name, "(no name)")} | {int((distilled.labels == i).sum())} |' for i, name in enumerate(distilled.classes)), '']
+    front = dict(
+        pretty_name=f'{distilled.name}, distilled to {distilled.ipc} images per class',
+        license='other',
+        license_name='see-the-section-licence',
+        task_categories=['image-classification'],
+        tags=['dataset-distillation', 'synthetic'],
+        size_categories=[next(s for limit, s in sizes if n < limit)],
+        configs=[dict(config_name='default', data_files=[dict(split='train', path='train/**')])],
+    )
+    rows = [
+        ('distilled from', distilled.name),
+        ('method', distilled.method),
+        ('images', f'{n} ({distilled.ipc} per class), {c}×{h}×{w}, PNG'),
+        ('prior', p.get('prior')),
+        ('sampler', p.get('sampler')),
+        ('root seed', p.get('seed')),
+        ('pool', p.get('pool')),
+        ('selection', f'{chosen.get("method")}, weights {_about(chosen.get("weights"))}' if chosen else None),
+        (
+            'refinement',
+            f'{refined.get("steps")} steps; final losses '
+            + ', '.join(f'{k} {v[-1]:.4g}' for k, v in refined.get('losses', {}).items() if v)
+            if refined
+            else 'none',
+        ),
+        (
+            'soft labels',
+            f'teacher {soft["teacher"]}, temperature {soft["temperature"]}, agrees with {soft["agreement"]:.1%} of the labels'
+            if soft
+            else 'none'
+            if distilled.soft_labels is None
+            else 'given',
+        ),
+    ]
+    lines = [
+        '---',
+        yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
+        '---',
+        '',
+        f'# {_about(front["pretty_name"])}',
+        '',
+        'A small training set made to stand in for a large one. Train a classifier from scratch on it and test on the real test images.',
+        '',
+        '| | |',
+        '|---|---|',
+        *(f'| {k} | {_about(v)} |' for k, v in rows),
+        '',
+        '## Load',
+        '',
+        '```python',
+        'from datasets import load_dataset',
+        'data = load_dataset("imagefolder", data_dir="THIS_FOLDER", split="train")   # image, label, candidate, scores',
+        '',
+        'from torchvision.datasets import ImageFolder',
+        'data = ImageFolder("THIS_FOLDER/train")',
+        '',
+        'from psr_nb.distilled import DistilledSet',
+        'data = DistilledSet.open("THIS_FOLDER")   # with soft labels and provenance',
+        '```',
+        '',
+    ]
+    if distilled.soft_labels is not None:
+        lines += [
+            f'`soft_labels.safetensors` holds a distribution for each image in the order of `train/metadata.parquet`: {soft_label_bytes(n, len(distilled.classes)):,} bytes.',
+            '',
+        ]
+    lines += [
+        '## Classes',
+        '',
+        '| label | folder | name | images |',
+        '|--:|---|---|--:|',
+        *(
+            f'| {i} | {class_folder(i, name, len(distilled.classes))} | {_about(name, "(no name)")} | {int((distilled.labels == i).sum())} |'
+            for i, name in enumerate(distilled.classes)
+        ),
+        '',
+    ]
     if report is not None:
-        lines += ['## Accuracy on real test images', '', '| method | images per class | protocol | student | labels | last (95 % interval) | best | seeds |', '|---|--:|---|---|---|---|---|--:|',
-            *(f'| {_about(r["method"])} | {r["ipc"]} | {_about(r["protocol"])} | {_about(r["student"])} | {r["labels"]} | {r["mean"]:.1%} ({r["low"]:.1%} to {r["high"]:.1%}) | {r["best"]:.1%} | {r["n"]} |' for r in report.summary()), '']
-    lines += ['## Licence', '', f'* Weights of the generator: {_about(licence.get("weights"), "not recorded; ask before you use or pass on these images")}', f'* Data distilled from: {_about(licence.get("data"), "not recorded; the terms of the original apply")}', '',
-        'Images sampled from a model are bound by the terms of its weights as well as by those of the data.', '', '## Provenance', '', '`provenance.json` has a record for each image: its class, candidate number, seed, scores, the gain of each selection term, and what refinement changed. `train/metadata.parquet` has the same as columns.', '']
+        lines += [
+            '## Accuracy on real test images',
+            '',
+            '| method | images per class | protocol | student | labels | last (95 % interval) | best | seeds |',
+            '|---|--:|---|---|---|---|---|--:|',
+            *(
+                f'| {_about(r["method"])} | {r["ipc"]} | {_about(r["protocol"])} | {_about(r["student"])} | {r["labels"]} | {r["mean"]:.1%} ({r["low"]:.1%} to {r["high"]:.1%}) | {r["best"]:.1%} | {r["n"]} |'
+                for r in report.summary()
+            ),
+            '',
+        ]
+    lines += [
+        '## Licence',
+        '',
+        f'* Weights of the generator: {_about(licence.get("weights"), "not recorded; ask before you use or pass on these images")}',
+        f'* Data distilled from: {_about(licence.get("data"), "not recorded; the terms of the original apply")}',
+        '',
+        'Images sampled from a model are bound by the terms of its weights as well as by those of the data.',
+        '',
+        '## Provenance',
+        '',
+        '`provenance.json` has a record for each image: its class, candidate number, seed, scores, the gain of each selection term, and what refinement changed. `train/metadata.parquet` has the same as columns.',
+        '',
+    ]
     return '\n'.join(lines)
 
 # %% ../nbs/08_distilled.ipynb #c030
@@ -219,89 +455,181 @@ def _image_hash(image: torch.Tensor) -> str:
     "SHA-256 of an image's shape and bytes: the same whatever the PNG's compression."
     return content_hash(f'{tuple(image.shape)}'.encode() + np.ascontiguousarray(image.numpy()).tobytes())
 
+
 def _image_path(classes: list[str], label: int, rank: int) -> str:
     "Where an image is, below `train`. Never read from a file."
     return f'{class_folder(label, classes[label], len(classes))}/{rank:04d}.png'
 
+
 def _metadata(distilled: DistilledSet, folder: Path) -> None:
     "`metadata.parquet`: one row an image, class names in the schema as `datasets` expects them."
-    import pyarrow as pa, pyarrow.parquet as pq
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     labels, records = distilled.labels.tolist(), distilled.provenance['images']
-    columns = dict(file_name=[_image_path(distilled.classes, l, r) for l, r in zip(labels, distilled.ranks)], label=labels, rank=distilled.ranks)
-    features = dict(file_name=dict(dtype='string', _type='Value'), label=dict(names=distilled.classes, _type='ClassLabel'), rank=dict(dtype='int64', _type='Value'))
-    for name, get, dtype in [('candidate', lambda r: r.get('index'), 'int64'), ('seed', lambda r: r.get('seed'), 'int64'),
-            *((f'{group}_{k}', lambda r, g=group, k=k: (r.get(g) or {}).get(k), 'float64') for group in ('scores', 'gains', 'refine') for k in sorted({k for r in records for k in (r.get(group) or {})}))]:
+    columns = dict(
+        file_name=[_image_path(distilled.classes, l, r) for l, r in zip(labels, distilled.ranks)],
+        label=labels,
+        rank=distilled.ranks,
+    )
+    features = dict(
+        file_name=dict(dtype='string', _type='Value'),
+        label=dict(names=distilled.classes, _type='ClassLabel'),
+        rank=dict(dtype='int64', _type='Value'),
+    )
+    for name, get, dtype in [
+        ('candidate', lambda r: r.get('index'), 'int64'),
+        ('seed', lambda r: r.get('seed'), 'int64'),
+        *(
+            (f'{group}_{k}', lambda r, g=group, k=k: (r.get(g) or {}).get(k), 'float64')
+            for group in ('scores', 'gains', 'refine')
+            for k in sorted({k for r in records for k in (r.get(group) or {})})
+        ),
+    ]:
         values = [get(r) for r in records]
         if any(v is not None for v in values):
             columns[name] = [None if v is None else float(v) if dtype == 'float64' else int(v) for v in values]
             features[name] = dict(dtype=dtype, _type='Value')
-    table = pa.table({k: pa.array(v, {'string': pa.string(), 'float64': pa.float64()}.get(features[k].get('dtype'), pa.int64())) for k, v in columns.items()})
-    pq.write_table(table.replace_schema_metadata({'huggingface': json.dumps({'info': {'features': features}})}), folder/'metadata.parquet')
+    table = pa.table(
+        {
+            k: pa.array(v, {'string': pa.string(), 'float64': pa.float64()}.get(features[k].get('dtype'), pa.int64()))
+            for k, v in columns.items()
+        }
+    )
+    pq.write_table(
+        table.replace_schema_metadata({'huggingface': json.dumps({'info': {'features': features}})}),
+        folder / 'metadata.parquet',
+    )
+
 
 @patch
-def save(self: DistilledSet,
-    path: str | Path, # the folder to make; a distilled set that is there is replaced
-    report=None, # a `Report` for the card
-    soft_dtype: str = 'float32', # "float16" halves the soft labels and rounds them
-) -> Path: # the folder
+def save(
+    self: DistilledSet,
+    path: str | Path,  # the folder to make; a distilled set that is there is replaced
+    report=None,  # a `Report` for the card
+    soft_dtype: str = 'float32',  # "float16" halves the soft labels and rounds them
+) -> Path:  # the folder
     "Writes the image folder, metadata, soft labels, latents, card and provenance."
     from safetensors.torch import save_file
+
     path = Path(path)
-    if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path/'provenance.json').is_file(): raise PSRError(f'{path}', 'a new folder, or a distilled set to replace', 'something else', 'Choose another output folder')
-    if self.images.shape[1] not in (1, 3): raise PSRError('images', '1 or 3 channels, to be written as PNG', self.images.shape[1])
+    if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / 'provenance.json').is_file():
+        raise PSRError(
+            f'{path}', 'a new folder, or a distilled set to replace', 'something else', 'Choose another output folder'
+        )
+    if self.images.shape[1] not in (1, 3):
+        raise PSRError('images', '1 or 3 channels, to be written as PNG', self.images.shape[1])
     with atomic_folder(path) as folder:
         records = []
         for image, label, rank, record in zip(self.images, self.labels.tolist(), self.ranks, self.provenance['images']):
-            file = folder/'train'/_image_path(self.classes, label, rank)
+            file = folder / 'train' / _image_path(self.classes, label, rank)
             file.parent.mkdir(parents=True, exist_ok=True)
             to_pil(image).save(file, 'png')
             records.append({**record, 'label': label, 'rank': rank, 'sha256': _image_hash(image)})
-        _metadata(self, folder/'train')
+        _metadata(self, folder / 'train')
         hashes = {}
-        for name, tensor in (('soft_labels', None if self.soft_labels is None else self.soft_labels.to(getattr(torch, soft_dtype))), ('latents', self.latents)):
+        for name, tensor in (
+            ('soft_labels', None if self.soft_labels is None else self.soft_labels.to(getattr(torch, soft_dtype))),
+            ('latents', self.latents),
+        ):
             if tensor is not None:
-                save_file({name: tensor.contiguous()}, folder/f'{name}.safetensors')
-                hashes[f'{name}.safetensors'] = file_hash(folder/f'{name}.safetensors')
-        try: ours = version('psr_nb')
-        except PackageNotFoundError: ours = None
-        about = {**self.provenance, 'kind': 'distilled', 'format': DISTILLED_FORMAT, 'psr_nb': ours, 'classes': self.classes, 'shape': list(self.images.shape[1:]), 'ipc': self.ipc, 'files': hashes, 'images': records}
-        if report is not None: about['accuracy'] = report.summary()
-        (folder/'provenance.json').write_text(to_json(_plain(about)), encoding='utf-8')
-        (folder/'README.md').write_text(card(self, report), encoding='utf-8')
+                save_file({name: tensor.contiguous()}, folder / f'{name}.safetensors')
+                hashes[f'{name}.safetensors'] = file_hash(folder / f'{name}.safetensors')
+        try:
+            ours = version('psr_nb')
+        except PackageNotFoundError:
+            ours = None
+        about = {
+            **self.provenance,
+            'kind': 'distilled',
+            'format': DISTILLED_FORMAT,
+            'psr_nb': ours,
+            'classes': self.classes,
+            'shape': list(self.images.shape[1:]),
+            'ipc': self.ipc,
+            'files': hashes,
+            'images': records,
+        }
+        if report is not None:
+            about['accuracy'] = report.summary()
+        (folder / 'provenance.json').write_text(to_json(_plain(about)), encoding='utf-8')
+        (folder / 'README.md').write_text(card(self, report), encoding='utf-8')
     return path
 
 # %% ../nbs/08_distilled.ipynb #c032
 @patch(cls_method=True)
-def open(cls: DistilledSet,
-    path: str | Path, # a folder that `save` wrote
-    verify: bool = True, # compare every file with its recorded hash
+def open(
+    cls: DistilledSet,
+    path: str | Path,  # a folder that `save` wrote
+    verify: bool = True,  # compare every file with its recorded hash
 ) -> DistilledSet:
     "A saved set. Raises `PSRError` when it is not one, is incomplete, was altered, or is from a newer version."
     from safetensors.torch import load_file
+
     path = Path(path)
-    if not path.is_dir(): raise PSRError(f'{path}', 'the folder of a distilled set', 'a file' if path.exists() else 'nothing there')
-    if not (path/'provenance.json').is_file(): raise PSRError(f'{path}', 'a distilled set', 'no provenance.json', 'For a plain image folder use load_data')
-    about = read_json(path/'provenance.json')
-    if not isinstance(about, dict) or about.get('kind') != 'distilled': raise PSRError(f'{path/"provenance.json"}', 'the provenance of a distilled set', 'JSON of another kind')
-    if about.get('format', 0) > DISTILLED_FORMAT: raise PSRError(f'{path}', f'format {DISTILLED_FORMAT} or older', f'format {about["format"]}', 'It was written by a newer psr_nb: pip install -U psr_nb')
-    if missing := {'classes', 'shape', 'files', 'images'} - set(about): raise PSRError(f'{path/"provenance.json"}', f'the entries {", ".join(sorted(missing))}', 'none', 'Export the set again')
+    if not path.is_dir():
+        raise PSRError(f'{path}', 'the folder of a distilled set', 'a file' if path.exists() else 'nothing there')
+    if not (path / 'provenance.json').is_file():
+        raise PSRError(f'{path}', 'a distilled set', 'no provenance.json', 'For a plain image folder use load_data')
+    about = read_json(path / 'provenance.json')
+    if not isinstance(about, dict) or about.get('kind') != 'distilled':
+        raise PSRError(f'{path / "provenance.json"}', 'the provenance of a distilled set', 'JSON of another kind')
+    if about.get('format', 0) > DISTILLED_FORMAT:
+        raise PSRError(
+            f'{path}',
+            f'format {DISTILLED_FORMAT} or older',
+            f'format {about["format"]}',
+            'It was written by a newer psr_nb: pip install -U psr_nb',
+        )
+    if missing := {'classes', 'shape', 'files', 'images'} - set(about):
+        raise PSRError(
+            f'{path / "provenance.json"}', f'the entries {", ".join(sorted(missing))}', 'none', 'Export the set again'
+        )
     classes, images = about['classes'], []
     for record in about['images']:
         label, rank = record.get('label'), record.get('rank')
-        if not isinstance(label, int) or not isinstance(rank, int) or not 0 <= label < len(classes): raise PSRError(f'{path/"provenance.json"}', 'a label and a rank for each image', f'{label}, {rank}')
-        file = path/'train'/_image_path(classes, label, rank)
-        if not file.is_file(): raise PSRError(f'{file}', 'an image', 'nothing there', 'The set is incomplete: copy or export it again')
+        if not isinstance(label, int) or not isinstance(rank, int) or not 0 <= label < len(classes):
+            raise PSRError(f'{path / "provenance.json"}', 'a label and a rank for each image', f'{label}, {rank}')
+        file = path / 'train' / _image_path(classes, label, rank)
+        if not file.is_file():
+            raise PSRError(f'{file}', 'an image', 'nothing there', 'The set is incomplete: copy or export it again')
         image = torch.from_numpy(decode_image(file, channels=about['shape'][0]).copy())
         if list(image.shape) != about['shape'] or verify and _image_hash(image) != record.get('sha256'):
-            raise PSRError(f'{file}', 'the pixels that were exported', 'others', 'Export the set again, or open it with verify=False')
+            raise PSRError(
+                f'{file}',
+                'the pixels that were exported',
+                'others',
+                'Export the set again, or open it with verify=False',
+            )
         images.append(image)
     tensors = {}
     for name in ('soft_labels', 'latents'):
-        file = path/f'{name}.safetensors'
-        if file.name not in about['files']: continue
-        if not file.is_file(): raise PSRError(f'{file}', f'the {name.replace("_", " ")}', 'nothing there', 'The set is incomplete: copy or export it again')
-        if verify and file_hash(file) != about['files'][file.name]: raise PSRError(f'{file}', 'the content that was exported', 'another', 'Export the set again, or open it with verify=False')
-        try: tensors[name] = load_file(file)[name].float()
-        except Exception as e: raise PSRError(f'{file}', f'a tensor {name}', f'{type(e).__name__}: {str(e)[:120]}') from None
+        file = path / f'{name}.safetensors'
+        if file.name not in about['files']:
+            continue
+        if not file.is_file():
+            raise PSRError(
+                f'{file}',
+                f'the {name.replace("_", " ")}',
+                'nothing there',
+                'The set is incomplete: copy or export it again',
+            )
+        if verify and file_hash(file) != about['files'][file.name]:
+            raise PSRError(
+                f'{file}',
+                'the content that was exported',
+                'another',
+                'Export the set again, or open it with verify=False',
+            )
+        try:
+            tensors[name] = load_file(file)[name].float()
+        except Exception as e:
+            raise PSRError(f'{file}', f'a tensor {name}', f'{type(e).__name__}: {str(e)[:120]}') from None
     provenance = {k: v for k, v in about.items() if k not in ('kind', 'format', 'shape', 'files')}
-    return cls(torch.stack(images) if images else torch.zeros(0, *about['shape'], dtype=torch.uint8), torch.tensor([r['label'] for r in about['images']]), classes, provenance=provenance, **tensors)
+    return cls(
+        torch.stack(images) if images else torch.zeros(0, *about['shape'], dtype=torch.uint8),
+        torch.tensor([r['label'] for r in about['images']]),
+        classes,
+        provenance=provenance,
+        **tensors,
+    )

@@ -4,18 +4,35 @@
 
 # %% ../nbs/09_evaluate.ipynb #c002
 from __future__ import annotations
-import html, math, threading, time
+
+import html
+import math
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Callable, Iterator
+
 import numpy as np
 import timm
 import torch
-from torch import nn
 import torch.nn.functional as F
-from .core import PSRError, best_device, keep_memory, lookup, make_folder, read_json, seeded, to_float, to_json, write_atomic
+from torch import nn
+
+from psr_nb.core import (
+    PSRError,
+    best_device,
+    keep_memory,
+    lookup,
+    make_folder,
+    read_json,
+    seeded,
+    to_float,
+    to_json,
+    write_atomic,
+)
 from .data import ImageData, augment
 from .distilled import DistilledSet, class_folder
 from .teacher import ResNetAP, quicken
@@ -28,25 +45,41 @@ __all__ = ['SCHEDULES', 'VIEWS', 'TESTS', 'PROTOCOLS', 'STUDENTS', 'REPORT_FORMA
 
 # %% ../nbs/09_evaluate.ipynb #c005
 def random_resized_crop(
-    images: torch.Tensor, # (n, c, h, w)
-    scale: tuple[float, float], # least and largest share of the area
-    ratio: tuple[float, float] = (3/4, 4/3), # least and largest width / height
-    generator: torch.Generator | None = None, # CPU generator for the draws
-    boxes: bool = False, # return the boxes too
-) -> torch.Tensor: # (n, c, h, w), and (n, 4) top, left, height, width if asked for
+    images: torch.Tensor,  # (n, c, h, w)
+    scale: tuple[float, float],  # least and largest share of the area
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),  # least and largest width / height
+    generator: torch.Generator | None = None,  # CPU generator for the draws
+    boxes: bool = False,  # return the boxes too
+) -> torch.Tensor:  # (n, c, h, w), and (n, 4) top, left, height, width if asked for
     "A random part of each image, resized to the whole (bilinear). Source: torchvision's RandomResizedCrop, for batches."
     n, _, h, w = images.shape
     draw = torch.rand(4, n, 10, generator=generator)
-    area, aspect = h*w*(scale[0] + (scale[1] - scale[0])*draw[0]), torch.exp(math.log(ratio[0]) + math.log(ratio[1]/ratio[0])*draw[1])
-    cw, ch = (area*aspect).sqrt().round(), (area/aspect).sqrt().round()
-    fits = (cw > 0) & (cw <= w) & (ch > 0) & (ch <= h) # ten tries, as torchvision has; then the largest part in the middle
+    area, aspect = (
+        h * w * (scale[0] + (scale[1] - scale[0]) * draw[0]),
+        torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * draw[1]),
+    )
+    cw, ch = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+    fits = (
+        (cw > 0) & (cw <= w) & (ch > 0) & (ch <= h)
+    )  # ten tries, as torchvision has; then the largest part in the middle
     first = fits.float().argmax(1, keepdim=True)
     pick = lambda x, fallback: torch.where(fits.any(1), x.gather(1, first)[:, 0], torch.tensor(float(fallback)))
-    wide, high = min(w, round(h*ratio[1])), min(h, round(w/ratio[0]))
+    wide, high = min(w, round(h * ratio[1])), min(h, round(w / ratio[0]))
     cw, ch = pick(cw, wide), pick(ch, high)
     free = fits.any(1)
-    top, left = (torch.where(free, (d[:, 0]*(size - part + 1)).floor(), ((size - part)/2).floor()) for d, size, part in ((draw[2], h, ch), (draw[3], w, cw)))
-    axis = lambda start, part, size: (start[:, None] + ((torch.arange(size) + .5)*part[:, None]/size - .5).clamp(min=0).minimum(part[:, None] - 1))*2/max(size - 1, 1) - 1
+    top, left = (
+        torch.where(free, (d[:, 0] * (size - part + 1)).floor(), ((size - part) / 2).floor())
+        for d, size, part in ((draw[2], h, ch), (draw[3], w, cw))
+    )
+    axis = lambda start, part, size: (
+        (
+            start[:, None]
+            + ((torch.arange(size) + 0.5) * part[:, None] / size - 0.5).clamp(min=0).minimum(part[:, None] - 1)
+        )
+        * 2
+        / max(size - 1, 1)
+        - 1
+    )
     rows, cols = axis(top, ch, h), axis(left, cw, w)
     grid = torch.stack([cols[:, None, :].expand(n, h, w), rows[:, :, None].expand(n, h, w)], -1)
     out = F.grid_sample(images, grid.to(images), align_corners=True)
@@ -54,172 +87,267 @@ def random_resized_crop(
 
 # %% ../nbs/09_evaluate.ipynb #c008
 def colour_jitter(
-    images: torch.Tensor, # (n, c, h, w); c is 1 or 3
-    amount: float = .4, # largest weight of the blend, either way
+    images: torch.Tensor,  # (n, c, h, w); c is 1 or 3
+    amount: float = 0.4,  # largest weight of the blend, either way
     generator: torch.Generator | None = None,
-) -> torch.Tensor: # (n, c, h, w), not clipped
+) -> torch.Tensor:  # (n, c, h, w), not clipped
     "Brightness, contrast and (for three channels) saturation, in random order. Source: Kim et al. 2022 (IDC), as Minimax Diffusion evaluates."
     n, c = images.shape[:2]
     kinds = 3 if c == 3 else 2
     order = torch.rand(n, kinds, generator=generator).argsort(1).to(images.device)
-    weights = ((torch.rand(n, kinds, generator=generator)*2 - 1)*amount).to(images)
-    luma = images.new_tensor([.299, .587, .114] if c == 3 else [1.]*c).view(1, -1, 1, 1)
+    weights = ((torch.rand(n, kinds, generator=generator) * 2 - 1) * amount).to(images)
+    luma = images.new_tensor([0.299, 0.587, 0.114] if c == 3 else [1.0] * c).view(1, -1, 1, 1)
     for kind, weight in zip(order.T, weights.T):
-        grey = (images*luma).sum(1, keepdim=True)
+        grey = (images * luma).sum(1, keepdim=True)
         kind = kind.view(-1, 1, 1, 1)
-        towards = torch.where(kind == 0, 0., torch.where(kind == 1, grey.mean((2, 3), keepdim=True), grey))
+        towards = torch.where(kind == 0, 0.0, torch.where(kind == 1, grey.mean((2, 3), keepdim=True), grey))
         images = torch.lerp(images, towards.expand_as(images), weight.view(-1, 1, 1, 1))
     return images
 
+
 def lighting(
-    images: torch.Tensor, # (n, 3, h, w); one channel is returned as it is
-    std: float = .1, # of the noise along each component
+    images: torch.Tensor,  # (n, 3, h, w); one channel is returned as it is
+    std: float = 0.1,  # of the noise along each component
     generator: torch.Generator | None = None,
-) -> torch.Tensor: # (n, 3, h, w)
+) -> torch.Tensor:  # (n, 3, h, w)
     "Noise along the principal components of ImageNet's colours. Source: Krizhevsky et al. 2012."
-    if images.shape[1] != 3: return images
-    values = torch.tensor([.2175, .0188, .0045])
-    vectors = torch.tensor([[-.5675, .7192, .4009], [-.5808, -.0045, -.8140], [-.5836, -.6948, .4203]])
-    noise = torch.randn(len(images), 3, generator=generator)*std
-    return images + ((noise*values) @ vectors.T).to(images).view(-1, 3, 1, 1)
+    if images.shape[1] != 3:
+        return images
+    values = torch.tensor([0.2175, 0.0188, 0.0045])
+    vectors = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+    noise = torch.randn(len(images), 3, generator=generator) * std
+    return images + ((noise * values) @ vectors.T).to(images).view(-1, 3, 1, 1)
 
 # %% ../nbs/09_evaluate.ipynb #c011
 def cutmix(
-    images: torch.Tensor, # (n, c, h, w)
+    images: torch.Tensor,  # (n, c, h, w)
     generator: torch.Generator | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, float]: # mixed images, partner of each (n,), share of its own label
+) -> tuple[torch.Tensor, torch.Tensor, float]:  # mixed images, partner of each (n,), share of its own label
     "A rectangle from a partner, λ from Beta(1, 1), share corrected for what the border cuts off. Source: Yun et al. 2019."
     n, _, h, w = images.shape
     partner = torch.randperm(n, generator=generator)
-    lam, y, x = torch.rand(1, generator=generator).item(), torch.randint(h, (1,), generator=generator).item(), torch.randint(w, (1,), generator=generator).item()
-    high, wide = int(h*math.sqrt(1 - lam)), int(w*math.sqrt(1 - lam))
-    y0, y1, x0, x1 = max(y - high//2, 0), min(y + high//2, h), max(x - wide//2, 0), min(x + wide//2, w)
+    lam, y, x = (
+        torch.rand(1, generator=generator).item(),
+        torch.randint(h, (1,), generator=generator).item(),
+        torch.randint(w, (1,), generator=generator).item(),
+    )
+    high, wide = int(h * math.sqrt(1 - lam)), int(w * math.sqrt(1 - lam))
+    y0, y1, x0, x1 = max(y - high // 2, 0), min(y + high // 2, h), max(x - wide // 2, 0), min(x + wide // 2, w)
     mixed = images.clone()
     mixed[:, :, y0:y1, x0:x1] = images[partner.to(images.device), :, y0:y1, x0:x1]
-    return mixed, partner, 1 - (y1 - y0)*(x1 - x0)/(h*w)
+    return mixed, partner, 1 - (y1 - y0) * (x1 - x0) / (h * w)
+
 
 def shuffle_patches(
-    images: torch.Tensor, # (n, c, h, w)
-    factor: int = 2, # strips each way
+    images: torch.Tensor,  # (n, c, h, w)
+    factor: int = 2,  # strips each way
     generator: torch.Generator | None = None,
-) -> torch.Tensor: # (n, c, h, w)
+) -> torch.Tensor:  # (n, c, h, w)
     "Strips of each image in random order, across and then down. Source: Sun et al. 2024 (RDED)."
-    if factor == 1: return images
+    if factor == 1:
+        return images
+
     def order(size):
-        starts = [i*(size//factor) for i in range(factor)] + [size]
+        starts = [i * (size // factor) for i in range(factor)] + [size]
         return torch.cat([torch.arange(starts[i], starts[i + 1]) for i in torch.randperm(factor, generator=generator)])
+
     n, _, h, w = images.shape
-    rows, cols = torch.stack([order(h) for _ in range(n)]).to(images.device), torch.stack([order(w) for _ in range(n)]).to(images.device)
-    return images[torch.arange(n, device=images.device)[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+    rows, cols = (
+        torch.stack([order(h) for _ in range(n)]).to(images.device),
+        torch.stack([order(w) for _ in range(n)]).to(images.device),
+    )
+    return images[torch.arange(n, device=images.device)[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(
+        0, 3, 1, 2
+    )
 
 # %% ../nbs/09_evaluate.ipynb #c014
 def _table(pairs: tuple, ipc: int):
     "The entry of the first limit that `ipc` does not exceed."
     return next((value for limit, value in pairs if ipc <= limit), None)
 
+
 @dataclass(frozen=True)
 class Protocol:
     "How students are trained and tested; fixed before anything is compared."
-    source: str # paper and what the values were read from
-    labels: str # "hard" or "soft", unless asked otherwise
-    optimizer: str # "sgd" or "adamw"
-    lr: dict # student (a name or a pattern) -> rate; "*" for the rest
+
+    source: str  # paper and what the values were read from
+    labels: str  # "hard" or "soft", unless asked otherwise
+    optimizer: str  # "sgd" or "adamw"
+    lr: dict  # student (a name or a pattern) -> rate; "*" for the rest
     weight_decay: float
-    schedule: str # see `SCHEDULES`
-    epochs: tuple # ((images a class up to, epochs), …)
-    batch_size: tuple # ((images a class up to, images a step), …)
-    views: str # see `VIEWS`
-    tests: str # see `TESTS`
-    nesterov: bool = False # SGD only; momentum is .9
-    decay_vectors: bool = True # weight decay on biases and norms too
-    cutmix: float = 0. # probability for each batch
-    temperature: float = 1. # of soft labels; the loss is not multiplied by its square
-    online: bool = False # soft labels come from the teacher for every batch as the student sees it
-    extra_forward: bool = False # a forward pass in training mode without gradient before each step, which moves batch statistics twice
-    norm: str = 'instance' # of the students
-    students: dict = field(default_factory=dict) # student -> arguments for timm, beside the norm
-    exact_ipc: bool = False # only the budgets named in `batch_size` have a batch size; others must be given
-    many_classes: dict = field(default_factory=dict) # what changes beyond 100 classes
-    mean: tuple | None = None # normalisation; None: of the training images
+    schedule: str  # see `SCHEDULES`
+    epochs: tuple  # ((images a class up to, epochs), …)
+    batch_size: tuple  # ((images a class up to, images a step), …)
+    views: str  # see `VIEWS`
+    tests: str  # see `TESTS`
+    nesterov: bool = False  # SGD only; momentum is .9
+    decay_vectors: bool = True  # weight decay on biases and norms too
+    cutmix: float = 0.0  # probability for each batch
+    temperature: float = 1.0  # of soft labels; the loss is not multiplied by its square
+    online: bool = False  # soft labels come from the teacher for every batch as the student sees it
+    extra_forward: bool = (
+        False  # a forward pass in training mode without gradient before each step, which moves batch statistics twice
+    )
+    norm: str = 'instance'  # of the students
+    students: dict = field(default_factory=dict)  # student -> arguments for timm, beside the norm
+    exact_ipc: bool = False  # only the budgets named in `batch_size` have a batch size; others must be given
+    many_classes: dict = field(default_factory=dict)  # what changes beyond 100 classes
+    mean: tuple | None = None  # normalisation; None: of the training images
     std: tuple | None = None
 
-SCHEDULES = { # name -> share of the highest rate after `done` of `total` epochs; `step` is exact to a step, the others change by the epoch
-    'cosine': lambda done, total: .5*(1 + math.cos(math.pi*done/total)), # to zero, step by step
-    'multistep': lambda done, total: .2**((int(done) >= 2*total//3) + (int(done) >= 5*total//6)), # × .2 at 2/3 and at 5/6
-    'half_cosine': lambda done, total: .5*(1 + math.cos(math.pi*int(done)/total/2)), # ends at .5
+
+SCHEDULES = {  # name -> share of the highest rate after `done` of `total` epochs; `step` is exact to a step, the others change by the epoch
+    'cosine': lambda done, total: 0.5 * (1 + math.cos(math.pi * done / total)),  # to zero, step by step
+    'multistep': lambda done, total: (
+        0.2 ** ((int(done) >= 2 * total // 3) + (int(done) >= 5 * total // 6))
+    ),  # × .2 at 2/3 and at 5/6
+    'half_cosine': lambda done, total: 0.5 * (1 + math.cos(math.pi * int(done) / total / 2)),  # ends at .5
 }
 
-VIEWS = { # name -> function of (images in [0, 1], generator)
+VIEWS = {  # name -> function of (images in [0, 1], generator)
     'none': lambda x, g: x,
-    'shift_flip': lambda x, g: augment(x, max(1, x.shape[-1]//16), True, g),
-    'minimax': lambda x, g: lighting(colour_jitter(augment(random_resized_crop(x, (.5, 1.), generator=g), 0, True, g), .4, g), .1, g),
-    'rded': lambda x, g: augment(random_resized_crop(shuffle_patches(x, 2, g), (.5, 1.), generator=g), 0, True, g),
+    'shift_flip': lambda x, g: augment(x, max(1, x.shape[-1] // 16), True, g),
+    'minimax': lambda x, g: lighting(
+        colour_jitter(augment(random_resized_crop(x, (0.5, 1.0), generator=g), 0, True, g), 0.4, g), 0.1, g
+    ),
+    'rded': lambda x, g: augment(random_resized_crop(shuffle_patches(x, 2, g), (0.5, 1.0), generator=g), 0, True, g),
 }
 
-TESTS = { # name -> epochs (counted from 1) after which the student is tested; the last always is
-    'twice': lambda total: {-(-3*total//4)},
-    'hundred': lambda total: set(range(max(1, total//100), total + 1, max(1, total//100))),
-    'late': lambda total: {e for e in range(10, total + 1, 10) if e - 1 > .8*total},
+TESTS = {  # name -> epochs (counted from 1) after which the student is tested; the last always is
+    'twice': lambda total: {-(-3 * total // 4)},
+    'hundred': lambda total: set(range(max(1, total // 100), total + 1, max(1, total // 100))),
+    'late': lambda total: {e for e in range(10, total + 1, 10) if e - 1 > 0.8 * total},
 }
 
-_IMAGENET = dict(mean=(.485, .456, .406), std=(.229, .224, .225))
+_IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 PROTOCOLS = {
-    'quick': Protocol('ours, chosen with random real Fashion-MNIST images on a validation split of the training images', 'hard', 'sgd', {'*': .03}, 5e-4, 'cosine', nesterov=True,
-        epochs=((1, 150), (10, 50), (50, 20), (math.inf, 10)), batch_size=((math.inf, 50),), views='shift_flip', tests='twice',
-        students={'convnet*': dict(width=32), 'resnet_ap*': dict(width=16), 'resnet18': dict(channels=(16, 32, 64, 128))}),
-    'minimax': Protocol('Gu et al. 2024, arXiv 2311.15529, training as in Kim et al. 2022, arXiv 2205.14959; values from the authors\' argument.py, train.py, data.py', 'hard', 'sgd', {'*': .01}, 5e-4, 'multistep',
-        epochs=((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500), (math.inf, 300)), batch_size=((math.inf, 64),), views='minimax', tests='hundred', cutmix=1.,
-        many_classes=dict(lr={'*': .1}, weight_decay=1e-4, batch_size=((math.inf, 128),)), **_IMAGENET),
-    'rded': Protocol('Sun et al. 2024, arXiv 2312.03526; values from the authors\' argument.py and validation code', 'soft', 'adamw',
-        {'mobilenetv2*': .0025, 'efficientnet_b0': .002, 'vgg11*': 5e-4, 'vit*': 1e-4, 'swin*': 1e-4, 'alexnet': 1e-4, '*': .001}, .01, 'half_cosine', decay_vectors=False,
-        epochs=((math.inf, 300),), batch_size=((1, 10), (10, 50), (50, 100)), views='rded', tests='late', cutmix=1., temperature=20., online=True, extra_forward=True, norm='batch', exact_ipc=True, **_IMAGENET),
+    'quick': Protocol(
+        'ours, chosen with random real Fashion-MNIST images on a validation split of the training images',
+        'hard',
+        'sgd',
+        {'*': 0.03},
+        5e-4,
+        'cosine',
+        nesterov=True,
+        epochs=((1, 150), (10, 50), (50, 20), (math.inf, 10)),
+        batch_size=((math.inf, 50),),
+        views='shift_flip',
+        tests='twice',
+        students={
+            'convnet*': dict(width=32),
+            'resnet_ap*': dict(width=16),
+            'resnet18': dict(channels=(16, 32, 64, 128)),
+        },
+    ),
+    'minimax': Protocol(
+        "Gu et al. 2024, arXiv 2311.15529, training as in Kim et al. 2022, arXiv 2205.14959; values from the authors' argument.py, train.py, data.py",
+        'hard',
+        'sgd',
+        {'*': 0.01},
+        5e-4,
+        'multistep',
+        epochs=((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500), (math.inf, 300)),
+        batch_size=((math.inf, 64),),
+        views='minimax',
+        tests='hundred',
+        cutmix=1.0,
+        many_classes=dict(lr={'*': 0.1}, weight_decay=1e-4, batch_size=((math.inf, 128),)),
+        **_IMAGENET,
+    ),
+    'rded': Protocol(
+        "Sun et al. 2024, arXiv 2312.03526; values from the authors' argument.py and validation code",
+        'soft',
+        'adamw',
+        {
+            'mobilenetv2*': 0.0025,
+            'efficientnet_b0': 0.002,
+            'vgg11*': 5e-4,
+            'vit*': 1e-4,
+            'swin*': 1e-4,
+            'alexnet': 1e-4,
+            '*': 0.001,
+        },
+        0.01,
+        'half_cosine',
+        decay_vectors=False,
+        epochs=((math.inf, 300),),
+        batch_size=((1, 10), (10, 50), (50, 100)),
+        views='rded',
+        tests='late',
+        cutmix=1.0,
+        temperature=20.0,
+        online=True,
+        extra_forward=True,
+        norm='batch',
+        exact_ipc=True,
+        **_IMAGENET,
+    ),
 }
 
 # %% ../nbs/09_evaluate.ipynb #c016
 @dataclass(frozen=True)
 class Plan:
     "A protocol worked out for one student and one budget."
-    protocol: Protocol
-    epochs: int # passes over the distilled images
-    batch_size: int # images a step
-    steps: int # in an epoch
-    lr: float # highest rate
-    weight_decay: float
-    tests: tuple # epochs (from 1) after which the student is tested
 
-    def rate(self,
-        done: float, # epochs done, with fractions
+    protocol: Protocol
+    epochs: int  # passes over the distilled images
+    batch_size: int  # images a step
+    steps: int  # in an epoch
+    lr: float  # highest rate
+    weight_decay: float
+    tests: tuple  # epochs (from 1) after which the student is tested
+
+    def rate(
+        self,
+        done: float,  # epochs done, with fractions
     ) -> float:
         "The learning rate at that moment."
         return self.lr * SCHEDULES[self.protocol.schedule](done, self.epochs)
 
+
 def plan(
-    protocol: str | Protocol, # a name in `PROTOCOLS`, or your own
-    n_images: int, # distilled images
+    protocol: str | Protocol,  # a name in `PROTOCOLS`, or your own
+    n_images: int,  # distilled images
     n_classes: int,
-    ipc: int | None = None, # images per class; None: n_images / n_classes
+    ipc: int | None = None,  # images per class; None: n_images / n_classes
     student: str = 'convnet3',
-    epochs: int | None = None, # overrides the protocol's
-    batch_size: int | None = None, # overrides the protocol's
+    epochs: int | None = None,  # overrides the protocol's
+    batch_size: int | None = None,  # overrides the protocol's
 ) -> Plan:
     "The protocol's numbers for this budget. Raises `PSRError` where the protocol has none."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
-    if n_classes > 100 and p.many_classes: p = replace(p, **p.many_classes)
+    if n_classes > 100 and p.many_classes:
+        p = replace(p, **p.many_classes)
     ipc = ipc or -(-n_images // n_classes)
     if epochs is None:
         epochs = _table(p.epochs, ipc)
-        if p.views == 'minimax' and n_classes == 100: epochs = int(2/3*epochs)//100*100
+        if p.views == 'minimax' and n_classes == 100:
+            epochs = int(2 / 3 * epochs) // 100 * 100
     if batch_size is None:
         exact = {limit for limit, _ in p.batch_size}
         batch_size = _table(p.batch_size, ipc)
-        if p.exact_ipc and ipc not in exact: raise PSRError('argument batch_size', f'a number: protocol rded has one for {", ".join(map(str, sorted(exact)))} images per class only', f'none, with {ipc} images per class')
-        if p.exact_ipc and n_classes in (100, 1000): batch_size *= 2
+        if p.exact_ipc and ipc not in exact:
+            raise PSRError(
+                'argument batch_size',
+                f'a number: protocol rded has one for {", ".join(map(str, sorted(exact)))} images per class only',
+                f'none, with {ipc} images per class',
+            )
+        if p.exact_ipc and n_classes in (100, 1000):
+            batch_size *= 2
     batch_size = min(batch_size, n_images)
     lr = next(rate for pattern, rate in p.lr.items() if fnmatch(student, pattern))
-    return Plan(p, epochs, batch_size, -(-n_images // batch_size), lr, p.weight_decay, tuple(sorted(TESTS[p.tests](epochs) | {epochs})))
+    return Plan(
+        p,
+        epochs,
+        batch_size,
+        -(-n_images // batch_size),
+        lr,
+        p.weight_decay,
+        tuple(sorted(TESTS[p.tests](epochs) | {epochs})),
+    )
 
 # %% ../nbs/09_evaluate.ipynb #c020
-STUDENTS = { # name in the field's tables -> timm name, what it is
+STUDENTS = {  # name in the field's tables -> timm name, what it is
     'convnet3': ('convnet3', 'three blocks of convolution, norm, ReLU, average pooling; the student of 32 px'),
     'convnet4': ('convnet4', 'for 64 px'),
     'convnet6': ('convnet6', 'for 224 px, Minimax Diffusion'),
@@ -227,109 +355,163 @@ STUDENTS = { # name in the field's tables -> timm name, what it is
     'resnet18': ('resnet18', 'He et al. 2016'),
 }
 
+
 def make_student(
-    name: str, # in `STUDENTS`, or any timm name
-    image_shape: tuple, # (c, h, w)
+    name: str,  # in `STUDENTS`, or any timm name
+    image_shape: tuple,  # (c, h, w)
     n_classes: int,
-    protocol: str | Protocol = 'quick', # decides norm and width
-    seed: int = 0, # of the first weights
+    protocol: str | Protocol = 'quick',  # decides norm and width
+    seed: int = 0,  # of the first weights
 ) -> nn.Module:
     "A network with weights that depend on `seed` alone."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
     architecture = STUDENTS[name][0] if name in STUDENTS else name
-    if not timm.is_model(architecture): lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
+    if not timm.is_model(architecture):
+        lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
     c, h, _ = image_shape
     args = dict(in_chans=c, num_classes=n_classes)
-    if architecture.startswith(('convnet3', 'convnet4', 'convnet6', 'resnet_ap')): args |= dict(norm=p.norm, img_size=h)
-    elif name == 'resnet18': args |= dict(norm_layer=nn.BatchNorm2d if p.norm == 'batch' else lambda channels, **kw: nn.GroupNorm(channels, channels), zero_init_last=False)
-    elif architecture.startswith(('vit', 'deit', 'swin')): args |= dict(img_size=h)
+    if architecture.startswith(('convnet3', 'convnet4', 'convnet6', 'resnet_ap')):
+        args |= dict(norm=p.norm, img_size=h)
+    elif name == 'resnet18':
+        args |= dict(
+            norm_layer=nn.BatchNorm2d if p.norm == 'batch' else lambda channels, **kw: nn.GroupNorm(channels, channels),
+            zero_init_last=False,
+        )
+    elif architecture.startswith(('vit', 'deit', 'swin')):
+        args |= dict(img_size=h)
     for pattern, more in p.students.items():
-        if fnmatch(name, pattern): args |= more
+        if fnmatch(name, pattern):
+            args |= more
     with seeded(seed):
         model = timm.create_model(architecture, **args)
-        if name == 'resnet18' and h <= 64: model.conv1, model.maxpool = nn.Conv2d(c, model.conv1.out_channels, 3, padding=1, bias=False), nn.Identity()
-        if isinstance(model, ResNetAP) or name == 'resnet18': # as the field's code: N(0, sqrt(2 / (k² · out)))
+        if name == 'resnet18' and h <= 64:
+            model.conv1, model.maxpool = nn.Conv2d(c, model.conv1.out_channels, 3, padding=1, bias=False), nn.Identity()
+        if isinstance(model, ResNetAP) or name == 'resnet18':  # as the field's code: N(0, sqrt(2 / (k² · out)))
             for m in model.modules():
-                if isinstance(m, nn.Conv2d): nn.init.normal_(m.weight, 0, math.sqrt(2/(m.kernel_size[0]*m.kernel_size[1]*m.out_channels)))
+                if isinstance(m, nn.Conv2d):
+                    nn.init.normal_(m.weight, 0, math.sqrt(2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels)))
     return model
 
 # %% ../nbs/09_evaluate.ipynb #c023
 @dataclass
 class StudentStep:
     "One step of a student's training, as it happens."
-    step: int # steps done
-    total: int # steps planned
-    epoch: int # epochs begun
-    loss: float # of this batch
-    lr: float # of this step
-    seconds: float # since the start, tests included
-    accuracy: float | None = None # on the test images, where this step ended an epoch that is tested
-    validation: float | None = None # on the validation images, likewise
-    model: nn.Module | None = None # the student itself
+
+    step: int  # steps done
+    total: int  # steps planned
+    epoch: int  # epochs begun
+    loss: float  # of this batch
+    lr: float  # of this step
+    seconds: float  # since the start, tests included
+    accuracy: float | None = None  # on the test images, where this step ended an epoch that is tested
+    validation: float | None = None  # on the validation images, likewise
+    model: nn.Module | None = None  # the student itself
+
 
 def _measure(model: nn.Module, data: ImageData, mean: torch.Tensor, std: torch.Tensor) -> float:
     "Share of `data` that the student gets right."
     size = 200 if mean.device.type == 'cpu' else 2000
     model.eval()
     with torch.inference_mode():
-        right = sum((model((i.to(mean.device).float()/255 - mean)/std).argmax(1) == l.to(mean.device)).sum() for i, l in zip(data.images.split(size), data.labels.split(size)))
+        right = sum(
+            (model((i.to(mean.device).float() / 255 - mean) / std).argmax(1) == l.to(mean.device)).sum()
+            for i, l in zip(data.images.split(size), data.labels.split(size))
+        )
     model.train()
-    return right.item()/len(data)
+    return right.item() / len(data)
+
 
 def train_student(
-    images: torch.Tensor, # (n, c, h, w) uint8, the distilled images
-    targets: torch.Tensor, # (n,) class numbers or (n, C) probabilities
-    test: ImageData, # real images; only ever tested on
-    protocol: str | Protocol = 'quick', # a name in `PROTOCOLS`
-    student: str = 'convnet3', # in `STUDENTS`, or any timm name
-    seed: int = 0, # first weights, order and augmentation
-    teacher=None, # a `Teacher`, for protocols that label online
-    validation: ImageData | None = None, # measured whenever `test` is
-    ipc: int | None = None, # images per class; None: the mean
-    epochs: int | None = None, # overrides the protocol's
-    batch_size: int | None = None, # overrides the protocol's
-    device: torch.device | str | None = None, # default: the best at hand
+    images: torch.Tensor,  # (n, c, h, w) uint8, the distilled images
+    targets: torch.Tensor,  # (n,) class numbers or (n, C) probabilities
+    test: ImageData,  # real images; only ever tested on
+    protocol: str | Protocol = 'quick',  # a name in `PROTOCOLS`
+    student: str = 'convnet3',  # in `STUDENTS`, or any timm name
+    seed: int = 0,  # first weights, order and augmentation
+    teacher=None,  # a `Teacher`, for protocols that label online
+    validation: ImageData | None = None,  # measured whenever `test` is
+    ipc: int | None = None,  # images per class; None: the mean
+    epochs: int | None = None,  # overrides the protocol's
+    batch_size: int | None = None,  # overrides the protocol's
+    device: torch.device | str | None = None,  # default: the best at hand
 ) -> Iterator[StudentStep]:
     "Trains a student from scratch and tests it when the protocol says; yields every step."
     device, n, n_classes = torch.device(device or best_device()), len(images), len(test.classes)
     work = plan(protocol, n, n_classes, ipc, student, epochs, batch_size)
     p, soft = work.protocol, targets.ndim == 2
-    if p.online and soft and teacher is None: raise PSRError('argument teacher', 'one: this protocol asks the teacher about every batch', None)
+    if p.online and soft and teacher is None:
+        raise PSRError('argument teacher', 'one: this protocol asks the teacher about every batch', None)
     online = p.online and teacher is not None and soft
     model = make_student(student, tuple(images.shape[1:]), n_classes, p, seed).to(device).train()
-    if device.type == 'cpu': quicken(model)
+    if device.type == 'cpu':
+        quicken(model)
     vectors, matrices = [q for q in model.parameters() if q.ndim <= 1], [q for q in model.parameters() if q.ndim > 1]
-    groups = [dict(params=matrices), dict(params=vectors, weight_decay=work.weight_decay if p.decay_vectors else 0.)]
-    optimizer = torch.optim.SGD(groups, work.lr, .9, weight_decay=work.weight_decay, nesterov=p.nesterov) if p.optimizer == 'sgd' else torch.optim.AdamW(groups, work.lr, (.9, .999), weight_decay=work.weight_decay)
+    groups = [dict(params=matrices), dict(params=vectors, weight_decay=work.weight_decay if p.decay_vectors else 0.0)]
+    optimizer = (
+        torch.optim.SGD(groups, work.lr, 0.9, weight_decay=work.weight_decay, nesterov=p.nesterov)
+        if p.optimizer == 'sgd'
+        else torch.optim.AdamW(groups, work.lr, (0.9, 0.999), weight_decay=work.weight_decay)
+    )
     pixels, targets = to_float(images), targets.clone()
     channels = images.shape[1]
-    if p.mean is None: mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp(min=1e-3)
-    else: mean, std = (torch.tensor(v if channels == 3 else [sum(v)/3]*channels) for v in (p.mean, p.std)) # grey images: the mean over the channels
+    if p.mean is None:
+        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp(min=1e-3)
+    else:
+        mean, std = (
+            torch.tensor(v if channels == 3 else [sum(v) / 3] * channels) for v in (p.mean, p.std)
+        )  # grey images: the mean over the channels
     mean, std = mean.view(1, -1, 1, 1).to(device), std.view(1, -1, 1, 1).to(device)
-    if soft and not online and p.temperature != 1: targets = (targets.clamp(min=1e-8).log()/p.temperature).softmax(1)
+    if soft and not online and p.temperature != 1:
+        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
     pixels, targets = pixels.to(device), targets.to(device)
     twice = p.extra_forward and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
-    draw, view, total, began = torch.Generator().manual_seed(seed), VIEWS[p.views], work.epochs*work.steps, time.perf_counter()
+    draw, view, total, began = (
+        torch.Generator().manual_seed(seed),
+        VIEWS[p.views],
+        work.epochs * work.steps,
+        time.perf_counter(),
+    )
     for epoch in range(work.epochs):
         order = torch.randperm(n, generator=draw)
         for i in range(work.steps):
-            pick = order[i*work.batch_size:(i + 1)*work.batch_size]
-            x, y, own, partner = view(pixels[pick.to(device)], draw), targets[pick.to(device)], 1., None
-            if p.cutmix and torch.rand(1, generator=draw).item() < p.cutmix: x, partner, own = cutmix(x, draw)
+            pick = order[i * work.batch_size : (i + 1) * work.batch_size]
+            x, y, own, partner = view(pixels[pick.to(device)], draw), targets[pick.to(device)], 1.0, None
+            if p.cutmix and torch.rand(1, generator=draw).item() < p.cutmix:
+                x, partner, own = cutmix(x, draw)
             if online:
-                with torch.no_grad(): y = (teacher.logits(x.to(teacher.device))/p.temperature).softmax(1).to(device)
-            x = ((x - mean)/std).clone(memory_format=torch.contiguous_format)
-            for group in optimizer.param_groups: group['lr'] = work.rate(epoch + i/work.steps)
+                with torch.no_grad():
+                    y = (teacher.logits(x.to(teacher.device)) / p.temperature).softmax(1).to(device)
+            x = ((x - mean) / std).clone(memory_format=torch.contiguous_format)
+            for group in optimizer.param_groups:
+                group['lr'] = work.rate(epoch + i / work.steps)
             if twice:
-                with torch.no_grad(): model(x)
-            log_p = (model(x)/(p.temperature if soft else 1.)).log_softmax(1)
-            loss_of = (lambda t: F.kl_div(log_p, t, reduction='batchmean')) if soft else (lambda t: F.nll_loss(log_p, t))
-            loss = loss_of(y) if partner is None or online else loss_of(y)*own + loss_of(y[partner.to(device)])*(1 - own)
-            optimizer.zero_grad(); loss.backward(); optimizer.step()
-            state = StudentStep(epoch*work.steps + i + 1, total, epoch + 1, loss.item(), optimizer.param_groups[0]['lr'], 0., model=model)
+                with torch.no_grad():
+                    model(x)
+            log_p = (model(x) / (p.temperature if soft else 1.0)).log_softmax(1)
+            loss_of = (
+                (lambda t: F.kl_div(log_p, t, reduction='batchmean')) if soft else (lambda t: F.nll_loss(log_p, t))
+            )
+            loss = (
+                loss_of(y)
+                if partner is None or online
+                else loss_of(y) * own + loss_of(y[partner.to(device)]) * (1 - own)
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            state = StudentStep(
+                epoch * work.steps + i + 1,
+                total,
+                epoch + 1,
+                loss.item(),
+                optimizer.param_groups[0]['lr'],
+                0.0,
+                model=model,
+            )
             if i + 1 == work.steps and epoch + 1 in work.tests:
                 state.accuracy = _measure(model, test, mean, std)
-                if validation is not None: state.validation = _measure(model, validation, mean, std)
+                if validation is not None:
+                    state.validation = _measure(model, validation, mean, std)
             state.seconds = time.perf_counter() - began
             yield state
 
@@ -337,37 +519,76 @@ def train_student(
 @dataclass(frozen=True)
 class Comparison:
     "Paired difference between two methods over the seeds they share."
+
     a: str
     b: str
-    difference: float # mean of a − b, as a fraction
-    low: float # 95 % interval
+    difference: float  # mean of a − b, as a fraction
+    low: float  # 95 % interval
     high: float
-    p: float # two-sided paired t-test; NaN where all differences are equal
-    n: int # seeds
-    setting: dict # data set, images per class, protocol, student, labels
-    p_holm: float | None = None # adjusted for all comparisons of a table
+    p: float  # two-sided paired t-test; NaN where all differences are equal
+    n: int  # seeds
+    setting: dict  # data set, images per class, protocol, student, labels
+    p_holm: float | None = None  # adjusted for all comparisons of a table
 
     @property
-    def better(self) -> bool: return self.low > 0 # the whole interval is above zero
+    def better(self) -> bool:
+        return self.low > 0  # the whole interval is above zero
+
     def __repr__(self) -> str:
-        return f'{self.a} − {self.b}: {100*self.difference:+.1f} points (95 % {100*self.low:+.1f} to {100*self.high:+.1f}, p = {self.p:.2g}, {self.n} paired seeds)'
+        return f'{self.a} − {self.b}: {100 * self.difference:+.1f} points (95 % {100 * self.low:+.1f} to {100 * self.high:+.1f}, p = {self.p:.2g}, {self.n} paired seeds)'
+
 
 class Comparisons(list):
     "Comparisons that show themselves as a table."
+
     def _repr_html_(self) -> str:
-        head = ''.join(f'<th>{h}</th>' for h in ('comparison', 'images per class', 'protocol', 'student', 'labels', 'difference (points)', '95 % interval', 'p', 'p, Holm', 'seeds'))
-        body = ''.join('<tr>' + ''.join(f'<td>{html.escape(str(v))}</td>' for v in (f'{c.a} − {c.b}', c.setting['ipc'], c.setting['protocol'], c.setting['student'], c.setting['labels'],
-            f'{100*c.difference:+.1f}', f'{100*c.low:+.1f} to {100*c.high:+.1f}', f'{c.p:.2g}', '' if c.p_holm is None else f'{c.p_holm:.2g}', c.n)) + '</tr>' for c in self)
+        head = ''.join(
+            f'<th>{h}</th>'
+            for h in (
+                'comparison',
+                'images per class',
+                'protocol',
+                'student',
+                'labels',
+                'difference (points)',
+                '95 % interval',
+                'p',
+                'p, Holm',
+                'seeds',
+            )
+        )
+        body = ''.join(
+            '<tr>'
+            + ''.join(
+                f'<td>{html.escape(str(v))}</td>'
+                for v in (
+                    f'{c.a} − {c.b}',
+                    c.setting['ipc'],
+                    c.setting['protocol'],
+                    c.setting['student'],
+                    c.setting['labels'],
+                    f'{100 * c.difference:+.1f}',
+                    f'{100 * c.low:+.1f} to {100 * c.high:+.1f}',
+                    f'{c.p:.2g}',
+                    '' if c.p_holm is None else f'{c.p_holm:.2g}',
+                    c.n,
+                )
+            )
+            + '</tr>'
+            for c in self
+        )
         return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
+
 def interval(
-    values, # one a seed
-) -> tuple[float, float, float]: # mean, low, high; low and high are NaN for one value
+    values,  # one a seed
+) -> tuple[float, float, float]:  # mean, low, high; low and high are NaN for one value
     "Mean with a 95 % t interval."
     from scipy.stats import t
+
     values = np.asarray(values, float)
     mean, n = values.mean(), len(values)
-    half = t.ppf(.975, n - 1)*values.std(ddof=1)/math.sqrt(n) if n > 1 else math.nan
+    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
     return float(mean), float(mean - half), float(mean + half)
 
 # %% ../nbs/09_evaluate.ipynb #c032
@@ -375,267 +596,529 @@ REPORT_FORMAT = 1
 _SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')
 _KEY = ('method', *_SETTING, 'seed')
 
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Report:
     "Accuracies, one row a trained student, with intervals and paired comparisons. Reports add up."
-    rows: list[dict] # method, dataset, ipc, protocol, student, labels, seed, accuracy_best, accuracy_last, seconds, …
 
-    def __len__(self) -> int: return len(self.rows)
-    def __repr__(self) -> str: return f'Report: {len(self)} rows, methods {", ".join(self.methods) or "none"}'
+    rows: list[dict]  # method, dataset, ipc, protocol, student, labels, seed, accuracy_best, accuracy_last, seconds, …
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f'Report: {len(self)} rows, methods {", ".join(self.methods) or "none"}'
+
     @property
-    def methods(self) -> list[str]: return list(dict.fromkeys(r['method'] for r in self.rows)) # in the order they came in
+    def methods(self) -> list[str]:
+        return list(dict.fromkeys(r['method'] for r in self.rows))  # in the order they came in
+
     def __add__(self, other: Report) -> Report:
         "Both reports' rows; where both have the same method, setting and seed, the later counts."
         return Report(list({tuple(r[k] for k in _KEY): r for r in (*self.rows, *other.rows)}.values()))
-    def __radd__(self, other): return self if other == 0 else NotImplemented # so that sum(reports) works
+
+    def __radd__(self, other):
+        return self if other == 0 else NotImplemented  # so that sum(reports) works
 
     def where(self, **values) -> Report:
         "Only the rows with these values: `report.where(ipc=10, labels='hard')`."
         return Report([r for r in self.rows if all(r.get(k) == v for k, v in values.items())])
 
-    def summary(self,
-        key: str = 'accuracy_last', # what to average
-    ) -> list[dict]: # one dict a method and setting
+    def summary(
+        self,
+        key: str = 'accuracy_last',  # what to average
+    ) -> list[dict]:  # one dict a method and setting
         "Mean and 95 % interval over the seeds, best beside last."
         groups = {}
-        for r in self.rows: groups.setdefault(tuple(r[k] for k in _KEY[:-1]), []).append(r)
+        for r in self.rows:
+            groups.setdefault(tuple(r[k] for k in _KEY[:-1]), []).append(r)
         out = []
         for group, rows in groups.items():
             mean, low, high = interval([r[key] for r in rows])
-            out.append(dict(zip(_KEY, group)) | dict(mean=mean, low=low, high=high, best=float(np.mean([r['accuracy_best'] for r in rows])), n=len(rows), seconds=float(np.mean([r['seconds'] for r in rows]))))
+            out.append(
+                dict(zip(_KEY, group))
+                | dict(
+                    mean=mean,
+                    low=low,
+                    high=high,
+                    best=float(np.mean([r['accuracy_best'] for r in rows])),
+                    n=len(rows),
+                    seconds=float(np.mean([r['seconds'] for r in rows])),
+                )
+            )
         return out
+
     def table(self) -> 'pandas.DataFrame':
         "The summary as a data frame, accuracies in percent."
         import pandas as pd
+
         frame = pd.DataFrame(self.summary())
-        return frame.assign(**{k: (100*frame[k]).round(2) for k in ('mean', 'low', 'high', 'best')}, seconds=frame['seconds'].round(2)) if len(frame) else frame
+        return (
+            frame.assign(
+                **{k: (100 * frame[k]).round(2) for k in ('mean', 'low', 'high', 'best')},
+                seconds=frame['seconds'].round(2),
+            )
+            if len(frame)
+            else frame
+        )
+
     def to_frame(self) -> 'pandas.DataFrame':
         "The rows as they are."
         import pandas as pd
+
         return pd.DataFrame(self.rows)
 
     def _repr_html_(self) -> str:
-        percent = lambda v: '–' if math.isnan(v) else f'{100*v:.1f}'
-        head = ''.join(f'<th>{h}</th>' for h in ('method', 'data', 'images per class', 'protocol', 'student', 'labels', 'accuracy % (last epoch)', '95 % interval', 'best epoch', 'seeds', 'seconds'))
-        body = ''.join('<tr>' + ''.join(f'<td>{html.escape(str(v))}</td>' for v in (*(s[k] for k in _KEY[:-1]), percent(s['mean']), f'{percent(s["low"])} to {percent(s["high"])}' if s['n'] > 1 else '–', percent(s['best']), s['n'], f'{s["seconds"]:.1f}')) + '</tr>' for s in self.summary())
+        percent = lambda v: '–' if math.isnan(v) else f'{100 * v:.1f}'
+        head = ''.join(
+            f'<th>{h}</th>'
+            for h in (
+                'method',
+                'data',
+                'images per class',
+                'protocol',
+                'student',
+                'labels',
+                'accuracy % (last epoch)',
+                '95 % interval',
+                'best epoch',
+                'seeds',
+                'seconds',
+            )
+        )
+        body = ''.join(
+            '<tr>'
+            + ''.join(
+                f'<td>{html.escape(str(v))}</td>'
+                for v in (
+                    *(s[k] for k in _KEY[:-1]),
+                    percent(s['mean']),
+                    f'{percent(s["low"])} to {percent(s["high"])}' if s['n'] > 1 else '–',
+                    percent(s['best']),
+                    s['n'],
+                    f'{s["seconds"]:.1f}',
+                )
+            )
+            + '</tr>'
+            for s in self.summary()
+        )
         return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
-    def save(self, path: str | Path) -> Path: # a .json file
+    def save(self, path: str | Path) -> Path:  # a .json file
         "Writes the rows as JSON."
-        path = Path(path); make_folder(path.parent)
+        path = Path(path)
+        make_folder(path.parent)
         return write_atomic(path, to_json(dict(kind='report', format=REPORT_FORMAT, rows=self.rows)))
+
     @classmethod
     def open(cls, path: str | Path) -> Report:
         "A saved report; a bare list of rows is read too. Raises `PSRError` when it is neither."
         content = read_json(path)
         if isinstance(content, dict) and content.get('kind') == 'report':
-            if content.get('format', 0) > REPORT_FORMAT: raise PSRError(f'{path}', f'format {REPORT_FORMAT} or older', f'format {content["format"]}', 'It was written by a newer psr_nb: pip install -U psr_nb')
+            if content.get('format', 0) > REPORT_FORMAT:
+                raise PSRError(
+                    f'{path}',
+                    f'format {REPORT_FORMAT} or older',
+                    f'format {content["format"]}',
+                    'It was written by a newer psr_nb: pip install -U psr_nb',
+                )
             content = content.get('rows')
-        if not isinstance(content, list) or not all(isinstance(r, dict) for r in content): raise PSRError(f'{path}', 'a report', 'JSON of another kind')
+        if not isinstance(content, list) or not all(isinstance(r, dict) for r in content):
+            raise PSRError(f'{path}', 'a report', 'JSON of another kind')
         for i, r in enumerate(content):
-            if missing := {*_KEY, 'accuracy_best', 'accuracy_last', 'seconds'} - set(r): raise PSRError(f'{path} row {i}', f'the columns {", ".join(sorted(missing))}', 'none')
+            if missing := {*_KEY, 'accuracy_best', 'accuracy_last', 'seconds'} - set(r):
+                raise PSRError(f'{path} row {i}', f'the columns {", ".join(sorted(missing))}', 'none')
         return cls(content)
 
 # %% ../nbs/09_evaluate.ipynb #c034
 def _settings(report: Report) -> list[dict]:
     return [dict(zip(_SETTING, s)) for s in dict.fromkeys(tuple(r[k] for k in _SETTING) for r in report.rows)]
 
-def _compare(self: Report,
-    a: str, # method
-    b: str, # the method it is compared with
-    key: str = 'accuracy_last', # or "accuracy_best", "accuracy_chosen"
-    **where, # one setting, where there are several: ipc=10, student='convnet3', …
+
+def _compare(
+    self: Report,
+    a: str,  # method
+    b: str,  # the method it is compared with
+    key: str = 'accuracy_last',  # or "accuracy_best", "accuracy_chosen"
+    **where,  # one setting, where there are several: ipc=10, student='convnet3', …
 ) -> Comparison:
     "The paired difference a − b over the seeds both have."
     from scipy.stats import ttest_rel
+
     both = self.where(**where)
-    for name in (a, b): lookup(dict.fromkeys(both.methods), name, 'method')
+    for name in (a, b):
+        lookup(dict.fromkeys(both.methods), name, 'method')
     settings = [s for s in _settings(both) if all(any(r['method'] == m for r in both.where(**s).rows) for m in (a, b))]
-    if len(settings) != 1: raise PSRError(f'comparison of {a} and {b}', 'one setting', f'{len(settings)}', ('Say which: ' + ', '.join(f'{k}={v!r}' for k, v in settings[0].items())) if settings else 'They were never evaluated in the same setting')
+    if len(settings) != 1:
+        raise PSRError(
+            f'comparison of {a} and {b}',
+            'one setting',
+            f'{len(settings)}',
+            ('Say which: ' + ', '.join(f'{k}={v!r}' for k, v in settings[0].items()))
+            if settings
+            else 'They were never evaluated in the same setting',
+        )
     by_seed = {m: {r['seed']: r.get(key) for r in both.where(method=m, **settings[0]).rows} for m in (a, b)}
-    if any(v is None for m in (a, b) for v in by_seed[m].values()): raise PSRError('argument key', 'a column that both methods have', repr(key))
+    if any(v is None for m in (a, b) for v in by_seed[m].values()):
+        raise PSRError('argument key', 'a column that both methods have', repr(key))
     seeds = sorted(set(by_seed[a]) & set(by_seed[b]))
-    if len(seeds) < 2: raise PSRError(f'comparison of {a} and {b}', 'at least two seeds that both have', f'{len(seeds)}', 'Evaluate with more seeds')
+    if len(seeds) < 2:
+        raise PSRError(
+            f'comparison of {a} and {b}',
+            'at least two seeds that both have',
+            f'{len(seeds)}',
+            'Evaluate with more seeds',
+        )
     first, second = (np.array([by_seed[m][s] for s in seeds]) for m in (a, b))
     mean, low, high = interval(first - second)
     p = float(ttest_rel(first, second).pvalue) if (first - second).std() > 0 else math.nan
     return Comparison(a, b, mean, low, high, p, len(seeds), settings[0])
+
+
 Report.compare = _compare
 
-def _compare_all(self: Report,
-    baseline: str, # method
+
+def _compare_all(
+    self: Report,
+    baseline: str,  # method
     key: str = 'accuracy_last',
 ) -> Comparisons:
     "Every other method against the baseline, in every setting, with Holm-adjusted p values."
     lookup(dict.fromkeys(self.methods), baseline, 'method')
-    out = [self.compare(m, baseline, key, **s) for s in _settings(self) for m in self.where(**s).methods if m != baseline and any(r['method'] == baseline for r in self.where(**s).rows)]
+    out = [
+        self.compare(m, baseline, key, **s)
+        for s in _settings(self)
+        for m in self.where(**s).methods
+        if m != baseline and any(r['method'] == baseline for r in self.where(**s).rows)
+    ]
     order = sorted((c.p, i) for i, c in enumerate(out) if not math.isnan(c.p))
-    running, adjusted = 0., {}
-    for rank, (p, i) in enumerate(order): adjusted[i] = running = max(running, min(1., p*(len(order) - rank)))
+    running, adjusted = 0.0, {}
+    for rank, (p, i) in enumerate(order):
+        adjusted[i] = running = max(running, min(1.0, p * (len(order) - rank)))
     return Comparisons(replace(c, p_holm=adjusted.get(i)) for i, c in enumerate(out))
+
+
 Report.compare_all = _compare_all
 
 # %% ../nbs/09_evaluate.ipynb #c038
-def _plot(self: Report,
-    key: str = 'accuracy_last', # what to show
+def _plot(
+    self: Report,
+    key: str = 'accuracy_last',  # what to show
 ) -> 'plotly.graph_objects.Figure':
     "Seeds as dots, mean with 95 % interval; a panel a setting."
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
+
     settings, methods = _settings(self), self.methods[::-1]
-    titles = [', '.join([f'{s["ipc"]} per class', *(str(s[k]) for k in _SETTING if k != 'ipc' and len({t[k] for t in settings}) > 1)]) for s in settings]
-    figure = make_subplots(1, max(1, len(settings)), subplot_titles=[html.escape(t) for t in titles], shared_yaxes=True, horizontal_spacing=.03)
+    titles = [
+        ', '.join(
+            [
+                f'{s["ipc"]} per class',
+                *(str(s[k]) for k in _SETTING if k != 'ipc' and len({t[k] for t in settings}) > 1),
+            ]
+        )
+        for s in settings
+    ]
+    figure = make_subplots(
+        1,
+        max(1, len(settings)),
+        subplot_titles=[html.escape(t) for t in titles],
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+    )
     for column, setting in enumerate(settings, 1):
         part = self.where(**setting)
         rows = {s['method']: s for s in part.summary(key)}
         names = [m for m in methods if m in rows]
-        figure.add_trace(go.Scatter(x=[100*r[key] for r in part.rows], y=[html.escape(r['method']) for r in part.rows], mode='markers', marker=dict(size=6, color='#9aa5b1', opacity=.7), name='a seed', showlegend=False,
-            customdata=[r['seed'] for r in part.rows], hovertemplate='%{y}<br>seed %{customdata}: %{x:.1f} %<extra></extra>'), 1, column)
-        half = [0 if math.isnan(rows[m]['high']) else 100*(rows[m]['high'] - rows[m]['mean']) for m in names]
-        figure.add_trace(go.Scatter(x=[100*rows[m]['mean'] for m in names], y=[html.escape(m) for m in names], mode='markers', marker=dict(size=11, color='#1f5fbf', symbol='diamond'), error_x=dict(type='data', array=half, thickness=2, width=6),
-            name='mean, 95 %', showlegend=False, hovertemplate='%{y}<br>mean %{x:.1f} %<extra></extra>'), 1, column)
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * r[key] for r in part.rows],
+                y=[html.escape(r['method']) for r in part.rows],
+                mode='markers',
+                marker=dict(size=6, color='#9aa5b1', opacity=0.7),
+                name='a seed',
+                showlegend=False,
+                customdata=[r['seed'] for r in part.rows],
+                hovertemplate='%{y}<br>seed %{customdata}: %{x:.1f} %<extra></extra>',
+            ),
+            1,
+            column,
+        )
+        half = [0 if math.isnan(rows[m]['high']) else 100 * (rows[m]['high'] - rows[m]['mean']) for m in names]
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * rows[m]['mean'] for m in names],
+                y=[html.escape(m) for m in names],
+                mode='markers',
+                marker=dict(size=11, color='#1f5fbf', symbol='diamond'),
+                error_x=dict(type='data', array=half, thickness=2, width=6),
+                name='mean, 95 %',
+                showlegend=False,
+                hovertemplate='%{y}<br>mean %{x:.1f} %<extra></extra>',
+            ),
+            1,
+            column,
+        )
         figure.update_xaxes(title_text='accuracy on real test images (%)', row=1, col=column)
     figure.update_yaxes(categoryorder='array', categoryarray=[html.escape(m) for m in methods])
-    return figure.update_layout(template='simple_white', height=120 + 34*len(methods), margin=dict(l=10, r=10, t=40, b=10))
+    return figure.update_layout(
+        template='simple_white', height=120 + 34 * len(methods), margin=dict(l=10, r=10, t=40, b=10)
+    )
+
+
 Report.plot = _plot
 
 # %% ../nbs/09_evaluate.ipynb #c041
 def _check(data, test: ImageData, cut: bool = False) -> None:
     "Raises when the set and the test images do not belong together."
-    named = [class_folder(i, c, len(test.classes)) for i, c in enumerate(test.classes)] # an exported folder read as plain images
+    named = [
+        class_folder(i, c, len(test.classes)) for i, c in enumerate(test.classes)
+    ]  # an exported folder read as plain images
     if list(data.classes) not in (list(test.classes), named):
-        pair = next(((a, b) for a, b in zip(data.classes, test.classes) if a != b), (len(data.classes), len(test.classes)))
-        raise PSRError('classes of the set', f'those of the test images in the same order ({pair[1]!r}, …)', f'{pair[0]!r}, …')
+        pair = next(
+            ((a, b) for a, b in zip(data.classes, test.classes) if a != b), (len(data.classes), len(test.classes))
+        )
+        raise PSRError(
+            'classes of the set', f'those of the test images in the same order ({pair[1]!r}, …)', f'{pair[0]!r}, …'
+        )
     c, h, w = data.images.shape[1:]
-    if tuple(test.images.shape[1:]) not in [(c, h, w), (c, h//7*8, w//7*8)][:1 + cut]: raise PSRError('images of the set', f'{tuple(test.images.shape[1:])} like the test images', tuple(data.images.shape[1:]), 'Pass size= or channels= to load_data')
+    if tuple(test.images.shape[1:]) not in [(c, h, w), (c, h // 7 * 8, w // 7 * 8)][: 1 + cut]:
+        raise PSRError(
+            'images of the set',
+            f'{tuple(test.images.shape[1:])} like the test images',
+            tuple(data.images.shape[1:]),
+            'Pass size= or channels= to load_data',
+        )
+
 
 def evaluate(
-    distilled, # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set, whose students share the processors
-    test: ImageData, # real images that were not distilled
-    protocol: str | Protocol = 'quick', # see `PROTOCOLS`
-    students: list[str] | str = ('convnet3',), # see `STUDENTS`; any timm name
-    seeds: int | list[int] = 5, # how many, or which
-    labels: str | None = None, # "hard" or "soft"; None: the protocol's own
-    method: str | None = None, # name in tables; None: the set's own, or its key in the dict
-    progress: bool = True, # show a bar
-    teacher=None, # a `Teacher` for soft labels, where the set has none or the protocol asks online
-    validation: ImageData | None = None, # images to choose the epoch by; adds the column accuracy_chosen
-    workers: int | None = None, # students trained at once; None: as many as torch has threads on a CPU, else one
-    epochs: int | None = None, # overrides the protocol's; the table says so
-    batch_size: int | None = None, # overrides the protocol's
-    device: torch.device | str | None = None, # default: the best at hand
+    distilled,  # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set, whose students share the processors
+    test: ImageData,  # real images that were not distilled
+    protocol: str | Protocol = 'quick',  # see `PROTOCOLS`
+    students: list[str] | str = ('convnet3',),  # see `STUDENTS`; any timm name
+    seeds: int | list[int] = 5,  # how many, or which
+    labels: str | None = None,  # "hard" or "soft"; None: the protocol's own
+    method: str | None = None,  # name in tables; None: the set's own, or its key in the dict
+    progress: bool = True,  # show a bar
+    teacher=None,  # a `Teacher` for soft labels, where the set has none or the protocol asks online
+    validation: ImageData | None = None,  # images to choose the epoch by; adds the column accuracy_chosen
+    workers: int | None = None,  # students trained at once; None: as many as torch has threads on a CPU, else one
+    epochs: int | None = None,  # overrides the protocol's; the table says so
+    batch_size: int | None = None,  # overrides the protocol's
+    device: torch.device | str | None = None,  # default: the best at hand
 ) -> Report:
     "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
     device = torch.device(device or best_device())
-    seeds, students = list(range(seeds)) if isinstance(seeds, int) else list(seeds), [students] if isinstance(students, str) else list(students)
+    seeds, students = (
+        list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+        [students] if isinstance(students, str) else list(students),
+    )
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
     labels = labels or p.labels
-    if labels not in ('hard', 'soft'): raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
-    if not seeds or not students: raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
-    name = (protocol if isinstance(protocol, str) else 'own') + (f' ({epochs} epochs)' if epochs is not None else '') + (f' (batch {batch_size})' if batch_size is not None else '')
-    if isinstance(distilled, dict) and not distilled: raise PSRError('argument distilled', 'at least one set', 'none')
-    sets = {(m, s): each(s) if callable(each) and not hasattr(each, 'images') else each for m, each in (distilled if isinstance(distilled, dict) else {method: distilled}).items() for s in seeds}
+    if labels not in ('hard', 'soft'):
+        raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
+    if not seeds or not students:
+        raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
+    name = (
+        (protocol if isinstance(protocol, str) else 'own')
+        + (f' ({epochs} epochs)' if epochs is not None else '')
+        + (f' (batch {batch_size})' if batch_size is not None else '')
+    )
+    if isinstance(distilled, dict) and not distilled:
+        raise PSRError('argument distilled', 'at least one set', 'none')
+    sets = {
+        (m, s): each(s) if callable(each) and not hasattr(each, 'images') else each
+        for m, each in (distilled if isinstance(distilled, dict) else {method: distilled}).items()
+        for s in seeds
+    }
     targets, known = {}, {}
     for key, data in sets.items():
         if id(data) not in known:
             _check(data, test, p.views == 'rded')
-            if labels == 'hard': y = data.labels
-            elif getattr(data, 'soft_labels', None) is not None: y = data.soft_labels
-            elif teacher is not None: y = teacher.predict(data.images)[0].softmax(1)
-            else: raise PSRError('soft labels', 'a set that has them, or teacher=', 'neither', 'DistilledSet.relabel(teacher) makes them')
-            if p.online and labels == 'soft' and teacher is None: raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)
+            if labels == 'hard':
+                y = data.labels
+            elif getattr(data, 'soft_labels', None) is not None:
+                y = data.soft_labels
+            elif teacher is not None:
+                y = teacher.predict(data.images)[0].softmax(1)
+            else:
+                raise PSRError(
+                    'soft labels',
+                    'a set that has them, or teacher=',
+                    'neither',
+                    'DistilledSet.relabel(teacher) makes them',
+                )
+            if p.online and labels == 'soft' and teacher is None:
+                raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)
             known[id(data)] = y
         targets[key] = known[id(data)]
     first = next(iter(sets.values()))
-    if len(shapes := {tuple(d.images.shape[1:]) for d in sets.values()}) > 1: raise PSRError('argument distilled', 'sets of one image size', ' and '.join('×'.join(map(str, s)) for s in sorted(shapes)), 'Evaluate them one by one and add the reports')
+    if len(shapes := {tuple(d.images.shape[1:]) for d in sets.values()}) > 1:
+        raise PSRError(
+            'argument distilled',
+            'sets of one image size',
+            ' and '.join('×'.join(map(str, s)) for s in sorted(shapes)),
+            'Evaluate them one by one and add the reports',
+        )
     size = first.images.shape[-1]
-    if p.views == 'rded' and test.images.shape[-1] == size//7*8: test = replace(test, images=test.images[..., (e := (size//7*8 - size)//2):e + size, e:e + size]) # its tests cut the middle seven eighths out
-    for student in students: make_student(student, tuple(first.images.shape[1:]), len(test.classes), p) # an unknown name fails before the first minute
+    if p.views == 'rded' and test.images.shape[-1] == size // 7 * 8:
+        test = replace(
+            test, images=test.images[..., (e := (size // 7 * 8 - size) // 2) : e + size, e : e + size]
+        )  # its tests cut the middle seven eighths out
+    for student in students:
+        make_student(
+            student, tuple(first.images.shape[1:]), len(test.classes), p
+        )  # an unknown name fails before the first minute
     jobs = [(key, student) for student in students for key in sets]
     threads = torch.get_num_threads()
     workers = max(1, min(len(jobs), workers or (threads if device.type == 'cpu' else 1)))
-    if device.type == 'cpu': keep_memory()
+    if device.type == 'cpu':
+        keep_memory()
     stop, lock = threading.Event(), threading.Lock()
     from tqdm.auto import tqdm
-    bar = tqdm(total=20*len(jobs), desc=f'evaluate, {len(jobs)} students', disable=not progress, leave=False, bar_format='{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}')
+
+    bar = tqdm(
+        total=20 * len(jobs),
+        desc=f'evaluate, {len(jobs)} students',
+        disable=not progress,
+        leave=False,
+        bar_format='{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}',
+    )
 
     def run(job):
         (name_of_set, s), student = job
         data, began, tested, done = sets[name_of_set, s], time.perf_counter(), [], 0
         method = name_of_set or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed')
         ipc = int(data.labels.bincount(minlength=len(test.classes)).max())
-        for state in train_student(data.images, targets[name_of_set, s], test, p, student, s, teacher, validation, ipc, epochs, batch_size, device):
-            if stop.is_set(): return None
-            if state.accuracy is not None: tested.append(state)
-            if (ticks := 20*state.step//state.total) > done:
-                with lock: bar.update(ticks - done); done = ticks
-        row = dict(method=method, dataset=test.name, ipc=ipc, protocol=name, student=student, labels=labels, seed=s, accuracy_best=max(t.accuracy for t in tested), accuracy_last=tested[-1].accuracy, seconds=round(time.perf_counter() - began, 3), network_evaluations=state.epoch*len(data.images))
-        if validation is not None: row['accuracy_chosen'] = max(tested, key=lambda t: t.validation).accuracy
+        for state in train_student(
+            data.images,
+            targets[name_of_set, s],
+            test,
+            p,
+            student,
+            s,
+            teacher,
+            validation,
+            ipc,
+            epochs,
+            batch_size,
+            device,
+        ):
+            if stop.is_set():
+                return None
+            if state.accuracy is not None:
+                tested.append(state)
+            if (ticks := 20 * state.step // state.total) > done:
+                with lock:
+                    bar.update(ticks - done)
+                    done = ticks
+        row = dict(
+            method=method,
+            dataset=test.name,
+            ipc=ipc,
+            protocol=name,
+            student=student,
+            labels=labels,
+            seed=s,
+            accuracy_best=max(t.accuracy for t in tested),
+            accuracy_last=tested[-1].accuracy,
+            seconds=round(time.perf_counter() - began, 3),
+            network_evaluations=state.epoch * len(data.images),
+        )
+        if validation is not None:
+            row['accuracy_chosen'] = max(tested, key=lambda t: t.validation).accuracy
         return row
+
     try:
-        if device.type == 'cpu' and test.images.shape[-1] <= 64: torch.set_num_threads(1) # small layers; also: results that do not depend on the number of processors
-        elif device.type == 'cpu': torch.set_num_threads(max(1, threads//workers))
-        if workers == 1: rows = [run(job) for job in jobs]
+        if device.type == 'cpu' and test.images.shape[-1] <= 64:
+            torch.set_num_threads(1)  # small layers; also: results that do not depend on the number of processors
+        elif device.type == 'cpu':
+            torch.set_num_threads(max(1, threads // workers))
+        if workers == 1:
+            rows = [run(job) for job in jobs]
         else:
             with ThreadPoolExecutor(workers) as pool:
-                try: rows = list(pool.map(run, jobs))
-                except BaseException: stop.set(); raise
-    finally: torch.set_num_threads(threads); bar.close()
+                try:
+                    rows = list(pool.map(run, jobs))
+                except BaseException:
+                    stop.set()
+                    raise
+    finally:
+        torch.set_num_threads(threads)
+        bar.close()
     return Report(rows)
 
 # %% ../nbs/09_evaluate.ipynb #c043
 def random_real(
-    data: ImageData, # real training images
-    ipc: int, # images per class
-    seed: int = 0, # which ones
+    data: ImageData,  # real training images
+    ipc: int,  # images per class
+    seed: int = 0,  # which ones
 ) -> ImageData:
     "Random real images of each class."
     return replace(data.per_class(ipc, seed), name='random_real')
 
+
 def herding_real(
-    data: ImageData, # real training images
-    ipc: int, # images per class
-    features: Callable | torch.Tensor | None = None, # a function of float images, or (n, d); None: the pixels, 4×4 averaged
+    data: ImageData,  # real training images
+    ipc: int,  # images per class
+    features: Callable
+    | torch.Tensor
+    | None = None,  # a function of float images, or (n, d); None: the pixels, 4×4 averaged
 ) -> ImageData:
     "Real images whose mean follows the mean of the class. Source: Welling 2009."
-    if features is None: features = lambda x: F.avg_pool2d(x, max(1, x.shape[-1]//8)).flatten(1)
-    if callable(features): features = torch.cat([features(to_float(part)) for part in data.images.split(500)])
+    if features is None:
+        features = lambda x: F.avg_pool2d(x, max(1, x.shape[-1] // 8)).flatten(1)
+    if callable(features):
+        features = torch.cat([features(to_float(part)) for part in data.images.split(500)])
     chosen = []
     for label in range(len(data.classes)):
         where = (data.labels == label).nonzero()[:, 0]
         f = features[where].detach().float()
         target, total, free = f.mean(0), torch.zeros(f.shape[1]), torch.ones(len(f), dtype=torch.bool)
         for k in range(min(ipc, len(f))):
-            distance = (target - (total + f)/(k + 1)).square().sum(1).masked_fill(~free, math.inf)
+            distance = (target - (total + f) / (k + 1)).square().sum(1).masked_fill(~free, math.inf)
             best = int(distance.argmin())
-            chosen.append(where[best]); total += f[best]; free[best] = False
+            chosen.append(where[best])
+            total += f[best]
+            free[best] = False
     return replace(data.take(torch.stack(chosen)), name='herding_real')
 
 # %% ../nbs/09_evaluate.ipynb #c057
 def _fractions(**values) -> None:
     for name, v in values.items():
-        if not 0 <= v <= 1: raise PSRError(f'argument {name}', 'a fraction in [0, 1]', v, 'Divide percentages by 100')
+        if not 0 <= v <= 1:
+            raise PSRError(f'argument {name}', 'a fraction in [0, 1]', v, 'Divide percentages by 100')
 
-def _squash(x: float) -> float: return (math.exp(x) - math.exp(-1))/(math.e - math.exp(-1))
+
+def _squash(x: float) -> float:
+    return (math.exp(x) - math.exp(-1)) / (math.e - math.exp(-1))
+
 
 def label_robust_score(
-    real_hard: float, # accuracy of training on the full real data, hard labels
-    distilled_hard: float, # of the distilled images with hard labels
-    distilled: float, # of the distilled images as the method trains with them
-    random: float, # of as many random real images, trained the same way
-    weight: float = .5, # of the gain over random
-) -> float: # in [0, 1], higher is better
+    real_hard: float,  # accuracy of training on the full real data, hard labels
+    distilled_hard: float,  # of the distilled images with hard labels
+    distilled: float,  # of the distilled images as the method trains with them
+    random: float,  # of as many random real images, trained the same way
+    weight: float = 0.5,  # of the gain over random
+) -> float:  # in [0, 1], higher is better
     "LRS. Source: Li et al. 2025 (DD-Ranking), arXiv 2505.13300, on fractions."
     _fractions(real_hard=real_hard, distilled_hard=distilled_hard, distilled=distilled, random=random, weight=weight)
-    return _squash(weight*(distilled - random) - (1 - weight)*(real_hard - distilled_hard))
+    return _squash(weight * (distilled - random) - (1 - weight) * (real_hard - distilled_hard))
+
 
 def augmentation_robust_score(
-    distilled_augmented: float, # accuracy of the distilled images with augmentation
-    random_augmented: float, # of as many random real images, likewise
-    distilled_plain: float, # of the distilled images without
-    random_plain: float, # of random real images without
-    weight: float = .5, # of the gain with augmentation
-) -> float: # in [0, 1], higher is better
+    distilled_augmented: float,  # accuracy of the distilled images with augmentation
+    random_augmented: float,  # of as many random real images, likewise
+    distilled_plain: float,  # of the distilled images without
+    random_plain: float,  # of random real images without
+    weight: float = 0.5,  # of the gain with augmentation
+) -> float:  # in [0, 1], higher is better
     "ARS. Source: as `label_robust_score`."
-    _fractions(distilled_augmented=distilled_augmented, random_augmented=random_augmented, distilled_plain=distilled_plain, random_plain=random_plain, weight=weight)
-    return _squash(weight*(distilled_augmented - random_augmented) + (1 - weight)*(distilled_plain - random_plain))
+    _fractions(
+        distilled_augmented=distilled_augmented,
+        random_augmented=random_augmented,
+        distilled_plain=distilled_plain,
+        random_plain=random_plain,
+        weight=weight,
+    )
+    return _squash(weight * (distilled_augmented - random_augmented) + (1 - weight) * (distilled_plain - random_plain))

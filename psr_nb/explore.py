@@ -4,23 +4,46 @@
 
 # %% ../nbs/11_explore.ipynb #c002
 from __future__ import annotations
-import base64, html, json, math, re, threading, time, warnings
+
+import base64
+import html
+import json
+import math
+import re
+import threading
+import time
+import warnings
 from collections import deque
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Callable, Iterator
-import anywidget, traitlets
+
+import anywidget
 import numpy as np
 import torch
 import torch.nn.functional as F
+import traitlets
 from filelock import FileLock
+
 from .core import PSRError, lookup, make_folder, read_json, to_float, to_json, to_uint8, write_atomic
 from .data import ImageData
 from .distilled import DistilledSet
 from .pool import Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
-from .select import SELECTORS, Prepared, Selection, Weights, _bonus, _references, _teacher_says, objective, prepare, similarity, volume
+from psr_nb.select import (
+    SELECTORS,
+    Prepared,
+    Selection,
+    Weights,
+    _bonus,
+    _references,
+    _teacher_says,
+    objective,
+    prepare,
+    similarity,
+    volume,
+)
 from .teacher import Teacher
 from .views import CLASS_COLOURS, STATES, _inert, _sprites, pool_umap
 
@@ -29,33 +52,40 @@ __all__ = ['EXPLORER_STATES', 'METERS', 'WEIGHTS', 'PRESETS', 'state_codes', 'me
            'project_real', 'PoolExplorer', 'Worker', 'watch', 'RefineStudio', 'PoolSampler']
 
 # %% ../nbs/11_explore.ipynb #c017
-EXPLORER_STATES = { # state -> (colour, shape, size, whether it is drawn large and on top)
-    'undecided': ('#8f959d', 'circle', .8, False),
-    'rejected by the gate': ('#56b4e9', 'x', 1., False),
+EXPLORER_STATES = {  # state -> (colour, shape, size, whether it is drawn large and on top)
+    'undecided': ('#8f959d', 'circle', 0.8, False),
+    'rejected by the gate': ('#56b4e9', 'x', 1.0, False),
     'rejected by the cut': ('#e69f00', 'bar', 1.1, False),
     'banned': ('#cc79a7', 'down', 1.5, True),
     'selected': ('#d55e00', 'diamond', 1.55, True),
     'pinned': ('#009e73', 'square', 1.6, True),
 }
 
+
 def state_codes(
-    selection: Selection, # with its `prepared`
-) -> np.ndarray: # (candidates,) uint8, positions in `EXPLORER_STATES`
+    selection: Selection,  # with its `prepared`
+) -> np.ndarray:  # (candidates,) uint8, positions in `EXPLORER_STATES`
     "What became of each candidate, class after class."
     config, n, out = selection.config, selection.pool.n_per_class, []
     code = {name: i for i, name in enumerate(EXPLORER_STATES)}
     for label, p in enumerate(selection.prepared.problems):
         codes, open_ = np.zeros(p.n, np.uint8), np.ones(p.n, bool)
         open_[[i for c, i in config['bans'] if c == label]] = False
-        if config['gate']: codes[~p.agrees] = code['rejected by the gate']; open_ &= p.agrees
-        if config['quantile'] and open_.any(): codes[open_ & (p.reliability < np.quantile(p.reliability[open_], config['quantile']))] = code['rejected by the cut']
+        if config['gate']:
+            codes[~p.agrees] = code['rejected by the gate']
+            open_ &= p.agrees
+        if config['quantile'] and open_.any():
+            codes[open_ & (p.reliability < np.quantile(p.reliability[open_], config['quantile']))] = code[
+                'rejected by the cut'
+            ]
         codes[selection.ids[label]] = code['selected']
-        for name, pairs in (('banned', config['bans']), ('pinned', config['pins'])): codes[[i for c, i in pairs if c == label]] = code[name]
+        for name, pairs in (('banned', config['bans']), ('pinned', config['pins'])):
+            codes[[i for c, i in pairs if c == label]] = code[name]
         out.append(codes)
     return np.concatenate(out)
 
 # %% ../nbs/11_explore.ipynb #c020
-METERS = { # measure -> what it is
+METERS = {  # measure -> what it is
     'volume': 'How much each selected image has that the others lack, geometric mean from 0 to 1; higher is better',
     'coverage': 'How well each reference image is represented by the selected one most like it, (1 + cos)/2; higher is better',
     'reliability': 'Mean probability of the class, scoring teacher; higher is better',
@@ -64,42 +94,52 @@ METERS = { # measure -> what it is
     'agreement': 'Share whose class a second teacher sees; higher is better',
 }
 
+
 def measures(
-    prepared: Prepared, # a pool made ready
-    ids: list[np.ndarray], # chosen candidates of each class
-    second_sees: np.ndarray | None = None, # (candidates,) the class that a second teacher sees
-) -> dict[str, float | None]: # measure -> mean over classes; None where there is no teacher
+    prepared: Prepared,  # a pool made ready
+    ids: list[np.ndarray],  # chosen candidates of each class
+    second_sees: np.ndarray | None = None,  # (candidates,) the class that a second teacher sees
+) -> dict[str, float | None]:  # measure -> mean over classes; None where there is no teacher
     "How good a choice is, by six measures."
     mean = lambda values: float(np.mean(values)) if len(values) else None
     out = {name: [] for name in METERS}
     for p, chosen in zip(prepared.problems, ids):
-        out['volume'].append(math.exp(volume(p.kernel, chosen)/len(chosen)))
+        out['volume'].append(math.exp(volume(p.kernel, chosen) / len(chosen)))
         out['coverage'].append(objective(p.similarity, chosen))
-        if p.seen is not None: out['reliability'].append(p.reliability[chosen].mean()); out['entropy'].append(p.uncertainty[chosen].mean())
-        if len(chosen) > 1: inner = similarity(p.candidates[chosen], p.candidates[chosen]); np.fill_diagonal(inner, -1); out['redundancy'].append(inner.max(1).mean())
-        if second_sees is not None: out['agreement'].append((second_sees[p.label*p.n + chosen] == p.label).mean())
+        if p.seen is not None:
+            out['reliability'].append(p.reliability[chosen].mean())
+            out['entropy'].append(p.uncertainty[chosen].mean())
+        if len(chosen) > 1:
+            inner = similarity(p.candidates[chosen], p.candidates[chosen])
+            np.fill_diagonal(inner, -1)
+            out['redundancy'].append(inner.max(1).mean())
+        if second_sees is not None:
+            out['agreement'].append((second_sees[p.label * p.n + chosen] == p.label).mean())
     return {name: mean(values) for name, values in out.items()}
 
 # %% ../nbs/11_explore.ipynb #c023
-WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness') # the sliders among the weights
+WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness')  # the sliders among the weights
+
 
 @dataclass(frozen=True)
 class Decisions:
     "What was decided about a pool, by sliders and by hand."
-    method: str = 'psr' # a name in `SELECTORS`
-    reliability: float = 1. # weight
-    diversity: float = 1. # weight
-    uncertainty: float = 0. # weight; negative prefers certain candidates
-    representativeness: float = .05 # weight
-    quantile: float = 0. # share of those that pass to drop, the least reliable
-    gate: bool = True # only candidates whose class the teacher recognises
-    ipc: int = 10 # images per class
-    pins: tuple[tuple[int, int], ...] = () # (class, index) that must be in, in the order they were pinned
-    bans: tuple[tuple[int, int], ...] = () # that must not
-    kept: tuple[tuple[int, ...], ...] = () # chosen candidates of each class, to compare with; (): nothing was kept
+
+    method: str = 'psr'  # a name in `SELECTORS`
+    reliability: float = 1.0  # weight
+    diversity: float = 1.0  # weight
+    uncertainty: float = 0.0  # weight; negative prefers certain candidates
+    representativeness: float = 0.05  # weight
+    quantile: float = 0.0  # share of those that pass to drop, the least reliable
+    gate: bool = True  # only candidates whose class the teacher recognises
+    ipc: int = 10  # images per class
+    pins: tuple[tuple[int, int], ...] = ()  # (class, index) that must be in, in the order they were pinned
+    bans: tuple[tuple[int, int], ...] = ()  # that must not
+    kept: tuple[tuple[int, ...], ...] = ()  # chosen candidates of each class, to compare with; (): nothing was kept
 
     @property
-    def weights(self) -> Weights | None: return Weights(*(getattr(self, k) for k in WEIGHTS)) if SELECTORS[self.method].weighted else None
+    def weights(self) -> Weights | None:
+        return Weights(*(getattr(self, k) for k in WEIGHTS)) if SELECTORS[self.method].weighted else None
 
     def save(self, path: str | Path) -> None:
         "Writes the decisions in one step."
@@ -109,63 +149,109 @@ class Decisions:
     def open(cls, path: str | Path) -> Decisions:
         "Decisions from a file; `PSRError` if it is something else."
         content = read_json(path)
-        if not isinstance(content, dict) or content.get('kind') != 'decisions': raise PSRError(f'{path}', 'decisions about a pool', 'JSON of another kind', 'Move it away to begin anew')
-        if content['format'] > 1: raise PSRError(f'{path}', 'format 1', f'format {content["format"]}', 'It was written by a newer psr_nb: pip install -U psr_nb')
+        if not isinstance(content, dict) or content.get('kind') != 'decisions':
+            raise PSRError(f'{path}', 'decisions about a pool', 'JSON of another kind', 'Move it away to begin anew')
+        if content['format'] > 1:
+            raise PSRError(
+                f'{path}',
+                'format 1',
+                f'format {content["format"]}',
+                'It was written by a newer psr_nb: pip install -U psr_nb',
+            )
         try:
             pairs = lambda rows: tuple((int(c), int(i)) for c, i in rows)
-            self = cls(str(content['method']), *(float(content[k]) for k in (*WEIGHTS, 'quantile')), bool(content['gate']), int(content['ipc']), pairs(content['pins']), pairs(content['bans']), tuple(tuple(int(i) for i in ids) for ids in content['kept']))
-        except (KeyError, TypeError, ValueError) as e: raise PSRError(f'{path}', 'decisions about a pool', f'a damaged file ({type(e).__name__}: {e})', 'Move it away to begin anew') from None
+            self = cls(
+                str(content['method']),
+                *(float(content[k]) for k in (*WEIGHTS, 'quantile')),
+                bool(content['gate']),
+                int(content['ipc']),
+                pairs(content['pins']),
+                pairs(content['bans']),
+                tuple(tuple(int(i) for i in ids) for ids in content['kept']),
+            )
+        except (KeyError, TypeError, ValueError) as e:
+            raise PSRError(
+                f'{path}',
+                'decisions about a pool',
+                f'a damaged file ({type(e).__name__}: {e})',
+                'Move it away to begin anew',
+            ) from None
         lookup(SELECTORS, self.method, 'selector')
         return self
 
 # %% ../nbs/11_explore.ipynb #c026
 class DecisionFile:
     "Decisions in a folder, shared by all panels on it."
-    def __init__(self,
-        path: Path | None, # the file; None: decisions are not kept
+
+    def __init__(
+        self,
+        path: Path | None,  # the file; None: decisions are not kept
     ):
         self.path, self.stamp, self.problem = path, None, ''
         self.lock = None if path is None else FileLock(path.with_name(f'.{path.name}.lock'), thread_local=False)
         self._mine = threading.RLock()
 
-    def _stamp(self): stat = self.path.stat(); return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    def _stamp(self):
+        stat = self.path.stat()
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
     def read(self) -> Decisions | None:
         "What another panel, or an earlier kernel, left; None if there is nothing new."
-        if self.path is None or not self.path.exists() or self._stamp() == self.stamp: return None
-        stamp = self._stamp(); found = Decisions.open(self.path)
+        if self.path is None or not self.path.exists() or self._stamp() == self.stamp:
+            return None
+        stamp = self._stamp()
+        found = Decisions.open(self.path)
         self.stamp = stamp
         return found
-    def change(self,
-        work: Callable[[Decisions | None], Decisions], # gets what is new in the file, returns what to write
+
+    def change(
+        self,
+        work: Callable[[Decisions | None], Decisions],  # gets what is new in the file, returns what to write
     ) -> None:
         "Reads, works and writes while nobody else can. A folder that cannot be written to is no error: `problem` says so."
         with self._mine:
-            if self.path is None: work(None); return
-            try: self.lock.acquire(timeout=5)
-            except (OSError, TimeoutError) as e: self.problem = f'decisions are kept in memory only: {self.path.name} cannot be locked'; work(None); return
+            if self.path is None:
+                work(None)
+                return
+            try:
+                self.lock.acquire(timeout=5)
+            except (OSError, TimeoutError) as e:
+                self.problem = f'decisions are kept in memory only: {self.path.name} cannot be locked'
+                work(None)
+                return
             try:
                 decided = work(self.read())
-                try: decided.save(self.path); self.stamp, self.problem = self._stamp(), ''
-                except PSRError as e: self.problem = f'decisions are kept in memory only: {e}'
-            finally: self.lock.release()
+                try:
+                    decided.save(self.path)
+                    self.stamp, self.problem = self._stamp(), ''
+                except PSRError as e:
+                    self.problem = f'decisions are kept in memory only: {e}'
+            finally:
+                self.lock.release()
 
 # %% ../nbs/11_explore.ipynb #c029
-def _preset(method, **changes): return dict(method=method, quantile=0., gate=True) | {k: getattr(SELECTORS[method].weights, k) for k in WEIGHTS} | changes
+def _preset(method, **changes):
+    return (
+        dict(method=method, quantile=0.0, gate=True)
+        | {k: getattr(SELECTORS[method].weights, k) for k in WEIGHTS}
+        | changes
+    )
 
-PRESETS = { # name -> what it sets
+
+PRESETS = {  # name -> what it sets
     'volume × quality (default)': _preset('psr'),
-    'sure candidates': _preset('psr', uncertainty=-.5),
-    'doubtful candidates': _preset('psr', uncertainty=.5),
-    'reliable half only': _preset('psr', quantile=.5),
-    'near the middle': _preset('psr', representativeness=.5),
+    'sure candidates': _preset('psr', uncertainty=-0.5),
+    'doubtful candidates': _preset('psr', uncertainty=0.5),
+    'reliable half only': _preset('psr', quantile=0.5),
+    'near the middle': _preset('psr', representativeness=0.5),
     'coverage of real images': _preset('psr_coverage'),
     'matching the mean': _preset('psr_mmd'),
-    'generate and use': dict(method='first', quantile=0., gate=False),
-    'random': dict(method='random', quantile=0., gate=False),
+    'generate and use': dict(method='first', quantile=0.0, gate=False),
+    'random': dict(method='random', quantile=0.0, gate=False),
 }
 
 # %% ../nbs/11_explore.ipynb #c031
-_SHARED_JS = r'''
+_SHARED_JS = r"""
 const h = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -234,10 +320,10 @@ function onTheme(change) {
   system.addEventListener('change', change);
   return () => { watch.disconnect(); system.removeEventListener('change', change); };
 }
-'''
+"""
 
 # %% ../nbs/11_explore.ipynb #c033
-_CSS = r'''
+_CSS = r"""
 .psr{--paper:var(--jp-layout-color0,var(--vscode-editor-background,var(--page-paper,#fff)));--ink:var(--jp-content-font-color1,var(--vscode-editor-foreground,var(--page-ink,#1d2126)));--quiet:var(--jp-content-font-color2,var(--vscode-descriptionForeground,var(--page-quiet,#5b6470)));--line:var(--jp-border-color2,var(--vscode-panel-border,var(--page-line,#dfe3e8)));--soft:var(--jp-layout-color1,var(--vscode-sideBar-background,var(--page-soft,#f5f7f9)));--mark:#0072b2;--warm:#d55e00;
 container-type:inline-size;box-sizing:border-box;color:var(--ink);background:var(--paper);font:13px/1.4 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;padding:2px;min-width:300px}
 .psr *{box-sizing:border-box}.psr .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
@@ -265,10 +351,10 @@ container-type:inline-size;box-sizing:border-box;color:var(--ink);background:var
 .psr .preview{border:2px solid var(--line);border-radius:6px;padding:5px}.psr .preview .three{display:grid;grid-template-columns:repeat(3,1fr);gap:3px}.psr .preview.accepted{border-color:#009e73}.psr .preview.back{border-color:#cc79a7;border-style:dashed}.psr .preview small{display:block;font-size:11px;color:var(--quiet);font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}.psr .preview .acts{display:flex;gap:4px;margin-top:3px}.psr .preview .acts button{flex:1;padding:0 2px;min-height:24px;font-size:12px}
 .psr .curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin-top:10px;height:104px;overflow:hidden}.psr .curves svg{width:100%;height:64px;display:block;border-bottom:1px solid var(--line)}.psr .curves path{fill:none;stroke:var(--mark);stroke-width:1.6;vector-effect:non-scaling-stroke}.psr .curves>div{min-width:0;display:grid;grid-template-columns:1fr auto;gap:0 6px}.psr .curves span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.psr .curves svg{grid-column:1/-1}.psr .curves b{font-variant-numeric:tabular-nums}
 @container (max-width:640px){.psr .studio{grid-template-columns:minmax(0,1fr)}}
-'''
+"""
 
 # %% ../nbs/11_explore.ipynb #c035
-_EXPLORER_JS = r'''
+_EXPLORER_JS = r"""
 // One point of the map as pixels: shape and colour drawn once, then copied for every candidate.
 function stamp(shape, colour, radius, edge) {
   const half = Math.ceil(radius + 2), size = 2*half + 1, canvas = new OffscreenCanvas(size, size), c = canvas.getContext('2d', {willReadFrequently: true}), r = radius;
@@ -580,148 +666,272 @@ function renderExplorer({model, el}) {
   fillMeters(); fillControls(); fillSheet(); drawAll();
   return () => { resized.disconnect(); noTheme(); off.forEach(f => f()); watched.forEach(name => model.off('change:' + name, update)); };
 }
-'''
+"""
 
 # %% ../nbs/11_explore.ipynb #c037
 def _tile_bytes(
-    images: torch.Tensor, # (n, c, h, w) uint8 or [0, 1]
-    most: int = 64, # pixels a side
-) -> tuple[bytes, int, int]: # n·side·side·channels bytes, side, channels
+    images: torch.Tensor,  # (n, c, h, w) uint8 or [0, 1]
+    most: int = 64,  # pixels a side
+) -> tuple[bytes, int, int]:  # n·side·side·channels bytes, side, channels
     "Square pictures as bytes, channels last."
     images = torch.as_tensor(images).detach().cpu()
-    if images.is_floating_point(): images = to_uint8(images)
+    if images.is_floating_point():
+        images = to_uint8(images)
     side = min(most, max(images.shape[-2:]))
-    if tuple(images.shape[-2:]) != (side, side): images = to_uint8(F.interpolate(to_float(images), (side, side), mode='bilinear', antialias=True))
+    if tuple(images.shape[-2:]) != (side, side):
+        images = to_uint8(F.interpolate(to_float(images), (side, side), mode='bilinear', antialias=True))
     return images.permute(0, 2, 3, 1).contiguous().numpy().tobytes(), side, images.shape[1]
 
 # %% ../nbs/11_explore.ipynb #c040
 def project_real(
-    prepared: Prepared, # made with real images as reference
-    xy: np.ndarray, # (candidates, 2) places of the candidates
-    neighbours: int = 5, # candidates that give the place
-    share: float = .1, # of the real images that count as missed
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # places (m, 2) float32, missed (m,) bool, class (m,); ordered by class
+    prepared: Prepared,  # made with real images as reference
+    xy: np.ndarray,  # (candidates, 2) places of the candidates
+    neighbours: int = 5,  # candidates that give the place
+    share: float = 0.1,  # of the real images that count as missed
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # places (m, 2) float32, missed (m,) bool, class (m,); ordered by class
     "Where real images lie among the candidates, and which of them the pool misses."
     places, nearest, labels = [], [], []
     for p in prepared.problems:
         like = torch.from_numpy(p.similarity)
         value, index = like.topk(min(neighbours, p.n), dim=1)
-        weight = ((value - value[:, :1])*50).softmax(1).numpy()
-        places.append((weight[..., None]*xy[p.label*p.n + index.numpy()]).sum(1)); nearest.append(value[:, 0].numpy()); labels += [p.label]*len(like)
+        weight = ((value - value[:, :1]) * 50).softmax(1).numpy()
+        places.append((weight[..., None] * xy[p.label * p.n + index.numpy()]).sum(1))
+        nearest.append(value[:, 0].numpy())
+        labels += [p.label] * len(like)
     nearest = np.concatenate(nearest)
     return np.concatenate(places).astype(np.float32), nearest < np.quantile(nearest, share), np.array(labels)
 
 # %% ../nbs/11_explore.ipynb #c043
-_CONTROLS = [ # of the explorer
-    dict(name='reliability', label='Reliability', min=-2., max=2., step=.05, initial=1., weight=True, hint="Weight of the teacher's probability of the class."),
-    dict(name='diversity', label='Diversity', min=0., max=2., step=.05, initial=1., weight=True, hint='Weight of volume, or of the rule\'s own diversity term.'),
-    dict(name='uncertainty', label='Uncertainty', min=-2., max=2., step=.05, initial=0., weight=True, hint='Weight of the entropy; negative prefers certain candidates.'),
-    dict(name='representativeness', label='Representative', min=0., max=1., step=.01, initial=.05, weight=True, hint='Weight of likeness to the real images of the class; without any, to the other candidates.'),
-    dict(name='quantile', label='Reliability cut', min=0., max=.95, step=.05, initial=0., weight=False, hint='Share of the candidates that pass the gate to drop, the least reliable first.'),
-    dict(name='ipc', label='Images per class', min=1, max=50, step=1, initial=10, weight=False, hint='The budget, IPC.'),
+_CONTROLS = [  # of the explorer
+    dict(
+        name='reliability',
+        label='Reliability',
+        min=-2.0,
+        max=2.0,
+        step=0.05,
+        initial=1.0,
+        weight=True,
+        hint="Weight of the teacher's probability of the class.",
+    ),
+    dict(
+        name='diversity',
+        label='Diversity',
+        min=0.0,
+        max=2.0,
+        step=0.05,
+        initial=1.0,
+        weight=True,
+        hint="Weight of volume, or of the rule's own diversity term.",
+    ),
+    dict(
+        name='uncertainty',
+        label='Uncertainty',
+        min=-2.0,
+        max=2.0,
+        step=0.05,
+        initial=0.0,
+        weight=True,
+        hint='Weight of the entropy; negative prefers certain candidates.',
+    ),
+    dict(
+        name='representativeness',
+        label='Representative',
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        initial=0.05,
+        weight=True,
+        hint='Weight of likeness to the real images of the class; without any, to the other candidates.',
+    ),
+    dict(
+        name='quantile',
+        label='Reliability cut',
+        min=0.0,
+        max=0.95,
+        step=0.05,
+        initial=0.0,
+        weight=False,
+        hint='Share of the candidates that pass the gate to drop, the least reliable first.',
+    ),
+    dict(
+        name='ipc', label='Images per class', min=1, max=50, step=1, initial=10, weight=False, hint='The budget, IPC.'
+    ),
 ]
-_MAPPING = threading.Lock() # one UMAP at a time: its compiled parts do not bear two
+_MAPPING = threading.Lock()  # one UMAP at a time: its compiled parts do not bear two
+
 
 class PoolExplorer(anywidget.AnyWidget):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
+
     _esm, _css = _SHARED_JS + _EXPLORER_JS + 'export default {render: renderExplorer};', _CSS
     about, still = traitlets.Dict().tag(sync=True), traitlets.Bool(False).tag(sync=True)
-    method, gate, ipc = traitlets.Unicode('psr').tag(sync=True), traitlets.Bool(True).tag(sync=True), traitlets.CInt(10).tag(sync=True)
-    reliability, diversity, uncertainty, representativeness, quantile = (traitlets.CFloat(v).tag(sync=True) for v in (1., 1., 0., .05, 0.))
+    method, gate, ipc = (
+        traitlets.Unicode('psr').tag(sync=True),
+        traitlets.Bool(True).tag(sync=True),
+        traitlets.CInt(10).tag(sync=True),
+    )
+    reliability, diversity, uncertainty, representativeness, quantile = (
+        traitlets.CFloat(v).tag(sync=True) for v in (1.0, 1.0, 0.0, 0.05, 0.0)
+    )
     colour_by, map = traitlets.Unicode('state').tag(sync=True), traitlets.Unicode('umap').tag(sync=True)
     xy, states, values, real_xy, real_missed, real_labels = (traitlets.Bytes().tag(sync=True) for _ in range(6))
     ids, kept, meters = (traitlets.List().tag(sync=True) for _ in range(3))
-    undoable, redoable, note = traitlets.Bool(False).tag(sync=True), traitlets.Bool(False).tag(sync=True), traitlets.Unicode('').tag(sync=True)
+    undoable, redoable, note = (
+        traitlets.Bool(False).tag(sync=True),
+        traitlets.Bool(False).tag(sync=True),
+        traitlets.Unicode('').tag(sync=True),
+    )
 
-    def __init__(self,
-        pool: Pool, # the candidates (an `ImagePool` does as well; its decisions are not kept)
-        real: ImageData | None = None, # real images to represent and to overlay; None: the pool represents itself
-        space: str = 'student', # where similarity is measured and the map is made, see `SPACES`
-        teacher: object = None, # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
-        second: object = None, # who is asked for agreement; None: the pool's second, if it has two
-        start: Decisions | None = None, # what to begin with where nothing was decided before
-        name: str = 'explorer', # of the file in the pool's folder: another name, other decisions
-        keep: bool = True, # write decisions into the pool's folder, and find those of before
-        map: str = 'umap', # first view: "umap", or "pca", which is instant
-        seed: int = 0, # of random rules
-        **options, # for `prepare`
+    def __init__(
+        self,
+        pool: Pool,  # the candidates (an `ImagePool` does as well; its decisions are not kept)
+        real: ImageData | None = None,  # real images to represent and to overlay; None: the pool represents itself
+        space: str = 'student',  # where similarity is measured and the map is made, see `SPACES`
+        teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
+        second: object = None,  # who is asked for agreement; None: the pool's second, if it has two
+        start: Decisions | None = None,  # what to begin with where nothing was decided before
+        name: str = 'explorer',  # of the file in the pool's folder: another name, other decisions
+        keep: bool = True,  # write decisions into the pool's folder, and find those of before
+        map: str = 'umap',  # first view: "umap", or "pca", which is instant
+        seed: int = 0,  # of random rules
+        **options,  # for `prepare`
     ):
         super().__init__()
-        if not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name): raise PSRError('argument name', 'letters, digits, - and _', name)
-        self._lock, self._quiet, self._past, self._future, self._last = threading.RLock(), False, [], [], ('', 0.)
+        if not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
+            raise PSRError('argument name', 'letters, digits, - and _', name)
+        self._lock, self._quiet, self._past, self._future, self._last = threading.RLock(), False, [], [], ('', 0.0)
         self.pool, self.real, self.space, self.seed, self.lassoed = pool, real, space, seed, []
         self.prepared = prepare(pool, real, space, teacher, seed=seed, **options)
         self._given = {k: v for k, v in options.items()}
         n, problems = pool.n_per_class, self.prepared.problems
         judged = problems[0].seen is not None
-        self._scores = {**({s: np.concatenate([getattr(p, s) for p in problems]) for s in ('reliability', 'uncertainty')} if judged else {}), 'representativeness': np.concatenate([p.representativeness for p in problems])}
+        self._scores = {
+            **(
+                {s: np.concatenate([getattr(p, s) for p in problems]) for s in ('reliability', 'uncertainty')}
+                if judged
+                else {}
+            ),
+            'representativeness': np.concatenate([p.representativeness for p in problems]),
+        }
         table = pool.table
         self._scores |= {c: table[c].to_numpy() for c in table.columns if c not in ('class', 'index', *self._scores)}
         second = second if second is not None else pool.teachers[1] if len(pool.teachers) > 1 else None
         self.second, says = _teacher_says(pool, second) if second is not None else (None, None)
         self._second_sees = None if says is None else says.argmax(1).numpy()
-        self._images = pool.images[:] if len(pool)*math.prod(pool.images[:1].shape[1:]) < 2**30 else pool.images
-        self._references = None if real is None else _references(pool, real, self.prepared.config['max_reference'], seed)
+        self._images = pool.images[:] if len(pool) * math.prod(pool.images[:1].shape[1:]) < 2**30 else pool.images
+        self._references = (
+            None if real is None else _references(pool, real, self.prepared.config['max_reference'], seed)
+        )
         self._baselines, self._gained, self._xy = {}, {}, None
         path = getattr(pool, 'path', None)
-        self._file = DecisionFile(path/f'{name}.json' if keep and path is not None else None)
+        self._file = DecisionFile(path / f'{name}.json' if keep and path is not None else None)
         begin, self._now, self.selection = self._file.read() or start or Decisions(), None, None
-        controls = [{**c, 'max': min(n, max(50, begin.ipc)), 'initial': min(n, 10)} if c['name'] == 'ipc' else c for c in _CONTROLS]
-        self.about = dict(classes=list(pool.classes), n_per_class=n, judged=judged, real=real is not None, second=self.second, maps=['umap', 'pca'], controls=controls, presets=list(PRESETS), class_colours=CLASS_COLOURS,
-            methods=[dict(name=m, weighted=s.weighted) for m, s in SELECTORS.items()], colours=['state', 'class', *self._scores, 'marginal gain'],
-            states=[dict(name=s, colour=c, shape=shape, size=size, top=top) for s, (c, shape, size, top) in EXPLORER_STATES.items()], order=list(range(len(EXPLORER_STATES))), pinned=list(EXPLORER_STATES).index('pinned'))
+        controls = [
+            {**c, 'max': min(n, max(50, begin.ipc)), 'initial': min(n, 10)} if c['name'] == 'ipc' else c
+            for c in _CONTROLS
+        ]
+        self.about = dict(
+            classes=list(pool.classes),
+            n_per_class=n,
+            judged=judged,
+            real=real is not None,
+            second=self.second,
+            maps=['umap', 'pca'],
+            controls=controls,
+            presets=list(PRESETS),
+            class_colours=CLASS_COLOURS,
+            methods=[dict(name=m, weighted=s.weighted) for m, s in SELECTORS.items()],
+            colours=['state', 'class', *self._scores, 'marginal gain'],
+            states=[
+                dict(name=s, colour=c, shape=shape, size=size, top=top)
+                for s, (c, shape, size, top) in EXPLORER_STATES.items()
+            ],
+            order=list(range(len(EXPLORER_STATES))),
+            pinned=list(EXPLORER_STATES).index('pinned'),
+        )
         self.observe(self._moved, [c['name'] for c in _CONTROLS] + ['method', 'gate'])
         self.observe(self._look_changed, ['colour_by', 'map'])
         self.on_msg(lambda _, message, __: self._heard(message))
         self.map = map
         with self._lock:
             self._decide(self._fitting(begin), remember=False)
-            if self.selection is None: # what was kept cannot be: the pool is another one now
-                problem = self.note; self._decide(self._fitting(Decisions()), remember=False); self.note = problem
-        self._place(wait=1.)
+            if self.selection is None:  # what was kept cannot be: the pool is another one now
+                problem = self.note
+                self._decide(self._fitting(Decisions()), remember=False)
+                self.note = problem
+        self._place(wait=1.0)
 
-    def __repr__(self) -> str: return f'PoolExplorer of {self.pool!r}'
-    def set_state(self, sync_data): # the front's changes, one message at a time
-        with self._lock: super().set_state(sync_data)
+    def __repr__(self) -> str:
+        return f'PoolExplorer of {self.pool!r}'
+
+    def set_state(self, sync_data):  # the front's changes, one message at a time
+        with self._lock:
+            super().set_state(sync_data)
 
     @property
     def decisions(self) -> Decisions:
         "What has been decided."
         return self._now
+
     @decisions.setter
-    def decisions(self, new: Decisions): self._change(lambda now: new)
+    def decisions(self, new: Decisions):
+        self._change(lambda now: new)
+
     @property
-    def pins(self) -> list[tuple[int, int]]: return list(self._now.pins)
+    def pins(self) -> list[tuple[int, int]]:
+        return list(self._now.pins)
+
     @property
-    def bans(self) -> list[tuple[int, int]]: return list(self._now.bans)
+    def bans(self) -> list[tuple[int, int]]:
+        return list(self._now.bans)
 
     def _fitting(self, d: Decisions) -> Decisions:
         "Decisions as far as they are about candidates that are shown; a pool may have been opened with fewer."
-        shown = lambda pairs: tuple((c, i) for c, i in pairs if 0 <= c < len(self.pool.classes) and 0 <= i < self.pool.n_per_class)
-        kept = d.kept if len(d.kept) == len(self.pool.classes) and all(i < self.pool.n_per_class for ids in d.kept for i in ids) else ()
-        return self._judged(replace(d, pins=shown(d.pins), bans=shown(d.bans), kept=kept, ipc=max(1, min(d.ipc, self.pool.n_per_class))))
+        shown = lambda pairs: tuple(
+            (c, i) for c, i in pairs if 0 <= c < len(self.pool.classes) and 0 <= i < self.pool.n_per_class
+        )
+        kept = (
+            d.kept
+            if len(d.kept) == len(self.pool.classes) and all(i < self.pool.n_per_class for ids in d.kept for i in ids)
+            else ()
+        )
+        return self._judged(
+            replace(d, pins=shown(d.pins), bans=shown(d.bans), kept=kept, ipc=max(1, min(d.ipc, self.pool.n_per_class)))
+        )
 
     def _judged(self, d: Decisions) -> Decisions:
         "Decisions without what only a teacher could tell, where there is none."
-        return d if self.about['judged'] else replace(d, gate=False, reliability=0., uncertainty=0., quantile=0.)
+        return d if self.about['judged'] else replace(d, gate=False, reliability=0.0, uncertainty=0.0, quantile=0.0)
 
     def _select(self, d: Decisions) -> Selection:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore') # notes say it
+            warnings.simplefilter('ignore')  # notes say it
             return self.prepared.select(d.ipc, d.method, d.weights, d.gate, d.quantile, d.pins, d.bans, self.seed)
 
-    def _decide(self, new: Decisions, remember: bool = True, merge: str = '') -> bool: # whether it was possible
+    def _decide(self, new: Decisions, remember: bool = True, merge: str = '') -> bool:  # whether it was possible
         "The one way to change anything."
-        try: selection = self.selection if self._now is not None and replace(new, kept=()) == replace(self._now, kept=()) else self._select(new)
+        try:
+            selection = (
+                self.selection
+                if self._now is not None and replace(new, kept=()) == replace(self._now, kept=())
+                else self._select(new)
+            )
         except PSRError as e:
-            if self._now is not None: self._mirror()
+            if self._now is not None:
+                self._mirror()
             self.note = f'!{e}'
             return False
         if remember and new != self._now:
-            recent = merge and self._last[0] == merge and time.monotonic() - self._last[1] < 1 # one drag of a slider is one step of undo
-            if not recent: self._past.append(self._now); del self._past[:-200]
-            self._future.clear(); self._last = (merge, time.monotonic())
-        if selection is not self.selection: self._gained = {}
+            recent = (
+                merge and self._last[0] == merge and time.monotonic() - self._last[1] < 1
+            )  # one drag of a slider is one step of undo
+            if not recent:
+                self._past.append(self._now)
+                del self._past[:-200]
+            self._future.clear()
+            self._last = (merge, time.monotonic())
+        if selection is not self.selection:
+            self._gained = {}
         self._now, self.selection = new, selection
         self._publish()
         return True
@@ -729,61 +939,92 @@ class PoolExplorer(anywidget.AnyWidget):
     def _change(self, work: Callable[[Decisions], Decisions], merge: str = '') -> bool:
         "Applies `work` to the decisions, with what other panels pinned and banned meanwhile."
         done = False
+
         def inside(new):
             nonlocal done
-            now = self._now if new is None else replace(self._now, pins=self._fitting(new).pins, bans=self._fitting(new).bans)
+            now = (
+                self._now
+                if new is None
+                else replace(self._now, pins=self._fitting(new).pins, bans=self._fitting(new).bans)
+            )
             done = self._decide(work(now), merge=merge)
             return self._now
+
         with self._lock:
             self._file.change(inside)
-            if self._file.problem: self.note = self._file.problem
+            if self._file.problem:
+                self.note = self._file.problem
         return done
 
     def _mirror(self) -> None:
         "Shows the decisions in the controls."
         self._quiet = True
         try:
-            for name in ('method', 'gate', 'ipc', *WEIGHTS, 'quantile'): setattr(self, name, getattr(self._now, name))
-        finally: self._quiet = False
+            for name in ('method', 'gate', 'ipc', *WEIGHTS, 'quantile'):
+                setattr(self, name, getattr(self._now, name))
+        finally:
+            self._quiet = False
 
     def _publish(self) -> None:
         "Sends what the front draws, in one message."
         s = self.selection
         with self.hold_sync():
             self._mirror()
-            self.states, self.ids, self.kept = state_codes(s).tobytes(), [i.tolist() for i in s.ids], [list(i) for i in self._now.kept]
+            self.states, self.ids, self.kept = (
+                state_codes(s).tobytes(),
+                [i.tolist() for i in s.ids],
+                [list(i) for i in self._now.kept],
+            )
             self.meters = self._meters()
             self.undoable, self.redoable = bool(self._past), bool(self._future)
             self.note = '; '.join(s.notes[:2]) + (f'; and {len(s.notes) - 2} more' if len(s.notes) > 2 else '')
-            if self.colour_by == 'marginal gain': self.values = self._values()
+            if self.colour_by == 'marginal gain':
+                self.values = self._values()
 
     def _moved(self, change) -> None:
-        if self._quiet or self._now is None: return
+        if self._quiet or self._now is None:
+            return
         moved = {change['name']: change['new']}
-        if change['name'] == 'method' and (rule := SELECTORS.get(change['new'])) and rule.weighted: moved |= {k: getattr(rule.weights, k) for k in WEIGHTS} # a rule comes with its own weights
-        with self._lock: self._change(lambda now: self._judged(replace(now, **moved)), merge=change['name'])
-    def _look_changed(self, change) -> None:
-        if self._now is None: return
+        if change['name'] == 'method' and (rule := SELECTORS.get(change['new'])) and rule.weighted:
+            moved |= {k: getattr(rule.weights, k) for k in WEIGHTS}  # a rule comes with its own weights
         with self._lock:
-            if change['name'] == 'map': self._place()
-            elif change['new'] not in self.about['colours']: self.colour_by = 'state'
-            else: self.values = self._values()
+            self._change(lambda now: self._judged(replace(now, **moved)), merge=change['name'])
+
+    def _look_changed(self, change) -> None:
+        if self._now is None:
+            return
+        with self._lock:
+            if change['name'] == 'map':
+                self._place()
+            elif change['new'] not in self.about['colours']:
+                self.colour_by = 'state'
+            else:
+                self.values = self._values()
 
     def _values(self) -> bytes:
         "What the candidates are coloured by."
-        if self.colour_by in ('state', 'class'): return b''
-        values = np.concatenate([self._gains(c) for c in range(len(self.pool.classes))]) if self.colour_by == 'marginal gain' else self._scores[self.colour_by]
+        if self.colour_by in ('state', 'class'):
+            return b''
+        values = (
+            np.concatenate([self._gains(c) for c in range(len(self.pool.classes))])
+            if self.colour_by == 'marginal gain'
+            else self._scores[self.colour_by]
+        )
         return np.asarray(values, np.float32).tobytes()
 
-    def _gains(self, label: int) -> np.ndarray: # (n,) NaN for the chosen
+    def _gains(self, label: int) -> np.ndarray:  # (n,) NaN for the chosen
         "What each candidate of a class would add now."
         if label not in self._gained:
             s, p, d = self.selection, self.prepared.problems[label], self._now
             rule = SELECTORS[s.method]
             term = rule.term(p, len(s.ids[label]), self.seed, np.ones(p.n, bool))
-            for i in s.ids[label]: term.add(int(i))
-            gains = (s.weights.diversity if rule.weighted else 1.)*term.gains() + sum(_bonus(p, rule, s.weights).values())
-            gains = np.array(gains, np.float64); gains[s.ids[label]] = np.nan
+            for i in s.ids[label]:
+                term.add(int(i))
+            gains = (s.weights.diversity if rule.weighted else 1.0) * term.gains() + sum(
+                _bonus(p, rule, s.weights).values()
+            )
+            gains = np.array(gains, np.float64)
+            gains[s.ids[label]] = np.nan
             self._gained[label] = gains
         return self._gained[label]
 
@@ -791,152 +1032,281 @@ class PoolExplorer(anywidget.AnyWidget):
         ipc = self._now.ipc
         if ipc not in self._baselines:
             first = measures(self.prepared, self.prepared.select(ipc, 'first').ids, self._second_sees)
-            draws = [measures(self.prepared, [np.random.default_rng([s, c]).permutation(self.pool.n_per_class)[:ipc] for c in range(len(self.pool.classes))], self._second_sees) for s in range(5)]
-            self._baselines[ipc] = first, {k: None if v is None else float(np.mean([d[k] for d in draws])) for k, v in draws[0].items()}
+            draws = [
+                measures(
+                    self.prepared,
+                    [
+                        np.random.default_rng([s, c]).permutation(self.pool.n_per_class)[:ipc]
+                        for c in range(len(self.pool.classes))
+                    ],
+                    self._second_sees,
+                )
+                for s in range(5)
+            ]
+            self._baselines[ipc] = (
+                first,
+                {k: None if v is None else float(np.mean([d[k] for d in draws])) for k, v in draws[0].items()},
+            )
         first, random = self._baselines[ipc]
         now, out = measures(self.prepared, self.selection.ids, self._second_sees), []
         for name, hint in METERS.items():
-            r = random[name] if random[name] is not None else .5
-            low, high = (0., min(1., max(.02, 4*r))) if name in ('entropy', 'volume') else (max(0., 1 - 2.5*(1 - r)), 1.)
-            if name == 'agreement' and self.second: hint = f'{hint}: {self.second}'
-            out.append(dict(name=name, hint=hint, value=now[name], first=first[name], random=random[name], low=low, high=max(high, low + 1e-6)))
+            r = random[name] if random[name] is not None else 0.5
+            low, high = (
+                (0.0, min(1.0, max(0.02, 4 * r)))
+                if name in ('entropy', 'volume')
+                else (max(0.0, 1 - 2.5 * (1 - r)), 1.0)
+            )
+            if name == 'agreement' and self.second:
+                hint = f'{hint}: {self.second}'
+            out.append(
+                dict(
+                    name=name,
+                    hint=hint,
+                    value=now[name],
+                    first=first[name],
+                    random=random[name],
+                    low=low,
+                    high=max(high, low + 1e-6),
+                )
+            )
         return out
 
-    def _place(self, wait: float = 0.) -> None:
+    def _place(self, wait: float = 0.0) -> None:
         "Puts the candidates on the map; a UMAP that is not there yet is computed beside, and the plane of most variance shown meanwhile."
         kind, teacher = self.map, self.prepared.config['teacher'] if 'teacher' in self.space else None
+
         def show(xy):
             with self._lock, self.hold_sync():
-                if self.map != kind: return
+                if self.map != kind:
+                    return
                 self._xy, self.xy = xy, xy.astype(np.float32).tobytes()
-                if self.note.startswith('UMAP'): self.note = ''
+                if self.note.startswith('UMAP'):
+                    self.note = ''
                 if self.real is not None:
                     places, missed, labels = project_real(self.prepared, xy)
-                    self.real_xy, self.real_missed, self.real_labels = places.tobytes(), missed.astype(np.uint8).tobytes(), labels.astype(np.uint16).tobytes()
+                    self.real_xy, self.real_missed, self.real_labels = (
+                        places.tobytes(),
+                        missed.astype(np.uint8).tobytes(),
+                        labels.astype(np.uint16).tobytes(),
+                    )
+
         def work():
             try:
-                with _MAPPING: show(pool_umap(self.pool, self.space, kind, teacher=teacher))
-            except Exception as e: self.note = f'!UMAP: {type(e).__name__}: {e}'
-        if kind == 'pca': show(pool_umap(self.pool, self.space, 'pca', teacher=teacher)); return
+                with _MAPPING:
+                    show(pool_umap(self.pool, self.space, kind, teacher=teacher))
+            except Exception as e:
+                self.note = f'!UMAP: {type(e).__name__}: {e}'
+
+        if kind == 'pca':
+            show(pool_umap(self.pool, self.space, 'pca', teacher=teacher))
+            return
         self.mapping = threading.Thread(target=work, daemon=True, name='psr_nb map')
-        self.mapping.start(); self.mapping.join(wait)
+        self.mapping.start()
+        self.mapping.join(wait)
         if self.mapping.is_alive() and self._xy is None:
             xy = pool_umap(self.pool, self.space, 'pca', teacher=teacher)
             with self._lock:
-                if self._xy is None: kind = self.map; show(xy); self.note = 'UMAP is being computed; this is the plane of most variance'
+                if self._xy is None:
+                    kind = self.map
+                    show(xy)
+                    self.note = 'UMAP is being computed; this is the plane of most variance'
 
     def _heard(self, message: dict) -> None:
         "A message of the front."
         kind, ids = message.get('do'), message.get('ids') or []
         try:
-            if kind == 'tiles': self._send_tiles(ids)
-            elif kind == 'look': self._send_look(ids[0])
-            elif kind == 'lasso': self.lassoed = [divmod(int(i), self.pool.n_per_class) for i in ids]
-            elif kind == 'toggle': self.toggle(*divmod(int(ids[0]), self.pool.n_per_class))
-            elif kind == 'ban': self.ban([divmod(int(i), self.pool.n_per_class) for i in ids], toggle=len(ids) == 1)
-            elif kind == 'pin': self.pin([divmod(int(i), self.pool.n_per_class) for i in ids])
-            elif kind == 'preset': self.preset(message['name'])
-            elif kind in ('undo', 'redo', 'keep'): getattr(self, {'keep': 'compare'}.get(kind, kind))()
-        except Exception as e: self.note = f'!{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'
+            if kind == 'tiles':
+                self._send_tiles(ids)
+            elif kind == 'look':
+                self._send_look(ids[0])
+            elif kind == 'lasso':
+                self.lassoed = [divmod(int(i), self.pool.n_per_class) for i in ids]
+            elif kind == 'toggle':
+                self.toggle(*divmod(int(ids[0]), self.pool.n_per_class))
+            elif kind == 'ban':
+                self.ban([divmod(int(i), self.pool.n_per_class) for i in ids], toggle=len(ids) == 1)
+            elif kind == 'pin':
+                self.pin([divmod(int(i), self.pool.n_per_class) for i in ids])
+            elif kind == 'preset':
+                self.preset(message['name'])
+            elif kind in ('undo', 'redo', 'keep'):
+                getattr(self, {'keep': 'compare'}.get(kind, kind))()
+        except Exception as e:
+            self.note = f'!{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'
 
-    def pin(self,
-        pairs, # (class, index), one or a list of them
-    ) -> bool: # whether it was possible
+    def pin(
+        self,
+        pairs,  # (class, index), one or a list of them
+    ) -> bool:  # whether it was possible
         "These must be in."
         pairs = self._pairs(pairs)
-        return self._change(lambda d: replace(d, pins=tuple(dict.fromkeys((*d.pins, *pairs))), bans=tuple(b for b in d.bans if b not in pairs)))
-    def ban(self,
-        pairs, # (class, index), one or a list of them
-        toggle: bool = False, # free those that are banned already
-    ) -> bool: # whether it was possible
+        return self._change(
+            lambda d: replace(
+                d, pins=tuple(dict.fromkeys((*d.pins, *pairs))), bans=tuple(b for b in d.bans if b not in pairs)
+            )
+        )
+
+    def ban(
+        self,
+        pairs,  # (class, index), one or a list of them
+        toggle: bool = False,  # free those that are banned already
+    ) -> bool:  # whether it was possible
         "These must not be in."
         pairs = self._pairs(pairs)
         free = lambda d: toggle and all(p in d.bans for p in pairs)
-        return self._change(lambda d: replace(d, bans=tuple(b for b in d.bans if b not in pairs) if free(d) else tuple(dict.fromkeys((*d.bans, *pairs))), pins=tuple(p for p in d.pins if p not in pairs)))
-    def free(self,
-        pairs, # (class, index), one or a list of them
+        return self._change(
+            lambda d: replace(
+                d,
+                bans=tuple(b for b in d.bans if b not in pairs) if free(d) else tuple(dict.fromkeys((*d.bans, *pairs))),
+                pins=tuple(p for p in d.pins if p not in pairs),
+            )
+        )
+
+    def free(
+        self,
+        pairs,  # (class, index), one or a list of them
     ) -> bool:
         "Neither pinned nor banned."
         pairs = self._pairs(pairs)
-        return self._change(lambda d: replace(d, pins=tuple(p for p in d.pins if p not in pairs), bans=tuple(b for b in d.bans if b not in pairs)))
+        return self._change(
+            lambda d: replace(
+                d, pins=tuple(p for p in d.pins if p not in pairs), bans=tuple(b for b in d.bans if b not in pairs)
+            )
+        )
+
     def toggle(self, label: int, index: int) -> bool:
         "Pins what is not pinned, frees what is."
         return self.free((label, index)) if (label, index) in self._now.pins else self.pin((label, index))
+
     def _pairs(self, pairs) -> list[tuple[int, int]]:
         pairs = [pairs] if len(pairs) == 2 and not isinstance(pairs[0], (tuple, list)) else list(pairs)
         position = {c: i for i, c in enumerate(self.pool.classes)}
         return [(lookup(position, c, 'class') if isinstance(c, str) else int(c), int(i)) for c, i in pairs]
-    def preset(self,
-        name: str, # in `PRESETS`
+
+    def preset(
+        self,
+        name: str,  # in `PRESETS`
     ) -> bool:
         "Sets weights, rule, gate and cut; budget, pins and bans stay."
         values = lookup(PRESETS, name, 'preset')
         return self._change(lambda d: self._judged(replace(d, **values)))
+
     def compare(self) -> bool:
         "Keeps the selection as it is now; 'what changed' is told against it."
         return self._change(lambda d: replace(d, kept=tuple(tuple(i.tolist()) for i in self.selection.ids)))
-    def changes(self) -> dict[str, dict[str, list[int]]]: # class -> {"came": […], "went": […]}
+
+    def changes(self) -> dict[str, dict[str, list[int]]]:  # class -> {"came": […], "went": […]}
         "What came and went since the selection was kept."
-        return {name: dict(came=sorted(set(ids.tolist()) - set(kept)), went=sorted(set(kept) - set(ids.tolist()))) for name, ids, kept in zip(self.pool.classes, self.selection.ids, self._now.kept)}
-    def undo(self) -> bool: return self._travel(self._past, self._future)
-    def redo(self) -> bool: return self._travel(self._future, self._past)
+        return {
+            name: dict(came=sorted(set(ids.tolist()) - set(kept)), went=sorted(set(kept) - set(ids.tolist())))
+            for name, ids, kept in zip(self.pool.classes, self.selection.ids, self._now.kept)
+        }
+
+    def undo(self) -> bool:
+        return self._travel(self._past, self._future)
+
+    def redo(self) -> bool:
+        return self._travel(self._future, self._past)
+
     def _travel(self, source: list, other: list) -> bool:
         with self._lock:
-            if not source: return False
-            other.append(self._now); target = source.pop(); self._last = ('', 0.)
+            if not source:
+                return False
+            other.append(self._now)
+            target = source.pop()
+            self._last = ('', 0.0)
             self._file.change(lambda new: (self._decide(target, remember=False), self._now)[1])
             return True
 
     def _send_tiles(self, ids: list[int]) -> None:
         ids = [int(i) for i in ids]
         total = len(self.pool)
-        images = [(self._images[[i]] if i < total else self._references.images[[i - total]]) for i in ids] if any(i >= total for i in ids) else [self._images[ids]]
+        images = (
+            [(self._images[[i]] if i < total else self._references.images[[i - total]]) for i in ids]
+            if any(i >= total for i in ids)
+            else [self._images[ids]]
+        )
         data, side, channels = _tile_bytes(torch.cat(images))
         self.send(dict(kind='tiles', ids=ids, side=side, channels=channels), [data])
 
-    def card(self,
-        position: int, # flat position of a candidate; beyond the pool: of a real image
-    ) -> dict: # scores, why, near, near_words
+    def card(
+        self,
+        position: int,  # flat position of a candidate; beyond the pool: of a real image
+    ) -> dict:  # scores, why, near, near_words
         "What the card says of a candidate."
         total, n = len(self.pool), self.pool.n_per_class
         if position >= total:
-            row = position - total; label = int(self._references.labels[row])
+            row = position - total
+            label = int(self._references.labels[row])
             like = self.prepared.problems[label].similarity[row - int((self._references.labels < label).sum())]
             best, covered = int(like.argmax()), int(self.selection.ids[label][like[self.selection.ids[label]].argmax()])
-            return dict(scores={'nearest candidate': f'{like[best]:.3f}', 'nearest selected': f'{like[covered]:.3f}'}, why=f'A real image. The candidate most like it is {best}; among the selected it is {covered}.', near=label*n + best, near_words=f'most like it: {self.pool.classes[label]} {best}')
+            return dict(
+                scores={'nearest candidate': f'{like[best]:.3f}', 'nearest selected': f'{like[covered]:.3f}'},
+                why=f'A real image. The candidate most like it is {best}; among the selected it is {covered}.',
+                near=label * n + best,
+                near_words=f'most like it: {self.pool.classes[label]} {best}',
+            )
         label, index = divmod(position, n)
         s = self.selection
-        with self._lock: e, gains = s.explain(label, index), self._gains(label)
+        with self._lock:
+            e, gains = s.explain(label, index), self._gains(label)
         scores = {k: '–' if not math.isfinite(v[position]) else f'{v[position]:.3f}' for k, v in self._scores.items()}
-        scores |= {f'{"gained" if e.chosen else "would add"}, {t}': f'{v:+.3g}' for t, v in e.terms.items() if v or t == 'diversity'}
+        scores |= {
+            f'{"gained" if e.chosen else "would add"}, {t}': f'{v:+.3g}'
+            for t, v in e.terms.items()
+            if v or t == 'diversity'
+        }
         why = e.reason
-        if e.chosen: why += f' It stands for {e.stands_for} of {len(self.prepared.problems[label].similarity)} references.'
-        elif math.isfinite(gains[index]): why += f' By what it would add now it ranks {1 + int((gains > gains[index]).sum())} of {int(np.isfinite(gains).sum())}.'
-        return dict(scores=scores, why=why, near=None if e.nearest is None else label*n + e.nearest, near_words='' if e.nearest is None else f'{"nearest selected" if e.chosen else "covered by"}: {self.pool.classes[label]} {e.nearest}, similarity {e.likeness:.3f}')
+        if e.chosen:
+            why += f' It stands for {e.stands_for} of {len(self.prepared.problems[label].similarity)} references.'
+        elif math.isfinite(gains[index]):
+            why += f' By what it would add now it ranks {1 + int((gains > gains[index]).sum())} of {int(np.isfinite(gains).sum())}.'
+        return dict(
+            scores=scores,
+            why=why,
+            near=None if e.nearest is None else label * n + e.nearest,
+            near_words=''
+            if e.nearest is None
+            else f'{"nearest selected" if e.chosen else "covered by"}: {self.pool.classes[label]} {e.nearest}, similarity {e.likeness:.3f}',
+        )
 
     def _send_look(self, position: int) -> None:
         total, position = len(self.pool), int(position)
-        image = (self._images[[position]] if position < total else self._references.images[[position - total]])
-        if max(image.shape[-2:]) > 256: image = to_uint8(F.interpolate(to_float(image), (256, 256), mode='bilinear', antialias=True))
-        try: card = self.card(position)
-        except Exception as e: card = dict(scores={}, why=f'{type(e).__name__}: {e}', near=None, near_words='') # the picture is shown all the same
-        self.send(dict(kind='look', id=position, width=image.shape[3], height=image.shape[2], channels=image.shape[1], **card), [image[0].permute(1, 2, 0).contiguous().numpy().tobytes()])
+        image = self._images[[position]] if position < total else self._references.images[[position - total]]
+        if max(image.shape[-2:]) > 256:
+            image = to_uint8(F.interpolate(to_float(image), (256, 256), mode='bilinear', antialias=True))
+        try:
+            card = self.card(position)
+        except Exception as e:
+            card = dict(
+                scores={}, why=f'{type(e).__name__}: {e}', near=None, near_words=''
+            )  # the picture is shown all the same
+        self.send(
+            dict(
+                kind='look', id=position, width=image.shape[3], height=image.shape[2], channels=image.shape[1], **card
+            ),
+            [image[0].permute(1, 2, 0).contiguous().numpy().tobytes()],
+        )
 
     def code(self) -> str:
         "The call that gives the same selection without a panel, where `pool` and `real` are what this explorer was made of."
         d, config = self._now, self.prepared.config
         words = [f'ipc={d.ipc}', f'method={d.method!r}']
-        if d.weights is not None: words.append(f'weights=Weights({", ".join(f"{k}={getattr(d, k)!r}" for k in WEIGHTS)})')
-        if self.real is not None: words.append('reference=real')
+        if d.weights is not None:
+            words.append(f'weights=Weights({", ".join(f"{k}={getattr(d, k)!r}" for k in WEIGHTS)})')
+        if self.real is not None:
+            words.append('reference=real')
         words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile!r}', f'seed={self.seed}']
-        if config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]: words.append(f'teacher={config["teacher"]!r}')
+        if config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]:
+            words.append(f'teacher={config["teacher"]!r}')
         words += [f'{k}={v!r}' for k, v in self._given.items()]
         for name, pairs in (('pins', d.pins), ('bans', d.bans)):
-            if pairs: words.append(f'{name}={[(self.pool.classes[c], i) for c, i in pairs]!r}')
+            if pairs:
+                words.append(f'{name}={[(self.pool.classes[c], i) for c, i in pairs]!r}')
         return f'select(pool, {", ".join(words)})'
 
 # %% ../nbs/11_explore.ipynb #c057
-_STILL_JS = r'''
+_STILL_JS = r"""
 class Still {
   constructor(state, cards, tiles) {
     this.state = state; this.cards = cards; this.tiles = tiles; this.heard = {};
@@ -967,204 +1337,343 @@ document.getElementById('sprites').decode().then(() => {
   const data = JSON.parse(document.getElementById('data').textContent);
   renderExplorer({model: new Still(data.state, data.cards, data.tiles), el: document.getElementById('explorer')});
 });
-'''
+"""
 _PAGE_CSS = ':root{color-scheme:light dark;--page-paper:#fff;--page-ink:#1d2126;--page-quiet:#5b6470;--page-line:#dfe3e8;--page-soft:#f5f7f9}@media (prefers-color-scheme:dark){:root{--page-paper:#15181c;--page-ink:#e6e9ed;--page-quiet:#9aa4b0;--page-line:#30363d;--page-soft:#1d2126}}body{margin:0;background:var(--page-paper);color:var(--page-ink);font:15px/1.5 system-ui,sans-serif}main{max-width:1280px;margin:0 auto;padding:24px 16px}h1{font-size:24px;margin:0 0 4px}main>p{color:var(--page-quiet);margin:0 0 16px;overflow-wrap:anywhere}code{font-size:13px}'
 
-def _to_html(self: PoolExplorer,
-    path: str | Path, # the HTML file to write
-    title: str | None = None, # None: the pool's name
-    explained: int = 2000, # with at most so many candidates, each is explained; beyond it only the selected
-) -> Path: # the file
+
+def _to_html(
+    self: PoolExplorer,
+    path: str | Path,  # the HTML file to write
+    title: str | None = None,  # None: the pool's name
+    explained: int = 2000,  # with at most so many candidates, each is explained; beyond it only the selected
+) -> Path:  # the file
     "Writes a page with map, thumbnails, scores and meters that needs no kernel and no network."
     code = lambda data: base64.b64encode(bytes(data)).decode()
     with self._lock:
         total, positions = len(self.pool), self.selection.positions
         chosen = range(total) if total <= explained else positions.tolist()
         cards = {int(i): {k: v for k, v in self.card(int(i)).items() if k != 'scores'} for i in chosen}
-        about = {**self.about, 'colours': [c for c in self.about['colours'] if c != 'marginal gain'], 'maps': [self.map], 'real': False}
-        state = dict(about=about, still=True, colour_by='state', map=self.map, ids=self.ids, kept=[], meters=self.meters, method=self.method, gate=self.gate, undoable=False, redoable=False, note='',
-            binary=dict(xy=code(self.xy), states=code(self.states), values='', real_xy='', real_missed='', real_labels=''), columns={k: code(np.asarray(v, np.float32).tobytes()) for k, v in self._scores.items()})
+        about = {
+            **self.about,
+            'colours': [c for c in self.about['colours'] if c != 'marginal gain'],
+            'maps': [self.map],
+            'real': False,
+        }
+        state = dict(
+            about=about,
+            still=True,
+            colour_by='state',
+            map=self.map,
+            ids=self.ids,
+            kept=[],
+            meters=self.meters,
+            method=self.method,
+            gate=self.gate,
+            undoable=False,
+            redoable=False,
+            note='',
+            binary=dict(
+                xy=code(self.xy), states=code(self.states), values='', real_xy='', real_missed='', real_labels=''
+            ),
+            columns={k: code(np.asarray(v, np.float32).tobytes()) for k, v in self._scores.items()},
+        )
         sprites, tile, columns = _sprites(self._images[:])
-        title, call, about_pool = title or f'Pool {self.pool.config["prior"]["name"] if "prior" in self.pool.config else self.pool.config.get("data", "")}', self.code(), repr(self.pool)
-    data = _inert(json.dumps(dict(state=state, cards=cards, tiles=dict(tile=tile, columns=columns)), separators=(',', ':')))
-    page = (f'<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1"><meta http-equiv=Content-Security-Policy content="default-src \'none\'; img-src data: blob:; style-src \'unsafe-inline\'; script-src \'unsafe-inline\'">'
+        title, call, about_pool = (
+            title
+            or f'Pool {self.pool.config["prior"]["name"] if "prior" in self.pool.config else self.pool.config.get("data", "")}',
+            self.code(),
+            repr(self.pool),
+        )
+    data = _inert(
+        json.dumps(dict(state=state, cards=cards, tiles=dict(tile=tile, columns=columns)), separators=(',', ':'))
+    )
+    page = (
+        f"<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\"><meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
         f'<title>{html.escape(title)}</title><link rel=icon href="data:,"><style>{_PAGE_CSS}{_CSS}</style></head><body><main><h1>{html.escape(title)}</h1><p>{html.escape(about_pool)}<br><code>{html.escape(call)}</code></p><div id=explorer></div></main>'
-        f'<img id=sprites alt="" hidden src="{sprites}"><script type="application/json" id=data>{data}</script><script type=module>{_SHARED_JS}{_EXPLORER_JS}{_STILL_JS}</script></body></html>')
-    path = Path(path); make_folder(path.parent)
+        f'<img id=sprites alt="" hidden src="{sprites}"><script type="application/json" id=data>{data}</script><script type=module>{_SHARED_JS}{_EXPLORER_JS}{_STILL_JS}</script></body></html>'
+    )
+    path = Path(path)
+    make_folder(path.parent)
     return write_atomic(path, page)
+
+
 PoolExplorer.to_html = _to_html
 
 # %% ../nbs/11_explore.ipynb #c060
 class _Stopped(BaseException):
     "Ends a worker at a checkpoint."
 
+
 class Worker:
     "Draws from a generator in a thread; rests, steps and stops on request."
-    def __init__(self,
-        steps: Iterator, # the work
-        show: Callable[[object], None], # is given each step, in the thread
-        changed: Callable[[Worker], None] = lambda worker: None, # is called when it comes to rest, and when it is over; `error` says if it failed
-        permits: int | None = None, # steps to make before it rests; None: no limit
-        counts: bool = True, # whether what the generator yields is a step; False: only its own checkpoints are
+
+    def __init__(
+        self,
+        steps: Iterator,  # the work
+        show: Callable[[object], None],  # is given each step, in the thread
+        changed: Callable[[Worker], None] = lambda worker: (
+            None
+        ),  # is called when it comes to rest, and when it is over; `error` says if it failed
+        permits: int | None = None,  # steps to make before it rests; None: no limit
+        counts: bool = True,  # whether what the generator yields is a step; False: only its own checkpoints are
     ):
         self.steps, self.show, self.changed, self.permits, self.counts = steps, show, changed, permits, counts
         self.error, self.resting, self.over, self.stopping = None, False, False, False
         self._turn, self._between, self._doing = threading.Condition(), deque(), False
         self.thread = threading.Thread(target=self._run, daemon=True, name='psr_nb worker')
 
-    def start(self) -> Worker: self.thread.start(); return self
+    def start(self) -> Worker:
+        self.thread.start()
+        return self
+
     def go(self, permits: int | None = None) -> None:
         "Goes on: for so many steps, or without limit."
         with self._turn:
             self.permits = permits
-            if permits != 0: self.resting = False
+            if permits != 0:
+                self.resting = False
             self._turn.notify_all()
+
     def pause(self) -> None:
         "Rests after the step that is being made."
         self.go(0)
-    def stop(self,
-        wait: float | None = None, # seconds to wait for its end; None: not at all
+
+    def stop(
+        self,
+        wait: float | None = None,  # seconds to wait for its end; None: not at all
     ) -> None:
         "Ends after the step that is being made."
-        with self._turn: self.stopping = True; self._turn.notify_all()
-        if wait is not None and threading.current_thread() is not self.thread: self.thread.join(wait)
+        with self._turn:
+            self.stopping = True
+            self._turn.notify_all()
+        if wait is not None and threading.current_thread() is not self.thread:
+            self.thread.join(wait)
+
     def soon(self, work: Callable[[], None]) -> None:
         "Has `work` done in the thread, between two steps; here and now where it is over."
         with self._turn:
-            if not self.over: self._between.append(work); self._turn.notify_all(); return
+            if not self.over:
+                self._between.append(work)
+                self._turn.notify_all()
+                return
         work()
-    def wait(self, seconds: float = 60.) -> bool: # whether it does
-        "Waits until it rests with nothing left to do, or is over."
-        with self._turn: return self._turn.wait_for(lambda: self.over or self.resting and not self._between and not self._doing, seconds)
 
-    def checkpoint(self,
-        counts: bool = True, # whether a step was made
+    def wait(self, seconds: float = 60.0) -> bool:  # whether it does
+        "Waits until it rests with nothing left to do, or is over."
+        with self._turn:
+            return self._turn.wait_for(
+                lambda: self.over or self.resting and not self._between and not self._doing, seconds
+            )
+
+    def checkpoint(
+        self,
+        counts: bool = True,  # whether a step was made
     ) -> None:
         "Between two steps, or inside a long one: does what was asked for meanwhile, rests while there are no permits, and ends if it is to stop."
         with self._turn:
-            if counts and self.permits: self.permits -= 1
+            if counts and self.permits:
+                self.permits -= 1
         while True:
-            with self._turn: # the work itself is done without the lock
-                self._doing = False; self._turn.notify_all()
-                if self._between: work = self._between.popleft()
-                elif self.stopping: raise _Stopped()
-                elif self.permits != 0: self.resting = False; return
-                elif not self.resting: self.resting, work = True, lambda: self.changed(self)
-                else: self._turn.wait(); continue
+            with self._turn:  # the work itself is done without the lock
+                self._doing = False
+                self._turn.notify_all()
+                if self._between:
+                    work = self._between.popleft()
+                elif self.stopping:
+                    raise _Stopped()
+                elif self.permits != 0:
+                    self.resting = False
+                    return
+                elif not self.resting:
+                    self.resting, work = True, lambda: self.changed(self)
+                else:
+                    self._turn.wait()
+                    continue
                 self._doing = True
             work()
 
     def _run(self) -> None:
         try:
-            for step in self.steps: self.show(step); self.checkpoint(self.counts)
-        except _Stopped: pass
-        except BaseException as e: self.error = e
+            for step in self.steps:
+                self.show(step)
+                self.checkpoint(self.counts)
+        except _Stopped:
+            pass
+        except BaseException as e:
+            self.error = e
         work = getattr(self.steps, 'close', None)
         while not self.over:
             try:
-                if work: work()
-            except BaseException as e: self.error = self.error or e
-            with self._turn: work = self._between.popleft() if self._between else None; self.over = work is None
-        with self._turn: self.resting = self._doing = False; self._turn.notify_all()
+                if work:
+                    work()
+            except BaseException as e:
+                self.error = self.error or e
+            with self._turn:
+                work = self._between.popleft() if self._between else None
+                self.over = work is None
+        with self._turn:
+            self.resting = self._doing = False
+            self._turn.notify_all()
         self.changed(self)
+
     def result(self) -> None:
         "Raises what the work raised."
-        if self.error is not None: raise self.error
+        if self.error is not None:
+            raise self.error
 
 # %% ../nbs/11_explore.ipynb #c063
-_PANELS: dict = {} # (kind, cell, name) -> the panel that is alive
+_PANELS: dict = {}  # (kind, cell, name) -> the panel that is alive
+
 
 def _cell() -> str:
     "Which notebook cell is being run; empty outside a notebook."
     try:
         from IPython import get_ipython
+
         shell = get_ipython()
         header = shell.get_parent() if hasattr(shell, 'get_parent') else {}
         return str((header.get('metadata') or {}).get('cellId', ''))
-    except Exception: return ''
+    except Exception:
+        return ''
+
 
 def _take_over(panel, name: str) -> None:
     "Closes the panel that the same cell made before under this name."
     key = type(panel).__name__, _cell(), name
     old = _PANELS.get(key)
-    if old is not None: old.close()
+    if old is not None:
+        old.close()
     _PANELS[key] = panel
+
 
 class _Working(anywidget.AnyWidget):
     "What panels with a worker share."
+
     about, can = traitlets.Dict().tag(sync=True), traitlets.List().tag(sync=True)
-    status, error, progress = traitlets.Unicode('').tag(sync=True), traitlets.Unicode('').tag(sync=True), traitlets.List(default_value=[0, 1]).tag(sync=True)
-    pictures, now = traitlets.Dict(default_value=dict(side=1, channels=1, count=0)).tag(sync=True), traitlets.Bytes().tag(sync=True)
-    every = .2 # seconds between two drawings
-    _counts = True # see `Worker`
+    status, error, progress = (
+        traitlets.Unicode('').tag(sync=True),
+        traitlets.Unicode('').tag(sync=True),
+        traitlets.List(default_value=[0, 1]).tag(sync=True),
+    )
+    pictures, now = (
+        traitlets.Dict(default_value=dict(side=1, channels=1, count=0)).tag(sync=True),
+        traitlets.Bytes().tag(sync=True),
+    )
+    every = 0.2  # seconds between two drawings
+    _counts = True  # see `Worker`
 
     def _begin(self, name: str) -> None:
-        self._lock, self._worker, self._shown, self._closed = threading.RLock(), None, 0., False
+        self._lock, self._worker, self._shown, self._closed = threading.RLock(), None, 0.0, False
         _take_over(self, name)
         self.on_msg(lambda _, message, __: self._heard(message))
+
     def set_state(self, sync_data):
-        with self._lock: super().set_state(sync_data)
+        with self._lock:
+            super().set_state(sync_data)
+
     @property
     def working(self) -> bool:
         "Whether a thread is alive."
         return self._worker is not None and not self._worker.over
+
     def _work(self, permits: int | None) -> None:
         "Goes on, with a new worker where there is none."
-        if self.working and self._worker.stopping: self._worker.thread.join(60)
+        if self.working and self._worker.stopping:
+            self._worker.thread.join(60)
         with self._lock:
-            if self._closed: return
+            if self._closed:
+                return
             self.error = ''
-            if self.working: self._worker.go(permits)
-            else: self._worker = Worker(self._steps(), self._show, self._changed, permits, self._counts); self._worker.start()
+            if self.working:
+                self._worker.go(permits)
+            else:
+                self._worker = Worker(self._steps(), self._show, self._changed, permits, self._counts)
+                self._worker.start()
         self._tell()
+
     def start(self) -> None:
         "Starts, or goes on."
         self._work(None)
+
     def one(self) -> None:
         "Makes one step and rests."
         self._work(1)
+
     def pause(self) -> None:
         "Rests after this step."
-        if self.working: self._worker.pause(); self._tell()
+        if self.working:
+            self._worker.pause()
+            self._tell()
+
     def stop(self, wait: float | None = None) -> None:
         "Ends the thread after this step; what was reached stays."
-        if self.working: self._worker.stop(wait); self._tell()
-    def wait(self, seconds: float = 120.) -> None:
+        if self.working:
+            self._worker.stop(wait)
+            self._tell()
+
+    def wait(self, seconds: float = 120.0) -> None:
         "Waits until the work rests or is over."
-        if self._worker is not None: self._worker.wait(seconds)
-    def _soon(self, work: Callable[[], None]) -> None: (self._worker.soon(work) if self.working else work())
+        if self._worker is not None:
+            self._worker.wait(seconds)
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        (self._worker.soon(work) if self.working else work())
+
     def _changed(self, worker: Worker) -> None:
-        if worker.error is not None: self.error = str(worker.error) if isinstance(worker.error, PSRError) else f'{type(worker.error).__name__}: {worker.error}'
+        if worker.error is not None:
+            self.error = (
+                str(worker.error)
+                if isinstance(worker.error, PSRError)
+                else f'{type(worker.error).__name__}: {worker.error}'
+            )
         self._tell()
+
     def result(self) -> None:
         "Raises what went wrong in the thread, if anything did."
-        if self._worker is not None: self._worker.result()
+        if self._worker is not None:
+            self._worker.result()
+
     def _heard(self, message: dict) -> None:
         "A message of the front."
         kind = message.get('do')
         try:
-            if kind in self._commands: getattr(self, kind)(*([message['ids']] if 'ids' in message else []))
-        except Exception as e: self.error = f'{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'
+            if kind in self._commands:
+                getattr(self, kind)(*([message['ids']] if 'ids' in message else []))
+        except Exception as e:
+            self.error = f'{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'
+
     def _mode(self) -> str:
         w = self._worker
-        return 'idle' if w is None or w.over else 'stopping' if w.stopping else 'paused' if w.resting else 'pausing' if w.permits == 0 else 'running'
+        return (
+            'idle'
+            if w is None or w.over
+            else 'stopping'
+            if w.stopping
+            else 'paused'
+            if w.resting
+            else 'pausing'
+            if w.permits == 0
+            else 'running'
+        )
+
     def close(self) -> None:
         "Stops the thread and removes the panel."
         self._closed = True
-        if self.working: self._worker.stop(wait=60)
+        if self.working:
+            self._worker.stop(wait=60)
         super().close()
 
 # %% ../nbs/11_explore.ipynb #c065
 def watch(
-    state: Refinement, # changed in place
-) -> Iterator[RefineStep]: # without images: decode `state.z` when you want to look
+    state: Refinement,  # changed in place
+) -> Iterator[RefineStep]:  # without images: decode `state.z` when you want to look
     "Refines until `state.settings.steps`; between two steps the state may be changed, or restored."
     while state.done < state.settings.steps:
         losses = state.step()
         yield state.now(losses)
 
 # %% ../nbs/11_explore.ipynb #c066
-_STUDIO_JS = r'''
+_STUDIO_JS = r"""
 function transport(model, commands) {
   const buttons = commands.map(([name, text, words]) => button(text, name, () => tell(model, {do: name}), words));
   const bar = h('progress', {max: 1, 'aria-label': 'Progress'}), words = h('span', {role: 'status', class: 'status'});
@@ -1249,209 +1758,439 @@ function renderSampler({model, el}) {
   const off = [follow(model, ['now', 'pictures'], fill), follow(model, ['can', 'status', 'progress', 'error'], () => { top.update(); wrong.update(); })];
   return () => off.forEach(f => f());
 }
-'''
+"""
 
 # %% ../nbs/11_explore.ipynb #c068
 _STUDIO_CONTROLS = [
-    dict(name='temperature', label='Temperature', min=.25, max=8., step=.25, initial=1., hint='Target temperature: of the soft labels and of the teacher\'s answer.'),
-    dict(name='proximal', label='λ_z, near start', min=0., max=5., step=.05, initial=.05, hint='Weight of the squared distance from the selected latent.'),
-    dict(name='denoising', label='λ_p, on prior', min=0., max=1., step=.01, initial=0., hint='Weight of the prior\'s denoising error; costs a pass of the prior a step.'),
-    dict(name='lr', label='Learning rate', min=0., max=.3, step=.005, initial=.05, hint='Adam\'s rate on the latents; it falls to zero over the second half.'),
-    dict(name='student', label='Student', min=0., max=4., step=.1, initial=1., hint='Weight of the loss on real images of a student trained on these; costs about a second a step.'),
-    dict(name='soft_label', label='Soft labels', min=0., max=2., step=.05, initial=.1, hint='Weight of the distance to the soft labels.'),
-    dict(name='distribution_matching', label='Matching', min=0., max=4., step=.1, initial=0., hint='Weight of the distance between mean features of real and refined images.'),
+    dict(
+        name='temperature',
+        label='Temperature',
+        min=0.25,
+        max=8.0,
+        step=0.25,
+        initial=1.0,
+        hint="Target temperature: of the soft labels and of the teacher's answer.",
+    ),
+    dict(
+        name='proximal',
+        label='λ_z, near start',
+        min=0.0,
+        max=5.0,
+        step=0.05,
+        initial=0.05,
+        hint='Weight of the squared distance from the selected latent.',
+    ),
+    dict(
+        name='denoising',
+        label='λ_p, on prior',
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        initial=0.0,
+        hint="Weight of the prior's denoising error; costs a pass of the prior a step.",
+    ),
+    dict(
+        name='lr',
+        label='Learning rate',
+        min=0.0,
+        max=0.3,
+        step=0.005,
+        initial=0.05,
+        hint="Adam's rate on the latents; it falls to zero over the second half.",
+    ),
+    dict(
+        name='student',
+        label='Student',
+        min=0.0,
+        max=4.0,
+        step=0.1,
+        initial=1.0,
+        hint='Weight of the loss on real images of a student trained on these; costs about a second a step.',
+    ),
+    dict(
+        name='soft_label',
+        label='Soft labels',
+        min=0.0,
+        max=2.0,
+        step=0.05,
+        initial=0.1,
+        hint='Weight of the distance to the soft labels.',
+    ),
+    dict(
+        name='distribution_matching',
+        label='Matching',
+        min=0.0,
+        max=4.0,
+        step=0.1,
+        initial=0.0,
+        hint='Weight of the distance between mean features of real and refined images.',
+    ),
     dict(name='steps', label='Steps', min=1, max=500, step=1, initial=100, hint='How long it runs.'),
 ]
 
+
 class RefineStudio(_Working):
     "A panel to watch, steer, step back and stop a refinement, and to accept or roll back single images."
+
     _esm, _css = _SHARED_JS + _STUDIO_JS + 'export default {render: renderStudio};', _CSS
-    before, probability, drift, verdict, curves = traitlets.Bytes().tag(sync=True), traitlets.List().tag(sync=True), traitlets.List().tag(sync=True), traitlets.List().tag(sync=True), traitlets.Dict().tag(sync=True)
-    temperature, proximal, denoising, lr, student, soft_label, distribution_matching = (traitlets.CFloat(0.).tag(sync=True) for _ in range(7))
+    before, probability, drift, verdict, curves = (
+        traitlets.Bytes().tag(sync=True),
+        traitlets.List().tag(sync=True),
+        traitlets.List().tag(sync=True),
+        traitlets.List().tag(sync=True),
+        traitlets.Dict().tag(sync=True),
+    )
+    temperature, proximal, denoising, lr, student, soft_label, distribution_matching = (
+        traitlets.CFloat(0.0).tag(sync=True) for _ in range(7)
+    )
     steps = traitlets.CInt(100).tag(sync=True)
     _commands = ('start', 'pause', 'one', 'back', 'stop', 'restart', 'judge', 'accept', 'roll_back')
 
-    def __init__(self,
-        selection: Selection, # whose latents are refined
-        prior: Prior, # decodes, and judges latents
-        teacher: Teacher | None = None, # gives soft labels: not the one that scored the pool
-        real: ImageData | None = None, # real training images
-        judge: Teacher | None = None, # held-out teacher, asked by `judge()`
-        settings: RefineSettings | None = None, # what to begin with; sliders change it
-        name: str = 'studio', # a second studio in the same cell needs another name
-        most: int = 60, # previews; of larger selections, the first of each class
-        **options, # … or single fields of `RefineSettings`
+    def __init__(
+        self,
+        selection: Selection,  # whose latents are refined
+        prior: Prior,  # decodes, and judges latents
+        teacher: Teacher | None = None,  # gives soft labels: not the one that scored the pool
+        real: ImageData | None = None,  # real training images
+        judge: Teacher | None = None,  # held-out teacher, asked by `judge()`
+        settings: RefineSettings | None = None,  # what to begin with; sliders change it
+        name: str = 'studio',  # a second studio in the same cell needs another name
+        most: int = 60,  # previews; of larger selections, the first of each class
+        **options,  # … or single fields of `RefineSettings`
     ):
         super().__init__()
         self._begin(name)
         self.selection, self.prior, self.teacher, self.real, self.judging = selection, prior, teacher, real, judge
-        self.state = Refinement(torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings or RefineSettings.suited(prior, **options))
+        self.state = Refinement(
+            torch.as_tensor(selection.latents),
+            torch.as_tensor(selection.labels),
+            prior,
+            teacher,
+            real,
+            settings or RefineSettings.suited(prior, **options),
+        )
         labels, ids = self.state.labels.cpu(), np.concatenate(selection.ids)
         ranks = np.concatenate([np.arange(len(i)) for i in selection.ids])
-        self.rows = torch.from_numpy(np.sort(np.argsort(ranks, kind='stable')[:most])) # which are shown
-        self.about = dict(classes=list(selection.classes), images=[[int(labels[r]), f'{selection.classes[int(labels[r])]} {ids[r]}'] for r in self.rows.tolist()],
-            controls=[{**c, 'initial': type(c['initial'])(getattr(self.state.settings, c['name']))} for c in _STUDIO_CONTROLS if (c['name'] != 'soft_label' or teacher is not None) and (c['name'] not in ('student', 'distribution_matching') or real is not None)])
-        for c in _STUDIO_CONTROLS: setattr(self, c['name'], getattr(self.state.settings, c['name']))
+        self.rows = torch.from_numpy(np.sort(np.argsort(ranks, kind='stable')[:most]))  # which are shown
+        self.about = dict(
+            classes=list(selection.classes),
+            images=[[int(labels[r]), f'{selection.classes[int(labels[r])]} {ids[r]}'] for r in self.rows.tolist()],
+            controls=[
+                {**c, 'initial': type(c['initial'])(getattr(self.state.settings, c['name']))}
+                for c in _STUDIO_CONTROLS
+                if (c['name'] != 'soft_label' or teacher is not None)
+                and (c['name'] not in ('student', 'distribution_matching') or real is not None)
+            ],
+        )
+        for c in _STUDIO_CONTROLS:
+            setattr(self, c['name'], getattr(self.state.settings, c['name']))
         self.observe(self._moved, [c['name'] for c in _STUDIO_CONTROLS])
-        size = self.state.z.numel()*4*3
+        size = self.state.z.numel() * 4 * 3
         self._first = self.state.state()
-        self._past, self._held = deque([self._first], maxlen=int(max(2, min(200, 2**28//max(1, size))))), {}
-        self.trace: list[RefineStep] = [] # every step so far, without latents
-        with torch.no_grad(): data, side, channels = _tile_bytes(prior.decode(self.state.start[self.rows.to(prior.device)]))
+        self._past, self._held = deque([self._first], maxlen=int(max(2, min(200, 2**28 // max(1, size))))), {}
+        self.trace: list[RefineStep] = []  # every step so far, without latents
+        with torch.no_grad():
+            data, side, channels = _tile_bytes(prior.decode(self.state.start[self.rows.to(prior.device)]))
         self.before, self.now, self.pictures = data, data, dict(side=side, channels=channels, count=len(self.rows))
-        self.verdict = ['']*len(self.rows)
+        self.verdict = [''] * len(self.rows)
         self._tell()
 
-    def __repr__(self) -> str: return f'RefineStudio: {len(self.state.z)} images, step {self.state.done} of {self.state.settings.steps}, {self._mode()}'
-    def _steps(self) -> Iterator[RefineStep]: return watch(self.state)
+    def __repr__(self) -> str:
+        return f'RefineStudio: {len(self.state.z)} images, step {self.state.done} of {self.state.settings.steps}, {self._mode()}'
+
+    def _steps(self) -> Iterator[RefineStep]:
+        return watch(self.state)
+
     def _moved(self, change) -> None:
         name, value = change['name'], change['new']
-        if name == 'soft_label' and self.teacher is None or name in ('student', 'distribution_matching') and self.real is None: value = 0.
+        if (
+            name == 'soft_label'
+            and self.teacher is None
+            or name in ('student', 'distribution_matching')
+            and self.real is None
+        ):
+            value = 0.0
         self._soon(lambda: (setattr(self.state.settings, name, value), self._tell()))
 
     def _hold(self) -> None:
         "Puts decided images where they were decided to be."
-        if not self._held: return
+        if not self._held:
+            return
         rows = torch.tensor(sorted(self._held), device=self.state.z.device)
         self.state.reset(rows)
-        with torch.no_grad(): self.state.z[rows] = torch.stack([self._held[r] for r in rows.tolist()])
+        with torch.no_grad():
+            self.state.z[rows] = torch.stack([self._held[r] for r in rows.tolist()])
+
     def _show(self, step: RefineStep) -> None:
         "After every step, in the thread."
         self._hold()
-        self.trace.append(replace(step, latents=None)); self._past.append(self.state.state())
-        if time.monotonic() - self._shown > self.every: self._publish()
+        self.trace.append(replace(step, latents=None))
+        self._past.append(self.state.state())
+        if time.monotonic() - self._shown > self.every:
+            self._publish()
+
     def _publish(self) -> None:
         "Sends pictures and numbers."
         s, rows = self.state, self.rows
-        with torch.no_grad(): data = _tile_bytes(self.prior.decode(s.z.detach()[rows.to(s.z.device)]))[0]
+        with torch.no_grad():
+            data = _tile_bytes(self.prior.decode(s.z.detach()[rows.to(s.z.device)]))[0]
         finite = lambda values: [None if not math.isfinite(v) else round(float(v), 4) for v in values]
-        shown, stride = self.trace, max(1, len(self.trace)//300)
+        shown, stride = self.trace, max(1, len(self.trace) // 300)
         names = shown[-1].losses if shown else {}
         curves = {name: finite([t.losses.get(name, math.nan) for t in shown[::stride]]) for name in names}
-        if shown: curves |= {'drift': finite([float(t.drift.mean()) for t in shown[::stride]]), 'p(class)': finite([float(t.probability.nanmean()) for t in shown[::stride]])}
+        if shown:
+            curves |= {
+                'drift': finite([float(t.drift.mean()) for t in shown[::stride]]),
+                'p(class)': finite([float(t.probability.nanmean()) for t in shown[::stride]]),
+            }
         with self._lock, self.hold_sync():
-            self.now, self.probability, self.drift, self.curves = data, finite(s.probability[rows].tolist()), finite(s.drift()[rows].tolist()), curves
+            self.now, self.probability, self.drift, self.curves = (
+                data,
+                finite(s.probability[rows].tolist()),
+                finite(s.drift()[rows].tolist()),
+                curves,
+            )
             self._tell()
         self._shown = time.monotonic()
+
     def _tell(self) -> None:
         "Sends what can be done and how far it is."
         mode, s = self._mode(), self.state
         more = s.done < s.settings.steps
-        can = ['pause', 'stop'] if mode in ('running', 'pausing') else ['stop', *(['start', 'one'] if more else []), 'restart', *(['back'] if len(self._past) > 1 else []), 'judge'] if mode == 'paused' else [] if mode == 'stopping' else [*(['start', 'one'] if more else []), *(['back'] if len(self._past) > 1 else []), *(['restart', 'judge'] if s.done else [])]
-        with self._lock, self.hold_sync(): self.can, self.progress, self.status = can, [s.done, s.settings.steps], f'step {s.done} of {s.settings.steps}, {"done" if mode == "idle" and not more else "stopped" if mode == "idle" and s.done else mode if mode != "idle" else "ready"}'
+        can = (
+            ['pause', 'stop']
+            if mode in ('running', 'pausing')
+            else [
+                'stop',
+                *(['start', 'one'] if more else []),
+                'restart',
+                *(['back'] if len(self._past) > 1 else []),
+                'judge',
+            ]
+            if mode == 'paused'
+            else []
+            if mode == 'stopping'
+            else [
+                *(['start', 'one'] if more else []),
+                *(['back'] if len(self._past) > 1 else []),
+                *(['restart', 'judge'] if s.done else []),
+            ]
+        )
+        with self._lock, self.hold_sync():
+            self.can, self.progress, self.status = (
+                can,
+                [s.done, s.settings.steps],
+                f'step {s.done} of {s.settings.steps}, {"done" if mode == "idle" and not more else "stopped" if mode == "idle" and s.done else mode if mode != "idle" else "ready"}',
+            )
+
     def _changed(self, worker: Worker) -> None:
-        if worker.error is None and not self._closed: self._publish()
+        if worker.error is None and not self._closed:
+            self._publish()
         super()._changed(worker)
 
     def back(self) -> None:
         "Goes one step back."
+
         def work():
-            if len(self._past) < 2: return
-            self._past.pop(); self.state.restore(self._past[-1]); self._hold()
-            if self.trace: self.trace.pop()
+            if len(self._past) < 2:
+                return
+            self._past.pop()
+            self.state.restore(self._past[-1])
+            self._hold()
+            if self.trace:
+                self.trace.pop()
             self._publish()
+
         self._soon(work)
+
     def restart(self) -> None:
         "Back to the selected images; decisions about single images are forgotten."
+
         def work():
-            self.state.restore(self._first); self.trace.clear(); self._past.clear(); self._past.append(self.state.state()); self._held.clear()
-            self.verdict = ['']*len(self.rows)
+            self.state.restore(self._first)
+            self.trace.clear()
+            self._past.clear()
+            self._past.append(self.state.state())
+            self._held.clear()
+            self.verdict = [''] * len(self.rows)
             self._publish()
+
         self._soon(work)
+
     def _verdict(self, positions, word: str) -> None:
         def work():
             verdict = list(self.verdict)
             for i in positions:
                 row = int(self.rows[i])
-                if verdict[i] == word: verdict[i] = ''; self._held.pop(row, None)
-                else: verdict[i] = word; self._held[row] = (self.state.z if word == 'accepted' else self.state.start)[row].detach().clone()
-            self._hold(); self.verdict = verdict; self._publish()
+                if verdict[i] == word:
+                    verdict[i] = ''
+                    self._held.pop(row, None)
+                else:
+                    verdict[i] = word
+                    self._held[row] = (self.state.z if word == 'accepted' else self.state.start)[row].detach().clone()
+            self._hold()
+            self.verdict = verdict
+            self._publish()
+
         self._soon(work)
-    def accept(self,
-        positions, # previews, by number
+
+    def accept(
+        self,
+        positions,  # previews, by number
     ) -> None:
         "Holds images as they are now; a second time lets them go."
         self._verdict(positions, 'accepted')
-    def roll_back(self,
-        positions, # previews, by number
+
+    def roll_back(
+        self,
+        positions,  # previews, by number
     ) -> None:
         "Holds images at their originals; a second time lets them go."
         self._verdict(positions, 'back')
+
     def judge(self) -> None:
         "Asks the held-out teacher about all images that are not decided, and rolls back those it likes less than their originals."
+
         def work():
-            with torch.no_grad(): before, after = self.prior.decode(self.state.start).cpu(), self.prior.decode(self.state.z).cpu()
+            with torch.no_grad():
+                before, after = self.prior.decode(self.state.start).cpu(), self.prior.decode(self.state.z).cpu()
             keep = accept(before, after, self.state.labels, self.judging)
-            for row in torch.nonzero(~keep)[:, 0].tolist(): self._held.setdefault(row, self.state.start[row].detach().clone())
+            for row in torch.nonzero(~keep)[:, 0].tolist():
+                self._held.setdefault(row, self.state.start[row].detach().clone())
             self._hold()
             self.verdict = [v or ('' if bool(keep[int(r)]) else 'back') for v, r in zip(self.verdict, self.rows)]
             self._publish()
+
         self._soon(work)
+
     @property
-    def accepted(self) -> torch.Tensor: # (n,) bool
+    def accepted(self) -> torch.Tensor:  # (n,) bool
         "False where the original is held."
         same = (self.state.z.detach() == self.state.start).flatten(1).all(1).cpu()
         return ~same if self.state.done else torch.ones(len(same), dtype=torch.bool)
-    def distilled(self,
-        **more, # for `DistilledSet.from_selection`: dataset=, soft_labels=, …
+
+    def distilled(
+        self,
+        **more,  # for `DistilledSet.from_selection`: dataset=, soft_labels=, …
     ) -> DistilledSet:
         "What the run has reached, as a data set."
-        self.pause(); self.wait()
-        with torch.no_grad(): images = self.prior.decode(self.state.z).cpu()
-        trace = [replace(t, accepted=self.accepted if i == len(self.trace) - 1 else None) for i, t in enumerate(self.trace)] or None
+        self.pause()
+        self.wait()
+        with torch.no_grad():
+            images = self.prior.decode(self.state.z).cpu()
+        trace = [
+            replace(t, accepted=self.accepted if i == len(self.trace) - 1 else None) for i, t in enumerate(self.trace)
+        ] or None
         return DistilledSet.from_selection(self.selection, images, self.state.z.detach().cpu(), trace=trace, **more)
 
 # %% ../nbs/11_explore.ipynb #c074
 class _Watched:
     "A prior that tells about every denoising step."
-    def __init__(self, prior: Prior, tell: Callable): self._prior, self._tell = prior, tell
-    def __getattr__(self, name): return getattr(self._prior, name)
+
+    def __init__(self, prior: Prior, tell: Callable):
+        self._prior, self._tell = prior, tell
+
+    def __getattr__(self, name):
+        return getattr(self._prior, name)
+
     def sample(self, labels, noise=None, seed=0, generators=None, batch_size=None, **options) -> torch.Tensor:
-        for step in self._prior.sample_steps(labels, noise, seed, generators, **options): self._tell(step, labels)
+        for step in self._prior.sample_steps(labels, noise, seed, generators, **options):
+            self._tell(step, labels)
         return step.latents
+
 
 class PoolSampler(_Working):
     "A panel that samples a pool, shows what the candidates will become, and stops within a denoising step. `pool` is what there is so far."
+
     _esm, _css = _SHARED_JS + _STUDIO_JS + 'export default {render: renderSampler};', _CSS
     _commands, _counts = ('start', 'pause', 'one', 'stop'), False
 
-    def __init__(self,
-        prior: Prior, # what is sampled from
-        teachers=(), # whose logits and features are kept
-        n_per_class: int = 50, # candidates of each class
+    def __init__(
+        self,
+        prior: Prior,  # what is sampled from
+        teachers=(),  # whose logits and features are kept
+        n_per_class: int = 50,  # candidates of each class
         *,
-        path: str | Path, # the folder; an existing pool is resumed or extended
-        name: str = 'sampler', # a second sampler in the same cell needs another name
-        **options, # for `Pool.sample_steps`
+        path: str | Path,  # the folder; an existing pool is resumed or extended
+        name: str = 'sampler',  # a second sampler in the same cell needs another name
+        **options,  # for `Pool.sample_steps`
     ):
         super().__init__()
         self._begin(name)
-        self.prior, self.teachers, self.n_per_class, self.path, self.options = prior, teachers, n_per_class, Path(path), options
-        self.about, self._shards, self._complete = dict(classes=list(options.get('classes') or prior.classes)), (0, 0), False
+        self.prior, self.teachers, self.n_per_class, self.path, self.options = (
+            prior,
+            teachers,
+            n_per_class,
+            Path(path),
+            options,
+        )
+        self.about, self._shards, self._complete = (
+            dict(classes=list(options.get('classes') or prior.classes)),
+            (0, 0),
+            False,
+        )
         self._tell()
 
-    def __repr__(self) -> str: return f'PoolSampler into {self.path.name}: {self.status}'
+    def __repr__(self) -> str:
+        return f'PoolSampler into {self.path.name}: {self.status}'
+
     @property
     def pool(self) -> Pool:
         "The pool as far as it is complete; raises `PSRError` while it is not."
         return Pool.open(self.path)
+
     def _steps(self) -> Iterator:
-        yield from Pool.sample_steps(_Watched(self.prior, self._estimate), self.teachers, self.n_per_class, path=self.path, wait=0, **self.options)
+        yield from Pool.sample_steps(
+            _Watched(self.prior, self._estimate),
+            self.teachers,
+            self.n_per_class,
+            path=self.path,
+            wait=0,
+            **self.options,
+        )
         self._complete = True
+
     def _estimate(self, step, labels) -> None:
         "After every denoising step, in the thread."
         if step.step == step.total or self._worker.permits in (0, 1) or time.monotonic() - self._shown > self.every:
-            with torch.no_grad(): self._picture(self.prior.decode(step.estimate[:64]).cpu(), f'{self.prior.classes[int(labels[0])]}: denoising step {step.step} of {step.total}')
+            with torch.no_grad():
+                self._picture(
+                    self.prior.decode(step.estimate[:64]).cpu(),
+                    f'{self.prior.classes[int(labels[0])]}: denoising step {step.step} of {step.total}',
+                )
         self._worker.checkpoint()
+
     def _picture(self, images: torch.Tensor, text: str) -> None:
         data, side, channels = _tile_bytes(images)
-        with self._lock, self.hold_sync(): self.now, self.pictures = data, dict(side=side, channels=channels, count=len(images), text=text); self._tell()
+        with self._lock, self.hold_sync():
+            self.now, self.pictures = data, dict(side=side, channels=channels, count=len(images), text=text)
+            self._tell()
         self._shown = time.monotonic()
+
     def _show(self, step) -> None:
         self._shards = step.step, step.total
         self._tell()
+
     def _tell(self) -> None:
         mode, (done, total), complete = self._mode(), self._shards, self._complete and not self.working
         with self._lock, self.hold_sync():
-            self.can = ['pause', 'stop'] if mode in ('running', 'pausing') else ['start', 'one', 'stop'] if mode == 'paused' else [] if mode == 'stopping' or complete else ['start', 'one']
-            self.progress, self.status = [done, total or 1], ('complete' if complete else ('ready' if self._worker is None else 'stopped') if mode == 'idle' else mode) + (f', {done} of {total} shards' if total else '')
+            self.can = (
+                ['pause', 'stop']
+                if mode in ('running', 'pausing')
+                else ['start', 'one', 'stop']
+                if mode == 'paused'
+                else []
+                if mode == 'stopping' or complete
+                else ['start', 'one']
+            )
+            self.progress, self.status = (
+                [done, total or 1],
+                (
+                    'complete'
+                    if complete
+                    else ('ready' if self._worker is None else 'stopped')
+                    if mode == 'idle'
+                    else mode
+                )
+                + (f', {done} of {total} shards' if total else ''),
+            )

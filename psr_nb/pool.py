@@ -4,19 +4,44 @@
 
 # %% ../nbs/04_pool.ipynb #c002
 from __future__ import annotations
-import base64, contextlib, hashlib, html, importlib.metadata, io, json, platform, re, shlex, warnings
+
+import base64
+import contextlib
+import hashlib
+import html
+import importlib.metadata
+import io
+import json
+import platform
+import re
+import shlex
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Callable, Iterator
+
 import numpy as np
 import torch
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 from safetensors import safe_open
 from safetensors.torch import save
+
 import psr_nb
-from .core import PSRError, candidate_generators, content_hash, lookup, make_folder, read_json, to_float, to_json, to_pil, to_uint8, write_atomic
+from psr_nb.core import (
+    PSRError,
+    candidate_generators,
+    content_hash,
+    lookup,
+    make_folder,
+    read_json,
+    to_float,
+    to_json,
+    to_pil,
+    to_uint8,
+    write_atomic,
+)
 from .prior import SAMPLER
 
 # %% auto #0
@@ -24,8 +49,8 @@ __all__ = ['POOL_FORMAT', 'weights_hash', 'shard_damage', 'PoolArray', 'Pool', '
 
 # %% ../nbs/04_pool.ipynb #c005
 def weights_hash(
-    model: torch.nn.Module, # any network
-) -> str: # hex
+    model: torch.nn.Module,  # any network
+) -> str:  # hex
     "SHA-256 over a network's parameters and buffers: names, types, shapes and values."
     digest = hashlib.sha256()
     for name, t in sorted(model.state_dict().items()):
@@ -36,56 +61,98 @@ def weights_hash(
 # %% ../nbs/04_pool.ipynb #c008
 _SHARD = re.compile(r'c(\d{4,})-b(\d{4,})-([0-9a-f]{16})\.safetensors')
 
-def _shard_name(label: int, block: int, digest: str) -> str: return f'c{label:04d}-b{block:04d}-{digest}.safetensors'
+
+def _shard_name(label: int, block: int, digest: str) -> str:
+    return f'c{label:04d}-b{block:04d}-{digest}.safetensors'
+
 
 def _pack(tensors: dict[str, torch.Tensor], about: dict) -> tuple[bytes, str]:
     "A safetensors file's bytes and the first 16 hex digits of their SHA-256."
-    data = save({k: v.contiguous() for k, v in tensors.items()}, metadata={'psr_nb': to_json(about, indent=None)}) # one key: the order of several is not fixed
+    data = save(
+        {k: v.contiguous() for k, v in tensors.items()}, metadata={'psr_nb': to_json(about, indent=None)}
+    )  # one key: the order of several is not fixed
     return data, content_hash(data)[:16]
 
+
 def shard_damage(
-    path: Path, # a shard or cache file whose name ends in its hash
-) -> str: # what is wrong with it; empty if it is intact
+    path: Path,  # a shard or cache file whose name ends in its hash
+) -> str:  # what is wrong with it; empty if it is intact
     "Compares a file with the hash in its name, and says in words how they differ."
-    try: data = path.read_bytes()
-    except FileNotFoundError: return 'missing'
-    except OSError as e: return f'unreadable ({e.strerror})'
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return 'missing'
+    except OSError as e:
+        return f'unreadable ({e.strerror})'
     found = content_hash(data)[:16]
-    if found == path.stem[-16:]: return ''
+    if found == path.stem[-16:]:
+        return ''
     size = int.from_bytes(data[:8], 'little')
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-        whole = 8 + size + max((v['data_offsets'][1] for k, v in json.loads(data[8:8 + size]).items() if k != '__metadata__'), default=0)
-        if len(data) < whole: return f'cut short ({len(data):,} of {whole:,} bytes)'
-    return f'cut short ({len(data):,} bytes)' if len(data) < 8 + size < 10**8 else f'altered (its content hashes to {found})'
+        whole = (
+            8
+            + size
+            + max(
+                (v['data_offsets'][1] for k, v in json.loads(data[8 : 8 + size]).items() if k != '__metadata__'),
+                default=0,
+            )
+        )
+        if len(data) < whole:
+            return f'cut short ({len(data):,} of {whole:,} bytes)'
+    return (
+        f'cut short ({len(data):,} bytes)'
+        if len(data) < 8 + size < 10**8
+        else f'altered (its content hashes to {found})'
+    )
 
 # %% ../nbs/04_pool.ipynb #c011
 class PoolArray:
     "One array of a pool, read from the shards when it is indexed: an int, a slice, a list, a tensor or a mask of flat positions."
-    def __init__(self,
-        pool: Pool, # whose shards are read
-        key: str, # name of the tensor in a shard: "latents", "images", "logits.0"
-        dtype: torch.dtype | None = None, # what it is converted to; None: as stored
+
+    def __init__(
+        self,
+        pool: Pool,  # whose shards are read
+        key: str,  # name of the tensor in a shard: "latents", "images", "logits.0"
+        dtype: torch.dtype | None = None,  # what it is converted to; None: as stored
     ):
         self.pool, self.key, self._dtype = pool, key, dtype
 
     @cached_property
-    def _first(self) -> torch.Tensor: return self._read(self.pool.files[0, 0], slice(0, 0)) # no data: type and shape
+    def _first(self) -> torch.Tensor:
+        return self._read(self.pool.files[0, 0], slice(0, 0))  # no data: type and shape
+
     @property
-    def shape(self) -> tuple: return (len(self), *self._first.shape[1:])
+    def shape(self) -> tuple:
+        return (len(self), *self._first.shape[1:])
+
     @property
-    def dtype(self) -> torch.dtype: return self._first.dtype
-    def __len__(self) -> int: return len(self.pool)
-    def __repr__(self) -> str: return f'{self.key} {tuple(self.shape)} {str(self.dtype).removeprefix("torch.")}, on disk in pool {self.pool.path.name}'
+    def dtype(self) -> torch.dtype:
+        return self._first.dtype
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def __repr__(self) -> str:
+        return f'{self.key} {tuple(self.shape)} {str(self.dtype).removeprefix("torch.")}, on disk in pool {self.pool.path.name}'
 
     def _read(self, file: Path, rows) -> torch.Tensor:
         try:
-            with safe_open(file, 'pt') as f: part = f.get_tensor(self.key)[rows]
-        except Exception as e: raise PSRError(f'shard {file}', f'a safetensors file with {self.key}', shard_damage(file) or f'{type(e).__name__}: {e}', f'Make it again with {self.pool.command}') from None
+            with safe_open(file, 'pt') as f:
+                part = f.get_tensor(self.key)[rows]
+        except Exception as e:
+            raise PSRError(
+                f'shard {file}',
+                f'a safetensors file with {self.key}',
+                shard_damage(file) or f'{type(e).__name__}: {e}',
+                f'Make it again with {self.pool.command}',
+            ) from None
         return part.to(self._dtype or part.dtype)
 
-    def __getitem__(self, ids) -> torch.Tensor: # the shape of the index, then one candidate's
+    def __getitem__(self, ids) -> torch.Tensor:  # the shape of the index, then one candidate's
         n, size = self.pool.n_per_class, self.pool.config['shard_size']
-        wanted = torch.arange(len(self))[torch.tensor(ids) if isinstance(ids, (list, tuple, np.ndarray)) and len(ids) else ids]
+        wanted = torch.arange(len(self))[
+            torch.tensor(ids) if isinstance(ids, (list, tuple, np.ndarray)) and len(ids) else ids
+        ]
         flat = wanted.reshape(-1)
         out = torch.empty((len(flat), *self.shape[1:]), dtype=self.dtype)
         shard = flat // n * self.pool.blocks + flat % n // size
@@ -97,101 +164,163 @@ class PoolArray:
 # %% ../nbs/04_pool.ipynb #c013
 POOL_FORMAT = 1
 
+
 def _identity(config: dict) -> str:
     "Hash of what decides a candidate's content: all of `config` but the names the weights go by."
     nameless = lambda part: {k: v for k, v in part.items() if k != 'name'}
-    return content_hash({**config, 'prior': nameless(config['prior']), 'teachers': [nameless(t) for t in config['teachers']]})
+    return content_hash(
+        {**config, 'prior': nameless(config['prior']), 'teachers': [nameless(t) for t in config['teachers']]}
+    )
+
 
 def _command(path: Path, info: dict) -> str:
     "The `psr pool` command that completes a pool; the options it leaves out are taken from pool.json."
     config = info['config']
     teachers = [word for t in config['teachers'] for word in ('--teacher', t['name'])]
-    return shlex.join(['psr', 'pool', '--prior', config['prior']['name'], *teachers, '--n-per-class', str(max(info['n_per_class'], info['n_wanted'])), '--seed', str(config['seed']), '--out', str(path)])
+    return shlex.join(
+        [
+            'psr',
+            'pool',
+            '--prior',
+            config['prior']['name'],
+            *teachers,
+            '--n-per-class',
+            str(max(info['n_per_class'], info['n_wanted'])),
+            '--seed',
+            str(config['seed']),
+            '--out',
+            str(path),
+        ]
+    )
+
 
 def _read_info(path: Path) -> dict:
     "Content of pool.json, checked."
-    file = path/'pool.json'
-    if not file.exists(): raise PSRError(f'{file}', 'a pool', 'no such file', f'Sample one: psr pool --out {shlex.quote(str(path))}')
+    file = path / 'pool.json'
+    if not file.exists():
+        raise PSRError(f'{file}', 'a pool', 'no such file', f'Sample one: psr pool --out {shlex.quote(str(path))}')
     info = read_json(file)
-    if not isinstance(info, dict) or not isinstance(info.get('format'), int): raise PSRError(f'{file}', 'the description of a pool', 'JSON without a format number')
-    if info['format'] > POOL_FORMAT: raise PSRError(f'{file}', f'pool format {POOL_FORMAT}, the newest that psr_nb {psr_nb.__version__} reads', f"format {info['format']}, written by psr_nb {info.get('environment', {}).get('psr_nb', 'of a later version')}", 'Upgrade: pip install -U psr_nb')
-    if missing := {'config', 'identity', 'n_per_class', 'n_wanted', 'shards', 'environment'} - set(info): raise PSRError(f'{file}', 'the description of a pool', f'no {", ".join(sorted(missing))}')
-    if content_hash(info['config']['classes']) != info['config']['classes_hash'] or _identity(info['config']) != info['identity']: raise PSRError(f'{file}', 'a configuration that agrees with its own hash', 'one that was edited', 'Undo the edit, or sample a new pool')
+    if not isinstance(info, dict) or not isinstance(info.get('format'), int):
+        raise PSRError(f'{file}', 'the description of a pool', 'JSON without a format number')
+    if info['format'] > POOL_FORMAT:
+        raise PSRError(
+            f'{file}',
+            f'pool format {POOL_FORMAT}, the newest that psr_nb {psr_nb.__version__} reads',
+            f'format {info["format"]}, written by psr_nb {info.get("environment", {}).get("psr_nb", "of a later version")}',
+            'Upgrade: pip install -U psr_nb',
+        )
+    if missing := {'config', 'identity', 'n_per_class', 'n_wanted', 'shards', 'environment'} - set(info):
+        raise PSRError(f'{file}', 'the description of a pool', f'no {", ".join(sorted(missing))}')
+    if (
+        content_hash(info['config']['classes']) != info['config']['classes_hash']
+        or _identity(info['config']) != info['identity']
+    ):
+        raise PSRError(
+            f'{file}',
+            'a configuration that agrees with its own hash',
+            'one that was edited',
+            'Undo the edit, or sample a new pool',
+        )
     return info
+
 
 def _shard_files(path: Path) -> tuple[dict[tuple[int, int], Path], list[Path]]:
     "(class, block) -> file by the names alone, and files that are second to another one."
     files, doubles = {}, []
-    for p in sorted((path/'shards').glob('*.safetensors')):
+    for p in sorted((path / 'shards').glob('*.safetensors')):
         if m := _SHARD.fullmatch(p.name):
             key = int(m[1]), int(m[2])
-            if key in files: doubles.append(p)
-            else: files[key] = p
+            if key in files:
+                doubles.append(p)
+            else:
+                files[key] = p
     return files, doubles
+
 
 def _shard_path(path: Path, info: dict, key: tuple[int, int]) -> Path:
     "Where a shard is or, if it is missing, was."
-    return path/'shards'/_shard_name(*key, info['shards'].get(f'{key[0]},{key[1]}', '*'))
+    return path / 'shards' / _shard_name(*key, info['shards'].get(f'{key[0]},{key[1]}', '*'))
 
 # %% ../nbs/04_pool.ipynb #c015
 class Pool:
     "Candidates (class, index) in a folder; arrays are class-major, `len(classes)` × `n_per_class`."
-    def __init__(self,
-        path: Path, # the folder
-        info: dict, # content of pool.json
-        files: dict[tuple[int, int], Path], # (class, block) -> shard
-        n_per_class: int, # candidates shown of each class
+
+    def __init__(
+        self,
+        path: Path,  # the folder
+        info: dict,  # content of pool.json
+        files: dict[tuple[int, int], Path],  # (class, block) -> shard
+        n_per_class: int,  # candidates shown of each class
     ):
         self.path, self.info, self.config, self.files, self.n_per_class = path, info, info['config'], files, n_per_class
         self.classes, self.teachers = list(self.config['classes']), [t['name'] for t in self.config['teachers']]
         self.images, self.latents = PoolArray(self, 'images'), PoolArray(self, 'latents', torch.float32)
-        self._unsaved_scores, self._unsaved_arrays = {}, {} # of a pool in a folder that cannot be written to
+        self._unsaved_scores, self._unsaved_arrays = {}, {}  # of a pool in a folder that cannot be written to
 
     @property
-    def blocks(self) -> int: return -(-self.n_per_class // self.config['shard_size'])
+    def blocks(self) -> int:
+        return -(-self.n_per_class // self.config['shard_size'])
+
     @property
-    def labels(self) -> torch.Tensor: return torch.arange(len(self.classes)).repeat_interleave(self.n_per_class)
+    def labels(self) -> torch.Tensor:
+        return torch.arange(len(self.classes)).repeat_interleave(self.n_per_class)
+
     @property
     def command(self) -> str:
         "The command that completes or repairs this pool."
         return _command(self.path, self.info)
-    def __len__(self) -> int: return len(self.classes) * self.n_per_class
+
+    def __len__(self) -> int:
+        return len(self.classes) * self.n_per_class
+
     def __repr__(self) -> str:
         return f'Pool {self.path.name}: {len(self.classes)} classes × {self.n_per_class} candidates from {self.config["prior"]["name"]}, seed {self.config["seed"]}, teachers {", ".join(self.teachers) or "none"}'
 
     def _teacher(self, name: str | None) -> int:
-        if not self.teachers: raise PSRError(f'pool {self.path}', 'a teacher', 'a pool sampled without one', 'Sample it with teachers=[…]')
+        if not self.teachers:
+            raise PSRError(
+                f'pool {self.path}', 'a teacher', 'a pool sampled without one', 'Sample it with teachers=[…]'
+            )
         return 0 if name is None else lookup({t: i for i, t in enumerate(self.teachers)}, name, 'teacher of this pool')
-    def logits(self,
-        teacher: str | None = None, # one of `teachers`; None: the first
-        ids=slice(None), # flat positions
-    ) -> torch.Tensor: # (n, classes) float32
+
+    def logits(
+        self,
+        teacher: str | None = None,  # one of `teachers`; None: the first
+        ids=slice(None),  # flat positions
+    ) -> torch.Tensor:  # (n, classes) float32
         "A teacher's logits on the pool's images."
         return PoolArray(self, f'logits.{self._teacher(teacher)}', torch.float32)[ids]
-    def features(self,
-        teacher: str | None = None, # one of `teachers`; None: the first
-        ids=slice(None), # flat positions
-    ) -> torch.Tensor: # (n, d) float32
+
+    def features(
+        self,
+        teacher: str | None = None,  # one of `teachers`; None: the first
+        ids=slice(None),  # flat positions
+    ) -> torch.Tensor:  # (n, d) float32
         "A teacher's penultimate features of the pool's images."
         return PoolArray(self, f'features.{self._teacher(teacher)}', torch.float32)[ids]
 
     @cached_property
-    def fingerprint(self) -> str: # hex
+    def fingerprint(self) -> str:  # hex
         "SHA-256 over the latents and images of every candidate shown, in class and index order; scores do not change it."
         digest = hashlib.sha256(to_json([self.classes, self.n_per_class], indent=None).encode())
         for label in range(len(self.classes)):
             for block in range(self.blocks):
-                rows = slice(0, min(self.config['shard_size'], self.n_per_class - block*self.config['shard_size']))
-                latents, images = (PoolArray(self, key)._read(self.files[label, block], rows).numpy() for key in ('latents', 'images'))
-                for z, x in zip(latents, images): digest.update(z.tobytes()); digest.update(x.tobytes())
+                rows = slice(0, min(self.config['shard_size'], self.n_per_class - block * self.config['shard_size']))
+                latents, images = (
+                    PoolArray(self, key)._read(self.files[label, block], rows).numpy() for key in ('latents', 'images')
+                )
+                for z, x in zip(latents, images):
+                    digest.update(z.tobytes())
+                    digest.update(x.tobytes())
         return digest.hexdigest()
 
 # %% ../nbs/04_pool.ipynb #c016
 @patch(cls_method=True)
-def open(cls: Pool,
-    path: str | Path, # a pool's folder
-    verify: bool = False, # read every shard and compare it with its hash
-    n_per_class: int | None = None, # show only the first so many of each class; None: all
+def open(
+    cls: Pool,
+    path: str | Path,  # a pool's folder
+    verify: bool = False,  # read every shard and compare it with its hash
+    n_per_class: int | None = None,  # show only the first so many of each class; None: all
 ) -> Pool:
     "The pool in a folder. Raises `PSRError` that names the file and the command to run when something is missing, damaged or newer than this version."
     path = Path(path)
@@ -199,120 +328,241 @@ def open(cls: Pool,
     files, _ = _shard_files(path)
     n = info['n_per_class'] if n_per_class is None else n_per_class
     size, classes = info['config']['shard_size'], info['config']['classes']
-    if info['n_per_class'] == 0: raise PSRError(f'pool {path}', f'the first {size} candidates of all {len(classes)} classes', f'those of {sum(block == 0 for _, block in files)}: sampling was not finished', f'Go on with {_command(path, info)}')
-    if not 1 <= n <= info['n_per_class']: raise PSRError('argument n_per_class', f"1 to {info['n_per_class']}, the size of pool {path}", n, 'Extend the pool with Pool.sample or psr pool')
+    if info['n_per_class'] == 0:
+        raise PSRError(
+            f'pool {path}',
+            f'the first {size} candidates of all {len(classes)} classes',
+            f'those of {sum(block == 0 for _, block in files)}: sampling was not finished',
+            f'Go on with {_command(path, info)}',
+        )
+    if not 1 <= n <= info['n_per_class']:
+        raise PSRError(
+            'argument n_per_class',
+            f'1 to {info["n_per_class"]}, the size of pool {path}',
+            n,
+            'Extend the pool with Pool.sample or psr pool',
+        )
     for key in ((label, block) for label in range(len(classes)) for block in range(-(-n // size))):
         reason = 'missing' if key not in files else shard_damage(files[key]) if verify else ''
-        if reason: raise PSRError(f'shard {files.get(key) or _shard_path(path, info, key)}', 'an intact file', reason, f'Make it again with {_command(path, info)}')
+        if reason:
+            raise PSRError(
+                f'shard {files.get(key) or _shard_path(path, info, key)}',
+                'an intact file',
+                reason,
+                f'Make it again with {_command(path, info)}',
+            )
     return cls(path, info, files, n)
 
 # %% ../nbs/04_pool.ipynb #c018
 @dataclass
 class PoolStep:
     "One shard has just been made."
-    step: int # shards there are now
-    total: int # shards when all is done
-    label: int # class number
-    block: int # which block of the class
-    images: torch.Tensor # (shard_size, c, h, w) uint8
-    path: Path # the file
+
+    step: int  # shards there are now
+    total: int  # shards when all is done
+    label: int  # class number
+    block: int  # which block of the class
+    images: torch.Tensor  # (shard_size, c, h, w) uint8
+    path: Path  # the file
+
 
 def _environment(prior) -> dict:
     "What can change last digits without a change of configuration."
+
     def version(name):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError): return importlib.metadata.version(name)
-    return dict(psr_nb=psr_nb.__version__, **{name: version(name) for name in ('torch', 'diffusers', 'timm')},
-        device=torch.device(prior.device).type, dtype=str(getattr(prior, 'dtype', torch.float32)).removeprefix('torch.'), machine=platform.machine())
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+
+    return dict(
+        psr_nb=psr_nb.__version__,
+        **{name: version(name) for name in ('torch', 'diffusers', 'timm')},
+        device=torch.device(prior.device).type,
+        dtype=str(getattr(prior, 'dtype', torch.float32)).removeprefix('torch.'),
+        machine=platform.machine(),
+    )
+
 
 def _configuration(
-    prior, # a `Prior`
-    teachers: list, # `Teacher`s
-    classes: list[str] | None, # names asked for
-    seed: int, # root seed
-    shard_size: int | None, # candidates a shard
-    sampling: dict, # sampler options
-    old: dict | None, # config of the existing pool
-) -> dict: # config of pool.json
+    prior,  # a `Prior`
+    teachers: list,  # `Teacher`s
+    classes: list[str] | None,  # names asked for
+    seed: int,  # root seed
+    shard_size: int | None,  # candidates a shard
+    sampling: dict,  # sampler options
+    old: dict | None,  # config of the existing pool
+) -> dict:  # config of pool.json
     "The configuration from the arguments; what was not given comes from the existing pool, else from the prior."
-    for option in sampling: lookup(prior.defaults, option, 'sampling option')
+    for option in sampling:
+        lookup(prior.defaults, option, 'sampling option')
     given = {k: v for k, v in sampling.items() if v is not None}
     classes = list(classes if classes is not None else old['classes'] if old else prior.classes)
     some = lambda names: ', '.join(map(str, names[:12])) + (', …' if len(names) > 12 else '')
-    if missing := [c for c in classes if c not in prior.classes]: raise PSRError('argument classes', f'names among the {len(prior.classes)} classes of prior {prior.name} ({some(prior.classes)})', f'{some(missing)}, which it does not have')
-    if len(set(classes)) != len(classes) or not classes: raise PSRError('argument classes', 'at least one name and none twice', classes)
+    if missing := [c for c in classes if c not in prior.classes]:
+        raise PSRError(
+            'argument classes',
+            f'names among the {len(prior.classes)} classes of prior {prior.name} ({some(prior.classes)})',
+            f'{some(missing)}, which it does not have',
+        )
+    if len(set(classes)) != len(classes) or not classes:
+        raise PSRError('argument classes', 'at least one name and none twice', classes)
     for t in teachers:
         if list(t.classes) != classes:
             missing = [c for c in classes if c not in t.classes]
-            raise PSRError(f'teacher {t.name}', f'the classes of the pool in their order ({some(classes)})', f'{some(t.classes)}' + (f'; missing are {some(missing)}' if missing else ''), f'Load it with Teacher.from_pretrained({t.name!r}, classes=…)')
-    if len({t.name for t in teachers}) != len(teachers): raise PSRError('argument teachers', 'each name once', [t.name for t in teachers])
-    rows = getattr(prior, 'class_ids', range(len(prior.classes))) # a class keeps its candidates when a prior is restricted to some classes
+            raise PSRError(
+                f'teacher {t.name}',
+                f'the classes of the pool in their order ({some(classes)})',
+                f'{some(t.classes)}' + (f'; missing are {some(missing)}' if missing else ''),
+                f'Load it with Teacher.from_pretrained({t.name!r}, classes=…)',
+            )
+    if len({t.name for t in teachers}) != len(teachers):
+        raise PSRError('argument teachers', 'each name once', [t.name for t in teachers])
+    rows = getattr(
+        prior, 'class_ids', range(len(prior.classes))
+    )  # a class keeps its candidates when a prior is restricted to some classes
     described = [dict(name=t.name, weights_hash=weights_hash(t)) for t in teachers]
-    if old: # the order they are given in does not matter
+    if old:  # the order they are given in does not matter
         position = {t['weights_hash']: i for i, t in enumerate(old['teachers'])}
         described.sort(key=lambda t: position.get(t['weights_hash'], len(position)))
-    return json.loads(to_json(dict(prior=dict(name=prior.name, weights_hash=prior.weights_hash), teachers=described, classes=classes, classes_hash=content_hash(classes),
-        class_ids=[int(rows[prior.classes.index(c)]) for c in classes], sampler={**prior.defaults, **((old or {}).get('sampler') or {}), **given}, seed=seed, shard_size=shard_size or (old or {}).get('shard_size') or 25)))
+    return json.loads(
+        to_json(
+            dict(
+                prior=dict(name=prior.name, weights_hash=prior.weights_hash),
+                teachers=described,
+                classes=classes,
+                classes_hash=content_hash(classes),
+                class_ids=[int(rows[prior.classes.index(c)]) for c in classes],
+                sampler={**prior.defaults, **((old or {}).get('sampler') or {}), **given},
+                seed=seed,
+                shard_size=shard_size or (old or {}).get('shard_size') or 25,
+            )
+        )
+    )
+
 
 def _compare(path: Path, old: dict, new: dict) -> None:
     "Raises for the first field in which a pool and a request differ."
+
     def fields(config):
-        shown = lambda part: f"{part['name']} (weights {part['weights_hash'][:12]})"
+        shown = lambda part: f'{part["name"]} (weights {part["weights_hash"][:12]})'
         yield 'prior', config['prior']['weights_hash'], shown(config['prior'])
-        yield 'teachers', [t['weights_hash'] for t in config['teachers']], ', '.join(map(shown, config['teachers'])) or 'none'
-        for k in ('classes', 'class_ids', 'seed', 'shard_size'): yield k, config[k], config[k]
-        for k in sorted(config['sampler']): yield k, config['sampler'][k], config['sampler'][k]
+        yield (
+            'teachers',
+            [t['weights_hash'] for t in config['teachers']],
+            ', '.join(map(shown, config['teachers'])) or 'none',
+        )
+        for k in ('classes', 'class_ids', 'seed', 'shard_size'):
+            yield k, config[k], config[k]
+        for k in sorted(config['sampler']):
+            yield k, config['sampler'][k], config['sampler'][k]
+
     for (name, a, shown_a), (_, b, shown_b) in zip(fields(old), fields(new)):
-        if a != b: raise PSRError(f'{name} of pool {path}', f'{shown_a} as in its pool.json', shown_b, 'Only n_per_class may change: choose another folder for another pool')
+        if a != b:
+            raise PSRError(
+                f'{name} of pool {path}',
+                f'{shown_a} as in its pool.json',
+                shown_b,
+                'Only n_per_class may change: choose another folder for another pool',
+            )
 
 # %% ../nbs/04_pool.ipynb #c019
 @contextlib.contextmanager
 def _locked(
-    path: Path, # the folder
-    wait: float | None, # seconds to wait; None: as long as it takes
+    path: Path,  # the folder
+    wait: float | None,  # seconds to wait; None: as long as it takes
 ) -> Iterator[None]:
     "Holds the folder's lock."
-    lock = FileLock(path/'.lock')
-    try: lock.acquire(timeout=-1 if wait is None else wait)
-    except Timeout: raise PSRError(f'pool {path}', 'no other writer', 'a process that is sampling into it', 'Let it end, or wait for it with wait=None') from None
-    except OSError as e: raise PSRError(f"writing {path/'.lock'}", 'a folder that can be written to and locked', e.strerror or str(e), 'Choose another output folder') from None
-    try: yield
-    finally: lock.release()
+    lock = FileLock(path / '.lock')
+    try:
+        lock.acquire(timeout=-1 if wait is None else wait)
+    except Timeout:
+        raise PSRError(
+            f'pool {path}',
+            'no other writer',
+            'a process that is sampling into it',
+            'Let it end, or wait for it with wait=None',
+        ) from None
+    except OSError as e:
+        raise PSRError(
+            f'writing {path / ".lock"}',
+            'a folder that can be written to and locked',
+            e.strerror or str(e),
+            'Choose another output folder',
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
 
 def _intact_shards(
-    path: Path, # the folder
-    info: dict, # content of pool.json
-    verify: bool, # compare contents with hashes
-) -> dict[tuple[int, int], Path]: # (class, block) -> file
+    path: Path,  # the folder
+    info: dict,  # content of pool.json
+    verify: bool,  # compare contents with hashes
+) -> dict[tuple[int, int], Path]:  # (class, block) -> file
     "What can be kept. Removes what killed runs left behind and every damaged shard, each with a warning that names it."
-    for folder in (path, path/'shards', path/'cache'):
-        for stray in folder.glob('.*.tmp'): stray.unlink(missing_ok=True)
+    for folder in (path, path / 'shards', path / 'cache'):
+        for stray in folder.glob('.*.tmp'):
+            stray.unlink(missing_ok=True)
     files, doubles = _shard_files(path)
-    for p in doubles: warnings.warn(f'shard {p}: a second file for the same candidates, removed', stacklevel=2); p.unlink()
+    for p in doubles:
+        warnings.warn(f'shard {p}: a second file for the same candidates, removed', stacklevel=2)
+        p.unlink()
     for key in (tuple(map(int, k.split(','))) for k in info['shards']):
-        if key not in files: warnings.warn(f'shard {_shard_path(path, info, key)}: missing, to be made again', stacklevel=2)
+        if key not in files:
+            warnings.warn(f'shard {_shard_path(path, info, key)}: missing, to be made again', stacklevel=2)
     for key, p in list(files.items()):
         if verify and (reason := shard_damage(p)):
             warnings.warn(f'shard {p}: {reason}, to be made again', stacklevel=2)
-            p.unlink(missing_ok=True); del files[key]; continue
+            p.unlink(missing_ok=True)
+            del files[key]
+            continue
         try:
-            with safe_open(p, 'pt') as f: about = json.loads((f.metadata() or {}).get('psr_nb', '{}'))
-        except Exception as e: raise PSRError(f'shard {p}', 'a safetensors file', f'{type(e).__name__}: {e}', 'Sample with verify=True to replace it') from None
-        if (about.get('identity'), about.get('class'), about.get('block')) != (info['identity'], *key): raise PSRError(f'shard {p}', f'candidates of this pool ({path})', 'intact candidates of another one', 'Move the file away')
+            with safe_open(p, 'pt') as f:
+                about = json.loads((f.metadata() or {}).get('psr_nb', '{}'))
+        except Exception as e:
+            raise PSRError(
+                f'shard {p}', 'a safetensors file', f'{type(e).__name__}: {e}', 'Sample with verify=True to replace it'
+            ) from None
+        if (about.get('identity'), about.get('class'), about.get('block')) != (info['identity'], *key):
+            raise PSRError(
+                f'shard {p}',
+                f'candidates of this pool ({path})',
+                'intact candidates of another one',
+                'Move the file away',
+            )
     return files
 
+
 def _make_shard(
-    prior, # a `Prior`
-    teachers: list, # `Teacher`s in the order of the config
-    config: dict, # config of pool.json
-    label: int, # class number
-    block: int, # which block of the class
+    prior,  # a `Prior`
+    teachers: list,  # `Teacher`s in the order of the config
+    config: dict,  # config of pool.json
+    label: int,  # class number
+    block: int,  # which block of the class
 ) -> dict[str, torch.Tensor]:
     "One block of candidates: latents, images, and what each teacher says. Each follows from the one before as it is stored."
     size, name = config['shard_size'], config['classes'][label]
-    generators = candidate_generators(config['seed'], [config['class_ids'][label]]*size, range(block*size, (block + 1)*size))
+    generators = candidate_generators(
+        config['seed'], [config['class_ids'][label]] * size, range(block * size, (block + 1) * size)
+    )
     with torch.no_grad():
-        latents = prior.sample(torch.full((size,), prior.classes.index(name)), generators=generators, batch_size=size, **config['sampler']).cpu().to(torch.float16)
-        if not latents.isfinite().all(): raise PSRError(f'prior {prior.name}, class {name}', 'finite latents', 'NaN or numbers beyond fp16', 'Try dtype=torch.float32 or a smaller guidance_scale')
+        latents = (
+            prior.sample(
+                torch.full((size,), prior.classes.index(name)),
+                generators=generators,
+                batch_size=size,
+                **config['sampler'],
+            )
+            .cpu()
+            .to(torch.float16)
+        )
+        if not latents.isfinite().all():
+            raise PSRError(
+                f'prior {prior.name}, class {name}',
+                'finite latents',
+                'NaN or numbers beyond fp16',
+                'Try dtype=torch.float32 or a smaller guidance_scale',
+            )
         shard = dict(latents=latents, images=to_uint8(prior.decode(latents.float().to(prior.device))).cpu())
         for i, teacher in enumerate(teachers):
             shard[f'logits.{i}'], features = teacher.predict(shard['images'])
@@ -321,138 +571,215 @@ def _make_shard(
 
 # %% ../nbs/04_pool.ipynb #c020
 @patch(cls_method=True)
-def sample_steps(cls: Pool,
-    prior, # a `Prior`
-    teachers=(), # `Teacher`s whose logits and features are kept beside the images
-    n_per_class: int = 50, # candidates of each class
+def sample_steps(
+    cls: Pool,
+    prior,  # a `Prior`
+    teachers=(),  # `Teacher`s whose logits and features are kept beside the images
+    n_per_class: int = 50,  # candidates of each class
     *,
-    path: str | Path, # the folder; an existing pool is resumed or extended
-    seed: int = 0, # root seed of every candidate's generator
-    classes: list[str] | None = None, # names, in the order wanted; None: all of the prior's
-    shard_size: int | None = None, # candidates sampled in one forward pass; None: the existing pool's, else 25
-    wait: float | None = None, # seconds to wait for another writer; None: as long as it takes, 0: not at all
-    verify: bool = True, # compare every existing shard with its hash first
-    **sampling, # num_inference_steps, guidance_scale, guidance_interval, scheduler; default: the existing pool's, else the prior's
-) -> Iterator[PoolStep]: # one for every shard that is made
+    path: str | Path,  # the folder; an existing pool is resumed or extended
+    seed: int = 0,  # root seed of every candidate's generator
+    classes: list[str] | None = None,  # names, in the order wanted; None: all of the prior's
+    shard_size: int | None = None,  # candidates sampled in one forward pass; None: the existing pool's, else 25
+    wait: float | None = None,  # seconds to wait for another writer; None: as long as it takes, 0: not at all
+    verify: bool = True,  # compare every existing shard with its hash first
+    **sampling,  # num_inference_steps, guidance_scale, guidance_interval, scheduler; default: the existing pool's, else the prior's
+) -> Iterator[PoolStep]:  # one for every shard that is made
     "Samples a pool shard by shard. Leaving the loop early keeps what is complete."
-    if n_per_class < 1: raise PSRError('argument n_per_class', 'at least 1', n_per_class)
+    if n_per_class < 1:
+        raise PSRError('argument n_per_class', 'at least 1', n_per_class)
     teachers = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
     path = make_folder(path)
     with _locked(path, wait):
-        info = _read_info(path) if (path/'pool.json').exists() else None
-        old = info and {**info['config'], 'sampler': {**json.loads(to_json(SAMPLER)), **info['config']['sampler']}} # a pool may be older than an option
-        config, environment = _configuration(prior, teachers, classes, seed, shard_size, sampling, old), _environment(prior)
+        info = _read_info(path) if (path / 'pool.json').exists() else None
+        old = info and {
+            **info['config'],
+            'sampler': {**json.loads(to_json(SAMPLER)), **info['config']['sampler']},
+        }  # a pool may be older than an option
+        config, environment = (
+            _configuration(prior, teachers, classes, seed, shard_size, sampling, old),
+            _environment(prior),
+        )
         if info:
             _compare(path, old, config)
             config = old
             order = [t['weights_hash'] for t in config['teachers']]
             teachers.sort(key=lambda t: order.index(weights_hash(t)))
-            if changed := [f'{k} {v} → {environment.get(k)}' for k, v in info['environment'].items() if k != 'psr_nb' and v != environment.get(k)]:
-                warnings.warn(f'pool {path} was begun with other software or hardware ({", ".join(changed)}): the last digits of new candidates may differ from what that would have made', stacklevel=2)
-        else: info = dict(format=POOL_FORMAT, identity=_identity(config), config=config, n_per_class=0, n_wanted=0, shards={}, environment=environment)
-        for folder in ('shards', 'cache'): make_folder(path/folder)
+            if changed := [
+                f'{k} {v} → {environment.get(k)}'
+                for k, v in info['environment'].items()
+                if k != 'psr_nb' and v != environment.get(k)
+            ]:
+                warnings.warn(
+                    f'pool {path} was begun with other software or hardware ({", ".join(changed)}): the last digits of new candidates may differ from what that would have made',
+                    stacklevel=2,
+                )
+        else:
+            info = dict(
+                format=POOL_FORMAT,
+                identity=_identity(config),
+                config=config,
+                n_per_class=0,
+                n_wanted=0,
+                shards={},
+                environment=environment,
+            )
+        for folder in ('shards', 'cache'):
+            make_folder(path / folder)
         files = _intact_shards(path, info, verify)
-        save_info = lambda: write_atomic(path/'pool.json', to_json(info))
+        save_info = lambda: write_atomic(path / 'pool.json', to_json(info))
         info['n_wanted'] = max(n_per_class, info['n_wanted'])
         save_info()
-        blocks, labels = -(-max(n_per_class, info['n_per_class']) // config['shard_size']), range(len(config['classes']))
+        blocks, labels = (
+            -(-max(n_per_class, info['n_per_class']) // config['shard_size']),
+            range(len(config['classes'])),
+        )
         done = sum(block < blocks for _, block in files)
         for block in range(blocks):
             for label in labels:
-                if (label, block) in files: continue
+                if (label, block) in files:
+                    continue
                 shard = _make_shard(prior, teachers, config, label, block)
                 data, digest = _pack(shard, {'identity': info['identity'], 'class': label, 'block': block})
                 before = info['shards'].get(f'{label},{block}', digest)
-                if before != digest: warnings.warn(f'shard {_shard_name(label, block, before)}: made again, but not bit for bit (it is now {digest}): other software, another device or another number of threads', stacklevel=2)
-                files[label, block] = write_atomic(path/'shards'/_shard_name(label, block, digest), data)
+                if before != digest:
+                    warnings.warn(
+                        f'shard {_shard_name(label, block, before)}: made again, but not bit for bit (it is now {digest}): other software, another device or another number of threads',
+                        stacklevel=2,
+                    )
+                files[label, block] = write_atomic(path / 'shards' / _shard_name(label, block, digest), data)
                 done += 1
-                yield PoolStep(done, blocks*len(labels), label, block, shard['images'], files[label, block])
+                yield PoolStep(done, blocks * len(labels), label, block, shard['images'], files[label, block])
             row = {f'{label},{block}': files[label, block].stem[-16:] for label in labels}
-            complete = max(info['n_per_class'], min((block + 1)*config['shard_size'], n_per_class))
+            complete = max(info['n_per_class'], min((block + 1) * config['shard_size'], n_per_class))
             if complete != info['n_per_class'] or not row.items() <= info['shards'].items():
-                info['n_per_class'] = complete; info['shards'].update(row); save_info()
-        if not (path/'candidates.parquet').exists(): cls.open(path)._write_table({}, {})
+                info['n_per_class'] = complete
+                info['shards'].update(row)
+                save_info()
+        if not (path / 'candidates.parquet').exists():
+            cls.open(path)._write_table({}, {})
+
 
 @patch(cls_method=True)
-def sample(cls: Pool,
-    prior, # a `Prior`
-    teachers=(), # `Teacher`s whose logits and features are kept beside the images
-    n_per_class: int = 50, # candidates of each class
+def sample(
+    cls: Pool,
+    prior,  # a `Prior`
+    teachers=(),  # `Teacher`s whose logits and features are kept beside the images
+    n_per_class: int = 50,  # candidates of each class
     *,
-    path: str | Path, # the folder; an existing pool is resumed or extended
-    seed: int = 0, # root seed of every candidate's generator
-    progress: bool = True, # show a progress bar
-    **options, # `classes`, `shard_size`, `wait`, `verify` and the sampler's options, see `Pool.sample_steps`
+    path: str | Path,  # the folder; an existing pool is resumed or extended
+    seed: int = 0,  # root seed of every candidate's generator
+    progress: bool = True,  # show a progress bar
+    **options,  # `classes`, `shard_size`, `wait`, `verify` and the sampler's options, see `Pool.sample_steps`
 ) -> Pool:
     "Samples, resumes or extends the pool in `path` and opens it, showing `n_per_class` of each class."
     from tqdm.auto import tqdm
+
     with tqdm(desc='pool', unit='shard', disable=not progress) as bar:
         for step in cls.sample_steps(prior, teachers, n_per_class, path=path, seed=seed, **options):
-            if bar.total is None: bar.total, bar.initial, bar.n = step.total, step.step - 1, step.step - 1
+            if bar.total is None:
+                bar.total, bar.initial, bar.n = step.total, step.step - 1, step.step - 1
             bar.update()
     return cls.open(path, n_per_class=n_per_class)
 
+
 @patch
-def extend(self: Pool,
-    n_per_class: int, # candidates of each class after it
-    prior, # the prior the pool was sampled from
-    teachers=(), # and its teachers
-    **options, # see `Pool.sample_steps`
+def extend(
+    self: Pool,
+    n_per_class: int,  # candidates of each class after it
+    prior,  # the prior the pool was sampled from
+    teachers=(),  # and its teachers
+    **options,  # see `Pool.sample_steps`
 ) -> Pool:
     "The same pool with more candidates; the ones it has stay as they are."
     return type(self).sample(prior, teachers, n_per_class, path=self.path, seed=self.config['seed'], **options)
 
 # %% ../nbs/04_pool.ipynb #c022
 @patch
-def _read_table(self: Pool) -> tuple[dict[str, np.ndarray], dict[str, str]]: # score -> (candidates,), score -> its source
+def _read_table(
+    self: Pool,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # score -> (candidates,), score -> its source
     "Score columns of the candidates shown, and what made each."
-    file = self.path/'candidates.parquet'
-    if not file.exists(): return {}, {}
+    file = self.path / 'candidates.parquet'
+    if not file.exists():
+        return {}, {}
     import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(file)
         label, index = table['class'].to_numpy(), table['index'].to_numpy()
-    except Exception as e: raise PSRError(f'{file}', 'a parquet table with the columns class and index', f'{type(e).__name__}: {str(e)[:120]}', 'Remove it: scores can be computed again from the shards') from None
+    except Exception as e:
+        raise PSRError(
+            f'{file}',
+            'a parquet table with the columns class and index',
+            f'{type(e).__name__}: {str(e)[:120]}',
+            'Remove it: scores can be computed again from the shards',
+        ) from None
     shown = (index < self.n_per_class) & (label < len(self.classes))
     scores = {name: np.full(len(self), np.nan) for name in table.column_names if name not in ('class', 'index')}
-    for name, values in scores.items(): values[label[shown]*self.n_per_class + index[shown]] = table[name].to_numpy()[shown]
+    for name, values in scores.items():
+        values[label[shown] * self.n_per_class + index[shown]] = table[name].to_numpy()[shown]
     return scores, json.loads((table.schema.metadata or {}).get(b'psr_nb', b'{}'))
+
 
 @patch
 def _write_table(self: Pool, scores: dict[str, np.ndarray], sources: dict[str, str]) -> None:
     "Writes candidates.parquet for all candidates of the folder; keeps what it says about those that are not shown."
-    import pyarrow as pa, pyarrow.parquet as pq
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     whole = Pool.open(self.path)
     columns, old_sources = whole._read_table()
     label, index = np.divmod(np.arange(len(whole)), whole.n_per_class)
-    for name, values in scores.items(): columns.setdefault(name, np.full(len(whole), np.nan))[index < self.n_per_class] = values
-    table = pa.table({'class': label, 'index': index, **columns}).replace_schema_metadata({b'psr_nb': to_json({**old_sources, **sources}, indent=None).encode()})
-    write_atomic(self.path/'candidates.parquet', lambda p: pq.write_table(table, p))
+    for name, values in scores.items():
+        columns.setdefault(name, np.full(len(whole), np.nan))[index < self.n_per_class] = values
+    table = pa.table({'class': label, 'index': index, **columns}).replace_schema_metadata(
+        {b'psr_nb': to_json({**old_sources, **sources}, indent=None).encode()}
+    )
+    write_atomic(self.path / 'candidates.parquet', lambda p: pq.write_table(table, p))
+
 
 @patch
-def add_scores(self: Pool,
-    scores: dict[str, np.ndarray], # name -> (candidates,) numbers
-    source: str | dict[str, str] = '', # what made them, for all or by name: a teacher
+def add_scores(
+    self: Pool,
+    scores: dict[str, np.ndarray],  # name -> (candidates,) numbers
+    source: str | dict[str, str] = '',  # what made them, for all or by name: a teacher
 ) -> None:
     "Adds or replaces score columns, on disk too."
     sources = source if isinstance(source, dict) else dict.fromkeys(scores, source)
     scores = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
     for name, values in scores.items():
-        if name in ('class', 'index'): raise PSRError('name of a score', 'any but class and index', name)
-        if values.shape != (len(self),): raise PSRError(f'score {name}', f'one number for each of the {len(self)} candidates', f'shape {values.shape}')
+        if name in ('class', 'index'):
+            raise PSRError('name of a score', 'any but class and index', name)
+        if values.shape != (len(self),):
+            raise PSRError(
+                f'score {name}', f'one number for each of the {len(self)} candidates', f'shape {values.shape}'
+            )
     try:
-        with _locked(make_folder(self.path/'cache'), None): self._write_table(scores, sources)
-        for name in scores: self._unsaved_scores.pop(name, None)
+        with _locked(make_folder(self.path / 'cache'), None):
+            self._write_table(scores, sources)
+        for name in scores:
+            self._unsaved_scores.pop(name, None)
     except PSRError as e:
         warnings.warn(f'scores are kept in memory only. {e}', stacklevel=2)
         self._unsaved_scores.update({name: (values, sources.get(name, '')) for name, values in scores.items()})
+
 
 @patch(as_prop=True)
 def table(self: Pool) -> 'pandas.DataFrame':
     "One row a candidate: class, index, score columns. A copy."
     import pandas as pd
+
     unsaved = {name: values for name, (values, _) in self._unsaved_scores.items()}
-    return pd.DataFrame({'class': self.labels.numpy(), 'index': np.arange(len(self)) % self.n_per_class, **self._read_table()[0], **unsaved})
+    return pd.DataFrame(
+        {
+            'class': self.labels.numpy(),
+            'index': np.arange(len(self)) % self.n_per_class,
+            **self._read_table()[0],
+            **unsaved,
+        }
+    )
+
 
 @patch(as_prop=True)
 def score_sources(self: Pool) -> dict[str, str]:
@@ -461,27 +788,43 @@ def score_sources(self: Pool) -> dict[str, str]:
 
 # %% ../nbs/04_pool.ipynb #c023
 @patch
-def cache(self: Pool,
-    name: str, # what it is, with every option that changes it: "student 3 seeds 0"
-    build: Callable[[], object], # makes it: a tensor, an array, or a dict of them
-) -> object: # what `build` returned, now or earlier
+def cache(
+    self: Pool,
+    name: str,  # what it is, with every option that changes it: "student 3 seeds 0"
+    build: Callable[[], object],  # makes it: a tensor, an array, or a dict of them
+) -> object:  # what `build` returned, now or earlier
     "A derived array, computed once for these candidates and kept in the pool's folder."
-    key = content_hash([name, self.n_per_class, [self.files[label, block].name for label in range(len(self.classes)) for block in range(self.blocks)]])[:16]
-    if key in self._unsaved_arrays: return self._unsaved_arrays[key]
+    key = content_hash(
+        [
+            name,
+            self.n_per_class,
+            [self.files[label, block].name for label in range(len(self.classes)) for block in range(self.blocks)],
+        ]
+    )[:16]
+    if key in self._unsaved_arrays:
+        return self._unsaved_arrays[key]
     stem = f'{re.sub(r"[^A-Za-z0-9_]+", "-", name)[:60].strip("-")}-{key}'
-    for file in (self.path/'cache').glob(f'{stem}-*.safetensors'):
-        if reason := shard_damage(file): warnings.warn(f'{file}: {reason}, to be computed again', stacklevel=2); continue
+    for file in (self.path / 'cache').glob(f'{stem}-*.safetensors'):
+        if reason := shard_damage(file):
+            warnings.warn(f'{file}: {reason}, to be computed again', stacklevel=2)
+            continue
         with safe_open(file, 'pt') as f:
             kind, arrays = json.loads(f.metadata()['psr_nb'])['kind'], {k: f.get_tensor(k).clone() for k in f.keys()}
-        if 'numpy' in kind: arrays = {k: v.numpy() for k, v in arrays.items()}
+        if 'numpy' in kind:
+            arrays = {k: v.numpy() for k, v in arrays.items()}
         return arrays if 'dict' in kind else arrays['array']
     value = build()
     arrays = value if isinstance(value, dict) else {'array': value}
-    kind = ('numpy' if all(isinstance(v, np.ndarray) for v in arrays.values()) else 'torch') + (' dict' if isinstance(value, dict) else '')
-    data, digest = _pack({k: torch.as_tensor(v).detach().cpu() for k, v in arrays.items()}, {'name': name, 'kind': kind})
+    kind = ('numpy' if all(isinstance(v, np.ndarray) for v in arrays.values()) else 'torch') + (
+        ' dict' if isinstance(value, dict) else ''
+    )
+    data, digest = _pack(
+        {k: torch.as_tensor(v).detach().cpu() for k, v in arrays.items()}, {'name': name, 'kind': kind}
+    )
     try:
-        for old in (make_folder(self.path/'cache')).glob(f'{stem}-*.safetensors'): old.unlink(missing_ok=True)
-        write_atomic(self.path/'cache'/f'{stem}-{digest}.safetensors', data)
+        for old in (make_folder(self.path / 'cache')).glob(f'{stem}-*.safetensors'):
+            old.unlink(missing_ok=True)
+        write_atomic(self.path / 'cache' / f'{stem}-{digest}.safetensors', data)
     except (PSRError, OSError) as e:
         warnings.warn(f'{name} is kept in memory only. {e}', stacklevel=2)
         self._unsaved_arrays[key] = value
@@ -489,17 +832,23 @@ def cache(self: Pool,
 
 # %% ../nbs/04_pool.ipynb #c025
 @patch
-def sheet(self: Pool,
-    n: int = 10, # candidates of each class, from the first
-    size: int | None = None, # pixels a thumbnail; None: as they are, at most 64
+def sheet(
+    self: Pool,
+    n: int = 10,  # candidates of each class, from the first
+    size: int | None = None,  # pixels a thumbnail; None: as they are, at most 64
 ) -> 'PIL.Image.Image':
     "The first candidates of the first 20 classes, a row a class."
     from torchvision.utils import make_grid
+
     n, rows = min(n, self.n_per_class), min(20, len(self.classes))
-    images = self.images[(torch.arange(rows)[:, None]*self.n_per_class + torch.arange(n)).reshape(-1)]
+    images = self.images[(torch.arange(rows)[:, None] * self.n_per_class + torch.arange(n)).reshape(-1)]
     size = size or min(64, images.shape[-1])
-    if size != images.shape[-1]: images = to_uint8(torch.nn.functional.interpolate(to_float(images), (size, size), mode='bilinear', antialias=True))
+    if size != images.shape[-1]:
+        images = to_uint8(
+            torch.nn.functional.interpolate(to_float(images), (size, size), mode='bilinear', antialias=True)
+        )
     return to_pil(make_grid(images, nrow=n, padding=1, pad_value=128))
+
 
 @patch
 def _repr_html_(self: Pool) -> str:
@@ -507,6 +856,11 @@ def _repr_html_(self: Pool) -> str:
     sheet, rows, buffer = self.sheet(), min(20, len(self.classes)), io.BytesIO()
     sheet.save(buffer, 'png')
     height = (sheet.height - 1) / rows
-    names = ''.join(f'<div style="height:{height}px;line-height:{height}px;white-space:nowrap">{html.escape(c)}</div>' for c in self.classes[:rows])
-    return (f'<div>{html.escape(repr(self))}</div><div style="display:flex;gap:8px;font-size:12px;text-align:right"><div>{names}</div>'
-        f'<img alt="the first candidates of each class" style="align-self:flex-start;max-width:none" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"></div>')
+    names = ''.join(
+        f'<div style="height:{height}px;line-height:{height}px;white-space:nowrap">{html.escape(c)}</div>'
+        for c in self.classes[:rows]
+    )
+    return (
+        f'<div>{html.escape(repr(self))}</div><div style="display:flex;gap:8px;font-size:12px;text-align:right"><div>{names}</div>'
+        f'<img alt="the first candidates of each class" style="align-self:flex-start;max-width:none" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"></div>'
+    )

@@ -4,99 +4,164 @@
 
 # %% ../nbs/02_prior.ipynb #c002
 from __future__ import annotations
-import contextlib, inspect, itertools, logging, shlex, warnings
+
+import contextlib
+import inspect
+import itertools
+import logging
+import shlex
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Callable, Iterator
+
 import torch
-from .core import PSRError, assets, best_device, best_dtype, candidate_generators, candidate_noise, content_hash, file_hash, lookup, read_json
+
+from psr_nb.core import (
+    PSRError,
+    assets,
+    best_device,
+    best_dtype,
+    candidate_generators,
+    candidate_noise,
+    content_hash,
+    file_hash,
+    lookup,
+    read_json,
+)
 from .data import class_names, find_classes, hub_reachable, spoken
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'SAMPLER', 'SampleStep', 'Prior', 'convert_hint', 'bundled_priors']
 
 # %% ../nbs/02_prior.ipynb #c005
-SCHEDULERS = { # name -> diffusers class
-    'dpm': 'DPMSolverMultistepScheduler', # Lu et al. 2022, arXiv 2211.01095
-    'unipc': 'UniPCMultistepScheduler', # Zhao et al. 2023, arXiv 2302.04867
-    'ddim': 'DDIMScheduler', # Song et al. 2021, arXiv 2010.02502
-    'ddpm': 'DDPMScheduler', # Ho et al. 2020, arXiv 2006.11239
-    'euler': 'EulerDiscreteScheduler', # Karras et al. 2022, arXiv 2206.00364
+SCHEDULERS = {  # name -> diffusers class
+    'dpm': 'DPMSolverMultistepScheduler',  # Lu et al. 2022, arXiv 2211.01095
+    'unipc': 'UniPCMultistepScheduler',  # Zhao et al. 2023, arXiv 2302.04867
+    'ddim': 'DDIMScheduler',  # Song et al. 2021, arXiv 2010.02502
+    'ddpm': 'DDPMScheduler',  # Ho et al. 2020, arXiv 2006.11239
+    'euler': 'EulerDiscreteScheduler',  # Karras et al. 2022, arXiv 2206.00364
 }
+
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     "Without diffusers' warnings about settings that another class of the same family has."
-    log = logging.getLogger('diffusers.configuration_utils'); level = log.level; log.setLevel(logging.ERROR)
-    try: yield
-    finally: log.setLevel(level)
+    log = logging.getLogger('diffusers.configuration_utils')
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
 
 @dataclass
 class SampleStep:
     "One denoising step, as it happens."
-    step: int # steps done
-    total: int # steps planned
-    timestep: int # noise level just left, of the model's 1,000
-    latents: torch.Tensor # (n, c, h, w) the samples now
-    estimate: torch.Tensor # (n, c, h, w) what the model thinks they will become: decode this for a preview
+
+    step: int  # steps done
+    total: int  # steps planned
+    timestep: int  # noise level just left, of the model's 1,000
+    latents: torch.Tensor  # (n, c, h, w) the samples now
+    estimate: torch.Tensor  # (n, c, h, w) what the model thinks they will become: decode this for a preview
 
 # %% ../nbs/02_prior.ipynb #c007
-SAMPLER = dict(num_inference_steps=20, guidance_scale=2., guidance_interval=(0., 1.), scheduler='dpm', cache_threshold=0., attention_every=1) # settings of a prior that brings none
+SAMPLER = dict(
+    num_inference_steps=20,
+    guidance_scale=2.0,
+    guidance_interval=(0.0, 1.0),
+    scheduler='dpm',
+    cache_threshold=0.0,
+    attention_every=1,
+)  # settings of a prior that brings none
+
 
 class Prior:
     "A class-conditional latent diffusion model: `sample`, `decode`, `encode`, `denoising_error`, `roundtrip`."
-    def __init__(self,
-        transformer, # a diffusers `DiTTransformer2DModel`, or the `UNet2DConditionModel` of Stable Diffusion
-        vae, # a diffusers autoencoder
-        scheduler_config: dict, # the noise schedule it was trained with
-        classes: list[str], # class names
-        class_ids: list[int] | None = None, # their rows in the label embedding; None: 0, 1, 2 …
-        name: str = 'prior', # shown in tables and kept as provenance
-        defaults: dict | None = None, # sampler settings used where a call gives none
-        device: torch.device | str | None = None, # default: the best at hand
-        dtype: torch.dtype | None = None, # of the transformer; default: the device's fastest
-        folder: Path | None = None, # where the weights are, for their hash
-        prompts: torch.Tensor | None = None, # (classes + 1, tokens, d) embedded sentences, the last of no text; None: the model has a label embedding
-        compile: bool = False, # torch.compile: the first call of each shape takes seconds longer, the others are a quarter faster on a GPU
-        refinement: dict | None = None, # what was measured to suit it: fields of `RefineSettings`, used where a call gives none
+
+    def __init__(
+        self,
+        transformer,  # a diffusers `DiTTransformer2DModel`, or the `UNet2DConditionModel` of Stable Diffusion
+        vae,  # a diffusers autoencoder
+        scheduler_config: dict,  # the noise schedule it was trained with
+        classes: list[str],  # class names
+        class_ids: list[int] | None = None,  # their rows in the label embedding; None: 0, 1, 2 …
+        name: str = 'prior',  # shown in tables and kept as provenance
+        defaults: dict | None = None,  # sampler settings used where a call gives none
+        device: torch.device | str | None = None,  # default: the best at hand
+        dtype: torch.dtype | None = None,  # of the transformer; default: the device's fastest
+        folder: Path | None = None,  # where the weights are, for their hash
+        prompts: torch.Tensor
+        | None = None,  # (classes + 1, tokens, d) embedded sentences, the last of no text; None: the model has a label embedding
+        compile: bool = False,  # torch.compile: the first call of each shape takes seconds longer, the others are a quarter faster on a GPU
+        refinement: dict
+        | None = None,  # what was measured to suit it: fields of `RefineSettings`, used where a call gives none
     ):
         self.device = torch.device(device or best_device())
         self.dtype = dtype or best_dtype(self.device)
-        move = torch.nn.Module.to # diffusers' own `to` warns about every cast
+        move = torch.nn.Module.to  # diffusers' own `to` warns about every cast
         self.transformer = move(transformer, self.device, self.dtype).eval().requires_grad_(False)
-        for part in getattr(transformer, 'transformer_blocks', [transformer]) if compile else (): part.compile() # one block is compiled and serves as all
+        for part in getattr(transformer, 'transformer_blocks', [transformer]) if compile else ():
+            part.compile()  # one block is compiled and serves as all
         self.vae = move(vae, self.device, torch.float32, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.scheduler_config, self.classes, self.name, self.folder = dict(scheduler_config), list(classes), name, folder
+        self.scheduler_config, self.classes, self.name, self.folder = (
+            dict(scheduler_config),
+            list(classes),
+            name,
+            folder,
+        )
         self.class_ids = torch.tensor(class_ids if class_ids is not None else range(len(classes)), device=self.device)
         self.prompts = None if prompts is None else prompts.to(self.device, self.dtype)
-        self.null_id = transformer.config.num_embeds_ada_norm if prompts is None else len(prompts) - 1 # the last row of either table
+        self.null_id = (
+            transformer.config.num_embeds_ada_norm if prompts is None else len(prompts) - 1
+        )  # the last row of either table
         self.refinement = dict(refinement or {})
-        self.largest_batch, self._calls = {}, itertools.count() # 'sampling' or 'decoding' -> rows, once memory has run out
+        self.largest_batch, self._calls = (
+            {},
+            itertools.count(),
+        )  # 'sampling' or 'decoding' -> rows, once memory has run out
         self.defaults = {**SAMPLER, **(defaults or {})}
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         c = self.transformer.config
         return (c.in_channels, c.sample_size, c.sample_size)
+
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
-        with torch.no_grad(): return tuple(self.decode(torch.zeros(1, *self.latent_shape, device=self.device)).shape[1:])
+        with torch.no_grad():
+            return tuple(self.decode(torch.zeros(1, *self.latent_shape, device=self.device)).shape[1:])
+
     @cached_property
-    def weights_hash(self) -> str: # hex
+    def weights_hash(self) -> str:  # hex
         "Hash over the weight files, or over the tensors where there are none."
         files = sorted(self.folder.rglob('*.safetensors')) if self.folder else []
-        if files: return content_hash([file_hash(f) for f in files] + ([] if self.prompts is None else [content_hash(self.prompts.float().cpu().numpy().tobytes())]))
-        return content_hash([content_hash(p.detach().float().cpu().numpy().tobytes()) for m in (self.transformer, self.vae) for p in m.parameters()])
+        if files:
+            return content_hash(
+                [file_hash(f) for f in files]
+                + ([] if self.prompts is None else [content_hash(self.prompts.float().cpu().numpy().tobytes())])
+            )
+        return content_hash(
+            [
+                content_hash(p.detach().float().cpu().numpy().tobytes())
+                for m in (self.transformer, self.vae)
+                for p in m.parameters()
+            ]
+        )
+
     def __repr__(self) -> str:
         n = sum(p.numel() for p in self.transformer.parameters())
-        return f'Prior {self.name}: {n/1e6:.1f} M parameters, {len(self.classes)} classes, latents {"×".join(map(str, self.latent_shape))}, {self.defaults["scheduler"]} {self.defaults["num_inference_steps"]} steps, guidance {self.defaults["guidance_scale"]}'
+        return f'Prior {self.name}: {n / 1e6:.1f} M parameters, {len(self.classes)} classes, latents {"×".join(map(str, self.latent_shape))}, {self.defaults["scheduler"]} {self.defaults["num_inference_steps"]} steps, guidance {self.defaults["guidance_scale"]}'
 
     def make_scheduler(self, name: str | None = None):
         "A fresh diffusers scheduler with this prior's noise schedule."
         import diffusers
+
         cls = getattr(diffusers, lookup(SCHEDULERS, name or self.defaults['scheduler'], 'scheduler'))
-        with _quiet(): return cls.from_config({k: v for k, v in self.scheduler_config.items() if not k.startswith('_')})
+        with _quiet():
+            return cls.from_config({k: v for k, v in self.scheduler_config.items() if not k.startswith('_')})
 
 # %% ../nbs/02_prior.ipynb #c009
 def convert_hint(pickled: Path, safe: Path) -> str:
@@ -104,106 +169,237 @@ def convert_hint(pickled: Path, safe: Path) -> str:
     code = f'import torch, safetensors.torch as s; s.save_file({{k: v.contiguous() for k, v in torch.load({str(pickled)!r}, map_location="cpu", weights_only=True).items()}}, {str(safe)!r})'
     return f'Convert it where you trust it: python -c {shlex.quote(code)}'
 
+
 def _part(folder: Path, part: str):
     "One part of a pipeline folder, from safetensors; names what is missing."
     import diffusers
-    config = read_json(folder/part/'config.json')
-    cls = getattr(diffusers, config.get('_class_name', ''), None)
-    if cls is None: raise PSRError(f'{folder/part/"config.json"}', 'the name of a diffusers model class', config.get('_class_name'))
-    if not list((folder/part).glob('*.safetensors')):
-        pickles = [p.name for p in (folder/part).glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt')]
-        if pickles: raise PSRError(f'{folder/part/pickles[0]}', 'diffusion_pytorch_model.safetensors', 'a pickle, which can run code when it is loaded', convert_hint(folder/part/pickles[0], folder/part/'diffusion_pytorch_model.safetensors'))
-        raise PSRError(f'{folder/part}', 'diffusion_pytorch_model.safetensors', 'no weights')
-    try:
-        with _quiet(): return cls.from_pretrained(str(folder/part), use_safetensors=True)
-    except Exception as e: raise PSRError(f'{folder/part}', 'weights that fit its config.json', f'{type(e).__name__}: {str(e)[:200]}') from None
 
-def _prompt_table(folder: Path, sentences: list[str]) -> torch.Tensor: # (sentences + 1, tokens, d)
+    config = read_json(folder / part / 'config.json')
+    cls = getattr(diffusers, config.get('_class_name', ''), None)
+    if cls is None:
+        raise PSRError(
+            f'{folder / part / "config.json"}', 'the name of a diffusers model class', config.get('_class_name')
+        )
+    if not list((folder / part).glob('*.safetensors')):
+        pickles = [p.name for p in (folder / part).glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt')]
+        if pickles:
+            raise PSRError(
+                f'{folder / part / pickles[0]}',
+                'diffusion_pytorch_model.safetensors',
+                'a pickle, which can run code when it is loaded',
+                convert_hint(folder / part / pickles[0], folder / part / 'diffusion_pytorch_model.safetensors'),
+            )
+        raise PSRError(f'{folder / part}', 'diffusion_pytorch_model.safetensors', 'no weights')
+    try:
+        with _quiet():
+            return cls.from_pretrained(str(folder / part), use_safetensors=True)
+    except Exception as e:
+        raise PSRError(
+            f'{folder / part}', 'weights that fit its config.json', f'{type(e).__name__}: {str(e)[:200]}'
+        ) from None
+
+
+def _prompt_table(folder: Path, sentences: list[str]) -> torch.Tensor:  # (sentences + 1, tokens, d)
     "Sentences, and no sentence, as the folder's own text encoder embeds them. Source: Rombach et al. 2022, arXiv 2112.10752."
-    try: from transformers import CLIPTextModel, CLIPTokenizer
-    except ImportError: raise PSRError(f'prior {folder}, whose classes are sentences', 'the package transformers', 'it is not installed', 'Install it: pip install "psr_nb[text]"') from None
-    if missing := [p for p in ('text_encoder', 'tokenizer') if not (folder/p).is_dir()]: raise PSRError(f'prior {folder}', 'sub-folders text_encoder and tokenizer beside unet', f'no {", ".join(missing)}')
-    if (folder/'text_encoder_2').is_dir(): raise PSRError(f'prior {folder}', 'the form of StableDiffusionPipeline, with one text encoder', 'two (SDXL or later)', 'Use a Stable Diffusion 1 or 2 model')
-    if not list((folder/'text_encoder').glob('*.safetensors')): raise PSRError(f'{folder/"text_encoder"}', 'model.safetensors', 'no weights in that form', convert_hint(folder/'text_encoder'/'pytorch_model.bin', folder/'text_encoder'/'model.safetensors'))
-    try: tokenizer, encoder = CLIPTokenizer.from_pretrained(str(folder/'tokenizer')), CLIPTextModel.from_pretrained(str(folder/'text_encoder'), use_safetensors=True).eval()
-    except Exception as e: raise PSRError(f'{folder/"text_encoder"} and tokenizer', "CLIP's text encoder and tokenizer", f'{type(e).__name__}: {str(e)[:200]}') from None
-    tokens = tokenizer([*sentences, ''], padding='max_length', max_length=tokenizer.model_max_length, truncation=True, return_tensors='pt')
-    with torch.no_grad(): return encoder(tokens.input_ids)[0]
+    try:
+        from transformers import CLIPTextModel, CLIPTokenizer
+    except ImportError:
+        raise PSRError(
+            f'prior {folder}, whose classes are sentences',
+            'the package transformers',
+            'it is not installed',
+            'Install it: pip install "psr_nb[text]"',
+        ) from None
+    if missing := [p for p in ('text_encoder', 'tokenizer') if not (folder / p).is_dir()]:
+        raise PSRError(
+            f'prior {folder}', 'sub-folders text_encoder and tokenizer beside unet', f'no {", ".join(missing)}'
+        )
+    if (folder / 'text_encoder_2').is_dir():
+        raise PSRError(
+            f'prior {folder}',
+            'the form of StableDiffusionPipeline, with one text encoder',
+            'two (SDXL or later)',
+            'Use a Stable Diffusion 1 or 2 model',
+        )
+    if not list((folder / 'text_encoder').glob('*.safetensors')):
+        raise PSRError(
+            f'{folder / "text_encoder"}',
+            'model.safetensors',
+            'no weights in that form',
+            convert_hint(folder / 'text_encoder' / 'pytorch_model.bin', folder / 'text_encoder' / 'model.safetensors'),
+        )
+    try:
+        tokenizer, encoder = (
+            CLIPTokenizer.from_pretrained(str(folder / 'tokenizer')),
+            CLIPTextModel.from_pretrained(str(folder / 'text_encoder'), use_safetensors=True).eval(),
+        )
+    except Exception as e:
+        raise PSRError(
+            f'{folder / "text_encoder"} and tokenizer',
+            "CLIP's text encoder and tokenizer",
+            f'{type(e).__name__}: {str(e)[:200]}',
+        ) from None
+    tokens = tokenizer(
+        [*sentences, ''],
+        padding='max_length',
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors='pt',
+    )
+    with torch.no_grad():
+        return encoder(tokens.input_ids)[0]
+
 
 def _fetched(name: str) -> Path:
     "The folder of a hub id: from the Hub, or from its cache where the Hub cannot be reached."
     from huggingface_hub import snapshot_download
+
     weights = ('diffusion_pytorch_model', 'diffusion_pytorch_model-*', 'model', 'model-*')
     online = hub_reachable()
-    try: return Path(snapshot_download(name, local_files_only=not online, allow_patterns=['*.json', 'tokenizer/*.txt', *(f'*/{w}.safetensors' for w in weights)]))
-    except Exception as e: raise PSRError(f'prior {name}', 'a folder or a Hugging Face id that can be reached', f'{type(e).__name__}: {str(e)[:120]}' if online else 'no connection to the Hub, and nothing in its cache',
-        f'Without a network: fetch it elsewhere with "hf download {name} --local-dir prior" and pass the folder') from None
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                local_files_only=not online,
+                allow_patterns=['*.json', 'tokenizer/*.txt', *(f'*/{w}.safetensors' for w in weights)],
+            )
+        )
+    except Exception as e:
+        raise PSRError(
+            f'prior {name}',
+            'a folder or a Hugging Face id that can be reached',
+            f'{type(e).__name__}: {str(e)[:120]}' if online else 'no connection to the Hub, and nothing in its cache',
+            f'Without a network: fetch it elsewhere with "hf download {name} --local-dir prior" and pass the folder',
+        ) from None
 
-_PARTS = {'imagenette': 'imagenet20', 'imagewoof': 'imagenet20'} # a subset of classes -> the bundled prior that knows them and others
+
+_PARTS = {
+    'imagenette': 'imagenet20',
+    'imagewoof': 'imagenet20',
+}  # a subset of classes -> the bundled prior that knows them and others
+
 
 def bundled_priors() -> list[str]:
     "Names of the priors inside the package, and of subsets of their classes."
     whole = sorted(p.parent.parent.name for p in assets().glob('*/prior/model_index.json'))
     return whole + [part for part, of in _PARTS.items() if of in whole]
 
+
 @classmethod
-def _from_pretrained(cls,
-    name: str | Path, # "fashion", a folder in the form of DiTPipeline or StableDiffusionPipeline, or a Hugging Face id
-    classes: str | list[str] | None = None, # use only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all the prior has
-    device: torch.device | str | None = None, # default: the best at hand
-    dtype: torch.dtype | None = None, # of the transformer; default: the device's fastest
-    prompt: str = 'a photo of a {}', # sentence for a class, where the model is told by text
-    compile: bool = False, # torch.compile it: the first call of each shape takes seconds longer, the others are a quarter faster on a GPU
+def _from_pretrained(
+    cls,
+    name: str | Path,  # "fashion", a folder in the form of DiTPipeline or StableDiffusionPipeline, or a Hugging Face id
+    classes: str
+    | list[str]
+    | None = None,  # use only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all the prior has
+    device: torch.device | str | None = None,  # default: the best at hand
+    dtype: torch.dtype | None = None,  # of the transformer; default: the device's fastest
+    prompt: str = 'a photo of a {}',  # sentence for a class, where the model is told by text
+    compile: bool = False,  # torch.compile it: the first call of each shape takes seconds longer, the others are a quarter faster on a GPU
 ) -> Prior:
     "A prior by name, folder or hub id. Raises `PSRError` for an unknown name, missing parts, pickled weights, or classes it does not have."
-    folder = assets()/_PARTS.get(str(name), str(name))/'prior' if str(name) in bundled_priors() else Path(name)
-    if str(name) in _PARTS and classes is None: classes = str(name)
+    folder = assets() / _PARTS.get(str(name), str(name)) / 'prior' if str(name) in bundled_priors() else Path(name)
+    if str(name) in _PARTS and classes is None:
+        classes = str(name)
     if not folder.is_dir():
-        if str(name).count('/') != 1 or str(name).startswith(('.', '/', '~')): lookup(dict.fromkeys(bundled_priors()), str(name), 'prior')
+        if str(name).count('/') != 1 or str(name).startswith(('.', '/', '~')):
+            lookup(dict.fromkeys(bundled_priors()), str(name), 'prior')
         folder = _fetched(str(name))
-    index = read_json(folder/'model_index.json')
-    text = (folder/'unet').is_dir()
+    index = read_json(folder / 'model_index.json')
+    text = (folder / 'unet').is_dir()
     main = 'unet' if text else 'transformer'
-    if missing := [p for p in (main, 'vae', 'scheduler') if not (folder/p).is_dir()]: raise PSRError(f'prior {folder}', f'sub-folders {main}, vae and scheduler', f'no {", ".join(missing)}')
+    if missing := [p for p in (main, 'vae', 'scheduler') if not (folder / p).is_dir()]:
+        raise PSRError(f'prior {folder}', f'sub-folders {main}, vae and scheduler', f'no {", ".join(missing)}')
     wanted = None if classes is None else class_names(classes)
     ids, prompts, defaults = None, None, index.get('_psr_defaults')
     if text:
-        if wanted is None: raise PSRError(f'argument classes for prior {name}', 'a list of class names, or "imagenette", "imagewoof", …', 'none', 'A text-to-image model has no classes of its own')
-        if '{}' not in prompt: raise PSRError('argument prompt', 'a sentence with {} where the class goes', repr(prompt))
+        if wanted is None:
+            raise PSRError(
+                f'argument classes for prior {name}',
+                'a list of class names, or "imagenette", "imagewoof", …',
+                'none',
+                'A text-to-image model has no classes of its own',
+            )
+        if '{}' not in prompt:
+            raise PSRError('argument prompt', 'a sentence with {} where the class goes', repr(prompt))
         names = wanted
         prompts = _prompt_table(folder, [prompt.format(spoken(c)) for c in names])
         defaults = dict(guidance_scale=7.5, **(defaults or {}))
     transformer, vae = _part(folder, main), _part(folder, 'vae')
     if not text:
         n = transformer.config.num_embeds_ada_norm
-        if index.get('id2label') and len(index['id2label']) != n: raise PSRError(f'{folder/"model_index.json"}', f'names for the {n} classes of its transformer', f'{len(index["id2label"])}')
+        if index.get('id2label') and len(index['id2label']) != n:
+            raise PSRError(
+                f'{folder / "model_index.json"}',
+                f'names for the {n} classes of its transformer',
+                f'{len(index["id2label"])}',
+            )
         names = [index.get('id2label', {}).get(str(i), str(i)) for i in range(n)]
-        if wanted is not None: ids, names = find_classes(wanted, names, f'prior {name}'), wanted
-    if defaults and 'guidance_interval' in defaults: defaults = {**defaults, 'guidance_interval': tuple(defaults['guidance_interval'])}
-    return cls(transformer, vae, read_json(folder/'scheduler'/'scheduler_config.json'), names, ids, str(name), defaults, device, dtype, folder, prompts, compile, index.get('_psr_refinement'))
+        if wanted is not None:
+            ids, names = find_classes(wanted, names, f'prior {name}'), wanted
+    if defaults and 'guidance_interval' in defaults:
+        defaults = {**defaults, 'guidance_interval': tuple(defaults['guidance_interval'])}
+    return cls(
+        transformer,
+        vae,
+        read_json(folder / 'scheduler' / 'scheduler_config.json'),
+        names,
+        ids,
+        str(name),
+        defaults,
+        device,
+        dtype,
+        folder,
+        prompts,
+        compile,
+        index.get('_psr_refinement'),
+    )
+
+
 Prior.from_pretrained = _from_pretrained
 
 # %% ../nbs/02_prior.ipynb #k002
-def _in_parts(self: Prior,
-    run: Callable[[slice], torch.Tensor], # rows -> their result
-    n: int, # rows in all
-    size: int, # rows at once
-    what: str, # "sampling" or "decoding"
-) -> torch.Tensor: # (n, …)
+def _in_parts(
+    self: Prior,
+    run: Callable[[slice], torch.Tensor],  # rows -> their result
+    n: int,  # rows in all
+    size: int,  # rows at once
+    what: str,  # "sampling" or "decoding"
+) -> torch.Tensor:  # (n, …)
     "Runs in batches, halving them where the device's memory does not suffice."
     out, at = [], 0
     size = min(size, self.largest_batch.get(what, size))
     while at < n or not out:
-        try: out.append(run(slice(at, at + size)))
+        try:
+            out.append(run(slice(at, at + size)))
         except (torch.OutOfMemoryError, RuntimeError) as e:
-            if not isinstance(e, torch.OutOfMemoryError) and 'out of memory' not in str(e).lower() and 'not enough memory' not in str(e): raise
+            if (
+                not isinstance(e, torch.OutOfMemoryError)
+                and 'out of memory' not in str(e).lower()
+                and 'not enough memory' not in str(e)
+            ):
+                raise
             tried = min(size, n - at)
-            if tried <= 1: raise PSRError(f'{what} with prior {self.name} on {self.device}', 'memory for one image', 'not even that', 'Use another device (device="cpu") or dtype=torch.bfloat16') from None
-        else: at += size; continue
-        size = self.largest_batch[what] = tried//2
-        if self.device.type == 'cuda': torch.cuda.empty_cache()
-        warnings.warn(f'{what} with prior {self.name}: {tried} images at once do not fit in the memory of {self.device}; going on with {size}', stacklevel=2)
+            if tried <= 1:
+                raise PSRError(
+                    f'{what} with prior {self.name} on {self.device}',
+                    'memory for one image',
+                    'not even that',
+                    'Use another device (device="cpu") or dtype=torch.bfloat16',
+                ) from None
+        else:
+            at += size
+            continue
+        size = self.largest_batch[what] = tried // 2
+        if self.device.type == 'cuda':
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f'{what} with prior {self.name}: {tried} images at once do not fit in the memory of {self.device}; going on with {size}',
+            stacklevel=2,
+        )
     return torch.cat(out)
+
+
 Prior._in_parts = _in_parts
 
 # %% ../nbs/02_prior.ipynb #c012
@@ -212,208 +408,328 @@ def _alpha_sigma(scheduler, t) -> tuple[torch.Tensor, torch.Tensor]:
     a = scheduler.alphas_cumprod.to(t.device)[t]
     return a.sqrt(), (1 - a).sqrt()
 
+
 def _clean(scheduler, out: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     "The clean latent that a model output implies."
     alpha, sigma = (x.view(-1, 1, 1, 1) for x in _alpha_sigma(scheduler, t))
     kind = scheduler.config.prediction_type
-    if kind == 'v_prediction': return alpha*z - sigma*out
-    if kind == 'epsilon': return (z - sigma*out) / alpha
+    if kind == 'v_prediction':
+        return alpha * z - sigma * out
+    if kind == 'epsilon':
+        return (z - sigma * out) / alpha
     return out
+
 
 @contextlib.contextmanager
 def _first_block_cache(transformer, threshold: float) -> Iterator[None]:
     "diffusers' first-block cache, of which the DiT class has not been told. Off at 0."
-    if not threshold: yield; return
+    if not threshold:
+        yield
+        return
     from diffusers import FirstBlockCacheConfig
     from diffusers.models.cache_utils import CacheMixin
-    if not hasattr(transformer, 'transformer_blocks'): raise PSRError('option cache_threshold', '0 for a model that is not a transformer', threshold)
-    if getattr(transformer, 'is_cache_enabled', False): raise PSRError('option cache_threshold', 'one sampling at a time with a cache', 'another that is under way', 'Let it end, or close() it')
-    if not isinstance(transformer, CacheMixin): transformer.__class__ = type(type(transformer).__name__, (type(transformer), CacheMixin), {})
+
+    if not hasattr(transformer, 'transformer_blocks'):
+        raise PSRError('option cache_threshold', '0 for a model that is not a transformer', threshold)
+    if getattr(transformer, 'is_cache_enabled', False):
+        raise PSRError(
+            'option cache_threshold',
+            'one sampling at a time with a cache',
+            'another that is under way',
+            'Let it end, or close() it',
+        )
+    if not isinstance(transformer, CacheMixin):
+        transformer.__class__ = type(type(transformer).__name__, (type(transformer), CacheMixin), {})
     transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
-    try: yield
-    finally: transformer.disable_cache()
+    try:
+        yield
+    finally:
+        transformer.disable_cache()
+
 
 def _remembering(transformer, memory: str):
     "What a cache, where one is on, compares this call with: earlier calls of the same name."
-    return transformer.cache_context(memory) if getattr(transformer, 'is_cache_enabled', False) else contextlib.nullcontext()
+    return (
+        transformer.cache_context(memory)
+        if getattr(transformer, 'is_cache_enabled', False)
+        else contextlib.nullcontext()
+    )
+
 
 @contextlib.contextmanager
 def _kept_attention(
-    transformer, # a `DiTTransformer2DModel` or `UNet2DConditionModel`
-    every: int, # self-attention is worked out at every so many calls; 1: at each
-    kept: dict, # layer -> what it remembers from one call to the next; begin with {}
+    transformer,  # a `DiTTransformer2DModel` or `UNet2DConditionModel`
+    every: int,  # self-attention is worked out at every so many calls; 1: at each
+    kept: dict,  # layer -> what it remembers from one call to the next; begin with {}
 ) -> Iterator[None]:
     "diffusers' pyramid attention broadcast, for one call only: whoever asks the transformer in between, in the same thread, gets it as it is. Source: Zhao et al. 2024, arXiv 2408.12588."
-    if not isinstance(every, int) or every < 1: raise PSRError('option attention_every', 'a whole number from 1', every)
-    if every == 1: yield; return
+    if not isinstance(every, int) or every < 1:
+        raise PSRError('option attention_every', 'a whole number from 1', every)
+    if every == 1:
+        yield
+        return
     from diffusers.hooks import HookRegistry
     from diffusers.hooks.pyramid_attention_broadcast import PyramidAttentionBroadcastHook
+
     with contextlib.ExitStack() as on:
         for name, attention in transformer.named_modules():
-            if not name.endswith('.attn1'): continue
-            hook, registry = PyramidAttentionBroadcastHook((-1, 1), every, lambda: 0), HookRegistry.check_if_exists_or_initialize(attention) # at all noise levels
-            registry.register_hook(hook, 'kept attention'); on.callback(registry.remove_hook, 'kept attention', recurse=False)
+            if not name.endswith('.attn1'):
+                continue
+            hook, registry = (
+                PyramidAttentionBroadcastHook((-1, 1), every, lambda: 0),
+                HookRegistry.check_if_exists_or_initialize(attention),
+            )  # at all noise levels
+            registry.register_hook(hook, 'kept attention')
+            on.callback(registry.remove_hook, 'kept attention', recurse=False)
             hook.state = kept.setdefault(name, hook.state)
         yield
 
-def _predict(self: Prior, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, scale: float = 1., memory: str | None = None) -> torch.Tensor:
+
+def _predict(
+    self: Prior, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, scale: float = 1.0, memory: str | None = None
+) -> torch.Tensor:
     "The transformer's answer, with guidance where `scale` is not 1."
     n, c = len(z), z.shape[1]
     told = lambda ids: dict(class_labels=ids) if self.prompts is None else dict(encoder_hidden_states=self.prompts[ids])
+
     def call(z, t, ids, memory):
-        with _remembering(self.transformer, memory): return self.transformer(z.to(self.dtype), timestep=t, **told(ids)).sample.float()[:, :c] # a learned variance is dropped
+        with _remembering(self.transformer, memory):
+            return self.transformer(z.to(self.dtype), timestep=t, **told(ids)).sample.float()[
+                :, :c
+            ]  # a learned variance is dropped
+
     memory = memory or f'call {next(self._calls)}'
-    if scale == 1: return call(z, t.expand(n), ids, memory + ', plain')
-    conditional, free = call(torch.cat([z, z]), t.expand(2*n), torch.cat([ids, torch.full_like(ids, self.null_id)]), memory + ', guided').chunk(2)
-    return free + scale*(conditional - free)
+    if scale == 1:
+        return call(z, t.expand(n), ids, memory + ', plain')
+    conditional, free = call(
+        torch.cat([z, z]), t.expand(2 * n), torch.cat([ids, torch.full_like(ids, self.null_id)]), memory + ', guided'
+    ).chunk(2)
+    return free + scale * (conditional - free)
+
+
 Prior._predict = _predict
+
 
 def _label_ids(self: Prior, labels) -> torch.Tensor:
     "Class positions to rows of the label embedding."
     labels = torch.as_tensor(labels).reshape(-1).long()
-    if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes): raise PSRError('argument labels', f'0 to {len(self.classes) - 1}, the classes of prior {self.name}', f'{labels.min()} to {labels.max()}')
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
+        raise PSRError(
+            'argument labels',
+            f'0 to {len(self.classes) - 1}, the classes of prior {self.name}',
+            f'{labels.min()} to {labels.max()}',
+        )
     return self.class_ids[labels.to(self.device)]
+
+
 Prior._label_ids = _label_ids
 
 # %% ../nbs/02_prior.ipynb #c013
-def _sample_steps(self: Prior,
-    labels, # (n,) class positions
-    noise: torch.Tensor | None = None, # (n, c, h, w) start; None: each row from its own seed
-    seed: int = 0, # root seed when `noise` is None: rows are candidates 0, 1, 2 … of their class
-    generators: list[torch.Generator] | None = None, # one a row, for schedulers that draw noise
-    num_inference_steps: int | None = None, # None: the prior's default, as for all that follow
-    guidance_scale: float | None = None, # 1: no guidance
-    guidance_interval: tuple[float, float] | None = None, # noise levels (0 clean, 1 noise) at which guidance acts
-    scheduler: str | None = None, # see `SCHEDULERS`
-    cache_threshold: float | None = None, # relative change of the first block below which the others are not run again; 0: always run
-    attention_every: int | None = None, # self-attention is worked out at every so many calls and kept in between; 1: at each
+def _sample_steps(
+    self: Prior,
+    labels,  # (n,) class positions
+    noise: torch.Tensor | None = None,  # (n, c, h, w) start; None: each row from its own seed
+    seed: int = 0,  # root seed when `noise` is None: rows are candidates 0, 1, 2 … of their class
+    generators: list[torch.Generator] | None = None,  # one a row, for schedulers that draw noise
+    num_inference_steps: int | None = None,  # None: the prior's default, as for all that follow
+    guidance_scale: float | None = None,  # 1: no guidance
+    guidance_interval: tuple[float, float] | None = None,  # noise levels (0 clean, 1 noise) at which guidance acts
+    scheduler: str | None = None,  # see `SCHEDULERS`
+    cache_threshold: float
+    | None = None,  # relative change of the first block below which the others are not run again; 0: always run
+    attention_every: int
+    | None = None,  # self-attention is worked out at every so many calls and kept in between; 1: at each
 ) -> Iterator[SampleStep]:
     "Samples one batch, yielding after every denoising step."
     pick = lambda value, key: self.defaults[key] if value is None else value
-    steps, scale, (low, high) = pick(num_inference_steps, 'num_inference_steps'), pick(guidance_scale, 'guidance_scale'), pick(guidance_interval, 'guidance_interval')
+    steps, scale, (low, high) = (
+        pick(num_inference_steps, 'num_inference_steps'),
+        pick(guidance_scale, 'guidance_scale'),
+        pick(guidance_interval, 'guidance_interval'),
+    )
     ids = self._label_ids(labels)
     if noise is None:
         if generators is None:
             seen, index = {}, []
-            for c in torch.as_tensor(labels).tolist(): index.append(seen.get(c, 0)); seen[c] = index[-1] + 1
+            for c in torch.as_tensor(labels).tolist():
+                index.append(seen.get(c, 0))
+                seen[c] = index[-1] + 1
             generators = candidate_generators(seed, labels, index)
         noise = candidate_noise(self.latent_shape, generators)
-    threshold, every, memory = pick(cache_threshold, 'cache_threshold'), pick(attention_every, 'attention_every'), f'sampling {next(self._calls)}'
+    threshold, every, memory = (
+        pick(cache_threshold, 'cache_threshold'),
+        pick(attention_every, 'attention_every'),
+        f'sampling {next(self._calls)}',
+    )
     solver = self.make_scheduler(scheduler)
     solver.set_timesteps(steps, device=self.device)
-    extra = {'generator': generators} if generators is not None and 'generator' in inspect.signature(solver.step).parameters else {}
+    extra = (
+        {'generator': generators}
+        if generators is not None and 'generator' in inspect.signature(solver.step).parameters
+        else {}
+    )
     z = noise.to(self.device, torch.float32) * solver.init_noise_sigma
     train_steps, guidance_before = solver.config.num_train_timesteps, None
     with _first_block_cache(self.transformer, threshold):
         for i, t in enumerate(solver.timesteps):
             with torch.no_grad():
-                guidance = scale if low <= float(t)/train_steps <= high else 1.
-                if guidance != guidance_before: kept, guidance_before = {}, guidance # a batch of another size
+                guidance = scale if low <= float(t) / train_steps <= high else 1.0
+                if guidance != guidance_before:
+                    kept, guidance_before = {}, guidance  # a batch of another size
                 model_input = solver.scale_model_input(z, t)
-                with _kept_attention(self.transformer, every, kept): out = self._predict(model_input, t.reshape(1), ids, guidance, memory)
+                with _kept_attention(self.transformer, every, kept):
+                    out = self._predict(model_input, t.reshape(1), ids, guidance, memory)
                 moved = solver.step(out, t, z, **extra)
                 estimate = getattr(moved, 'pred_original_sample', None)
-                if estimate is None: estimate = _clean(solver, out, z, t.long().reshape(1))
+                if estimate is None:
+                    estimate = _clean(solver, out, z, t.long().reshape(1))
                 z = moved.prev_sample
             yield SampleStep(i + 1, steps, int(t), z, estimate)
+
+
 Prior.sample_steps = _sample_steps
 
-def _sample(self: Prior,
-    labels, # (n,) class positions
-    noise: torch.Tensor | None = None, # (n, c, h, w) start; None: each row from its own seed
-    seed: int = 0, # root seed when `noise` is None
-    generators: list[torch.Generator] | None = None, # one a row, for schedulers that draw noise
-    batch_size: int | None = None, # rows a forward pass; None: 250
-    **options, # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold`, `attention_every` as in `sample_steps`
-) -> torch.Tensor: # latents (n, c, h, w) float32
+
+def _sample(
+    self: Prior,
+    labels,  # (n,) class positions
+    noise: torch.Tensor | None = None,  # (n, c, h, w) start; None: each row from its own seed
+    seed: int = 0,  # root seed when `noise` is None
+    generators: list[torch.Generator] | None = None,  # one a row, for schedulers that draw noise
+    batch_size: int | None = None,  # rows a forward pass; None: 250
+    **options,  # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold`, `attention_every` as in `sample_steps`
+) -> torch.Tensor:  # latents (n, c, h, w) float32
     "Samples latents, in batches."
     labels = torch.as_tensor(labels).reshape(-1)
     self._label_ids(labels)
     if noise is None and generators is None:
         seen, index = {}, []
-        for c in labels.tolist(): index.append(seen.get(c, 0)); seen[c] = index[-1] + 1
+        for c in labels.tolist():
+            index.append(seen.get(c, 0))
+            seen[c] = index[-1] + 1
         generators = candidate_generators(seed, labels, index)
+
     def run(rows: slice) -> torch.Tensor:
         mine = generators[rows] if generators is not None else None
         before = [g.get_state() for g in mine or ()]
         try:
-            for step in self.sample_steps(labels[rows], None if noise is None else noise[rows], generators=mine, **options): pass
-        except BaseException: # tried again in two halves, it must draw the same noise
-            for g, state in zip(mine or (), before): g.set_state(state)
+            for step in self.sample_steps(
+                labels[rows], None if noise is None else noise[rows], generators=mine, **options
+            ):
+                pass
+        except BaseException:  # tried again in two halves, it must draw the same noise
+            for g, state in zip(mine or (), before):
+                g.set_state(state)
             raise
         return step.latents
+
     return self._in_parts(run, len(labels), batch_size or 250, 'sampling')
+
+
 Prior.sample = _sample
 
 # %% ../nbs/02_prior.ipynb #c015
 def _code(
-    vae, # a diffusers autoencoder
-    images: torch.Tensor, # (n, c, H, W) in [-1, 1]
-) -> torch.Tensor: # (n, c, h, w)
+    vae,  # a diffusers autoencoder
+    images: torch.Tensor,  # (n, c, H, W) in [-1, 1]
+) -> torch.Tensor:  # (n, c, h, w)
     "What its encoder says (a variational encoder's mean), whatever the class calls it."
     made = vae.encode(images)
     return made.latent_dist.mode() if hasattr(made, 'latent_dist') else made[0]
 
-def _decode(self: Prior,
-    latents: torch.Tensor, # (n, c, h, w)
-    batch_size: int | None = None, # rows decoded at once; None: 256 of 64 pixels, fewer of larger ones
-) -> torch.Tensor: # images (n, c, H, W) in [0, 1]
+
+def _decode(
+    self: Prior,
+    latents: torch.Tensor,  # (n, c, h, w)
+    batch_size: int | None = None,  # rows decoded at once; None: 256 of 64 pixels, fewer of larger ones
+) -> torch.Tensor:  # images (n, c, H, W) in [0, 1]
     "Latents to images. Differentiable."
     config = self.vae.config
-    z = latents.to(self.device, torch.float32) / config.scaling_factor + (getattr(config, 'shift_factor', None) or 0.)
-    pixels = z[0, 0].numel() * 4**(len(config.get('block_out_channels') or config.get('decoder_block_out_channels') or (1,)) - 1) if len(z) else 1
-    return self._in_parts(lambda rows: (self.vae.decode(z[rows]).sample/2 + .5).clamp(0, 1), len(z), batch_size or min(256, max(1, 256*64**2 // pixels)), 'decoding')
+    z = latents.to(self.device, torch.float32) / config.scaling_factor + (getattr(config, 'shift_factor', None) or 0.0)
+    pixels = (
+        z[0, 0].numel()
+        * 4 ** (len(config.get('block_out_channels') or config.get('decoder_block_out_channels') or (1,)) - 1)
+        if len(z)
+        else 1
+    )
+    return self._in_parts(
+        lambda rows: (self.vae.decode(z[rows]).sample / 2 + 0.5).clamp(0, 1),
+        len(z),
+        batch_size or min(256, max(1, 256 * 64**2 // pixels)),
+        'decoding',
+    )
+
+
 Prior.decode = _decode
 
-def _encode(self: Prior,
-    images: torch.Tensor, # (n, c, H, W) in [0, 1]
-    batch_size: int = 256, # rows encoded at once
-) -> torch.Tensor: # latents (n, c, h, w)
+
+def _encode(
+    self: Prior,
+    images: torch.Tensor,  # (n, c, H, W) in [0, 1]
+    batch_size: int = 256,  # rows encoded at once
+) -> torch.Tensor:  # latents (n, c, h, w)
     "Images to latents (a variational encoder's mean)."
     config, out = self.vae.config, []
     for part in images.split(batch_size):
-        out.append(_code(self.vae, part.to(self.device, torch.float32)*2 - 1))
-    return (torch.cat(out) - (getattr(config, 'shift_factor', None) or 0.)) * config.scaling_factor
+        out.append(_code(self.vae, part.to(self.device, torch.float32) * 2 - 1))
+    return (torch.cat(out) - (getattr(config, 'shift_factor', None) or 0.0)) * config.scaling_factor
+
+
 Prior.encode = _encode
 
 # %% ../nbs/02_prior.ipynb #c017
-def _denoising_error(self: Prior,
-    latents: torch.Tensor, # (n, c, h, w)
-    labels, # (n,) class positions
-    t: float = .1, # noise level: 0 clean, 1 noise
-    noise: torch.Tensor | None = None, # (n, c, h, w); None: drawn afresh
-    seed: int = 0, # of the noise when `noise` is None
-) -> torch.Tensor: # (n,) mean squared error of the clean latent, in units of the noise's variance
+def _denoising_error(
+    self: Prior,
+    latents: torch.Tensor,  # (n, c, h, w)
+    labels,  # (n,) class positions
+    t: float = 0.1,  # noise level: 0 clean, 1 noise
+    noise: torch.Tensor | None = None,  # (n, c, h, w); None: drawn afresh
+    seed: int = 0,  # of the noise when `noise` is None
+) -> torch.Tensor:  # (n,) mean squared error of the clean latent, in units of the noise's variance
     "How badly the prior removes a little noise from each latent. Differentiable in the latents."
     scheduler = self.make_scheduler('ddim')
-    step = torch.tensor([min(int(t*scheduler.config.num_train_timesteps), scheduler.config.num_train_timesteps - 1)], device=self.device)
-    if noise is None: noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
+    step = torch.tensor(
+        [min(int(t * scheduler.config.num_train_timesteps), scheduler.config.num_train_timesteps - 1)],
+        device=self.device,
+    )
+    if noise is None:
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
     noise, latents = noise.to(self.device), latents.to(self.device)
     alpha, sigma = _alpha_sigma(scheduler, step)
-    noisy = alpha*latents + sigma*noise
+    noisy = alpha * latents + sigma * noise
     clean = _clean(scheduler, self._predict(noisy, step, self._label_ids(labels)), noisy, step)
-    return (alpha*(clean - latents)/sigma).square().flatten(1).mean(1)
+    return (alpha * (clean - latents) / sigma).square().flatten(1).mean(1)
+
+
 Prior.denoising_error = _denoising_error
 
-def _roundtrip(self: Prior,
-    latents: torch.Tensor, # (n, c, h, w)
-    labels, # (n,) class positions
-    strength: float = .2, # how much noise is added: 0 none, 1 all
-    seed: int = 0, # of that noise
-    num_inference_steps: int | None = None, # of a whole sampling; only the last part is run
-    guidance_scale: float = 1., # guidance on the way back
-) -> torch.Tensor: # (n, c, h, w)
+
+def _roundtrip(
+    self: Prior,
+    latents: torch.Tensor,  # (n, c, h, w)
+    labels,  # (n,) class positions
+    strength: float = 0.2,  # how much noise is added: 0 none, 1 all
+    seed: int = 0,  # of that noise
+    num_inference_steps: int | None = None,  # of a whole sampling; only the last part is run
+    guidance_scale: float = 1.0,  # guidance on the way back
+) -> torch.Tensor:  # (n, c, h, w)
     "Adds noise and removes it again: the nearest thing the prior would make."
     solver = self.make_scheduler()
     steps = num_inference_steps or self.defaults['num_inference_steps']
     solver.set_timesteps(steps, device=self.device)
-    first = min(max(steps - max(1, round(steps*strength)), 0), steps - 1)
-    if hasattr(solver, 'set_begin_index'): solver.set_begin_index(first)
+    first = min(max(steps - max(1, round(steps * strength)), 0), steps - 1)
+    if hasattr(solver, 'set_begin_index'):
+        solver.set_begin_index(first)
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
     ids = self._label_ids(labels)
     with torch.no_grad():
         alpha, sigma = _alpha_sigma(solver, solver.timesteps[first].long().reshape(1))
-        z = alpha*latents.to(self.device) + sigma*noise
-        for t in solver.timesteps[first:]: z = solver.step(self._predict(solver.scale_model_input(z, t), t.reshape(1), ids, guidance_scale), t, z).prev_sample
+        z = alpha * latents.to(self.device) + sigma * noise
+        for t in solver.timesteps[first:]:
+            z = solver.step(
+                self._predict(solver.scale_model_input(z, t), t.reshape(1), ids, guidance_scale), t, z
+            ).prev_sample
     return z
+
+
 Prior.roundtrip = _roundtrip

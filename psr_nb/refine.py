@@ -4,13 +4,16 @@
 
 # %% ../nbs/07_refine.ipynb #c002
 from __future__ import annotations
+
 import copy
 from dataclasses import dataclass, replace
 from typing import Callable, Iterator
+
 import timm
 import torch
 import torch.nn.functional as F
 from torch.func import functional_call
+
 from .core import PSRError, keep_memory, lookup, seeded, to_float, to_uint8
 from .data import ImageData, augment
 from .prior import Prior
@@ -23,142 +26,200 @@ __all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'Refi
 
 # %% ../nbs/07_refine.ipynb #c005
 @torch.no_grad()
-def target_class_mean(teacher: Teacher, images: torch.Tensor, labels: torch.Tensor, real: ImageData, temperature: float) -> torch.Tensor:
+def target_class_mean(
+    teacher: Teacher, images: torch.Tensor, labels: torch.Tensor, real: ImageData, temperature: float
+) -> torch.Tensor:
     "Softened mean prediction over real images of the class."
-    means = torch.stack([(teacher.predict(real.of_class(c)[:500])[0]/temperature).softmax(1).mean(0) for c in range(len(real.classes))])
+    means = torch.stack(
+        [
+            (teacher.predict(real.of_class(c)[:500])[0] / temperature).softmax(1).mean(0)
+            for c in range(len(real.classes))
+        ]
+    )
     return means[labels.cpu()]
 
+
 @torch.no_grad()
-def target_nearest(teacher: Teacher, images: torch.Tensor, labels: torch.Tensor, real: ImageData, temperature: float, k: int = 10) -> torch.Tensor:
+def target_nearest(
+    teacher: Teacher, images: torch.Tensor, labels: torch.Tensor, real: ImageData, temperature: float, k: int = 10
+) -> torch.Tensor:
     "Softened mean prediction over the `k` nearest real images of the class, in teacher features."
     features, out = F.normalize(teacher.predict(images)[1], dim=1), torch.empty(len(images), len(real.classes))
     for c in labels.unique().tolist():
         mine = (labels == c).cpu()
         logits, known = teacher.predict(real.of_class(c)[:1000])
         near = (features[mine] @ F.normalize(known, dim=1).T).topk(min(k, len(known)), dim=1).indices
-        out[mine] = (logits/temperature).softmax(1)[near].mean(1)
+        out[mine] = (logits / temperature).softmax(1)[near].mean(1)
     return out
 
+
 @torch.no_grad()
-def target_own(teacher: Teacher, images: torch.Tensor, labels: torch.Tensor, real: ImageData | None, temperature: float, smoothing: float = .5) -> torch.Tensor:
+def target_own(
+    teacher: Teacher,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    real: ImageData | None,
+    temperature: float,
+    smoothing: float = 0.5,
+) -> torch.Tensor:
     "The prediction for the unrefined image mixed with the label."
     logits = teacher.predict(images)[0]
-    return smoothing*F.one_hot(labels.cpu(), logits.shape[1]).float() + (1 - smoothing)*(logits/temperature).softmax(1)
+    return smoothing * F.one_hot(labels.cpu(), logits.shape[1]).float() + (1 - smoothing) * (
+        logits / temperature
+    ).softmax(1)
 
-TARGETS = {'class_mean': target_class_mean, 'nearest': target_nearest, 'own': target_own} # name -> (teacher, images, labels, real, temperature) -> (n, classes)
+
+TARGETS = {
+    'class_mean': target_class_mean,
+    'nearest': target_nearest,
+    'own': target_own,
+}  # name -> (teacher, images, labels, real, temperature) -> (n, classes)
 
 # %% ../nbs/07_refine.ipynb #c007
 @dataclass
 class RefineSettings:
     "What a refinement minimises and how; may be changed while it runs."
-    steps: int = 100 # optimisation steps
-    lr: float = .05 # Adam's rate on the latents; falls to zero over the second half
-    student: float = 1. # weight of the loss on real images of a student that was trained on the refined ones
-    soft_label: float = .1 # weight of KL(target ‖ teacher)
-    distribution_matching: float = 0. # weight of the distance between class means of real and refined images in fresh untrained networks
-    proximal: float = .05 # weight of the squared distance from the start, per latent dimension
-    denoising: float = 0. # weight of the prior's denoising error at small noise
-    roundtrip: float = 0. # weight of the pull towards what the prior makes of the noised latent
-    target: str = 'class_mean' # see `TARGETS`
-    temperature: float = 1. # of the target and of the teacher's answer
-    enlarge: float = 2.5 # the teacher sees images at most so many times as large as they are: one trained at 240 pixels sees those of 64 at 160
-    networks: tuple[str, ...] = ('convnet3',) # timm names of the students and of the matching networks, one drawn at each step
-    width: int = 32 # channels of those networks
-    moments: int = 1 # 1: match means of features; 2: means of features and of their squares
-    warm_up: int = 60 # the student's training steps before those that gradients pass through: drawn from 0 to this
-    unroll: int = 15 # training steps of the student that gradients pass through
-    student_lr: float = .03 # its rate; SGD with Nesterov momentum .9
-    student_batch: int = 50 # refined images in one of its steps
-    student_real: int = 256 # real images that it is judged by
-    calibrate: bool = False # its answers are first scaled by the number that makes this loss smallest, so that it counts what it confuses, not how sure it is
-    real_batch: int = 16 # real images a class a step, for matching
-    images_per_class: int = 20 # at most this many refined images of a class in one step, drawn afresh
-    shift: int = 2 # augmentation: pixels
-    flip: bool = True # augmentation: mirror images
-    seed: int = 0 # of every draw
+
+    steps: int = 100  # optimisation steps
+    lr: float = 0.05  # Adam's rate on the latents; falls to zero over the second half
+    student: float = 1.0  # weight of the loss on real images of a student that was trained on the refined ones
+    soft_label: float = 0.1  # weight of KL(target ‖ teacher)
+    distribution_matching: float = (
+        0.0  # weight of the distance between class means of real and refined images in fresh untrained networks
+    )
+    proximal: float = 0.05  # weight of the squared distance from the start, per latent dimension
+    denoising: float = 0.0  # weight of the prior's denoising error at small noise
+    roundtrip: float = 0.0  # weight of the pull towards what the prior makes of the noised latent
+    target: str = 'class_mean'  # see `TARGETS`
+    temperature: float = 1.0  # of the target and of the teacher's answer
+    enlarge: float = 2.5  # the teacher sees images at most so many times as large as they are: one trained at 240 pixels sees those of 64 at 160
+    networks: tuple[str, ...] = (
+        'convnet3',
+    )  # timm names of the students and of the matching networks, one drawn at each step
+    width: int = 32  # channels of those networks
+    moments: int = 1  # 1: match means of features; 2: means of features and of their squares
+    warm_up: int = 60  # the student's training steps before those that gradients pass through: drawn from 0 to this
+    unroll: int = 15  # training steps of the student that gradients pass through
+    student_lr: float = 0.03  # its rate; SGD with Nesterov momentum .9
+    student_batch: int = 50  # refined images in one of its steps
+    student_real: int = 256  # real images that it is judged by
+    calibrate: bool = False  # its answers are first scaled by the number that makes this loss smallest, so that it counts what it confuses, not how sure it is
+    real_batch: int = 16  # real images a class a step, for matching
+    images_per_class: int = 20  # at most this many refined images of a class in one step, drawn afresh
+    shift: int = 2  # augmentation: pixels
+    flip: bool = True  # augmentation: mirror images
+    seed: int = 0  # of every draw
 
     @classmethod
-    def suited(cls,
-        prior: Prior, # may bring settings of its own
-        **options, # fields that count for more
+    def suited(
+        cls,
+        prior: Prior,  # may bring settings of its own
+        **options,  # fields that count for more
     ) -> RefineSettings:
         "The settings that were measured to suit a prior, the defaults where it brings none. Raises `PSRError` for a field that is none."
         given = {**prior.refinement, **options}
-        for name in given: lookup(cls.__dataclass_fields__, name, 'setting of refinement' + ('' if name in options else f' in prior {prior.name}'))
-        return cls(**{**given, **({'networks': tuple(given['networks'])} if 'networks' in given else {})}) # a list, where it comes from a file
+        for name in given:
+            lookup(
+                cls.__dataclass_fields__,
+                name,
+                'setting of refinement' + ('' if name in options else f' in prior {prior.name}'),
+            )
+        return cls(
+            **{**given, **({'networks': tuple(given['networks'])} if 'networks' in given else {})}
+        )  # a list, where it comes from a file
+
 
 @dataclass
 class RefineStep:
     "One step of refinement, as it happens."
-    step: int # steps done
-    total: int # steps planned
-    latents: torch.Tensor # (n, c, h, w) now
-    images: torch.Tensor | None # (n, c, H, W) in [0, 1]; None except at every `preview` steps and at the end
-    losses: dict[str, float] # unweighted value of each active term
-    drift: torch.Tensor # (n,) root mean square distance of each latent from its start
-    probability: torch.Tensor # (n,) the refining teacher's p(y|x), as last seen
-    accepted: torch.Tensor | None = None # (n,) bool, at the end only: False where the original was kept
-    settings: RefineSettings | None = None # what it minimised and how
+
+    step: int  # steps done
+    total: int  # steps planned
+    latents: torch.Tensor  # (n, c, h, w) now
+    images: torch.Tensor | None  # (n, c, H, W) in [0, 1]; None except at every `preview` steps and at the end
+    losses: dict[str, float]  # unweighted value of each active term
+    drift: torch.Tensor  # (n,) root mean square distance of each latent from its start
+    probability: torch.Tensor  # (n,) the refining teacher's p(y|x), as last seen
+    accepted: torch.Tensor | None = None  # (n,) bool, at the end only: False where the original was kept
+    settings: RefineSettings | None = None  # what it minimised and how
 
 # %% ../nbs/07_refine.ipynb #c009
 def fresh_network(
-    name: str, # timm name
-    width: int, # channels of its (first) layers
-    image_shape: tuple[int, int, int], # (c, h, w)
-    seed: int, # of its weights
+    name: str,  # timm name
+    width: int,  # channels of its (first) layers
+    image_shape: tuple[int, int, int],  # (c, h, w)
+    seed: int,  # of its weights
     device: torch.device,
-    num_classes: int = 2, # outputs, where they matter
+    num_classes: int = 2,  # outputs, where they matter
 ) -> torch.nn.Module:
     "An untrained network of the student's kind; the same seed gives the same weights."
     extra = dict(width=width, img_size=image_shape[-1]) if name.startswith(('convnet', 'resnet_ap')) else {}
-    with seeded(seed): network = timm.create_model(name, in_chans=image_shape[0], num_classes=num_classes, **extra).to(device).eval().requires_grad_(False)
+    with seeded(seed):
+        network = (
+            timm.create_model(name, in_chans=image_shape[0], num_classes=num_classes, **extra)
+            .to(device)
+            .eval()
+            .requires_grad_(False)
+        )
     return quicken(network) if torch.device(device).type == 'cpu' else network
 
+
 def best_scale(
-    logits: torch.Tensor, # (m, C)
-    labels: torch.Tensor, # (m,)
-) -> torch.Tensor: # scalar, from .03 to 3
+    logits: torch.Tensor,  # (m, C)
+    labels: torch.Tensor,  # (m,)
+) -> torch.Tensor:  # scalar, from .03 to 3
     "The number that logits are multiplied by for the smallest cross-entropy, to a tenth. Source: temperature scaling, Guo et al. 2017, arXiv 1706.04599."
-    scales = torch.logspace(-1.5, .5, 49, device=logits.device)
-    return scales[torch.stack([F.cross_entropy(logits*k, labels) for k in scales]).argmin()]
+    scales = torch.logspace(-1.5, 0.5, 49, device=logits.device)
+    return scales[torch.stack([F.cross_entropy(logits * k, labels) for k in scales]).argmin()]
+
 
 def student_loss(
-    images: torch.Tensor, # (n, c, H, W) in [0, 1], refined; gradients flow back to them
-    labels: torch.Tensor, # (n,)
-    real: torch.Tensor, # (m, c, H, W) in [0, 1]
-    real_labels: torch.Tensor, # (m,)
-    network: torch.nn.Module, # where training begins; not changed
-    mean: torch.Tensor, # (1, c, 1, 1) that images are normalised by
-    std: torch.Tensor, # (1, c, 1, 1) likewise
-    settings: RefineSettings, # warm_up, unroll, student_lr, student_batch, calibrate, shift, flip
-    g: torch.Generator, # of the draws
-) -> torch.Tensor: # scalar: cross-entropy
+    images: torch.Tensor,  # (n, c, H, W) in [0, 1], refined; gradients flow back to them
+    labels: torch.Tensor,  # (n,)
+    real: torch.Tensor,  # (m, c, H, W) in [0, 1]
+    real_labels: torch.Tensor,  # (m,)
+    network: torch.nn.Module,  # where training begins; not changed
+    mean: torch.Tensor,  # (1, c, 1, 1) that images are normalised by
+    std: torch.Tensor,  # (1, c, 1, 1) likewise
+    settings: RefineSettings,  # warm_up, unroll, student_lr, student_batch, calibrate, shift, flip
+    g: torch.Generator,  # of the draws
+) -> torch.Tensor:  # scalar: cross-entropy
     "Loss on real images of a network trained on `images` for a few steps. Source: Wang et al. 2018, arXiv 1811.10959; Feng et al. 2024, arXiv 2310.07882."
     s, names = settings, [name for name, _ in network.named_parameters()]
     values = [p.detach().clone().requires_grad_(True) for p in network.parameters()]
     speed, waiting = [torch.zeros_like(v) for v in values], torch.empty(0, dtype=torch.long)
-    answer = lambda values, x: functional_call(network, dict(zip(names, values)), ((augment(x, s.shift, s.flip, g) - mean)/std,))
+    answer = lambda values, x: functional_call(
+        network, dict(zip(names, values)), ((augment(x, s.shift, s.flip, g) - mean) / std,)
+    )
     warm = int(torch.randint(s.warm_up + 1, (1,), generator=g))
     for i in range(warm + s.unroll):
-        if not len(waiting): waiting = torch.randperm(len(labels), generator=g)
-        pick, waiting = waiting[:s.student_batch].to(images.device), waiting[s.student_batch:]
-        keep = i >= warm # as a graph
-        grads = torch.autograd.grad(F.cross_entropy(answer(values, images[pick] if keep else images.detach()[pick]), labels[pick]), values, create_graph=keep)
+        if not len(waiting):
+            waiting = torch.randperm(len(labels), generator=g)
+        pick, waiting = waiting[: s.student_batch].to(images.device), waiting[s.student_batch :]
+        keep = i >= warm  # as a graph
+        grads = torch.autograd.grad(
+            F.cross_entropy(answer(values, images[pick] if keep else images.detach()[pick]), labels[pick]),
+            values,
+            create_graph=keep,
+        )
         with torch.set_grad_enabled(keep):
-            grads = [d + 5e-4*v for d, v in zip(grads, values)]
-            speed = [.9*m + d for m, d in zip(speed, grads)]
-            values = [v - s.student_lr*(d + .9*m) for v, d, m in zip(values, grads, speed)]
-        if not keep: values = [v.requires_grad_(True) for v in values]
+            grads = [d + 5e-4 * v for d, v in zip(grads, values)]
+            speed = [0.9 * m + d for m, d in zip(speed, grads)]
+            values = [v - s.student_lr * (d + 0.9 * m) for v, d, m in zip(values, grads, speed)]
+        if not keep:
+            values = [v.requires_grad_(True) for v in values]
     logits = answer(values, real)
-    if s.calibrate: logits = logits*best_scale(logits.detach(), real_labels)
+    if s.calibrate:
+        logits = logits * best_scale(logits.detach(), real_labels)
     return F.cross_entropy(logits, real_labels)
 
+
 def matching_loss(
-    fake: torch.Tensor, # (n, d) features of refined images
-    fake_labels: torch.Tensor, # (n,)
-    real: torch.Tensor, # (classes, m, d) features of real images
-    classes: torch.Tensor, # (classes,) their labels
-) -> torch.Tensor: # scalar; about 1 for a random real choice of the same size
+    fake: torch.Tensor,  # (n, d) features of refined images
+    fake_labels: torch.Tensor,  # (n,)
+    real: torch.Tensor,  # (classes, m, d) features of real images
+    classes: torch.Tensor,  # (classes,) their labels
+) -> torch.Tensor:  # scalar; about 1 for a random real choice of the same size
     "Squared distance between class means, in units of what a random choice of that size would show. Source: Zhao & Bilen 2023, arXiv 2110.04181, eq. 4, rescaled."
     onehot = (fake_labels[:, None] == classes[None]).float()
     count = onehot.sum(0)
@@ -170,68 +231,117 @@ def matching_loss(
 # %% ../nbs/07_refine.ipynb #c011
 class Refinement:
     "The state of a refinement: `step()` moves it on, `state()` and `restore()` go back."
-    def __init__(self,
-        latents: torch.Tensor, # (n, c, h, w) start
-        labels: torch.Tensor, # (n,) class positions
-        prior: Prior, # decodes, and judges latents
-        teacher: Teacher | None, # gives soft labels; needed where `soft_label` is not 0
-        real: ImageData | None = None, # real training images; needed for the student, for matching and for two of the targets
-        settings: RefineSettings | None = None, # may be changed between steps
+
+    def __init__(
+        self,
+        latents: torch.Tensor,  # (n, c, h, w) start
+        labels: torch.Tensor,  # (n,) class positions
+        prior: Prior,  # decodes, and judges latents
+        teacher: Teacher | None,  # gives soft labels; needed where `soft_label` is not 0
+        real: ImageData
+        | None = None,  # real training images; needed for the student, for matching and for two of the targets
+        settings: RefineSettings | None = None,  # may be changed between steps
     ):
         self.prior, self.real, self.settings = prior, real, settings or RefineSettings.suited(prior)
-        if prior.device.type == 'cpu': keep_memory()
+        if prior.device.type == 'cpu':
+            keep_memory()
         s, d = self.settings, prior.device
-        self.teacher = teacher and teacher.at_most(int(s.enlarge*prior.image_shape[-1]))
-        if s.soft_label and teacher is None: raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
+        self.teacher = teacher and teacher.at_most(int(s.enlarge * prior.image_shape[-1]))
+        if s.soft_label and teacher is None:
+            raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
         for name in ('student', 'distribution_matching'):
-            if getattr(s, name) and real is None: raise PSRError('argument real', f'real images, since {name} is not 0', None, f'Set {name}=0 to refine without real data')
-        if real is not None and tuple(real.images.shape[1:]) != prior.image_shape: raise PSRError('argument real', f'images of {"×".join(map(str, prior.image_shape))} like the prior\'s', '×'.join(map(str, real.images.shape[1:])), 'load_data(…, size=, channels=) scales them')
+            if getattr(s, name) and real is None:
+                raise PSRError(
+                    'argument real',
+                    f'real images, since {name} is not 0',
+                    None,
+                    f'Set {name}=0 to refine without real data',
+                )
+        if real is not None and tuple(real.images.shape[1:]) != prior.image_shape:
+            raise PSRError(
+                'argument real',
+                f"images of {'×'.join(map(str, prior.image_shape))} like the prior's",
+                '×'.join(map(str, real.images.shape[1:])),
+                'load_data(…, size=, channels=) scales them',
+            )
         self.start, self.labels = latents.detach().to(d, torch.float32), labels.to(d)
         self.z = self.start.clone().requires_grad_(True)
         self.optimizer = torch.optim.Adam([self.z], lr=s.lr)
         self.done = 0
         self.classes = self.labels.unique()
-        sample = to_float(real.images[::max(1, len(real)//1000)]) if real is not None else torch.zeros(1, 1, 1, 1)
-        self.mean, self.std = (v.view(1, -1, 1, 1).to(d) for v in (sample.mean((0, 2, 3)), sample.std((0, 2, 3)) if len(sample) > 1 else torch.ones(1)))
-        self.rows = {int(c): torch.nonzero(real.labels == int(c))[:, 0] for c in self.classes} if real is not None else {}
+        sample = to_float(real.images[:: max(1, len(real) // 1000)]) if real is not None else torch.zeros(1, 1, 1, 1)
+        self.mean, self.std = (
+            v.view(1, -1, 1, 1).to(d)
+            for v in (sample.mean((0, 2, 3)), sample.std((0, 2, 3)) if len(sample) > 1 else torch.ones(1))
+        )
+        self.rows = (
+            {int(c): torch.nonzero(real.labels == int(c))[:, 0] for c in self.classes} if real is not None else {}
+        )
         self.mine = {int(c): torch.nonzero(self.labels == int(c))[:, 0] for c in self.classes}
         self.probability, self._target, self._trip = torch.full((len(labels),), float('nan')), None, None
 
-    def target(self) -> torch.Tensor: # (n, classes)
+    def target(self) -> torch.Tensor:  # (n, classes)
         "The soft labels; made again when target or temperature change."
         key = (self.settings.target, self.settings.temperature)
         if self._target is None or self._target[0] != key:
             make = lookup(TARGETS, self.settings.target, 'soft-label target')
-            if self.settings.target != 'own' and self.real is None: raise PSRError('argument target', '"own", since there are no real images', repr(self.settings.target))
-            with torch.no_grad(): images = self.prior.decode(self.start)
-            self._target = key, make(self.teacher, images, self.labels, self.real, self.settings.temperature).to(self.prior.device)
+            if self.settings.target != 'own' and self.real is None:
+                raise PSRError('argument target', '"own", since there are no real images', repr(self.settings.target))
+            with torch.no_grad():
+                images = self.prior.decode(self.start)
+            self._target = (
+                key,
+                make(self.teacher, images, self.labels, self.real, self.settings.temperature).to(self.prior.device),
+            )
         return self._target[1]
 
     def state(self) -> dict:
         "What is needed to come back to this step."
-        return copy.deepcopy(dict(done=self.done, z=self.z.detach().clone(), optimizer=self.optimizer.state_dict(), probability=self.probability))
+        return copy.deepcopy(
+            dict(
+                done=self.done,
+                z=self.z.detach().clone(),
+                optimizer=self.optimizer.state_dict(),
+                probability=self.probability,
+            )
+        )
+
     def restore(self, state: dict) -> None:
         "Goes back to a `state()`."
         self.done, self.probability = state['done'], state['probability'].clone()
-        with torch.no_grad(): self.z.copy_(state['z'])
+        with torch.no_grad():
+            self.z.copy_(state['z'])
         self.optimizer.load_state_dict(copy.deepcopy(state['optimizer']))
+
     def reset(self, rows) -> None:
         "Puts single latents back to their start, and forgets their momentum."
-        with torch.no_grad(): self.z[rows] = self.start[rows]
+        with torch.no_grad():
+            self.z[rows] = self.start[rows]
         for value in self.optimizer.state.get(self.z, {}).values():
-            if value.shape == self.z.shape: value[rows] = 0.
+            if value.shape == self.z.shape:
+                value[rows] = 0.0
 
 # %% ../nbs/07_refine.ipynb #c013
 def _batch_rows(self: Refinement, g: torch.Generator) -> torch.Tensor:
     "The rows of this step: all, or a draw of each class."
     most = self.settings.images_per_class
-    return torch.cat([rows if len(rows) <= most else rows[torch.randperm(len(rows), generator=g)[:most].sort().values.to(rows.device)] for rows in self.mine.values()])
+    return torch.cat(
+        [
+            rows
+            if len(rows) <= most
+            else rows[torch.randperm(len(rows), generator=g)[:most].sort().values.to(rows.device)]
+            for rows in self.mine.values()
+        ]
+    )
+
+
 Refinement._batch_rows = _batch_rows
+
 
 def _step(self: Refinement) -> dict[str, float]:
     "One optimisation step; returns the unweighted value of each active term."
     s, d = self.settings, self.prior.device
-    g = torch.Generator().manual_seed(s.seed*1_000_003 + self.done)
+    g = torch.Generator().manual_seed(s.seed * 1_000_003 + self.done)
     rows = self._batch_rows(g)
     z, y, n = self.z[rows], self.labels[rows], len(rows)
     terms, together = {}, s.student or s.distribution_matching or s.soft_label
@@ -240,68 +350,117 @@ def _step(self: Refinement) -> dict[str, float]:
         view = augment(images, s.shift, s.flip, g)
     if s.student:
         name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
-        network = fresh_network(name, s.width, self.prior.image_shape, int(torch.randint(2**31, (1,), generator=g)), d, len(self.real.classes))
+        network = fresh_network(
+            name,
+            s.width,
+            self.prior.image_shape,
+            int(torch.randint(2**31, (1,), generator=g)),
+            d,
+            len(self.real.classes),
+        )
         pick = torch.randint(len(self.real), (s.student_real,), generator=g)
-        terms['student'] = student_loss(images, y, to_float(self.real.images[pick]).to(d), self.real.labels[pick].to(d), network, self.mean, self.std, s, g)
+        terms['student'] = student_loss(
+            images,
+            y,
+            to_float(self.real.images[pick]).to(d),
+            self.real.labels[pick].to(d),
+            network,
+            self.mean,
+            self.std,
+            s,
+            g,
+        )
     if s.soft_label:
         logits = self.teacher.logits(view)
-        terms['soft_label'] = F.kl_div((logits/s.temperature).log_softmax(1), self.target()[rows], reduction='batchmean')
+        terms['soft_label'] = F.kl_div(
+            (logits / s.temperature).log_softmax(1), self.target()[rows], reduction='batchmean'
+        )
         self.probability[rows.cpu()] = logits.detach().float().softmax(1).gather(1, y[:, None])[:, 0].cpu()
     if s.distribution_matching:
         pick = torch.stack([r[torch.randint(len(r), (s.real_batch,), generator=g)] for r in self.rows.values()])
         real = augment(to_float(self.real.images[pick.flatten()]).to(d), s.shift, s.flip, g)
         name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
         network = fresh_network(name, s.width, self.prior.image_shape, int(torch.randint(2**31, (1,), generator=g)), d)
-        with torch.no_grad(): known = torch.cat([network.forward_features((part - self.mean)/self.std).flatten(1) for part in real.split(128 if d.type == 'cpu' else len(real))]) # small parts stay in a processor's cache
-        seen = network.forward_features((view - self.mean)/self.std).flatten(1)
+        with torch.no_grad():
+            known = torch.cat(
+                [
+                    network.forward_features((part - self.mean) / self.std).flatten(1)
+                    for part in real.split(128 if d.type == 'cpu' else len(real))
+                ]
+            )  # small parts stay in a processor's cache
+        seen = network.forward_features((view - self.mean) / self.std).flatten(1)
         if s.moments == 2:
             unit = known.std(0) + 1e-6
-            known, seen = (torch.cat([f/unit, (f/unit).square()/2], 1) for f in (known, seen))
+            known, seen = (torch.cat([f / unit, (f / unit).square() / 2], 1) for f in (known, seen))
         terms['distribution_matching'] = matching_loss(seen, y, known.view(*pick.shape, -1), self.classes)
-    if s.proximal: terms['proximal'] = (z - self.start[rows]).square().mean()
+    if s.proximal:
+        terms['proximal'] = (z - self.start[rows]).square().mean()
     if s.denoising:
-        level = .05 + .15*float(torch.rand(1, generator=g))
+        level = 0.05 + 0.15 * float(torch.rand(1, generator=g))
         terms['denoising'] = self.prior.denoising_error(z, y, level, torch.randn(z.shape, generator=g)).mean()
     if s.roundtrip:
-        if self._trip is None or self.done % 20 == 0: self._trip = self.prior.roundtrip(self.z.detach(), self.labels, .2, seed=self.done)
+        if self._trip is None or self.done % 20 == 0:
+            self._trip = self.prior.roundtrip(self.z.detach(), self.labels, 0.2, seed=self.done)
         terms['roundtrip'] = (z - self._trip[rows]).square().mean()
-    loss = sum(getattr(s, name)*value for name, value in terms.items())
-    for group in self.optimizer.param_groups: group['lr'] = s.lr * min(1., 2*(1 - self.done/max(1, s.steps)))
+    loss = sum(getattr(s, name) * value for name, value in terms.items())
+    for group in self.optimizer.param_groups:
+        group['lr'] = s.lr * min(1.0, 2 * (1 - self.done / max(1, s.steps)))
     self.optimizer.zero_grad()
     before = self.z.detach().clone() if n < len(self.z) else None
-    (loss * (n/len(self.classes))).backward() # per image, whatever the number of classes
+    (loss * (n / len(self.classes))).backward()  # per image, whatever the number of classes
     self.optimizer.step()
-    if before is not None: # latents outside the draw do not coast on old momentum
-        keep = torch.ones(len(self.z), dtype=torch.bool, device=d); keep[rows] = False
-        with torch.no_grad(): self.z[keep] = before[keep]
+    if before is not None:  # latents outside the draw do not coast on old momentum
+        keep = torch.ones(len(self.z), dtype=torch.bool, device=d)
+        keep[rows] = False
+        with torch.no_grad():
+            self.z[keep] = before[keep]
     self.done += 1
     return {k: v.item() for k, v in terms.items()}
+
+
 Refinement.step = _step
 
-def _drift(self: Refinement) -> torch.Tensor: # (n,)
+
+def _drift(self: Refinement) -> torch.Tensor:  # (n,)
     "Root mean square distance of each latent from its start."
     return (self.z.detach() - self.start).square().flatten(1).mean(1).sqrt().cpu()
+
+
 Refinement.drift = _drift
 
-def _now(self: Refinement,
-    losses: dict[str, float], # of the step just made
-    images: torch.Tensor | None = None, # what to show
-    accepted: torch.Tensor | None = None, # at the end
+
+def _now(
+    self: Refinement,
+    losses: dict[str, float],  # of the step just made
+    images: torch.Tensor | None = None,  # what to show
+    accepted: torch.Tensor | None = None,  # at the end
 ) -> RefineStep:
     "This moment as a step to hand out."
-    return RefineStep(self.done, self.settings.steps, self.z.detach().clone(), images, losses, self.drift(), self.probability.clone(), accepted, replace(self.settings))
+    return RefineStep(
+        self.done,
+        self.settings.steps,
+        self.z.detach().clone(),
+        images,
+        losses,
+        self.drift(),
+        self.probability.clone(),
+        accepted,
+        replace(self.settings),
+    )
+
+
 Refinement.now = _now
 
 # %% ../nbs/07_refine.ipynb #c015
 @torch.no_grad()
 def accept(
-    before: torch.Tensor, # (n, c, H, W) in [0, 1], unrefined
-    after: torch.Tensor, # (n, c, H, W) in [0, 1], refined
-    labels: torch.Tensor, # (n,)
-    judge: Teacher | None, # a teacher that neither scored nor refined; None: only diversity is judged
-    tolerance: float = .5, # largest fall of p(y|x) that is accepted
-    diversity_tolerance: float = .25, # largest relative fall of a class's mean pairwise distance
-) -> torch.Tensor: # (n,) bool
+    before: torch.Tensor,  # (n, c, H, W) in [0, 1], unrefined
+    after: torch.Tensor,  # (n, c, H, W) in [0, 1], refined
+    labels: torch.Tensor,  # (n,)
+    judge: Teacher | None,  # a teacher that neither scored nor refined; None: only diversity is judged
+    tolerance: float = 0.5,  # largest fall of p(y|x) that is accepted
+    diversity_tolerance: float = 0.25,  # largest relative fall of a class's mean pairwise distance
+) -> torch.Tensor:  # (n,) bool
     "Which refined images are kept."
     labels, keep = labels.cpu(), torch.ones(len(labels), dtype=torch.bool)
     if judge is not None:
@@ -310,30 +469,37 @@ def accept(
     f0, f1 = (embed(to_uint8(x), 'student') for x in (before, after))
     for c in labels.unique():
         mine = labels == c
-        if mine.sum() > 1 and torch.pdist(f1[mine]).mean() < (1 - diversity_tolerance)*torch.pdist(f0[mine]).mean(): keep[mine] = False
+        if mine.sum() > 1 and torch.pdist(f1[mine]).mean() < (1 - diversity_tolerance) * torch.pdist(f0[mine]).mean():
+            keep[mine] = False
     return keep
 
 # %% ../nbs/07_refine.ipynb #c017
 def refine(
-    selection: Selection, # what `select` returned; anything with `latents` and `labels`
-    prior: Prior, # decodes, and judges latents
-    teacher: Teacher | None = None, # gives soft labels: not the one that scored the pool
-    real: ImageData | None = None, # real training images
-    judge: Teacher | None = None, # held-out teacher for accept/roll-back; None: everything is judged by diversity alone
-    settings: RefineSettings | None = None, # all of it in one object, whatever the prior brings …
-    preview: int = 10, # a step carries images every so many steps
-    **options, # … or single fields of `RefineSettings`
+    selection: Selection,  # what `select` returned; anything with `latents` and `labels`
+    prior: Prior,  # decodes, and judges latents
+    teacher: Teacher | None = None,  # gives soft labels: not the one that scored the pool
+    real: ImageData | None = None,  # real training images
+    judge: Teacher
+    | None = None,  # held-out teacher for accept/roll-back; None: everything is judged by diversity alone
+    settings: RefineSettings | None = None,  # all of it in one object, whatever the prior brings …
+    preview: int = 10,  # a step carries images every so many steps
+    **options,  # … or single fields of `RefineSettings`
 ) -> Iterator[RefineStep]:
     "Refines the latents of a selection; yields every step, the last one with `accepted`. Stop whenever you like: the state is in the steps."
     settings = settings or RefineSettings.suited(prior, **options)
-    state = Refinement(torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings)
+    state = Refinement(
+        torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings
+    )
     while state.done < settings.steps:
         losses = state.step()
         last, images = state.done >= settings.steps, None
         if not last and state.done % preview == 0:
-            with torch.no_grad(): images = prior.decode(state.z)
-        if not last: yield state.now(losses, images)
-    with torch.no_grad(): before, after = prior.decode(state.start).cpu(), prior.decode(state.z).cpu()
+            with torch.no_grad():
+                images = prior.decode(state.z)
+        if not last:
+            yield state.now(losses, images)
+    with torch.no_grad():
+        before, after = prior.decode(state.start).cpu(), prior.decode(state.z).cpu()
     kept = accept(before, after, state.labels, judge)
     state.reset(torch.nonzero(~kept)[:, 0].to(prior.device))
     after[~kept] = before[~kept]

@@ -4,10 +4,14 @@
 
 # %% ../nbs/05_score.ipynb #c002
 from __future__ import annotations
-import inspect, math
+
+import inspect
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+
 from .core import PSRError, content_hash, lookup, to_float
 from .data import ImageData, augment
 from .pool import Pool, weights_hash
@@ -18,151 +22,239 @@ __all__ = ['SCORES', 'reliability', 'difficulty', 'margin', 'entropy', 'mutual_i
 
 # %% ../nbs/05_score.ipynb #c005
 def reliability(
-    logits: torch.Tensor, # (n, C)
-    labels: torch.Tensor, # (n,) class numbers
-) -> torch.Tensor: # (n,) in [0, 1]
+    logits: torch.Tensor,  # (n, C)
+    labels: torch.Tensor,  # (n,) class numbers
+) -> torch.Tensor:  # (n,) in [0, 1]
     "Probability of the candidate's own class."
     return logits.softmax(1).gather(1, labels[:, None])[:, 0]
 
+
 def difficulty(
-    logits: torch.Tensor, # (n, C)
-    labels: torch.Tensor, # (n,) class numbers
-) -> torch.Tensor: # (n,) in [0, 1]; 0 is easy
+    logits: torch.Tensor,  # (n, C)
+    labels: torch.Tensor,  # (n,) class numbers
+) -> torch.Tensor:  # (n,) in [0, 1]; 0 is easy
     "1 − p(y|x), computed without the loss of digits that the subtraction has near 0."
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return (others.logsumexp(1) - logits.logsumexp(1)).exp().clamp(0, 1) if logits.shape[1] > 1 else torch.zeros(len(logits))
+    return (
+        (others.logsumexp(1) - logits.logsumexp(1)).exp().clamp(0, 1)
+        if logits.shape[1] > 1
+        else torch.zeros(len(logits))
+    )
 
 # %% ../nbs/05_score.ipynb #c008
 def margin(
-    logits: torch.Tensor, # (n, C)
-    labels: torch.Tensor, # (n,) class numbers
-) -> torch.Tensor: # (n,) in [0, 1]; above 1/2 the class wins
+    logits: torch.Tensor,  # (n, C)
+    labels: torch.Tensor,  # (n,) class numbers
+) -> torch.Tensor:  # (n,) in [0, 1]; above 1/2 the class wins
     "Lead of the candidate's own class over the strongest other one."
     p = logits.softmax(1)
     own = p.gather(1, labels[:, None])[:, 0]
-    rival = p.scatter(1, labels[:, None], 0.).amax(1)
-    return ((1 + own - rival)/2).clamp(0, 1)
+    rival = p.scatter(1, labels[:, None], 0.0).amax(1)
+    return ((1 + own - rival) / 2).clamp(0, 1)
+
 
 def entropy(
-    logits: torch.Tensor, # (n, C)
-) -> torch.Tensor: # (n,) in [0, 1]
+    logits: torch.Tensor,  # (n, C)
+) -> torch.Tensor:  # (n,) in [0, 1]
     "Entropy of the predicted classes, divided by log C."
     log_p = logits.log_softmax(1)
-    return (-(log_p.exp()*log_p).sum(1)/math.log(max(logits.shape[1], 2))).clamp(0, 1)
+    return (-(log_p.exp() * log_p).sum(1) / math.log(max(logits.shape[1], 2))).clamp(0, 1)
 
 # %% ../nbs/05_score.ipynb #c011
 def mutual_information(
-    ensemble: torch.Tensor, # (m, n, C) logits of m teachers, or of one on m views
-) -> torch.Tensor: # (n,) in [0, 1]
+    ensemble: torch.Tensor,  # (m, n, C) logits of m teachers, or of one on m views
+) -> torch.Tensor:  # (n,) in [0, 1]
     "How much the members disagree: entropy of the mean minus mean of the entropies, divided by its maximum."
     log_p = ensemble.double().log_softmax(2)
     mean = log_p.logsumexp(0) - math.log(len(ensemble))
-    h = lambda q: -(q.exp()*q.clamp(min=-1e4)).sum(-1)
-    return ((h(mean) - h(log_p).mean(0))/math.log(max(2, min(len(ensemble), ensemble.shape[2])))).clamp(0, 1).float()
+    h = lambda q: -(q.exp() * q.clamp(min=-1e4)).sum(-1)
+    return ((h(mean) - h(log_p).mean(0)) / math.log(max(2, min(len(ensemble), ensemble.shape[2])))).clamp(0, 1).float()
 
 # %% ../nbs/05_score.ipynb #c014
 def typicality(
-    features: torch.Tensor, # (n, d)
-    labels: torch.Tensor, # (n,) class numbers
-    prototypes: torch.Tensor, # (C, d) mean features of each class
-) -> torch.Tensor: # (n,) in [0, 1]
+    features: torch.Tensor,  # (n, d)
+    labels: torch.Tensor,  # (n,) class numbers
+    prototypes: torch.Tensor,  # (C, d) mean features of each class
+) -> torch.Tensor:  # (n,) in [0, 1]
     "Cosine to the mean of the class, both relative to the mean of all classes, as (1 + cos)/2."
     centre = prototypes.mean(0) if len(prototypes) > 1 else torch.zeros(())
-    return ((1 + F.cosine_similarity(features - centre, (prototypes - centre)[labels], dim=1))/2).clamp(0, 1)
+    return ((1 + F.cosine_similarity(features - centre, (prototypes - centre)[labels], dim=1)) / 2).clamp(0, 1)
+
 
 def class_means(
-    features: torch.Tensor, # (n, d)
-    labels: torch.Tensor, # (n,) class numbers
-    n_classes: int, # C
-) -> torch.Tensor: # (C, d)
+    features: torch.Tensor,  # (n, d)
+    labels: torch.Tensor,  # (n,) class numbers
+    n_classes: int,  # C
+) -> torch.Tensor:  # (C, d)
     "Mean features of each class."
     total = torch.zeros(n_classes, features.shape[1], dtype=torch.float64).index_add_(0, labels, features.double())
-    return (total/labels.bincount(minlength=n_classes)[:, None]).float()
+    return (total / labels.bincount(minlength=n_classes)[:, None]).float()
 
 # %% ../nbs/05_score.ipynb #c017
-SCORES = { # name -> function of logits, labels, features, prototypes, ensemble
-    'reliability': reliability, # Li et al. 2026, arXiv 2606.01920 (named there, its formula is not public); p(y|x)
-    'margin': margin, # Scheffer, Decomain & Wrobel 2001, "Active hidden Markov models for information extraction"
-    'entropy': entropy, # Shannon 1948; as a selection score Lewis & Gale 1994, arXiv cmp-lg/9407020
-    'mutual_information': mutual_information, # Houlsby et al. 2011, arXiv 1112.5745
-    'typicality': typicality, # distance to the class prototype, as in Sorscher et al. 2022, arXiv 2206.14486
-    'difficulty': difficulty, # 1 − p(y|x), as in difficulty-guided sampling, Li et al. 2026, arXiv 2601.10090
+SCORES = {  # name -> function of logits, labels, features, prototypes, ensemble
+    'reliability': reliability,  # Li et al. 2026, arXiv 2606.01920 (named there, its formula is not public); p(y|x)
+    'margin': margin,  # Scheffer, Decomain & Wrobel 2001, "Active hidden Markov models for information extraction"
+    'entropy': entropy,  # Shannon 1948; as a selection score Lewis & Gale 1994, arXiv cmp-lg/9407020
+    'mutual_information': mutual_information,  # Houlsby et al. 2011, arXiv 1112.5745
+    'typicality': typicality,  # distance to the class prototype, as in Sorscher et al. 2022, arXiv 2206.14486
+    'difficulty': difficulty,  # 1 − p(y|x), as in difficulty-guided sampling, Li et al. 2026, arXiv 2601.10090
 }
 
 # %% ../nbs/05_score.ipynb #c019
 def _network(
-    pool: Pool, # the pool
-    teacher: str | Teacher | None, # as passed to `score`
+    pool: Pool,  # the pool
+    teacher: str | Teacher | None,  # as passed to `score`
 ) -> Teacher:
     "The teacher itself; one that the pool only knows by name is loaded and compared with the hash the pool recorded."
-    if isinstance(teacher, Teacher): return teacher
+    if isinstance(teacher, Teacher):
+        return teacher
     entry = pool.config['teachers'][pool._teacher(teacher)]
     network = Teacher.from_pretrained(entry['name'], classes=pool.classes)
-    if (found := weights_hash(network)) != entry['weights_hash']: raise PSRError(f"teacher {entry['name']}", f"the weights that pool {pool.path} was sampled with ({entry['weights_hash'][:12]})", found[:12], 'Pass the Teacher itself: teacher=…')
+    if (found := weights_hash(network)) != entry['weights_hash']:
+        raise PSRError(
+            f'teacher {entry["name"]}',
+            f'the weights that pool {pool.path} was sampled with ({entry["weights_hash"][:12]})',
+            found[:12],
+            'Pass the Teacher itself: teacher=…',
+        )
     return network
+
 
 def _predict(pool: Pool, teacher: Teacher) -> dict[str, torch.Tensor]:
     "Logits and features of a teacher that the pool was not sampled with, kept in the pool's cache."
-    if list(teacher.classes) != pool.classes: raise PSRError(f'teacher {teacher.name}', f'the classes of the pool in their order ({", ".join(pool.classes[:12])})', ', '.join(teacher.classes[:12]), 'Load it with classes=pool.classes')
+    if list(teacher.classes) != pool.classes:
+        raise PSRError(
+            f'teacher {teacher.name}',
+            f'the classes of the pool in their order ({", ".join(pool.classes[:12])})',
+            ', '.join(teacher.classes[:12]),
+            'Load it with classes=pool.classes',
+        )
+
     def build():
         parts = [teacher.predict(pool.images[ids]) for ids in torch.arange(len(pool)).split(2048)]
         return {'logits': torch.cat([p[0] for p in parts]), 'features': torch.cat([p[1] for p in parts])}
+
     return pool.cache(f'teacher {weights_hash(teacher)}', build)
 
-def _views(pool: Pool, teacher: Teacher, views: int, seed: int) -> torch.Tensor: # (views, n, C)
+
+def _views(pool: Pool, teacher: Teacher, views: int, seed: int) -> torch.Tensor:  # (views, n, C)
     "Logits of shifted and mirrored views, kept in the pool's cache."
+
     def build():
         g, part = torch.Generator().manual_seed(seed), torch.arange(len(pool)).split(2048)
-        return torch.stack([torch.cat([teacher.predict(augment(to_float(pool.images[ids]), generator=g))[0] for ids in part]) for _ in range(views)])
+        return torch.stack(
+            [
+                torch.cat([teacher.predict(augment(to_float(pool.images[ids]), generator=g))[0] for ids in part])
+                for _ in range(views)
+            ]
+        )
+
     return pool.cache(f'views {views} {seed} {weights_hash(teacher)}', build)
 
-def _reference_means(pool: Pool, teacher: Teacher, reference: ImageData) -> torch.Tensor: # (C, d)
+
+def _reference_means(pool: Pool, teacher: Teacher, reference: ImageData) -> torch.Tensor:  # (C, d)
     "Class means of real images, kept in the pool's cache."
-    if missing := [c for c in pool.classes if c not in reference.classes]: raise PSRError(f'reference {reference.name}', f'images of every class of the pool', f'none of {", ".join(missing[:12])}', f'Its classes are {", ".join(reference.classes[:12])}')
-    number = torch.tensor([pool.classes.index(c) if c in pool.classes else -1 for c in reference.classes])[reference.labels]
+    if missing := [c for c in pool.classes if c not in reference.classes]:
+        raise PSRError(
+            f'reference {reference.name}',
+            'images of every class of the pool',
+            f'none of {", ".join(missing[:12])}',
+            f'Its classes are {", ".join(reference.classes[:12])}',
+        )
+    number = torch.tensor([pool.classes.index(c) if c in pool.classes else -1 for c in reference.classes])[
+        reference.labels
+    ]
     images, labels = reference.images[number >= 0], number[number >= 0]
-    if (counts := labels.bincount(minlength=len(pool.classes))).min() == 0: raise PSRError(f'reference {reference.name}', 'images of every class of the pool', f'none of {pool.classes[int(counts.argmin())]}')
+    if (counts := labels.bincount(minlength=len(pool.classes))).min() == 0:
+        raise PSRError(
+            f'reference {reference.name}',
+            'images of every class of the pool',
+            f'none of {pool.classes[int(counts.argmin())]}',
+        )
     key = content_hash([content_hash(images.contiguous().numpy().tobytes()), labels.tolist()])
-    return pool.cache(f'reference {key} {weights_hash(teacher)}', lambda: class_means(teacher.predict(images)[1], labels, len(pool.classes)))
+    return pool.cache(
+        f'reference {key} {weights_hash(teacher)}',
+        lambda: class_means(teacher.predict(images)[1], labels, len(pool.classes)),
+    )
 
 # %% ../nbs/05_score.ipynb #c020
 def score(
-    pool: Pool, # whose candidates are scored
-    names: list[str] | str | None = None, # see `SCORES`; None: all that need nothing beyond what is given
-    teacher: str | Teacher | None = None, # who scores: one of the pool's by name, or any; None: the pool's first
-    reference: ImageData | None = None, # real images whose class means `typicality` is measured against; None: the pool's own
-    ensemble: list[str] | None = None, # which of the pool's teachers `mutual_information` compares; None: all
-    views: int = 8, # augmented views for `mutual_information` where there is only one teacher
-    seed: int = 0, # of the augmentations
-) -> 'pandas.DataFrame': # one row a candidate: class, index, score columns
+    pool: Pool,  # whose candidates are scored
+    names: list[str] | str | None = None,  # see `SCORES`; None: all that need nothing beyond what is given
+    teacher: str | Teacher | None = None,  # who scores: one of the pool's by name, or any; None: the pool's first
+    reference: ImageData
+    | None = None,  # real images whose class means `typicality` is measured against; None: the pool's own
+    ensemble: list[str] | None = None,  # which of the pool's teachers `mutual_information` compares; None: all
+    views: int = 8,  # augmented views for `mutual_information` where there is only one teacher
+    seed: int = 0,  # of the augmentations
+) -> 'pandas.DataFrame':  # one row a candidate: class, index, score columns
     "Scores every candidate, adds the columns to the pool and returns its table."
     members = list(pool.teachers if ensemble is None else ensemble)
-    for m in members: pool._teacher(m)
-    stored = not isinstance(teacher, Teacher) or weights_hash(teacher) in [t['weights_hash'] for t in pool.config['teachers']]
-    name = teacher if not isinstance(teacher, Teacher) else pool.teachers[[t['weights_hash'] for t in pool.config['teachers']].index(weights_hash(teacher))] if stored else None
-    if stored: pool._teacher(name)
+    for m in members:
+        pool._teacher(m)
+    stored = not isinstance(teacher, Teacher) or weights_hash(teacher) in [
+        t['weights_hash'] for t in pool.config['teachers']
+    ]
+    name = (
+        teacher
+        if not isinstance(teacher, Teacher)
+        else pool.teachers[[t['weights_hash'] for t in pool.config['teachers']].index(weights_hash(teacher))]
+        if stored
+        else None
+    )
+    if stored:
+        pool._teacher(name)
     predicted = None if stored else _predict(pool, teacher)
     labels = pool.labels
-    wanted = [names] if isinstance(names, str) else list(names or [n for n in SCORES if n != 'mutual_information' or len(members) > 1 or isinstance(teacher, Teacher)])
+    wanted = (
+        [names]
+        if isinstance(names, str)
+        else list(
+            names
+            or [n for n in SCORES if n != 'mutual_information' or len(members) > 1 or isinstance(teacher, Teacher)]
+        )
+    )
     needs = {n: list(inspect.signature(lookup(SCORES, n, 'score')).parameters) for n in wanted}
     needed, fixed = set(sum(needs.values(), [])), {}
-    if unknown := needed - {'logits', 'labels', 'features', 'prototypes', 'ensemble'}: raise PSRError(f'parameters of score {next(n for n in wanted if unknown & set(needs[n]))}', 'some of logits, labels, features, prototypes, ensemble', ', '.join(sorted(unknown)))
-    read = {'labels': lambda ids: labels[ids],
+    if unknown := needed - {'logits', 'labels', 'features', 'prototypes', 'ensemble'}:
+        raise PSRError(
+            f'parameters of score {next(n for n in wanted if unknown & set(needs[n]))}',
+            'some of logits, labels, features, prototypes, ensemble',
+            ', '.join(sorted(unknown)),
+        )
+    read = {
+        'labels': lambda ids: labels[ids],
         'logits': lambda ids: predicted['logits'][ids] if predicted else pool.logits(name, ids),
-        'features': lambda ids: predicted['features'][ids] if predicted else pool.features(name, ids)}
+        'features': lambda ids: predicted['features'][ids] if predicted else pool.features(name, ids),
+    }
     if 'prototypes' in needed:
-        if reference is not None: fixed['prototypes'] = _reference_means(pool, _network(pool, teacher), reference)
-        else: fixed['prototypes'] = torch.cat([class_means(read['features'](ids), torch.zeros(len(ids), dtype=torch.int64), 1) for ids in torch.arange(len(pool)).split(pool.n_per_class)])
+        if reference is not None:
+            fixed['prototypes'] = _reference_means(pool, _network(pool, teacher), reference)
+        else:
+            fixed['prototypes'] = torch.cat(
+                [
+                    class_means(read['features'](ids), torch.zeros(len(ids), dtype=torch.int64), 1)
+                    for ids in torch.arange(len(pool)).split(pool.n_per_class)
+                ]
+            )
     if 'ensemble' in needed:
-        if len(members) > 1: read['ensemble'] = lambda ids: torch.stack([pool.logits(m, ids) for m in members])
+        if len(members) > 1:
+            read['ensemble'] = lambda ids: torch.stack([pool.logits(m, ids) for m in members])
         else:
             of_views = _views(pool, _network(pool, teacher), views, seed)
             read['ensemble'] = lambda ids: of_views[:, ids]
     columns = {n: [] for n in wanted}
-    for ids in torch.arange(len(pool)).split(2**16): # a pool need not fit into memory
+    for ids in torch.arange(len(pool)).split(2**16):  # a pool need not fit into memory
         given = {**fixed, **{k: read[k](ids) for k in needed if k in read}}
-        for n in wanted: columns[n].append(SCORES[n](**{k: given[k] for k in needs[n]}))
+        for n in wanted:
+            columns[n].append(SCORES[n](**{k: given[k] for k in needs[n]}))
     by = name or (teacher.name if isinstance(teacher, Teacher) else pool.teachers[0])
-    source = lambda n: 'several: ' + ', '.join(members) if 'ensemble' in needs[n] and len(members) > 1 else f'{by}, reference {reference.name}' if 'prototypes' in needs[n] and reference is not None else by
+    source = lambda n: (
+        'several: ' + ', '.join(members)
+        if 'ensemble' in needs[n] and len(members) > 1
+        else f'{by}, reference {reference.name}'
+        if 'prototypes' in needs[n] and reference is not None
+        else by
+    )
     pool.add_scores({n: torch.cat(columns[n]).numpy() for n in wanted}, {n: source(n) for n in wanted})
     return pool.table

@@ -4,17 +4,38 @@
 
 # %% ../nbs/06_select.ipynb #c002
 from __future__ import annotations
-import base64, html, io, math, os, warnings
+
+import base64
+import html
+import io
+import math
+import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Callable, Iterable, Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .core import PSRError, best_device, candidate_seed, content_hash, lookup, make_folder, read_json, seeded, to_float, to_json, to_pil, write_atomic
+
+from psr_nb.core import (
+    PSRError,
+    best_device,
+    candidate_seed,
+    content_hash,
+    lookup,
+    make_folder,
+    read_json,
+    seeded,
+    to_float,
+    to_json,
+    to_pil,
+    write_atomic,
+)
 from .data import ImageData
 
 # %% auto #0
@@ -26,23 +47,25 @@ __all__ = ['SPACES', 'SELECTORS', 'Coverage', 'first_best', 'greedy', 'unit_rows
 # %% ../nbs/06_select.ipynb #c009
 class Coverage:
     "Facility location, updated exactly and only where a pick changed something."
-    def __init__(self,
-        similarity: np.ndarray, # (q, n) float32, not negative: references × candidates
-        totals: np.ndarray | None = None, # (n,) its column sums, if they are known
-        memo: dict | None = None, # states after the same first picks, kept from one run to the next
-        block: int = 128, # rows handled at a time, so that they stay in the cache
+
+    def __init__(
+        self,
+        similarity: np.ndarray,  # (q, n) float32, not negative: references × candidates
+        totals: np.ndarray | None = None,  # (n,) its column sums, if they are known
+        memo: dict | None = None,  # states after the same first picks, kept from one run to the next
+        block: int = 128,  # rows handled at a time, so that they stay in the cache
     ):
         self.similarity, self.block, self.memo, self.picks = similarity, block, memo, ()
-        self.best = np.zeros(len(similarity), np.float32) # how well each reference is covered
+        self.best = np.zeros(len(similarity), np.float32)  # how well each reference is covered
         self.total = similarity.sum(0, dtype=np.float64) if totals is None else totals.copy()
         self.rows_touched = 0
         self._empty, self._rows = True, np.empty((min(block, len(similarity)), similarity.shape[1]), np.float32)
 
-    def gains(self) -> np.ndarray: # (n,) float64
+    def gains(self) -> np.ndarray:  # (n,) float64
         "What each candidate would add to the mean coverage."
         return self.total / len(self.best)
 
-    def add(self, i: int) -> float: # what it added
+    def add(self, i: int) -> float:  # what it added
         "Takes candidate `i`."
         self.picks += (i,)
         if self.memo is not None and self.picks in self.memo:
@@ -52,103 +75,130 @@ class Coverage:
         column = np.ascontiguousarray(self.similarity[:, i])
         changed = np.arange(len(column)) if self._empty else np.flatnonzero(column > self.best)
         old, new = self.best[changed], column[changed]
-        if self._empty: self.total[:] = 0
+        if self._empty:
+            self.total[:] = 0
         for start in range(0, len(changed), self.block):
             part = slice(start, start + self.block)
-            rows, o, w = self._rows[:len(changed[part])], old[part, None], new[part, None]
+            rows, o, w = self._rows[: len(changed[part])], old[part, None], new[part, None]
             np.take(self.similarity, changed[part], axis=0, out=rows, mode='clip')
-            if self._empty: np.maximum(rows, w, out=rows); rows -= w; self.total += rows.sum(0)
-            else: np.maximum(rows, o, out=rows); np.minimum(rows, w, out=rows); rows -= o; self.total -= rows.sum(0)
+            if self._empty:
+                np.maximum(rows, w, out=rows)
+                rows -= w
+                self.total += rows.sum(0)
+            else:
+                np.maximum(rows, o, out=rows)
+                np.minimum(rows, w, out=rows)
+                rows -= o
+                self.total -= rows.sum(0)
         self.best[changed] = new
-        self.rows_touched += len(changed); self._empty = False
+        self.rows_touched += len(changed)
+        self._empty = False
         gain = float((new.astype(np.float64) - old).sum() / len(self.best))
-        if self.memo is not None and len(self.picks) <= 12: # later picks change few rows
-            if len(self.memo) >= 128: self.memo.clear()
+        if self.memo is not None and len(self.picks) <= 12:  # later picks change few rows
+            if len(self.memo) >= 128:
+                self.memo.clear()
             self.memo[self.picks] = self.best.copy(), self.total.copy(), gain
         return gain
 
 # %% ../nbs/06_select.ipynb #c011
 def first_best(
-    values: np.ndarray, # (n,) float64; -inf: not to be chosen
+    values: np.ndarray,  # (n,) float64; -inf: not to be chosen
 ) -> int:
     "The lowest position whose value is the maximum up to rounding."
     top = values.max()
-    if top == -np.inf: raise PSRError('argument k', 'no more than may be chosen', 'nothing left')
-    return int((values >= top - (1e-6*abs(top) + 1e-9)).argmax())
+    if top == -np.inf:
+        raise PSRError('argument k', 'no more than may be chosen', 'nothing left')
+    return int((values >= top - (1e-6 * abs(top) + 1e-9)).argmax())
+
 
 def greedy(
-    term, # an object with `gains() -> (n,)` and `add(i) -> gain`
-    k: int, # how many to choose
-    diversity: float = 1., # weight of the term
-    bonus: np.ndarray | None = None, # (n,) what a candidate is worth by itself
-    allowed: np.ndarray | None = None, # (n,) bool; None: all
-    forced: np.ndarray | None = None, # (k,) candidate taken at each step whatever its gain, -1 where the choice is free
-) -> tuple[np.ndarray, np.ndarray]: # order (k,) int64, and what the term gained at each step (k,)
+    term,  # an object with `gains() -> (n,)` and `add(i) -> gain`
+    k: int,  # how many to choose
+    diversity: float = 1.0,  # weight of the term
+    bonus: np.ndarray | None = None,  # (n,) what a candidate is worth by itself
+    allowed: np.ndarray | None = None,  # (n,) bool; None: all
+    forced: np.ndarray
+    | None = None,  # (k,) candidate taken at each step whatever its gain, -1 where the choice is free
+) -> tuple[np.ndarray, np.ndarray]:  # order (k,) int64, and what the term gained at each step (k,)
     "Takes the candidate with the largest gain, again and again."
     order, gained = np.empty(k, np.int64), np.empty(k)
     closed = None
     for step in range(k):
-        if forced is not None and forced[step] >= 0: i = int(forced[step])
+        if forced is not None and forced[step] >= 0:
+            i = int(forced[step])
         else:
-            values = diversity*term.gains() + (0. if bonus is None else bonus)
-            if closed is None: closed = np.zeros(len(values)) if allowed is None else np.where(allowed, 0., -np.inf); closed[order[:step]] = -np.inf
+            values = diversity * term.gains() + (0.0 if bonus is None else bonus)
+            if closed is None:
+                closed = np.zeros(len(values)) if allowed is None else np.where(allowed, 0.0, -np.inf)
+                closed[order[:step]] = -np.inf
             i = first_best(values + closed)
-        if closed is not None: closed[i] = -np.inf
-        order[step], gained[step] = i, diversity*term.add(i)
+        if closed is not None:
+            closed[i] = -np.inf
+        order[step], gained[step] = i, diversity * term.add(i)
     return order, gained
 
 # %% ../nbs/06_select.ipynb #c014
 def unit_rows(
-    features, # (n, d)
-) -> torch.Tensor: # (n, d) float32
+    features,  # (n, d)
+) -> torch.Tensor:  # (n, d) float32
     "Rows of length one; a row of zeros stays what it is."
     return F.normalize(torch.as_tensor(features).float().flatten(1), dim=1)
 
+
 def similarity(
-    candidates: torch.Tensor, # (n, d) unit rows
-    reference: torch.Tensor, # (q, d) unit rows
-) -> np.ndarray: # (q, n) float32 in [0, 1]
+    candidates: torch.Tensor,  # (n, d) unit rows
+    reference: torch.Tensor,  # (q, d) unit rows
+) -> np.ndarray:  # (q, n) float32 in [0, 1]
     "(1 + cos)/2 of every reference with every candidate."
-    return (reference @ candidates.T).add_(1).mul_(.5).clamp_(0, 1).cpu().numpy()
+    return (reference @ candidates.T).add_(1).mul_(0.5).clamp_(0, 1).cpu().numpy()
+
 
 def facility_location(
-    features, # (n, d) any features, a tensor or an array; they are normalised here
-    k: int, # how many to choose
-) -> tuple[np.ndarray, np.ndarray]: # order (k,) int64, and the gain of each; their sum is the objective, Σ_j max_i (1 + cos)/2
+    features,  # (n, d) any features, a tensor or an array; they are normalised here
+    k: int,  # how many to choose
+) -> tuple[
+    np.ndarray, np.ndarray
+]:  # order (k,) int64, and the gain of each; their sum is the objective, Σ_j max_i (1 + cos)/2
     "The `k` rows that cover all rows best, greedily and exactly. Source: Nemhauser, Wolsey & Fisher 1978; Mirzasoleiman et al. 2020 for training data."
     features = torch.as_tensor(features)
-    if features.ndim != 2 or not len(features): raise PSRError('argument features', 'an array (n, d)', f'shape {tuple(features.shape)}')
-    if not features.isfinite().all(): raise PSRError('argument features', 'finite numbers', 'NaN or infinity')
-    if not 1 <= k <= len(features): raise PSRError('argument k', f'1 to {len(features)}, the number of rows', k)
+    if features.ndim != 2 or not len(features):
+        raise PSRError('argument features', 'an array (n, d)', f'shape {tuple(features.shape)}')
+    if not features.isfinite().all():
+        raise PSRError('argument features', 'finite numbers', 'NaN or infinity')
+    if not 1 <= k <= len(features):
+        raise PSRError('argument k', f'1 to {len(features)}, the number of rows', k)
     rows = unit_rows(features)
     order, gained = greedy(Coverage(similarity(rows, rows)), k)
-    return order, gained*len(rows)
+    return order, gained * len(rows)
 
 # %% ../nbs/06_select.ipynb #c019
 @torch.no_grad()
 def coverage_in_lockstep(
-    similarity: torch.Tensor, # (classes, q, n), on any device
-    k: int, # how many of each class
-    diversity: float = 1., # weight of coverage
-    bonus: torch.Tensor | None = None, # (classes, n) what a candidate is worth by itself
-    allowed: torch.Tensor | None = None, # (classes, n) bool
-    forced: torch.Tensor | None = None, # (classes, k) candidate taken whatever its gain, -1 where free
-) -> tuple[np.ndarray, np.ndarray]: # orders (classes, k), coverage gained at each step (classes, k)
+    similarity: torch.Tensor,  # (classes, q, n), on any device
+    k: int,  # how many of each class
+    diversity: float = 1.0,  # weight of coverage
+    bonus: torch.Tensor | None = None,  # (classes, n) what a candidate is worth by itself
+    allowed: torch.Tensor | None = None,  # (classes, n) bool
+    forced: torch.Tensor | None = None,  # (classes, k) candidate taken whatever its gain, -1 where free
+) -> tuple[np.ndarray, np.ndarray]:  # orders (classes, k), coverage gained at each step (classes, k)
     "`greedy(Coverage(…))` of all classes, one step of all at a time."
     classes, q, n = similarity.shape
     device = similarity.device
     values = torch.zeros(classes, n, dtype=torch.float64, device=device) if bonus is None else bonus.double().clone()
-    if allowed is not None: values.masked_fill_(~allowed, -torch.inf)
+    if allowed is not None:
+        values.masked_fill_(~allowed, -torch.inf)
     best, room = torch.zeros(classes, q, 1, device=device), torch.empty_like(similarity)
     orders, gained, each = [], [], torch.arange(classes, device=device)
     for step in range(k):
-        gains = torch.sub(similarity, best, out=room).clamp_(min=0).sum(1, dtype=torch.float64) * (diversity/q)
+        gains = torch.sub(similarity, best, out=room).clamp_(min=0).sum(1, dtype=torch.float64) * (diversity / q)
         total = gains + values
         top = total.max(1, keepdim=True).values
-        i = (total >= top - (1e-6*top.abs() + 1e-9)).int().argmax(1)
-        if forced is not None: i = torch.where(forced[:, step] >= 0, forced[:, step], i)
+        i = (total >= top - (1e-6 * top.abs() + 1e-9)).int().argmax(1)
+        if forced is not None:
+            i = torch.where(forced[:, step] >= 0, forced[:, step], i)
         values[each, i] = -torch.inf
-        orders.append(i); gained.append(gains[each, i])
+        orders.append(i)
+        gained.append(gains[each, i])
         best = torch.maximum(best, similarity[each, :, i][..., None])
     return torch.stack(orders, 1).cpu().numpy(), torch.stack(gained, 1).cpu().numpy()
 
@@ -156,94 +206,141 @@ def coverage_in_lockstep(
 @dataclass(frozen=True)
 class Space:
     "One way to turn images into features."
-    build: Callable # (source, options) -> (n, d) features
-    source: str # where the idea comes from
-    kept: bool = True # whether the result is kept in the pool's cache
-    centred: bool = False # whether the class's mean is taken out before directions are compared
+
+    build: Callable  # (source, options) -> (n, d) features
+    source: str  # where the idea comes from
+    kept: bool = True  # whether the result is kept in the pool's cache
+    centred: bool = False  # whether the class's mean is taken out before directions are compared
+
 
 @dataclass(frozen=True)
 class _Options:
     "What a space may need besides the images."
-    argument: str # what stands after the colon in its name
-    teacher: object # a `Teacher`, the name of one, or None
-    prior: object # a `Prior` or None
+
+    argument: str  # what stands after the colon in its name
+    teacher: object  # a `Teacher`, the name of one, or None
+    prior: object  # a `Prior` or None
     batch_size: int
     device: torch.device
+
 
 def _batches(source, size: int) -> Iterator[torch.Tensor]:
     "The images of a pool, an `ImageData` or a tensor, uint8, some at a time."
     images = source.images if hasattr(source, 'images') else source
-    for start in range(0, len(images), size): yield images[start:start + size]
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
+
 
 def untrained_students(
-    shape: tuple, # (c, h, w) of the images
-    width: int = 32, # channels
-    nets: int = 3, # how many
-    seed: int = 0, # of their weights
+    shape: tuple,  # (c, h, w) of the images
+    width: int = 32,  # channels
+    nets: int = 3,  # how many
+    seed: int = 0,  # of their weights
 ) -> list[torch.nn.Module]:
     "ConvNets with random weights, the same ones each time, deep enough to end in about 4×4 positions."
     from psr_nb.teacher import ConvNet
-    depth, out = max(1, round(math.log2(min(shape[1:])/4))), []
+
+    depth, out = max(1, round(math.log2(min(shape[1:]) / 4))), []
     for i in range(nets):
-        with seeded(candidate_seed(seed, width, i)): out.append(ConvNet(depth, width, 'instance', min(shape[1:]), shape[0], 1).eval().requires_grad_(False))
+        with seeded(candidate_seed(seed, width, i)):
+            out.append(ConvNet(depth, width, 'instance', min(shape[1:]), shape[0], 1).eval().requires_grad_(False))
     return out
+
 
 @torch.no_grad()
 def _student(source, options: _Options) -> torch.Tensor:
-    try: width, nets = map(int, (options.argument or '32x3').split('x'))
-    except ValueError: raise PSRError(f'feature space student:{options.argument}', 'width and number, as in student:32x3') from None
+    try:
+        width, nets = map(int, (options.argument or '32x3').split('x'))
+    except ValueError:
+        raise PSRError(f'feature space student:{options.argument}', 'width and number, as in student:32x3') from None
     out, networks = [], None
     for batch in _batches(source, options.batch_size):
         networks = networks or [n.to(options.device) for n in untrained_students(tuple(batch.shape[1:]), width, nets)]
-        x = to_float(batch).to(options.device)*2 - 1
+        x = to_float(batch).to(options.device) * 2 - 1
         out.append(torch.cat([unit_rows(n.forward_features(x)) for n in networks], 1).half().cpu())
     return torch.cat(out)
 
+
 def _by_teacher(source, teacher, options: _Options) -> torch.Tensor:
-    return torch.cat([teacher.predict(batch, options.batch_size)[1] for batch in _batches(source, 16*options.batch_size)])
+    return torch.cat(
+        [teacher.predict(batch, options.batch_size)[1] for batch in _batches(source, 16 * options.batch_size)]
+    )
+
 
 def _teacher(source, options: _Options) -> torch.Tensor:
     teacher, known = options.teacher, getattr(source, 'teachers', [])
     name = teacher if isinstance(teacher, str) else getattr(teacher, 'name', None) or (known[0] if known else None)
-    if name in known: return source.features(name)
+    if name in known:
+        return source.features(name)
     if isinstance(teacher, str):
         from psr_nb.teacher import Teacher
+
         teacher = Teacher.from_pretrained(teacher)
-    if teacher is None: raise PSRError('feature space teacher', 'a teacher', None, 'Pass teacher=, or sample the pool with teachers=[…]')
+    if teacher is None:
+        raise PSRError(
+            'feature space teacher', 'a teacher', None, 'Pass teacher=, or sample the pool with teachers=[…]'
+        )
     return _by_teacher(source, teacher, options)
+
 
 def _timm(source, options: _Options) -> torch.Tensor:
     from psr_nb.teacher import Teacher
+
     return _by_teacher(source, Teacher.from_pretrained(options.argument, device=options.device), options)
 
-def _latent(source, options: _Options) -> torch.Tensor:
-    if hasattr(source, 'latents'): return source.latents[:].flatten(1)
-    if options.prior is None: raise PSRError('feature space latent, of images', 'a prior whose encoder makes their latents', None, 'Pass prior=')
-    with torch.no_grad(): return torch.cat([options.prior.encode(to_float(b).to(options.prior.device)).float().cpu().flatten(1) for b in _batches(source, options.batch_size)])
 
-SPACES = { # name -> how
+def _latent(source, options: _Options) -> torch.Tensor:
+    if hasattr(source, 'latents'):
+        return source.latents[:].flatten(1)
+    if options.prior is None:
+        raise PSRError(
+            'feature space latent, of images', 'a prior whose encoder makes their latents', None, 'Pass prior='
+        )
+    with torch.no_grad():
+        return torch.cat(
+            [
+                options.prior.encode(to_float(b).to(options.prior.device)).float().cpu().flatten(1)
+                for b in _batches(source, options.batch_size)
+            ]
+        )
+
+
+SPACES = {  # name -> how
     'student': Space(_student, 'features of untrained networks: Zhao & Bilen 2023, arXiv 2110.04181'),
     'teacher': Space(_teacher, 'penultimate activations, as most selection papers', kept=False, centred=True),
-    'latent': Space(_latent, 'the prior\'s own latents, centred', kept=False, centred=True),
-    'pixels': Space(lambda source, options: torch.cat([to_float(b).flatten(1) for b in _batches(source, 512)]), 'the images themselves', kept=False),
+    'latent': Space(_latent, "the prior's own latents, centred", kept=False, centred=True),
+    'pixels': Space(
+        lambda source, options: torch.cat([to_float(b).flatten(1) for b in _batches(source, 512)]),
+        'the images themselves',
+        kept=False,
+    ),
     'timm': Space(_timm, 'any pretrained network: timm:NAME', centred=True),
-    'dino': Space(lambda source, options: _timm(source, replace(options, argument='vit_small_patch14_dinov2.lvd142m')), 'Oquab et al. 2023, arXiv 2304.07193', centred=True),
+    'dino': Space(
+        lambda source, options: _timm(source, replace(options, argument='vit_small_patch14_dinov2.lvd142m')),
+        'Oquab et al. 2023, arXiv 2304.07193',
+        centred=True,
+    ),
 }
 
-def _parts(space: str) -> list[tuple[str, Space, str]]: # (full name, entry, argument)
+
+def _parts(space: str) -> list[tuple[str, Space, str]]:  # (full name, entry, argument)
     "The parts of a joined name; raises `PSRError` for an unknown one."
     split = [part.strip().partition(':') for part in str(space).split('+')]
-    return [(name + (f':{argument}' if argument else ''), lookup(SPACES, name, 'feature space'), argument) for name, _, argument in split]
+    return [
+        (name + (f':{argument}' if argument else ''), lookup(SPACES, name, 'feature space'), argument)
+        for name, _, argument in split
+    ]
+
 
 def embed(
-    source, # a `Pool`, an `ImageData`, or uint8 images (n, c, h, w)
-    space: str = 'student', # names in `SPACES`, joined with +
-    teacher: object = None, # a `Teacher` or its name, for the space "teacher"; None: the pool's first
-    prior: object = None, # a `Prior`, for the space "latent" of images that are not in a pool
-    pool: object = None, # keeps the features of `source` in this pool's cache
-    batch_size: int = 32, # images a forward pass; small batches stay in a processor's cache
-    device: torch.device | str | None = None, # default: the best at hand
-) -> torch.Tensor: # (n, d) float32, unit rows
+    source,  # a `Pool`, an `ImageData`, or uint8 images (n, c, h, w)
+    space: str = 'student',  # names in `SPACES`, joined with +
+    teacher: object = None,  # a `Teacher` or its name, for the space "teacher"; None: the pool's first
+    prior: object = None,  # a `Prior`, for the space "latent" of images that are not in a pool
+    pool: object = None,  # keeps the features of `source` in this pool's cache
+    batch_size: int = 32,  # images a forward pass; small batches stay in a processor's cache
+    device: torch.device | str | None = None,  # default: the best at hand
+) -> torch.Tensor:  # (n, d) float32, unit rows
     "Features of images in a space; those of a pool are kept in its folder."
     keep = getattr(pool if pool is not None else source, 'cache', None)
     about = '' if pool is None else f' of {content_hash(source.images.numpy().tobytes())[:16]}'
@@ -251,257 +348,412 @@ def embed(
     for name, entry, argument in _parts(space):
         options = _Options(argument, teacher, prior, batch_size, torch.device(device or best_device()))
         build = lambda: entry.build(source, options)
-        if name == 'teacher': about_teacher = f' {getattr(teacher, "name", teacher)}'
+        if name == 'teacher':
+            about_teacher = f' {getattr(teacher, "name", teacher)}'
         kept = keep is not None and (entry.kept or pool is not None)
-        rows.append(unit_rows(keep(f'space {name}{about_teacher if name == "teacher" else ""}{about} 1', build) if kept else build()))
+        rows.append(
+            unit_rows(
+                keep(f'space {name}{about_teacher if name == "teacher" else ""}{about} 1', build) if kept else build()
+            )
+        )
     return unit_rows(torch.cat(rows, 1)) if len(rows) > 1 else rows[0]
 
 # %% ../nbs/06_select.ipynb #c029
 class MeanMatch:
     "Squared distance of mean features (MMD²) between the chosen and the reference: what each candidate takes off it."
-    def __init__(self,
-        kernel: np.ndarray, # (n, n) similarity of the candidates with each other
-        target: np.ndarray, # (n,) mean similarity of each candidate to the reference
+
+    def __init__(
+        self,
+        kernel: np.ndarray,  # (n, n) similarity of the candidates with each other
+        target: np.ndarray,  # (n,) mean similarity of each candidate to the reference
     ):
         self.kernel, self.target, self.itself = kernel, target.astype(np.float64), kernel.diagonal().astype(np.float64)
-        self.to_chosen = np.zeros(len(kernel)) # summed similarity of each candidate to the chosen
-        self.t, self.within, self.to_reference = 0, 0., 0.
-    def gains(self) -> np.ndarray: # (n,)
+        self.to_chosen = np.zeros(len(kernel))  # summed similarity of each candidate to the chosen
+        self.t, self.within, self.to_reference = 0, 0.0, 0.0
+
+    def gains(self) -> np.ndarray:  # (n,)
         "Fall of MMD² for each candidate."
-        now = self.within/self.t**2 - 2*self.to_reference/self.t if self.t else 0.
-        return now - ((self.within + 2*self.to_chosen + self.itself)/(self.t + 1)**2 - 2*(self.to_reference + self.target)/(self.t + 1))
-    def add(self, i: int) -> float: # what it gained
+        now = self.within / self.t**2 - 2 * self.to_reference / self.t if self.t else 0.0
+        return now - (
+            (self.within + 2 * self.to_chosen + self.itself) / (self.t + 1) ** 2
+            - 2 * (self.to_reference + self.target) / (self.t + 1)
+        )
+
+    def add(self, i: int) -> float:  # what it gained
         "Takes candidate `i`."
         gain = float(self.gains()[i])
-        self.within += 2*self.to_chosen[i] + self.itself[i]; self.to_reference += self.target[i]; self.t += 1
+        self.within += 2 * self.to_chosen[i] + self.itself[i]
+        self.to_reference += self.target[i]
+        self.t += 1
         self.to_chosen += self.kernel[i]
         return gain
 
 # %% ../nbs/06_select.ipynb #c031
 class LogDet:
     "log det of the chosen's similarity matrix. Source: Chen, Zhang & Zhou 2018, arXiv 1709.05135."
-    def __init__(self,
-        kernel: np.ndarray, # (n, n) positive semidefinite similarity
-        jitter: float = 1e-6, # added to the diagonal, so that twins have a finite gain
+
+    def __init__(
+        self,
+        kernel: np.ndarray,  # (n, n) positive semidefinite similarity
+        jitter: float = 1e-6,  # added to the diagonal, so that twins have a finite gain
     ):
         self.kernel, self.rows = kernel, []
-        self.left = kernel.diagonal().astype(np.float64) + jitter # squared distance of each candidate to what the chosen span
-        self.floor = jitter/2
-    def gains(self) -> np.ndarray: # (n,)
+        self.left = (
+            kernel.diagonal().astype(np.float64) + jitter
+        )  # squared distance of each candidate to what the chosen span
+        self.floor = jitter / 2
+
+    def gains(self) -> np.ndarray:  # (n,)
         "Log of the factor by which each candidate would multiply the determinant."
         return np.log(np.maximum(self.left, self.floor))
-    def add(self, i: int) -> float: # what it gained
+
+    def add(self, i: int) -> float:  # what it gained
         "Takes candidate `i`."
         gain = float(self.gains()[i])
         row = self.kernel[i].astype(np.float64)
-        if self.rows: rows = np.asarray(self.rows); row -= rows[:, i] @ rows
+        if self.rows:
+            rows = np.asarray(self.rows)
+            row -= rows[:, i] @ rows
         row /= math.sqrt(max(self.left[i], self.floor))
-        self.rows.append(row); self.left -= row**2
+        self.rows.append(row)
+        self.left -= row**2
         return gain
 
 # %% ../nbs/06_select.ipynb #c034
 class Farthest:
     "Distance to the nearest chosen; starts in the middle. Source: Gonzalez 1985; Sener & Savarese 2018, arXiv 1708.00489."
-    def __init__(self, kernel: np.ndarray): self.kernel, self.near = kernel, None
-    def gains(self) -> np.ndarray: return (self.kernel.mean(0) if self.near is None else 1 - self.near).astype(np.float64)
+
+    def __init__(self, kernel: np.ndarray):
+        self.kernel, self.near = kernel, None
+
+    def gains(self) -> np.ndarray:
+        return (self.kernel.mean(0) if self.near is None else 1 - self.near).astype(np.float64)
+
     def add(self, i: int) -> float:
         gain = float(self.gains()[i])
         self.near = self.kernel[i].copy() if self.near is None else np.maximum(self.near, self.kernel[i])
         return gain
 
+
 class Priority:
     "A fixed order: the highest number first."
-    def __init__(self, values: np.ndarray): self.values = np.asarray(values, np.float64)
-    def gains(self) -> np.ndarray: return self.values
-    def add(self, i: int) -> float: return 0.
+
+    def __init__(self, values: np.ndarray):
+        self.values = np.asarray(values, np.float64)
+
+    def gains(self) -> np.ndarray:
+        return self.values
+
+    def add(self, i: int) -> float:
+        return 0.0
+
 
 class HistogramMatch:
     "Fills the bin that is most behind its share of the target. Source: DiffGuideSamp, arXiv 2601.10090."
-    def __init__(self,
-        values: np.ndarray, # (n,) difficulty of the candidates, in [0, 1]
-        target: np.ndarray, # (m,) difficulty of real images
-        bins: int = 10, # of equal width on the log scale, between the 1st and the 99th percentile of the target
-        priority: np.ndarray | None = None, # (n,) in [0, 1]: which of a bin's candidates comes first
+
+    def __init__(
+        self,
+        values: np.ndarray,  # (n,) difficulty of the candidates, in [0, 1]
+        target: np.ndarray,  # (m,) difficulty of real images
+        bins: int = 10,  # of equal width on the log scale, between the 1st and the 99th percentile of the target
+        priority: np.ndarray | None = None,  # (n,) in [0, 1]: which of a bin's candidates comes first
     ):
         log = lambda v: np.log(np.asarray(v, np.float64) + 1e-4)
-        low, high = np.quantile(log(target), [.01, .99])
+        low, high = np.quantile(log(target), [0.01, 0.99])
         edges = np.linspace(low, max(high, low + 1e-6), bins + 1)[1:-1]
         self.bin, self.count = np.digitize(log(values), edges), np.zeros(bins)
-        self.share = np.bincount(np.digitize(log(target), edges), minlength=bins)/len(target)
-        self.priority = 1e-3*(np.zeros(len(values)) if priority is None else priority)
-    def gains(self) -> np.ndarray: return (self.share*(self.count.sum() + 1) - self.count)[self.bin] + self.priority
-    def add(self, i: int) -> float: self.count[self.bin[i]] += 1; return 0.
+        self.share = np.bincount(np.digitize(log(target), edges), minlength=bins) / len(target)
+        self.priority = 1e-3 * (np.zeros(len(values)) if priority is None else priority)
+
+    def gains(self) -> np.ndarray:
+        return (self.share * (self.count.sum() + 1) - self.count)[self.bin] + self.priority
+
+    def add(self, i: int) -> float:
+        self.count[self.bin[i]] += 1
+        return 0.0
 
 # %% ../nbs/06_select.ipynb #c039
 @dataclass(frozen=True)
 class Weights:
     "How much each term counts."
-    reliability: float = 1. # w_r: the teacher's probability of the class
-    diversity: float = 1. # w_d: volume, or the rule's own diversity term
-    uncertainty: float = 0. # w_u: normalised entropy; negative prefers certain candidates
-    representativeness: float = .05 # w_t: likeness to the reference, in standard deviations
-    scale: float = 50. # B: what a candidate's own worth is divided by where it is added to coverage or matching
+
+    reliability: float = 1.0  # w_r: the teacher's probability of the class
+    diversity: float = 1.0  # w_d: volume, or the rule's own diversity term
+    uncertainty: float = 0.0  # w_u: normalised entropy; negative prefers certain candidates
+    representativeness: float = 0.05  # w_t: likeness to the reference, in standard deviations
+    scale: float = 50.0  # B: what a candidate's own worth is divided by where it is added to coverage or matching
+
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if not isinstance(value, (int, float)) or not math.isfinite(value): raise PSRError(f'weight {name}', 'a finite number', value)
-        if self.diversity < 0: raise PSRError('weight diversity', 'zero or more', self.diversity)
-        if self.scale <= 0: raise PSRError('weight scale', 'more than zero', self.scale)
+            if not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise PSRError(f'weight {name}', 'a finite number', value)
+        if self.diversity < 0:
+            raise PSRError('weight diversity', 'zero or more', self.diversity)
+        if self.scale <= 0:
+            raise PSRError('weight scale', 'more than zero', self.scale)
+
 
 def objective(
-    similarity: np.ndarray, # (q, n) references × candidates
-    chosen: Iterable[int], # positions of the chosen candidates
-    bonus: np.ndarray | float = 0., # (n,) what each is worth by itself
-    diversity: float = 1., # w_d
+    similarity: np.ndarray,  # (q, n) references × candidates
+    chosen: Iterable[int],  # positions of the chosen candidates
+    bonus: np.ndarray | float = 0.0,  # (n,) what each is worth by itself
+    diversity: float = 1.0,  # w_d
 ) -> float:
     "F(S) of `psr_coverage` straight from its definition; without bonus, coverage."
     chosen = np.asarray(list(chosen), np.int64)
-    if not len(chosen): return 0.
-    return float(diversity*similarity[:, chosen].max(1).astype(np.float64).mean() + np.broadcast_to(bonus, similarity.shape[1])[chosen].sum())
+    if not len(chosen):
+        return 0.0
+    return float(
+        diversity * similarity[:, chosen].max(1).astype(np.float64).mean()
+        + np.broadcast_to(bonus, similarity.shape[1])[chosen].sum()
+    )
+
 
 def volume(
-    kernel: np.ndarray, # (n, n) similarity of the candidates with each other
-    chosen: Iterable[int], # positions of the chosen candidates
-    bonus: np.ndarray | float = 0., # (n,) 2 log q of each
-    diversity: float = 1., # w_d
-    jitter: float = 1e-6, # added to the diagonal, as `LogDet` does
+    kernel: np.ndarray,  # (n, n) similarity of the candidates with each other
+    chosen: Iterable[int],  # positions of the chosen candidates
+    bonus: np.ndarray | float = 0.0,  # (n,) 2 log q of each
+    diversity: float = 1.0,  # w_d
+    jitter: float = 1e-6,  # added to the diagonal, as `LogDet` does
 ) -> float:
     "F(S) of `psr` straight from its definition; without bonus, log det."
     chosen = np.asarray(list(chosen), np.int64)
-    return float(diversity*np.linalg.slogdet(kernel[np.ix_(chosen, chosen)].astype(np.float64) + jitter*np.eye(len(chosen)))[1] + np.broadcast_to(bonus, len(kernel))[chosen].sum())
+    return float(
+        diversity
+        * np.linalg.slogdet(kernel[np.ix_(chosen, chosen)].astype(np.float64) + jitter * np.eye(len(chosen)))[1]
+        + np.broadcast_to(bonus, len(kernel))[chosen].sum()
+    )
 
 # %% ../nbs/06_select.ipynb #c042
 def plan(
-    n: int, # candidates of the class
-    k: int, # how many are wanted
-    agrees: np.ndarray | None = None, # (n,) bool: passes the gate; None: no gate
-    reliability: np.ndarray | None = None, # (n,) for the cut and for filling up
-    quantile: float = 0., # share of the passing to drop, the least reliable
-    pins: Iterable[int] = (), # must be in, in this order
-    bans: Iterable[int] = (), # must not
-    name: str = 'class', # named in errors and notes
-) -> tuple[np.ndarray, np.ndarray, str]: # allowed (n,) bool, forced (k,) with -1 where free, and a note, empty if all is well
+    n: int,  # candidates of the class
+    k: int,  # how many are wanted
+    agrees: np.ndarray | None = None,  # (n,) bool: passes the gate; None: no gate
+    reliability: np.ndarray | None = None,  # (n,) for the cut and for filling up
+    quantile: float = 0.0,  # share of the passing to drop, the least reliable
+    pins: Iterable[int] = (),  # must be in, in this order
+    bans: Iterable[int] = (),  # must not
+    name: str = 'class',  # named in errors and notes
+) -> tuple[
+    np.ndarray, np.ndarray, str
+]:  # allowed (n,) bool, forced (k,) with -1 where free, and a note, empty if all is well
     "Turns constraints into what `greedy` understands."
     pins, bans = list(dict.fromkeys(map(int, pins))), set(map(int, bans))
     for kind, ids in (('pin', pins), ('ban', bans)):
         for i in ids:
-            if not 0 <= i < n: raise PSRError(f'{kind} {i} of {name}', f'a candidate from 0 to {n - 1}', i)
-    if both := sorted(bans.intersection(pins)): raise PSRError(f'candidate {both[0]} of {name}', 'pinned or banned', 'both')
-    if len(pins) > k: raise PSRError(f'pins of {name}', f'at most {k}, the budget of the class', len(pins))
-    if k > n - len(bans): raise PSRError('argument ipc', f'at most {n - len(bans)}, the candidates of {name}' + (f' without the {len(bans)} banned' if bans else ''), k, 'Extend the pool: psr pool --n-per-class …')
-    if not 0 <= quantile < 1: raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
-    open_ = np.ones(n, bool); open_[list(bans)] = False
+            if not 0 <= i < n:
+                raise PSRError(f'{kind} {i} of {name}', f'a candidate from 0 to {n - 1}', i)
+    if both := sorted(bans.intersection(pins)):
+        raise PSRError(f'candidate {both[0]} of {name}', 'pinned or banned', 'both')
+    if len(pins) > k:
+        raise PSRError(f'pins of {name}', f'at most {k}, the budget of the class', len(pins))
+    if k > n - len(bans):
+        raise PSRError(
+            'argument ipc',
+            f'at most {n - len(bans)}, the candidates of {name}' + (f' without the {len(bans)} banned' if bans else ''),
+            k,
+            'Extend the pool: psr pool --n-per-class …',
+        )
+    if not 0 <= quantile < 1:
+        raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
+    open_ = np.ones(n, bool)
+    open_[list(bans)] = False
     allowed = open_.copy() if agrees is None else open_ & agrees
-    if quantile > 0 and allowed.any(): allowed &= reliability >= np.quantile(reliability[allowed], quantile)
+    if quantile > 0 and allowed.any():
+        allowed &= reliability >= np.quantile(reliability[allowed], quantile)
     passing = int(allowed.sum())
-    forced = np.full(k, -1); forced[:len(pins)] = pins
+    forced = np.full(k, -1)
+    forced[: len(pins)] = pins
     allowed[pins] = False
     short = k - len(pins) - int(allowed.sum())
-    if short <= 0: return allowed, forced, ''
-    rest = open_ & ~allowed; rest[pins] = False
-    rest = np.flatnonzero(rest); rest = rest[np.argsort(-(reliability if reliability is not None else np.zeros(n))[rest], kind='stable')]
-    forced[k - short:] = rest[:short]
-    return allowed, forced, f'{name}: {passing} of {n} candidates pass, {short} of the {k} chosen are the most reliable of the others'
+    if short <= 0:
+        return allowed, forced, ''
+    rest = open_ & ~allowed
+    rest[pins] = False
+    rest = np.flatnonzero(rest)
+    rest = rest[np.argsort(-(reliability if reliability is not None else np.zeros(n))[rest], kind='stable')]
+    forced[k - short :] = rest[:short]
+    return (
+        allowed,
+        forced,
+        f'{name}: {passing} of {n} candidates pass, {short} of the {k} chosen are the most reliable of the others',
+    )
 
 # %% ../nbs/06_select.ipynb #c045
 @dataclass(eq=False, repr=False)
 class Problem:
     "One class: its candidates, what they are compared with, and what the teacher says of them."
-    label: int # class number
-    name: str # class name
-    candidates: torch.Tensor # (n, d) unit rows
-    reference: torch.Tensor | None # (q, d) unit rows; None: the candidates themselves
-    reliability: np.ndarray | None = None # (n,) in [0, 1]
-    uncertainty: np.ndarray | None = None # (n,) in [0, 1]
-    seen: np.ndarray | None = None # (n,) the class that the teacher sees
-    difficulty: Callable[[], np.ndarray] | None = None # of the reference images, when asked for
+
+    label: int  # class number
+    name: str  # class name
+    candidates: torch.Tensor  # (n, d) unit rows
+    reference: torch.Tensor | None  # (q, d) unit rows; None: the candidates themselves
+    reliability: np.ndarray | None = None  # (n,) in [0, 1]
+    uncertainty: np.ndarray | None = None  # (n,) in [0, 1]
+    seen: np.ndarray | None = None  # (n,) the class that the teacher sees
+    difficulty: Callable[[], np.ndarray] | None = None  # of the reference images, when asked for
 
     @property
-    def n(self) -> int: return len(self.candidates)
+    def n(self) -> int:
+        return len(self.candidates)
+
     @cached_property
-    def memo(self) -> dict: return {} # states of `Coverage` after the same first picks
+    def memo(self) -> dict:
+        return {}  # states of `Coverage` after the same first picks
+
     @cached_property
-    def representativeness(self) -> np.ndarray: # (n,)
+    def representativeness(self) -> np.ndarray:  # (n,)
         "Mean similarity to the reference, in standard deviations over the candidates."
-        mean = self.totals/len(self.similarity)
-        return (mean - mean.mean())/max(mean.std(), 1e-9)
+        mean = self.totals / len(self.similarity)
+        return (mean - mean.mean()) / max(mean.std(), 1e-9)
+
     @property
-    def agrees(self) -> np.ndarray | None: return None if self.seen is None else self.seen == self.label # (n,) bool: passes the gate
+    def agrees(self) -> np.ndarray | None:
+        return None if self.seen is None else self.seen == self.label  # (n,) bool: passes the gate
+
     @cached_property
-    def kernel(self) -> np.ndarray: # (n, n)
+    def kernel(self) -> np.ndarray:  # (n, n)
         "The candidates' similarity with each other."
         return similarity(self.candidates, self.candidates)
+
     @cached_property
-    def similarity(self) -> np.ndarray: # (q, n)
+    def similarity(self) -> np.ndarray:  # (q, n)
         "References × candidates."
         return self.kernel if self.reference is None else similarity(self.candidates, self.reference)
+
     @cached_property
-    def totals(self) -> np.ndarray: return self.similarity.sum(0, dtype=np.float64)
+    def totals(self) -> np.ndarray:
+        return self.similarity.sum(0, dtype=np.float64)
+
     @cached_property
-    def own_totals(self) -> np.ndarray: return self.totals if self.reference is None else self.kernel.sum(0, dtype=np.float64)
+    def own_totals(self) -> np.ndarray:
+        return self.totals if self.reference is None else self.kernel.sum(0, dtype=np.float64)
+
     def need(self, name: str, by: str) -> np.ndarray:
         "A score, or a `PSRError` that says who asked for it."
         value = getattr(self, name)
-        if value is None: raise PSRError(f'{by}, which reads {name}', 'a pool sampled with teachers', 'none', 'Sample it with teachers=[…]' + {'agrees': ' or pass gate=False', 'reliability': ' or pass weights=Weights(reliability=0)'}.get(name, ''))
+        if value is None:
+            raise PSRError(
+                f'{by}, which reads {name}',
+                'a pool sampled with teachers',
+                'none',
+                'Sample it with teachers=[…]'
+                + {'agrees': ' or pass gate=False', 'reliability': ' or pass weights=Weights(reliability=0)'}.get(
+                    name, ''
+                ),
+            )
         return value
+
 
 def _random_priority(problem: Problem, seed: int) -> np.ndarray:
     "A candidate's place in the random order depends on itself alone: extending the pool keeps the others' order."
-    return np.array([candidate_seed(seed, problem.label, i) for i in range(problem.n)]) / 2.**63
+    return np.array([candidate_seed(seed, problem.label, i) for i in range(problem.n)]) / 2.0**63
+
 
 def _k_means(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> Priority:
     from sklearn.cluster import KMeans
-    ids = np.flatnonzero(allowed); rows = problem.candidates[ids].numpy()
+
+    ids = np.flatnonzero(allowed)
+    rows = problem.candidates[ids].numpy()
     fit = KMeans(min(k, len(ids)), n_init=1, random_state=seed).fit(rows)
-    values = -1. - np.arange(problem.n)/problem.n
-    for c in np.argsort(-np.bincount(fit.labels_), kind='stable'): # the largest cluster first
-        near = ids[np.argsort(((rows - fit.cluster_centers_[c])**2).sum(1), kind='stable')]
-        values[next(i for i in near if values[i] < 0)] = 1. + np.mean(fit.labels_ == c) # the nearest that no other cluster has
+    values = -1.0 - np.arange(problem.n) / problem.n
+    for c in np.argsort(-np.bincount(fit.labels_), kind='stable'):  # the largest cluster first
+        near = ids[np.argsort(((rows - fit.cluster_centers_[c]) ** 2).sum(1), kind='stable')]
+        values[next(i for i in near if values[i] < 0)] = 1.0 + np.mean(
+            fit.labels_ == c
+        )  # the nearest that no other cluster has
     return Priority(values)
 
+
 def _difficulty(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> HistogramMatch:
-    if problem.difficulty is None: raise PSRError('selector difficulty_matched', 'real images as reference', None, 'Pass reference=')
-    return HistogramMatch(1 - problem.need('reliability', 'selector difficulty_matched'), problem.difficulty(), priority=_random_priority(problem, seed))
+    if problem.difficulty is None:
+        raise PSRError('selector difficulty_matched', 'real images as reference', None, 'Pass reference=')
+    return HistogramMatch(
+        1 - problem.need('reliability', 'selector difficulty_matched'),
+        problem.difficulty(),
+        priority=_random_priority(problem, seed),
+    )
+
 
 @dataclass(frozen=True)
 class Selector:
     "One rule for choosing."
-    term: Callable # (problem, k, seed, allowed) -> an object with `gains` and `add`
-    source: str # where it comes from
-    weighted: bool = False # whether `Weights` apply
-    gate: bool = False # whether the gate is on unless asked otherwise
-    factor: bool = False # quality multiplies (log scale) rather than adds
-    nested: bool = True # whether a smaller budget's set is the beginning of a larger one's
-    weights: Weights = Weights() # used when none are given
+
+    term: Callable  # (problem, k, seed, allowed) -> an object with `gains` and `add`
+    source: str  # where it comes from
+    weighted: bool = False  # whether `Weights` apply
+    gate: bool = False  # whether the gate is on unless asked otherwise
+    factor: bool = False  # quality multiplies (log scale) rather than adds
+    nested: bool = True  # whether a smaller budget's set is the beginning of a larger one's
+    weights: Weights = Weights()  # used when none are given
+
 
 _covers_reference = lambda p, k, seed, allowed: Coverage(p.similarity, p.totals, p.memo)
 _volume = lambda p, k, seed, allowed: LogDet(p.kernel)
-_coverage_alone = Weights(reliability=0., representativeness=0.)
+_coverage_alone = Weights(reliability=0.0, representativeness=0.0)
 
-SELECTORS = { # name -> rule
-    'first': Selector(lambda p, k, seed, allowed: Priority(-np.arange(p.n)), 'generate-and-use: the first the prior made'),
+SELECTORS = {  # name -> rule
+    'first': Selector(
+        lambda p, k, seed, allowed: Priority(-np.arange(p.n)), 'generate-and-use: the first the prior made'
+    ),
     'random': Selector(lambda p, k, seed, allowed: Priority(_random_priority(p, seed)), 'a seeded draw from the pool'),
-    'top_confidence': Selector(lambda p, k, seed, allowed: Priority(p.need('reliability', 'selector top_confidence')), 'highest p(y|x), as in CaO2 (Wang et al. 2025)'),
-    'herding': Selector(lambda p, k, seed, allowed: MeanMatch(p.kernel, p.kernel.mean(0)), 'running mean to the pool\'s mean: Welling 2009; Rebuffi et al. 2017, arXiv 1611.07725'),
+    'top_confidence': Selector(
+        lambda p, k, seed, allowed: Priority(p.need('reliability', 'selector top_confidence')),
+        'highest p(y|x), as in CaO2 (Wang et al. 2025)',
+    ),
+    'herding': Selector(
+        lambda p, k, seed, allowed: MeanMatch(p.kernel, p.kernel.mean(0)),
+        "running mean to the pool's mean: Welling 2009; Rebuffi et al. 2017, arXiv 1611.07725",
+    ),
     'k_center': Selector(lambda p, k, seed, allowed: Farthest(p.kernel), 'Sener & Savarese 2018, arXiv 1708.00489'),
-    'k_means': Selector(_k_means, 'nearest to each of k centroids, as prototypes in D4M (Su et al. 2024)', nested=False),
-    'facility_location': Selector(lambda p, k, seed, allowed: Coverage(p.kernel, p.own_totals), 'cover the pool: Mirzasoleiman et al. 2020, arXiv 1906.01827'),
+    'k_means': Selector(
+        _k_means, 'nearest to each of k centroids, as prototypes in D4M (Su et al. 2024)', nested=False
+    ),
+    'facility_location': Selector(
+        lambda p, k, seed, allowed: Coverage(p.kernel, p.own_totals),
+        'cover the pool: Mirzasoleiman et al. 2020, arXiv 1906.01827',
+    ),
     'dpp': Selector(_volume, 'greedy MAP of a determinantal point process: Chen et al. 2018, arXiv 1709.05135'),
-    'difficulty_matched': Selector(_difficulty, 'DiffGuideSamp: difficulty distributed as in real images, arXiv 2601.10090'),
-    'psr': Selector(_volume, 'Pool-Select-Refine, arXiv 2606.01920, as reconstructed here: volume × quality', weighted=True, gate=True, factor=True),
-    'psr_coverage': Selector(_covers_reference, 'the same with coverage of the reference + quality', weighted=True, gate=True, weights=_coverage_alone),
-    'psr_mmd': Selector(lambda p, k, seed, allowed: MeanMatch(p.kernel, p.similarity.mean(0)), 'the same with mean matching (kernel herding): Chen, Welling & Smola 2010', weighted=True, gate=True, weights=_coverage_alone),
+    'difficulty_matched': Selector(
+        _difficulty, 'DiffGuideSamp: difficulty distributed as in real images, arXiv 2601.10090'
+    ),
+    'psr': Selector(
+        _volume,
+        'Pool-Select-Refine, arXiv 2606.01920, as reconstructed here: volume × quality',
+        weighted=True,
+        gate=True,
+        factor=True,
+    ),
+    'psr_coverage': Selector(
+        _covers_reference,
+        'the same with coverage of the reference + quality',
+        weighted=True,
+        gate=True,
+        weights=_coverage_alone,
+    ),
+    'psr_mmd': Selector(
+        lambda p, k, seed, allowed: MeanMatch(p.kernel, p.similarity.mean(0)),
+        'the same with mean matching (kernel herding): Chen, Welling & Smola 2010',
+        weighted=True,
+        gate=True,
+        weights=_coverage_alone,
+    ),
 }
 
-def _bonus(problem: Problem, selector: Selector, weights: Weights) -> dict[str, np.ndarray]: # term -> (n,)
+
+def _bonus(problem: Problem, selector: Selector, weights: Weights) -> dict[str, np.ndarray]:  # term -> (n,)
     "What each candidate is worth by itself."
     out = {}
     if selector.weighted:
         for name in ('reliability', 'uncertainty', 'representativeness'):
             weight = getattr(weights, name)
-            if weight == 0: continue
+            if weight == 0:
+                continue
             score = problem.need(name, f'weight {name}').astype(np.float64)
-            if selector.factor: out[name] = 2*weight*(np.log(np.maximum(score, 1e-6)) if name == 'reliability' else score)
-            else: out[name] = weight*score/weights.scale
+            if selector.factor:
+                out[name] = 2 * weight * (np.log(np.maximum(score, 1e-6)) if name == 'reliability' else score)
+            else:
+                out[name] = weight * score / weights.scale
     return out
 
 # %% ../nbs/06_select.ipynb #c048
@@ -509,127 +761,232 @@ def _relative(path, start: Path) -> str | None:
     "A path as seen from a folder, so that both can be moved together."
     return None if path is None else os.path.relpath(Path(path).resolve(), start.resolve())
 
+
 @dataclass(eq=False, repr=False)
 class Selection:
     "Chosen candidates of each class, in the order of choice."
-    pool: object # the `Pool` they are in
-    ids: list[np.ndarray] # one int64 array a class: candidate numbers in the order of choice
-    method: str # which rule
-    weights: Weights # of its terms
-    gains: list[dict[str, np.ndarray]] # one dict a class: term -> what it gained at each choice
-    config: dict # everything else that decided it
-    notes: list[str] = field(default_factory=list) # what the reader should know: back-filled classes
-    prepared: Prepared | None = None # similarities and scores, for `explain` and `metrics`; None after opening a file
+
+    pool: object  # the `Pool` they are in
+    ids: list[np.ndarray]  # one int64 array a class: candidate numbers in the order of choice
+    method: str  # which rule
+    weights: Weights  # of its terms
+    gains: list[dict[str, np.ndarray]]  # one dict a class: term -> what it gained at each choice
+    config: dict  # everything else that decided it
+    notes: list[str] = field(default_factory=list)  # what the reader should know: back-filled classes
+    prepared: Prepared | None = None  # similarities and scores, for `explain` and `metrics`; None after opening a file
 
     @property
-    def ipc(self) -> int: return max(map(len, self.ids)) # images per class; of the largest class where budgets differ
+    def ipc(self) -> int:
+        return max(map(len, self.ids))  # images per class; of the largest class where budgets differ
+
     @property
-    def counts(self) -> list[int]: return [len(i) for i in self.ids]
+    def counts(self) -> list[int]:
+        return [len(i) for i in self.ids]
+
     @property
-    def classes(self) -> list[str]: return self.pool.classes
+    def classes(self) -> list[str]:
+        return self.pool.classes
+
     @property
-    def positions(self) -> np.ndarray: # (sum of counts,) flat positions in the pool, class after class
-        return np.concatenate([label*self.pool.n_per_class + ids for label, ids in enumerate(self.ids)])
+    def positions(self) -> np.ndarray:  # (sum of counts,) flat positions in the pool, class after class
+        return np.concatenate([label * self.pool.n_per_class + ids for label, ids in enumerate(self.ids)])
+
     @property
-    def labels(self) -> torch.Tensor: return torch.arange(len(self.ids)).repeat_interleave(torch.tensor(self.counts))
+    def labels(self) -> torch.Tensor:
+        return torch.arange(len(self.ids)).repeat_interleave(torch.tensor(self.counts))
+
     @property
-    def images(self) -> torch.Tensor: return self.pool.images[self.positions] # (m, c, h, w) uint8
+    def images(self) -> torch.Tensor:
+        return self.pool.images[self.positions]  # (m, c, h, w) uint8
+
     @property
-    def latents(self) -> torch.Tensor: return self.pool.latents[self.positions] # (m, c, h, w) float32
-    def __len__(self) -> int: return sum(self.counts)
+    def latents(self) -> torch.Tensor:
+        return self.pool.latents[self.positions]  # (m, c, h, w) float32
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
     def __repr__(self) -> str:
-        size = f'{self.ipc} of {self.pool.n_per_class}' if len(set(self.counts)) == 1 else f'{min(self.counts)} to {self.ipc} of {self.pool.n_per_class}'
-        return f'Selection {self.method}: {size} in each of {len(self.ids)} classes, space {self.config["space"]}' + (f', {len(self.notes)} notes' if self.notes else '')
+        size = (
+            f'{self.ipc} of {self.pool.n_per_class}'
+            if len(set(self.counts)) == 1
+            else f'{min(self.counts)} to {self.ipc} of {self.pool.n_per_class}'
+        )
+        return f'Selection {self.method}: {size} in each of {len(self.ids)} classes, space {self.config["space"]}' + (
+            f', {len(self.notes)} notes' if self.notes else ''
+        )
 
-    def take(self,
-        ipc: int, # at most so many of each class
+    def take(
+        self,
+        ipc: int,  # at most so many of each class
     ) -> Selection:
         "The beginning of this selection: the one that a smaller budget would have given."
-        if not 1 <= ipc <= self.ipc: raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this selection', ipc)
-        notes = self.notes if SELECTORS[self.method].nested else [*self.notes, f'{self.method} is not nested: choosing {ipc} anew gives another set']
-        return replace(self, ids=[i[:ipc] for i in self.ids], gains=[{k: v[:ipc] for k, v in g.items()} for g in self.gains], notes=notes)
+        if not 1 <= ipc <= self.ipc:
+            raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this selection', ipc)
+        notes = (
+            self.notes
+            if SELECTORS[self.method].nested
+            else [*self.notes, f'{self.method} is not nested: choosing {ipc} anew gives another set']
+        )
+        return replace(
+            self,
+            ids=[i[:ipc] for i in self.ids],
+            gains=[{k: v[:ipc] for k, v in g.items()} for g in self.gains],
+            notes=notes,
+        )
 
     def _content(self, start: Path) -> dict:
-        return dict(kind='selection', format=1, method=self.method, weights=asdict(self.weights), ids=[i.tolist() for i in self.ids], gains=[{k: v.tolist() for k, v in g.items()} for g in self.gains],
-            config=self.config, notes=self.notes, classes=list(self.classes), pool=dict(path=_relative(getattr(self.pool, 'path', None), start), fingerprint=self.pool.fingerprint, n_per_class=self.pool.n_per_class))
-    @property
-    def key(self) -> str: # hex
-        "Hash of what was chosen, from what, and how."
-        return content_hash({k: v for k, v in self._content(Path()).items() if k not in ('pool', 'notes')} | {'pool': self.pool.fingerprint})
+        return dict(
+            kind='selection',
+            format=1,
+            method=self.method,
+            weights=asdict(self.weights),
+            ids=[i.tolist() for i in self.ids],
+            gains=[{k: v.tolist() for k, v in g.items()} for g in self.gains],
+            config=self.config,
+            notes=self.notes,
+            classes=list(self.classes),
+            pool=dict(
+                path=_relative(getattr(self.pool, 'path', None), start),
+                fingerprint=self.pool.fingerprint,
+                n_per_class=self.pool.n_per_class,
+            ),
+        )
 
-    def save(self,
-        path: str | Path, # a folder (the file is named by its key) or a .json file
-    ) -> Path: # the file
+    @property
+    def key(self) -> str:  # hex
+        "Hash of what was chosen, from what, and how."
+        return content_hash(
+            {k: v for k, v in self._content(Path()).items() if k not in ('pool', 'notes')}
+            | {'pool': self.pool.fingerprint}
+        )
+
+    def save(
+        self,
+        path: str | Path,  # a folder (the file is named by its key) or a .json file
+    ) -> Path:  # the file
         "Writes the selection as JSON."
         path = Path(path)
-        if path.suffix != '.json': path = make_folder(path)/f'selection-{self.key[:16]}.json'
-        else: make_folder(path.parent)
+        if path.suffix != '.json':
+            path = make_folder(path) / f'selection-{self.key[:16]}.json'
+        else:
+            make_folder(path.parent)
         return write_atomic(path, to_json({**self._content(path.parent), 'key': self.key}, indent=None))
 
     @classmethod
-    def open(cls,
-        path: str | Path, # the file
-        pool: object = None, # the pool, if it is not where the file says
+    def open(
+        cls,
+        path: str | Path,  # the file
+        pool: object = None,  # the pool, if it is not where the file says
     ) -> Selection:
         "A saved selection with its pool. Raises `PSRError` if the file was altered or the pool is another one."
         path = Path(path)
         content = read_json(path)
-        if not isinstance(content, dict) or content.get('kind') != 'selection': raise PSRError(f'{path}', 'a selection', 'JSON of another kind')
-        if content['format'] > 1: raise PSRError(f'{path}', 'format 1', f'format {content["format"]}', 'It was written by a newer psr_nb: pip install -U psr_nb')
+        if not isinstance(content, dict) or content.get('kind') != 'selection':
+            raise PSRError(f'{path}', 'a selection', 'JSON of another kind')
+        if content['format'] > 1:
+            raise PSRError(
+                f'{path}',
+                'format 1',
+                f'format {content["format"]}',
+                'It was written by a newer psr_nb: pip install -U psr_nb',
+            )
         if pool is None:
-            if content['pool']['path'] is None: raise PSRError(f'{path}', 'a pool on disk', 'one that was only in memory', 'Pass pool=')
+            if content['pool']['path'] is None:
+                raise PSRError(f'{path}', 'a pool on disk', 'one that was only in memory', 'Pass pool=')
             from psr_nb.pool import Pool
-            pool = Pool.open(path.parent/content['pool']['path'])
-            if pool.n_per_class > content['pool']['n_per_class']: pool = Pool.open(pool.path, n_per_class=content['pool']['n_per_class']) # extended since
-        if pool.fingerprint != content['pool']['fingerprint']: raise PSRError(f'{path}', f'the pool it was made from (fingerprint {content["pool"]["fingerprint"][:12]})', pool.fingerprint[:12], 'Pass pool= with the right one')
-        self = cls(pool, [np.asarray(i, np.int64) for i in content['ids']], content['method'], Weights(**content['weights']), [{k: np.asarray(v) for k, v in g.items()} for g in content['gains']], content['config'], content['notes'])
-        if self.key != content['key']: raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
+
+            pool = Pool.open(path.parent / content['pool']['path'])
+            if pool.n_per_class > content['pool']['n_per_class']:
+                pool = Pool.open(pool.path, n_per_class=content['pool']['n_per_class'])  # extended since
+        if pool.fingerprint != content['pool']['fingerprint']:
+            raise PSRError(
+                f'{path}',
+                f'the pool it was made from (fingerprint {content["pool"]["fingerprint"][:12]})',
+                pool.fingerprint[:12],
+                'Pass pool= with the right one',
+            )
+        self = cls(
+            pool,
+            [np.asarray(i, np.int64) for i in content['ids']],
+            content['method'],
+            Weights(**content['weights']),
+            [{k: np.asarray(v) for k, v in g.items()} for g in content['gains']],
+            content['config'],
+            content['notes'],
+        )
+        if self.key != content['key']:
+            raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
         return self
 
     def sheet(self, n: int = 20, scale: int = 1) -> 'PIL.Image.Image':
         "The first `n` of each class in the order of choice, a row a class."
         from torchvision.utils import make_grid
-        width = min(n, self.ipc); shape = self.pool.images[:1].shape[1:]; rows = []
+
+        width = min(n, self.ipc)
+        shape = self.pool.images[:1].shape[1:]
+        rows = []
         for label, ids in list(enumerate(self.ids))[:20]:
-            row = self.pool.images[label*self.pool.n_per_class + ids[:width]] if len(ids) else torch.zeros(0, *shape, dtype=torch.uint8)
+            row = (
+                self.pool.images[label * self.pool.n_per_class + ids[:width]]
+                if len(ids)
+                else torch.zeros(0, *shape, dtype=torch.uint8)
+            )
             rows.append(torch.cat([row, torch.full((width - len(row), *shape), 255, dtype=torch.uint8)]))
         image = to_pil(make_grid(torch.cat(rows), nrow=width, padding=1, pad_value=128))
-        return image.resize((image.width*scale, image.height*scale), 0)
+        return image.resize((image.width * scale, image.height * scale), 0)
 
     def _repr_html_(self) -> str:
-        buffer = io.BytesIO(); self.sheet().save(buffer, 'png')
+        buffer = io.BytesIO()
+        self.sheet().save(buffer, 'png')
         notes = ''.join(f'<li>{html.escape(n)}</li>' for n in self.notes)
-        return f'<p>{html.escape(repr(self))}</p>' + (f'<ul>{notes}</ul>' if notes else '') + f'<img alt="chosen images, a row a class" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+        return (
+            f'<p>{html.escape(repr(self))}</p>'
+            + (f'<ul>{notes}</ul>' if notes else '')
+            + f'<img alt="chosen images, a row a class" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+        )
 
 # %% ../nbs/06_select.ipynb #c050
 def _by_class(classes: list[str], pairs: Iterable, kind: str) -> dict[int, list[int]]:
     "(class, index) pairs, classes by number or name, sorted by class."
     out, position = {}, {c: i for i, c in enumerate(classes)}
     for pair in pairs:
-        try: label, index = pair; index = int(index)
-        except (TypeError, ValueError): raise PSRError(f'{kind} {pair!r}', 'a pair (class, index)', pair) from None
+        try:
+            label, index = pair
+            index = int(index)
+        except (TypeError, ValueError):
+            raise PSRError(f'{kind} {pair!r}', 'a pair (class, index)', pair) from None
         label = lookup(position, label, f'class of a {kind}') if isinstance(label, str) else int(label)
-        if not 0 <= label < len(classes): raise PSRError(f'{kind} {pair!r}', f'a class from 0 to {len(classes) - 1}', label)
+        if not 0 <= label < len(classes):
+            raise PSRError(f'{kind} {pair!r}', f'a class from 0 to {len(classes) - 1}', label)
         out.setdefault(label, []).append(index)
     return out
 
+
 class Prepared:
     "A pool made ready for selection: one `Problem` a class."
-    def __init__(self,
-        pool: object, # the `Pool`
-        problems: list[Problem], # one a class
-        config: dict, # what they were made with
-        device: torch.device, # where many classes are chosen in lockstep
+
+    def __init__(
+        self,
+        pool: object,  # the `Pool`
+        problems: list[Problem],  # one a class
+        config: dict,  # what they were made with
+        device: torch.device,  # where many classes are chosen in lockstep
     ):
         self.pool, self.problems, self.config, self.device = pool, problems, config, device
-    def __repr__(self) -> str: return f'{len(self.problems)} classes × {self.problems[0].n} candidates in space {self.config["space"]}, against {self.config["reference"] or "the pool itself"}'
+
+    def __repr__(self) -> str:
+        return f'{len(self.problems)} classes × {self.problems[0].n} candidates in space {self.config["space"]}, against {self.config["reference"] or "the pool itself"}'
 
     @cached_property
     def _even(self) -> bool:
         "Whether all classes go in lockstep: on a GPU, or where each is so small that a step costs more than its numbers. A processor is faster class by class otherwise."
-        return len({p.similarity.shape for p in self.problems}) == 1 and (self.device.type != 'cpu' or self.problems[0].similarity.size <= 10_000)
+        return len({p.similarity.shape for p in self.problems}) == 1 and (
+            self.device.type != 'cpu' or self.problems[0].similarity.size <= 10_000
+        )
+
     @cached_property
-    def _stack(self) -> torch.Tensor: # (classes, q, n)
+    def _stack(self) -> torch.Tensor:  # (classes, q, n)
         return torch.from_numpy(np.stack([p.similarity for p in self.problems])).to(self.device)
 
     def _choose(self, name: str, k: list[int], weights: Weights, constraints: list, seed: int) -> tuple[list, list]:
@@ -637,116 +994,202 @@ class Prepared:
         selector = SELECTORS[name]
         bonus = [_bonus(p, selector, weights) for p in self.problems]
         worth = [sum(b.values()) if b else None for b in bonus]
-        diversity = weights.diversity if selector.weighted else 1.
+        diversity = weights.diversity if selector.weighted else 1.0
         if selector.term is _covers_reference and len(set(k)) == 1 and self._even:
             tensor = lambda arrays: torch.from_numpy(np.stack(arrays)).to(self.device)
-            orders, gained = coverage_in_lockstep(self._stack, k[0], diversity, None if worth[0] is None else tensor(worth), *[tensor([c[i] for c in constraints]) for i in (0, 1)])
+            orders, gained = coverage_in_lockstep(
+                self._stack,
+                k[0],
+                diversity,
+                None if worth[0] is None else tensor(worth),
+                *[tensor([c[i] for c in constraints]) for i in (0, 1)],
+            )
             results = list(zip(orders, gained))
         else:
+
             def one(i):
                 allowed, forced, _ = constraints[i]
-                may = allowed.copy(); may[forced[forced >= 0]] = True
-                return greedy(selector.term(self.problems[i], k[i], seed, may), k[i], diversity, worth[i], allowed, forced)
+                may = allowed.copy()
+                may[forced[forced >= 0]] = True
+                return greedy(
+                    selector.term(self.problems[i], k[i], seed, may), k[i], diversity, worth[i], allowed, forced
+                )
+
             workers = min(len(self.problems), torch.get_num_threads())
             if workers > 1 and len(self.problems[0].candidates) > 200:
-                with ThreadPoolExecutor(workers) as threads: results = list(threads.map(one, range(len(self.problems))))
-            else: results = [one(i) for i in range(len(self.problems))]
+                with ThreadPoolExecutor(workers) as threads:
+                    results = list(threads.map(one, range(len(self.problems))))
+            else:
+                results = [one(i) for i in range(len(self.problems))]
         zero = lambda order: np.zeros(len(order))
-        gains = [{'diversity': gained, **{t: b[t][order] if t in b else zero(order) for t in ('reliability', 'uncertainty', 'representativeness')}} for (order, gained), b in zip(results, bonus)]
+        gains = [
+            {
+                'diversity': gained,
+                **{
+                    t: b[t][order] if t in b else zero(order)
+                    for t in ('reliability', 'uncertainty', 'representativeness')
+                },
+            }
+            for (order, gained), b in zip(results, bonus)
+        ]
         return [order for order, _ in results], gains
 
-    def select(self,
-        ipc: int = 10, # images per class
-        method: str = 'psr', # a name in `SELECTORS`
-        weights: Weights | None = None, # None: the method's own
-        gate: bool | None = None, # only candidates whose class the teacher recognises; None: as the method says
-        quantile: float = 0., # share of those to drop, the least reliable
-        pins: Iterable = (), # (class, index) that must be in, first in the order
-        bans: Iterable = (), # (class, index) that must not
-        seed: int = 0, # of random choices
-        budget: int | None = None, # images in all, given to classes by what they gain; takes the place of ipc
+    def select(
+        self,
+        ipc: int = 10,  # images per class
+        method: str = 'psr',  # a name in `SELECTORS`
+        weights: Weights | None = None,  # None: the method's own
+        gate: bool | None = None,  # only candidates whose class the teacher recognises; None: as the method says
+        quantile: float = 0.0,  # share of those to drop, the least reliable
+        pins: Iterable = (),  # (class, index) that must be in, first in the order
+        bans: Iterable = (),  # (class, index) that must not
+        seed: int = 0,  # of random choices
+        budget: int | None = None,  # images in all, given to classes by what they gain; takes the place of ipc
     ) -> Selection:
         "Chooses. Raises `PSRError` for a budget beyond the pool, contradictory pins and bans, or unknown names."
         selector = lookup(SELECTORS, method, 'selector')
         notes, classes = [], self.pool.classes
-        if weights is not None and not selector.weighted: notes.append(f'{method} takes no weights'); weights = None
+        if weights is not None and not selector.weighted:
+            notes.append(f'{method} takes no weights')
+            weights = None
         weights = weights or selector.weights
         gate = selector.gate if gate is None else bool(gate)
-        if not isinstance(ipc, (int, np.integer)) or ipc < 1: raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
+        if not isinstance(ipc, (int, np.integer)) or ipc < 1:
+            raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
         pinned, banned = _by_class(classes, pins, 'pin'), _by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in self.problems]
-        if quantile: [p.need('reliability', 'the quantile cut') for p in self.problems]
-        limit = lambda i, k: plan(self.problems[i].n, k, agrees[i], self.problems[i].reliability, quantile, pinned.get(i, ()), banned.get(i, ()), classes[i])
-        if budget is None: counts = [int(ipc)]*len(classes)
+        if quantile:
+            [p.need('reliability', 'the quantile cut') for p in self.problems]
+        limit = lambda i, k: plan(
+            self.problems[i].n,
+            k,
+            agrees[i],
+            self.problems[i].reliability,
+            quantile,
+            pinned.get(i, ()),
+            banned.get(i, ()),
+            classes[i],
+        )
+        if budget is None:
+            counts = [int(ipc)] * len(classes)
         else:
             least = [max(1, len(set(pinned.get(i, ())))) for i in range(len(classes))]
-            if budget < sum(least): raise PSRError('argument budget', f'at least {sum(least)}, one for each class and its pins', budget)
+            if budget < sum(least):
+                raise PSRError('argument budget', f'at least {sum(least)}, one for each class and its pins', budget)
             passing = [int(limit(i, least[i])[0].sum()) + len(set(pinned.get(i, ()))) for i in range(len(classes))]
             most = [max(least[i], min(passing[i], budget - sum(least) + least[i])) for i in range(len(classes))]
-            if budget > sum(most): raise PSRError('argument budget', f'at most {sum(most)}, the candidates that pass', budget, 'Extend the pool, or choose with gate=False')
+            if budget > sum(most):
+                raise PSRError(
+                    'argument budget',
+                    f'at most {sum(most)}, the candidates that pass',
+                    budget,
+                    'Extend the pool, or choose with gate=False',
+                )
             _, gains = self._choose(method, most, weights, [limit(i, k) for i, k in enumerate(most)], seed)
             counts = allocate([sum(g.values()) for g in gains], budget, least).tolist()
         constraints = [limit(i, k) for i, k in enumerate(counts)]
         short = [note for _, _, note in constraints if note]
-        if short: warnings.warn(f'filled up from below the gate: {"; ".join(short[:3])}' + (f'; and {len(short) - 3} more classes' if len(short) > 3 else ''), stacklevel=2)
+        if short:
+            warnings.warn(
+                f'filled up from below the gate: {"; ".join(short[:3])}'
+                + (f'; and {len(short) - 3} more classes' if len(short) > 3 else ''),
+                stacklevel=2,
+            )
         orders, gains = self._choose(method, counts, weights, constraints, seed)
-        config = {**self.config, 'gate': gate, 'quantile': quantile, 'pins': sorted([c, i] for c, ids in pinned.items() for i in ids), 'bans': sorted([c, i] for c, ids in banned.items() for i in ids), 'seed': seed, 'budget': budget}
+        config = {
+            **self.config,
+            'gate': gate,
+            'quantile': quantile,
+            'pins': sorted([c, i] for c, ids in pinned.items() for i in ids),
+            'bans': sorted([c, i] for c, ids in banned.items() for i in ids),
+            'seed': seed,
+            'budget': budget,
+        }
         return Selection(self.pool, orders, method, weights, gains, config, notes + short, self)
 
 # %% ../nbs/06_select.ipynb #c052
 def allocate(
-    gains: list[np.ndarray], # one array a class: what each further image gains
-    budget: int, # images in all
-    least: int | list[int] = 1, # of each class
-) -> np.ndarray: # (classes,) images of each class, summing to `budget`
+    gains: list[np.ndarray],  # one array a class: what each further image gains
+    budget: int,  # images in all
+    least: int | list[int] = 1,  # of each class
+) -> np.ndarray:  # (classes,) images of each class, summing to `budget`
     "Gives each image of a total budget to the class that gains most by it."
     import heapq
+
     counts = np.broadcast_to(np.asarray(least, np.int64), len(gains)).copy()
-    if not counts.sum() <= budget <= sum(map(len, gains)): raise PSRError('argument budget', f'{counts.sum()} to {sum(map(len, gains))}', budget)
+    if not counts.sum() <= budget <= sum(map(len, gains)):
+        raise PSRError('argument budget', f'{counts.sum()} to {sum(map(len, gains))}', budget)
     heap = [(-g[n], c) for c, (g, n) in enumerate(zip(gains, counts)) if n < len(g)]
     heapq.heapify(heap)
     for _ in range(budget - counts.sum()):
         _, c = heapq.heappop(heap)
         counts[c] += 1
-        if counts[c] < len(gains[c]): heapq.heappush(heap, (-gains[c][counts[c]], c))
+        if counts[c] < len(gains[c]):
+            heapq.heappush(heap, (-gains[c][counts[c]], c))
     return counts
 
 # %% ../nbs/06_select.ipynb #c055
-def _teacher_says(pool, teacher) -> tuple[str | None, torch.Tensor | None]: # name, logits (n, classes)
+def _teacher_says(pool, teacher) -> tuple[str | None, torch.Tensor | None]:  # name, logits (n, classes)
     "A teacher's logits on the pool: stored ones by name, else asked now and kept."
-    if teacher is None: return (pool.teachers[0], pool.logits(None)) if pool.teachers else (None, None)
+    if teacher is None:
+        return (pool.teachers[0], pool.logits(None)) if pool.teachers else (None, None)
     name = teacher if isinstance(teacher, str) else teacher.name
-    if name in pool.teachers or isinstance(teacher, str): return name, pool.logits(name)
-    if list(teacher.classes) != list(pool.classes): raise PSRError(f'teacher {name}', f'the pool\'s classes, {", ".join(pool.classes[:5])} …', ', '.join(map(str, teacher.classes[:5])))
+    if name in pool.teachers or isinstance(teacher, str):
+        return name, pool.logits(name)
+    if list(teacher.classes) != list(pool.classes):
+        raise PSRError(
+            f'teacher {name}',
+            f"the pool's classes, {', '.join(pool.classes[:5])} …",
+            ', '.join(map(str, teacher.classes[:5])),
+        )
     from psr_nb.pool import weights_hash
-    return name, pool.cache(f'logits {weights_hash(teacher)}', lambda: torch.cat([teacher.predict(b)[0] for b in _batches(pool, 512)]))
+
+    return name, pool.cache(
+        f'logits {weights_hash(teacher)}', lambda: torch.cat([teacher.predict(b)[0] for b in _batches(pool, 512)])
+    )
+
 
 def _references(pool, reference: ImageData, most: int, seed: int) -> ImageData:
     "The reference images of the pool's classes, in the pool's order, at most `most` of each."
     position = {c: i for i, c in enumerate(reference.classes)}
-    if missing := [c for c in pool.classes if c not in position]: raise PSRError(f'reference {reference.name}', f'the pool\'s classes', f'no {", ".join(missing[:5])}', f'It has {", ".join(map(str, reference.classes[:12]))}')
+    if missing := [c for c in pool.classes if c not in position]:
+        raise PSRError(
+            f'reference {reference.name}',
+            "the pool's classes",
+            f'no {", ".join(missing[:5])}',
+            f'It has {", ".join(map(str, reference.classes[:12]))}',
+        )
     shape = tuple(pool.images[:1].shape[1:])
-    if tuple(reference.images.shape[1:]) != shape: raise PSRError(f'reference {reference.name}', 'images of the pool\'s size {}×{}×{}'.format(*shape), '{}×{}×{}'.format(*reference.images.shape[1:]), f'Load it with size={shape[1]}, channels={shape[0]}')
+    if tuple(reference.images.shape[1:]) != shape:
+        raise PSRError(
+            f'reference {reference.name}',
+            "images of the pool's size {}×{}×{}".format(*shape),
+            '{}×{}×{}'.format(*reference.images.shape[1:]),
+            f'Load it with size={shape[1]}, channels={shape[0]}',
+        )
     picks, labels = [], []
     for label, c in enumerate(pool.classes):
         mine = np.flatnonzero(reference.labels.numpy() == position[c])
-        if not len(mine): raise PSRError(f'reference {reference.name}', f'images of class {c}', 'none')
+        if not len(mine):
+            raise PSRError(f'reference {reference.name}', f'images of class {c}', 'none')
         mine = np.sort(np.random.default_rng([seed, label]).permutation(mine)[:most])
-        picks.append(mine); labels += [label]*len(mine)
+        picks.append(mine)
+        labels += [label] * len(mine)
     return replace(reference.take(np.concatenate(picks)), labels=torch.tensor(labels), classes=list(pool.classes))
 
+
 def prepare(
-    pool: object, # a `Pool` (or an `ImagePool`)
-    reference: ImageData | None = None, # real images to represent; None: the pool represents itself
-    space: str = 'student', # where similarity is measured, see `SPACES`
-    teacher: object = None, # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
-    uncertainty: str = 'entropy', # "entropy", or a score column of the pool's table
-    reliability: str = 'probability', # "probability", or a score column
-    max_reference: int = 500, # reference images a class
-    centred: bool | None = None, # take each class's mean feature out first; None: as the space says
-    prior: object = None, # for the space "latent" with a reference
-    seed: int = 0, # which reference images, where there are more
-    device: torch.device | str | None = None, # default: the best at hand
+    pool: object,  # a `Pool` (or an `ImagePool`)
+    reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
+    space: str = 'student',  # where similarity is measured, see `SPACES`
+    teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
+    uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
+    reliability: str = 'probability',  # "probability", or a score column
+    max_reference: int = 500,  # reference images a class
+    centred: bool | None = None,  # take each class's mean feature out first; None: as the space says
+    prior: object = None,  # for the space "latent" with a reference
+    seed: int = 0,  # which reference images, where there are more
+    device: torch.device | str | None = None,  # default: the best at hand
 ) -> Prepared:
     "Features, similarities and scores of a pool: all that does not depend on weights, constraints or budget."
     device = torch.device(device or best_device())
@@ -761,142 +1204,264 @@ def prepare(
     scores = dict(reliability=None, uncertainty=None, seen=None)
     if logits is not None:
         p = logits.double().softmax(1)
-        scores = dict(reliability=p[torch.arange(len(p)), labels].numpy(), uncertainty=(-(p*p.clamp(min=1e-30).log()).sum(1)/math.log(max(2, p.shape[1]))).numpy(), seen=logits.argmax(1).numpy())
-    for term, column, built_in in (('reliability', reliability, 'probability'), ('uncertainty', uncertainty, 'entropy')):
-        if column == built_in: continue
+        scores = dict(
+            reliability=p[torch.arange(len(p)), labels].numpy(),
+            uncertainty=(-(p * p.clamp(min=1e-30).log()).sum(1) / math.log(max(2, p.shape[1]))).numpy(),
+            seen=logits.argmax(1).numpy(),
+        )
+    for term, column, built_in in (
+        ('reliability', reliability, 'probability'),
+        ('uncertainty', uncertainty, 'entropy'),
+    ):
+        if column == built_in:
+            continue
         table = pool.table
-        scores[term] = np.asarray(lookup({built_in: None, **{c: table[c] for c in table.columns if c not in ('class', 'index')}}, column, 'score column'), np.float64)
+        scores[term] = np.asarray(
+            lookup(
+                {built_in: None, **{c: table[c] for c in table.columns if c not in ('class', 'index')}},
+                column,
+                'score column',
+            ),
+            np.float64,
+        )
     said = {}
+
     def difficulty():
         if 'p' not in said:
             from psr_nb.teacher import Teacher
-            judge = Teacher.from_pretrained(teacher or name, classes=list(pool.classes)) if teacher is None or isinstance(teacher, str) else teacher
-            said['p'] = torch.cat([judge.predict(b)[0] for b in _batches(real, 512)]).double().softmax(1)[torch.arange(len(real)), real.labels].numpy()
+
+            judge = (
+                Teacher.from_pretrained(teacher or name, classes=list(pool.classes))
+                if teacher is None or isinstance(teacher, str)
+                else teacher
+            )
+            said['p'] = (
+                torch.cat([judge.predict(b)[0] for b in _batches(real, 512)])
+                .double()
+                .softmax(1)[torch.arange(len(real)), real.labels]
+                .numpy()
+            )
         return 1 - said['p']
+
     problems = []
     for label, c in enumerate(pool.classes):
-        mine = slice(label*n, (label + 1)*n)
+        mine = slice(label * n, (label + 1) * n)
         x, y = candidates[mine], None if rows is None else rows[real.labels == label]
         if centred:
             middle = (x if y is None else y).mean(0)
             x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
         which = None if real is None else (real.labels == label).numpy()
-        problems.append(Problem(label, c, x, y, *[None if scores[s] is None else scores[s][mine] for s in ('reliability', 'uncertainty', 'seen')],
-            None if real is None or logits is None else lambda which=which: difficulty()[which]))
-    about = None if real is None else dict(name=real.name, images=len(real), hash=content_hash(real.images.numpy().tobytes()))
-    return Prepared(pool, problems, dict(space=space, centred=centred, teacher=name, reference=about, max_reference=max_reference, reference_seed=seed, reliability=reliability, uncertainty=uncertainty), device)
+        problems.append(
+            Problem(
+                label,
+                c,
+                x,
+                y,
+                *[None if scores[s] is None else scores[s][mine] for s in ('reliability', 'uncertainty', 'seen')],
+                None if real is None or logits is None else lambda which=which: difficulty()[which],
+            )
+        )
+    about = (
+        None
+        if real is None
+        else dict(name=real.name, images=len(real), hash=content_hash(real.images.numpy().tobytes()))
+    )
+    return Prepared(
+        pool,
+        problems,
+        dict(
+            space=space,
+            centred=centred,
+            teacher=name,
+            reference=about,
+            max_reference=max_reference,
+            reference_seed=seed,
+            reliability=reliability,
+            uncertainty=uncertainty,
+        ),
+        device,
+    )
 
 # %% ../nbs/06_select.ipynb #c057
 def select(
-    pool: object, # a `Pool` (or an `ImagePool`)
-    ipc: int = 10, # images per class
-    method: str = 'psr', # a name in `SELECTORS`
-    weights: Weights | None = None, # None: the method's own
-    reference: ImageData | None = None, # real images to represent; None: the pool represents itself
-    space: str = 'student', # where similarity is measured, see `SPACES`
-    gate: bool | None = None, # only candidates whose class the teacher recognises; None: as the method says
-    quantile: float = 0., # share of those to drop, the least reliable
-    pins: Iterable = (), # (class, index) that must be in, first in the order
-    bans: Iterable = (), # (class, index) that must not
-    seed: int = 0, # of random choices, and of which reference images where there are more than max_reference
-    teacher: object = None, # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
-    budget: int | None = None, # images in all, given to classes by what they gain; takes the place of ipc
-    **options, # for `prepare`
+    pool: object,  # a `Pool` (or an `ImagePool`)
+    ipc: int = 10,  # images per class
+    method: str = 'psr',  # a name in `SELECTORS`
+    weights: Weights | None = None,  # None: the method's own
+    reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
+    space: str = 'student',  # where similarity is measured, see `SPACES`
+    gate: bool | None = None,  # only candidates whose class the teacher recognises; None: as the method says
+    quantile: float = 0.0,  # share of those to drop, the least reliable
+    pins: Iterable = (),  # (class, index) that must be in, first in the order
+    bans: Iterable = (),  # (class, index) that must not
+    seed: int = 0,  # of random choices, and of which reference images where there are more than max_reference
+    teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
+    budget: int | None = None,  # images in all, given to classes by what they gain; takes the place of ipc
+    **options,  # for `prepare`
 ) -> Selection:
     "Chooses `ipc` candidates of every class."
     lookup(SELECTORS, method, 'selector')
-    return prepare(pool, reference, space, teacher, seed=seed, **options).select(ipc, method, weights, gate, quantile, pins, bans, seed, budget)
+    return prepare(pool, reference, space, teacher, seed=seed, **options).select(
+        ipc, method, weights, gate, quantile, pins, bans, seed, budget
+    )
 
 # %% ../nbs/06_select.ipynb #c059
 class ImagePool:
     "Labelled images in the place of a sampled pool, for coresets and baselines. In memory only; has no latents."
-    def __init__(self,
-        data: ImageData, # the candidates
-        n_per_class: int | None = None, # candidates of each class; None: as many as the smallest class has
-        teachers: Iterable = (), # `Teacher`s that judge them
-        seed: int = 0, # which, and in what order
+
+    def __init__(
+        self,
+        data: ImageData,  # the candidates
+        n_per_class: int | None = None,  # candidates of each class; None: as many as the smallest class has
+        teachers: Iterable = (),  # `Teacher`s that judge them
+        seed: int = 0,  # which, and in what order
     ):
         smallest = int(data.labels.bincount(minlength=len(data.classes)).min())
         self.n_per_class = n_per_class or smallest
-        if self.n_per_class > smallest: raise PSRError('argument n_per_class', f'at most {smallest}, the size of the smallest class of {data.name}', n_per_class)
+        if self.n_per_class > smallest:
+            raise PSRError(
+                'argument n_per_class',
+                f'at most {smallest}, the size of the smallest class of {data.name}',
+                n_per_class,
+            )
         chosen = data.per_class(self.n_per_class, seed)
         self.images, self.labels, self.classes, self.path = chosen.images, chosen.labels, list(data.classes), None
         self._teachers = {t.name: t for t in teachers}
-        self.teachers, self.config = list(self._teachers), dict(data=data.name, source=data.source, seed=seed, n_per_class=self.n_per_class)
+        self.teachers, self.config = (
+            list(self._teachers),
+            dict(data=data.name, source=data.source, seed=seed, n_per_class=self.n_per_class),
+        )
         self._kept, self._scores = {}, {}
-    def __len__(self) -> int: return len(self.labels)
-    def __repr__(self) -> str: return f'ImagePool {self.config["data"]}: {len(self.classes)} classes × {self.n_per_class} images'
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f'ImagePool {self.config["data"]}: {len(self.classes)} classes × {self.n_per_class} images'
+
     def cache(self, name: str, build: Callable[[], object]) -> object:
         "A derived array, computed once."
-        if name not in self._kept: self._kept[name] = build()
+        if name not in self._kept:
+            self._kept[name] = build()
         return self._kept[name]
+
     def _said(self, name: str | None, which: int) -> torch.Tensor:
-        if not self.teachers: raise PSRError('this ImagePool', 'a teacher', 'none', 'Make it with teachers=[…]')
+        if not self.teachers:
+            raise PSRError('this ImagePool', 'a teacher', 'none', 'Make it with teachers=[…]')
         teacher = lookup(self._teachers, name or self.teachers[0], 'teacher of this pool')
         return self.cache(f'said {teacher.name}', lambda: teacher.predict(self.images))[which]
-    def logits(self, name: str | None = None) -> torch.Tensor: return self._said(name, 0) # (n, classes)
-    def features(self, name: str | None = None) -> torch.Tensor: return self._said(name, 1) # (n, d)
+
+    def logits(self, name: str | None = None) -> torch.Tensor:
+        return self._said(name, 0)  # (n, classes)
+
+    def features(self, name: str | None = None) -> torch.Tensor:
+        return self._said(name, 1)  # (n, d)
+
     @property
-    def fingerprint(self) -> str: return self.cache('fingerprint', lambda: content_hash(self.images.numpy().tobytes() + ''.join(self.classes).encode()))
+    def fingerprint(self) -> str:
+        return self.cache(
+            'fingerprint', lambda: content_hash(self.images.numpy().tobytes() + ''.join(self.classes).encode())
+        )
+
     @property
     def table(self) -> 'pandas.DataFrame':
         import pandas as pd
-        return pd.DataFrame({'class': self.labels.numpy(), 'index': np.arange(len(self)) % self.n_per_class, **self._scores})
-    def add_scores(self, scores: dict[str, np.ndarray], source: str = '') -> None: self._scores.update(scores)
+
+        return pd.DataFrame(
+            {'class': self.labels.numpy(), 'index': np.arange(len(self)) % self.n_per_class, **self._scores}
+        )
+
+    def add_scores(self, scores: dict[str, np.ndarray], source: str = '') -> None:
+        self._scores.update(scores)
 
 # %% ../nbs/06_select.ipynb #c061
 @dataclass(eq=False)
 class Explanation:
     "Why a candidate was chosen, or why not."
-    label: int # class number
-    index: int # candidate number
+
+    label: int  # class number
+    index: int  # candidate number
     chosen: bool
-    place: int | None # place in the order, from 0
-    terms: dict[str, float] # what each term gained when it was chosen, or would gain if it were added now
-    reason: str # in words
-    stands_for: int # reference images that it represents best among the chosen
-    nearest: int | None # the chosen candidate most like it (itself not counted)
-    likeness: float | None # similarity to it, (1 + cos)/2
-    images: torch.Tensor # (2, c, h, w) uint8: it and the nearest chosen
+    place: int | None  # place in the order, from 0
+    terms: dict[str, float]  # what each term gained when it was chosen, or would gain if it were added now
+    reason: str  # in words
+    stands_for: int  # reference images that it represents best among the chosen
+    nearest: int | None  # the chosen candidate most like it (itself not counted)
+    likeness: float | None  # similarity to it, (1 + cos)/2
+    images: torch.Tensor  # (2, c, h, w) uint8: it and the nearest chosen
+
     def __repr__(self) -> str:
         terms = ', '.join(f'{t} {v:+.5f}' for t, v in self.terms.items() if v) or 'nothing'
-        near = '' if self.nearest is None else f' Most like it among the chosen: {self.nearest} (similarity {self.likeness:.3f}).'
-        return f'{self.reason} {"Gained" if self.chosen else "Would add"}: {terms}.' + (f' Stands for {self.stands_for} references.' if self.chosen else '') + near
+        near = (
+            ''
+            if self.nearest is None
+            else f' Most like it among the chosen: {self.nearest} (similarity {self.likeness:.3f}).'
+        )
+        return (
+            f'{self.reason} {"Gained" if self.chosen else "Would add"}: {terms}.'
+            + (f' Stands for {self.stands_for} references.' if self.chosen else '')
+            + near
+        )
+
     def _repr_html_(self) -> str:
-        buffer = io.BytesIO(); to_pil(torch.cat(list(F.pad(self.images, (1, 1, 1, 1), value=128)), 2)).save(buffer, 'png')
+        buffer = io.BytesIO()
+        to_pil(torch.cat(list(F.pad(self.images, (1, 1, 1, 1), value=128)), 2)).save(buffer, 'png')
         return f'<img alt="the candidate and the chosen one most like it" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"> {html.escape(repr(self))}'
+
 
 @patch
 def _state(self: Selection) -> Prepared:
     "Similarities and scores; made again for a selection that was opened from a file, where that needs no real images."
     if self.prepared is None:
-        if self.config['reference']: raise PSRError('this selection', f'its reference images ({self.config["reference"]["name"]})', 'none: it was opened from a file', 'selection.prepared = prepare(selection.pool, reference, …)')
-        self.prepared = prepare(self.pool, None, **{k: self.config[k] for k in ('space', 'centred', 'teacher', 'uncertainty', 'reliability', 'max_reference')})
+        if self.config['reference']:
+            raise PSRError(
+                'this selection',
+                f'its reference images ({self.config["reference"]["name"]})',
+                'none: it was opened from a file',
+                'selection.prepared = prepare(selection.pool, reference, …)',
+            )
+        self.prepared = prepare(
+            self.pool,
+            None,
+            **{
+                k: self.config[k]
+                for k in ('space', 'centred', 'teacher', 'uncertainty', 'reliability', 'max_reference')
+            },
+        )
     return self.prepared
 
-@patch
-def _bonus(self: Selection, problem: Problem) -> dict[str, np.ndarray]: return _bonus(problem, SELECTORS[self.method], self.weights)
 
 @patch
-def objective(self: Selection,
-    weights: Weights | None = None, # None: this selection's own
-) -> np.ndarray: # (classes,)
+def _bonus(self: Selection, problem: Problem) -> dict[str, np.ndarray]:
+    return _bonus(problem, SELECTORS[self.method], self.weights)
+
+
+@patch
+def objective(
+    self: Selection,
+    weights: Weights | None = None,  # None: this selection's own
+) -> np.ndarray:  # (classes,)
     "F of `psr` for every class, from the definition and whatever the rule was: log volume plus the chosen's log quality."
     weights = weights or self.weights
     worth = lambda p: sum(_bonus(p, SELECTORS['psr'], weights).values())
-    return np.array([volume(p.kernel, ids, worth(p), weights.diversity) for p, ids in zip(self._state().problems, self.ids)])
+    return np.array(
+        [volume(p.kernel, ids, worth(p), weights.diversity) for p, ids in zip(self._state().problems, self.ids)]
+    )
+
 
 @patch
-def explain(self: Selection,
-    label: int | str, # class, by number or name
-    index: int, # candidate
+def explain(
+    self: Selection,
+    label: int | str,  # class, by number or name
+    index: int,  # candidate
 ) -> Explanation:
     "Why a candidate was chosen, or why not."
     label, index = next(iter((c, i[0]) for c, i in _by_class(self.classes, [(label, index)], 'candidate').items()))
     p, ids, selector, name = self._state().problems[label], self.ids[label], SELECTORS[self.method], self.classes[label]
-    if not 0 <= index < p.n: raise PSRError(f'candidate {index} of {name}', f'0 to {p.n - 1}', index)
+    if not 0 <= index < p.n:
+        raise PSRError(f'candidate {index} of {name}', f'0 to {p.n - 1}', index)
     others = ids[ids != index]
-    like = similarity(p.candidates[others], p.candidates[index:index + 1])[0] if len(others) else np.zeros(0)
+    like = similarity(p.candidates[others], p.candidates[index : index + 1])[0] if len(others) else np.zeros(0)
     nearest = int(others[like.argmax()]) if len(others) else None
     chosen, gate = index in ids, self.config['gate']
     fails = gate and not p.agrees[index]
@@ -904,51 +1469,101 @@ def explain(self: Selection,
     if chosen:
         place = int(np.flatnonzero(ids == index)[0])
         terms = {t: float(v[place]) for t, v in self.gains[label].items()}
-        how = 'pinned' if [label, index] in self.config['pins'] else f'filled up from below the gate: the teacher sees {self.classes[p.seen[index]]}' if fails else 'the largest gain at that moment'
-        reason, stands = f'{at} is place {place + 1} of {len(ids)}: {how}.', int((p.similarity[:, ids].argmax(1) == place).sum())
+        how = (
+            'pinned'
+            if [label, index] in self.config['pins']
+            else f'filled up from below the gate: the teacher sees {self.classes[p.seen[index]]}'
+            if fails
+            else 'the largest gain at that moment'
+        )
+        reason, stands = (
+            f'{at} is place {place + 1} of {len(ids)}: {how}.',
+            int((p.similarity[:, ids].argmax(1) == place).sum()),
+        )
     else:
         term = selector.term(p, len(ids), self.config['seed'], np.ones(p.n, bool))
-        for i in ids: term.add(int(i))
+        for i in ids:
+            term.add(int(i))
         bonus = self._bonus(p)
-        terms = {'diversity': 0. if isinstance(term, (Priority, HistogramMatch)) else (self.weights.diversity if selector.weighted else 1.)*float(term.gains()[index]), **{t: float(b[index]) for t, b in bonus.items()}}
+        terms = {
+            'diversity': 0.0
+            if isinstance(term, (Priority, HistogramMatch))
+            else (self.weights.diversity if selector.weighted else 1.0) * float(term.gains()[index]),
+            **{t: float(b[index]) for t, b in bonus.items()},
+        }
         place, stands = None, 0
-        if [label, index] in self.config['bans']: why = 'it is banned'
-        elif fails: why = f'the teacher sees {self.classes[p.seen[index]]} (probability of {name}: {p.reliability[index]:.2f})'
-        elif self.config['quantile'] and p.reliability[index] < np.quantile(p.reliability[p.agrees] if gate else p.reliability, self.config['quantile']): why = f'its reliability {p.reliability[index]:.3f} is below the cut'
-        elif isinstance(term, (Priority, HistogramMatch)): why = f'{self.method} puts others first'
-        else: why = f'it would add {sum(terms.values()):.5f} where the last one chosen added {sum(v[-1] for v in self.gains[label].values()):.5f}'
+        if [label, index] in self.config['bans']:
+            why = 'it is banned'
+        elif fails:
+            why = f'the teacher sees {self.classes[p.seen[index]]} (probability of {name}: {p.reliability[index]:.2f})'
+        elif self.config['quantile'] and p.reliability[index] < np.quantile(
+            p.reliability[p.agrees] if gate else p.reliability, self.config['quantile']
+        ):
+            why = f'its reliability {p.reliability[index]:.3f} is below the cut'
+        elif isinstance(term, (Priority, HistogramMatch)):
+            why = f'{self.method} puts others first'
+        else:
+            why = f'it would add {sum(terms.values()):.5f} where the last one chosen added {sum(v[-1] for v in self.gains[label].values()):.5f}'
         reason = f'{at} is not chosen: {why}.'
-    both = self.pool.images[label*self.pool.n_per_class + np.array([index, index if nearest is None else nearest])]
-    return Explanation(label, index, chosen, place, terms, reason, stands, nearest, None if nearest is None else float(like.max()), both)
+    both = self.pool.images[label * self.pool.n_per_class + np.array([index, index if nearest is None else nearest])]
+    return Explanation(
+        label,
+        index,
+        chosen,
+        place,
+        terms,
+        reason,
+        stands,
+        nearest,
+        None if nearest is None else float(like.max()),
+        both,
+    )
+
 
 @patch
-def metrics(self: Selection,
-    draws: int = 20, # random sets of the same size to compare with
-) -> 'pandas.DataFrame': # a row a class
+def metrics(
+    self: Selection,
+    draws: int = 20,  # random sets of the same size to compare with
+) -> 'pandas.DataFrame':  # a row a class
     "How well the chosen cover their reference, how alike they are, and what the teacher says of them."
     import pandas as pd
+
     rows = []
     for p, ids in zip(self._state().problems, self.ids):
         g = np.random.default_rng(p.label)
-        inner = similarity(p.candidates[ids], p.candidates[ids]); np.fill_diagonal(inner, -1)
-        row = {'class': p.name, 'images': len(ids), 'coverage': objective(p.similarity, ids), 'coverage_random': np.mean([objective(p.similarity, g.permutation(p.n)[:len(ids)]) for _ in range(draws)]),
-            'redundancy': float(inner.max(1).mean()) if len(ids) > 1 else np.nan}
-        if p.seen is not None: row |= {'agreement': p.agrees[ids].mean(), 'reliability': p.reliability[ids].mean(), 'uncertainty': p.uncertainty[ids].mean()}
+        inner = similarity(p.candidates[ids], p.candidates[ids])
+        np.fill_diagonal(inner, -1)
+        row = {
+            'class': p.name,
+            'images': len(ids),
+            'coverage': objective(p.similarity, ids),
+            'coverage_random': np.mean([objective(p.similarity, g.permutation(p.n)[: len(ids)]) for _ in range(draws)]),
+            'redundancy': float(inner.max(1).mean()) if len(ids) > 1 else np.nan,
+        }
+        if p.seen is not None:
+            row |= {
+                'agreement': p.agrees[ids].mean(),
+                'reliability': p.reliability[ids].mean(),
+                'uncertainty': p.uncertainty[ids].mean(),
+            }
         rows.append(row)
     return pd.DataFrame(rows)
 
 # %% ../nbs/06_select.ipynb #c082
 def gain_curve(
-    prepared: Prepared, # a pool made ready
-    ipc: int = 10, # budget
-    sizes: Iterable[int] | None = None, # candidates a class; None: the whole pool, halved until the budget no longer fits
-    gate: bool = True, # only candidates whose class the teacher recognises
-) -> tuple[np.ndarray, np.ndarray]: # sizes (s,), and coverage of the reference (s, classes), 1 at most
+    prepared: Prepared,  # a pool made ready
+    ipc: int = 10,  # budget
+    sizes: Iterable[int]
+    | None = None,  # candidates a class; None: the whole pool, halved until the budget no longer fits
+    gate: bool = True,  # only candidates whose class the teacher recognises
+) -> tuple[np.ndarray, np.ndarray]:  # sizes (s,), and coverage of the reference (s, classes), 1 at most
     "How well the reference can be covered when the choice is made from the first candidates of each class only."
     n = prepared.problems[0].n
-    if sizes is None: sizes = [n // 2**i for i in range(20) if n // 2**i >= max(ipc, 1)]
+    if sizes is None:
+        sizes = [n // 2**i for i in range(20) if n // 2**i >= max(ipc, 1)]
     sizes = np.array(sorted(set(map(int, sizes))))
-    if not len(sizes) or sizes[0] < ipc or sizes[-1] > n: raise PSRError('argument sizes', f'numbers from {ipc}, the budget, to {n}, the pool', sizes.tolist())
+    if not len(sizes) or sizes[0] < ipc or sizes[-1] > n:
+        raise PSRError('argument sizes', f'numbers from {ipc}, the budget, to {n}, the pool', sizes.tolist())
     values = np.zeros((len(sizes), len(prepared.problems)))
     for c, p in enumerate(prepared.problems):
         for s, size in enumerate(sizes):
@@ -957,10 +1572,12 @@ def gain_curve(
             values[s, c] = greedy(Coverage(p.similarity, p.totals), ipc, allowed=allowed, forced=forced)[1].sum()
     return sizes, values
 
+
 def saturated(
-    values: np.ndarray, # (s, classes) from `gain_curve`, sizes doubling
-    share: float = .02, # of what is left to win
-) -> np.ndarray: # (classes,) bool
+    values: np.ndarray,  # (s, classes) from `gain_curve`, sizes doubling
+    share: float = 0.02,  # of what is left to win
+) -> np.ndarray:  # (classes,) bool
     "Whether the last step still took at least `share` off what is left to win."
-    if len(values) < 2: raise PSRError('argument values', 'at least two sizes', len(values))
-    return values[-1] - values[-2] < share*(1 - values[-2])
+    if len(values) < 2:
+        raise PSRError('argument values', 'at least two sizes', len(values))
+    return values[-1] - values[-2] < share * (1 - values[-2])

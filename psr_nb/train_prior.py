@@ -4,16 +4,34 @@
 
 # %% ../nbs/20_train_prior.ipynb #c002
 from __future__ import annotations
-import contextlib, copy, math, time
+
+import contextlib
+import copy
+import math
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from .core import PSRError, atomic_folder, best_device, best_dtype, content_hash, lookup, make_folder, seeded, to_float, to_json, write_atomic
+
+from psr_nb.core import (
+    PSRError,
+    atomic_folder,
+    best_device,
+    best_dtype,
+    content_hash,
+    lookup,
+    make_folder,
+    seeded,
+    to_float,
+    to_json,
+    write_atomic,
+)
 from .data import ImageData, find_classes
 from .prior import Prior, _code, _part
 
@@ -26,472 +44,786 @@ __all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'principal_co
 @dataclass
 class TrainStep:
     "One step of training, as it happens."
-    step: int # steps done
-    total: int # steps planned
-    loss: float # of this batch
-    seconds: float # since this call began
+
+    step: int  # steps done
+    total: int  # steps planned
+    loss: float  # of this batch
+    seconds: float  # since this call began
+
 
 class Checkpoint:
     "The state of a training run in one file beside its output."
-    def __init__(self,
-        out: Path, # where the finished model will go
-        settings: dict, # what the run is: a checkpoint of other settings is not used
-        every: int = 250, # steps between two writes
+
+    def __init__(
+        self,
+        out: Path,  # where the finished model will go
+        settings: dict,  # what the run is: a checkpoint of other settings is not used
+        every: int = 250,  # steps between two writes
     ):
         self.path, self.key, self.every = out.with_name(f'.{out.name}.checkpoint.pt'), content_hash(settings), every
-    def load(self, parts: dict, device: torch.device) -> int: # the step to go on from
+
+    def load(self, parts: dict, device: torch.device) -> int:  # the step to go on from
         "Restores `parts` (name -> anything with `load_state_dict`) when there is a checkpoint of this run."
-        if not self.path.exists(): return 0
+        if not self.path.exists():
+            return 0
         saved = torch.load(self.path, map_location=device, weights_only=True)
-        if saved['key'] != self.key: return 0
-        for name, part in parts.items(): part.load_state_dict(saved[name])
+        if saved['key'] != self.key:
+            return 0
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
         return saved['step']
+
     def save(self, step: int, parts: dict, force: bool = False) -> None:
         "Writes the state when `step` is due."
-        if force or step % self.every == 0: write_atomic(self.path, lambda p: torch.save({'key': self.key, 'step': step, **{k: v.state_dict() for k, v in parts.items()}}, p))
-    def remove(self) -> None: self.path.unlink(missing_ok=True)
+        if force or step % self.every == 0:
+            write_atomic(
+                self.path,
+                lambda p: torch.save(
+                    {'key': self.key, 'step': step, **{k: v.state_dict() for k, v in parts.items()}}, p
+                ),
+            )
 
-def _batch(n: int, size: int, seed: int, step: int, device: torch.device = torch.device('cpu')) -> tuple[torch.Tensor, torch.Generator]:
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def _batch(
+    n: int, size: int, seed: int, step: int, device: torch.device = torch.device('cpu')
+) -> tuple[torch.Tensor, torch.Generator]:
     "The rows of one batch and a generator for its other draws, from the step's number and the kind of device alone."
-    g = torch.Generator(device if device.type == 'cuda' else 'cpu').manual_seed(seed*1_000_003 + step) # a GPU would wait for draws of the CPU
+    g = torch.Generator(device if device.type == 'cuda' else 'cpu').manual_seed(
+        seed * 1_000_003 + step
+    )  # a GPU would wait for draws of the CPU
     return torch.randint(n, (min(size, n),), generator=g, device=g.device), g
 
 # %% ../nbs/20_train_prior.ipynb #c007
-def _centre(conv: nn.Conv2d) -> torch.Tensor: # (out, in), a view
+def _centre(conv: nn.Conv2d) -> torch.Tensor:  # (out, in), a view
     "Empties a 3×3 convolution and gives its middle tap to be filled."
-    nn.init.zeros_(conv.weight); nn.init.zeros_(conv.bias)
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)
     return conv.weight.data[:, :, 1, 1]
 
+
 def principal_components(
-    images: torch.Tensor, # (n, c, h, w) uint8
-    side: int, # of the squares, in pixels
-    seed: int = 0, # which images are looked at: as many as give 200,000 squares
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]: # mean (d,), components (d, d) as rows, standard deviations (d,), float64, d = c*side*side
+    images: torch.Tensor,  # (n, c, h, w) uint8
+    side: int,  # of the squares, in pixels
+    seed: int = 0,  # which images are looked at: as many as give 200,000 squares
+) -> tuple[
+    torch.Tensor, torch.Tensor, torch.Tensor
+]:  # mean (d,), components (d, d) as rows, standard deviations (d,), float64, d = c*side*side
     "Principal components of all squares of pixels in [-1, 1], the strongest first."
-    n = max(1, 200_000*side**2 // images[0, 0].numel())
-    some = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]].double()/127.5 - 1
+    n = max(1, 200_000 * side**2 // images[0, 0].numel())
+    some = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]].double() / 127.5 - 1
     squares = F.pixel_unshuffle(some, side).movedim(1, -1).flatten(0, 2)
-    mean = squares.mean(0); squares -= mean
+    mean = squares.mean(0)
+    squares -= mean
     values, vectors = torch.linalg.eigh(squares.T @ squares / len(squares))
     return mean, vectors.flip(1).T, values.flip(0).clamp_min(1e-12).sqrt()
 
+
 @torch.no_grad()
 def new_autoencoder(
-    images: torch.Tensor, # (n, c, h, w) uint8, whose components it starts from
-    halvings: int = 2, # the latent's side is the image's, halved so often
-    latent_channels: int = 8, # components kept
-    width: int | None = None, # channels at half the image's side, doubled with each further halving; None: as many as a linear code needs, at least 32 (grey) or 48
-    blocks: int = 2, # residual blocks of the decoder at each size
-    seed: int = 0, # of the blocks' weights
-) -> nn.Module: # an `AutoencoderDC`
+    images: torch.Tensor,  # (n, c, h, w) uint8, whose components it starts from
+    halvings: int = 2,  # the latent's side is the image's, halved so often
+    latent_channels: int = 8,  # components kept
+    width: int
+    | None = None,  # channels at half the image's side, doubled with each further halving; None: as many as a linear code needs, at least 32 (grey) or 48
+    blocks: int = 2,  # residual blocks of the decoder at each size
+    seed: int = 0,  # of the blocks' weights
+) -> nn.Module:  # an `AutoencoderDC`
     "An autoencoder that is a linear code of the principal components, and can learn more. Raises `PSRError` where that many channels cannot hold it."
     from diffusers import AutoencoderDC
     from diffusers.models.autoencoders.autoencoder_dc import DCDownBlock2d, DCUpBlock2d, ResBlock
+
     c, side, k = images.shape[1], 2**halvings, latent_channels
-    least = 2*c*side
+    least = 2 * c * side
     width = width or max(32 if c == 1 else 48, least)
-    if halvings < 2: raise PSRError('argument halvings', '2 or more', halvings)
-    if width < least or width % 4: raise PSRError('argument width', f'a multiple of 4, at least {least} for {c} channels and {halvings} halvings', width)
-    if k > c*side**2: raise PSRError('argument latent_channels', f'at most {c*side**2}, the values of a square', k)
+    if halvings < 2:
+        raise PSRError('argument halvings', '2 or more', halvings)
+    if width < least or width % 4:
+        raise PSRError(
+            'argument width', f'a multiple of 4, at least {least} for {c} channels and {halvings} halvings', width
+        )
+    if k > c * side**2:
+        raise PSRError('argument latent_channels', f'at most {c * side**2}, the values of a square', k)
     torch.manual_seed(seed)
-    widths, layers = (width, *(width*2**i for i in range(halvings))), (0,) + (1,)*halvings
-    model = AutoencoderDC(c, k, encoder_block_out_channels=widths, decoder_block_out_channels=widths, encoder_layers_per_block=layers, decoder_layers_per_block=(0,) + (blocks,)*halvings,
-        encoder_qkv_multiscales=((),)*(halvings + 1), decoder_qkv_multiscales=((),)*(halvings + 1), encoder_out_shortcut=False, decoder_in_shortcut=False).double()
+    widths, layers = (width, *(width * 2**i for i in range(halvings))), (0,) + (1,) * halvings
+    model = AutoencoderDC(
+        c,
+        k,
+        encoder_block_out_channels=widths,
+        decoder_block_out_channels=widths,
+        encoder_layers_per_block=layers,
+        decoder_layers_per_block=(0,) + (blocks,) * halvings,
+        encoder_qkv_multiscales=((),) * (halvings + 1),
+        decoder_qkv_multiscales=((),) * (halvings + 1),
+        encoder_out_shortcut=False,
+        decoder_in_shortcut=False,
+    ).double()
     for block in model.modules():
-        if isinstance(block, ResBlock): nn.init.zeros_(block.norm.weight); nn.init.zeros_(block.norm.bias) # the identity
+        if isinstance(block, ResBlock):
+            nn.init.zeros_(block.norm.weight)
+            nn.init.zeros_(block.norm.bias)  # the identity
     mean, components, std = principal_components(images, side)
-    scale = std[:k].sqrt(); scale *= (std[:k]/scale).square().mean().sqrt()
+    scale = std[:k].sqrt()
+    scale *= (std[:k] / scale).square().mean().sqrt()
+
     # Encoder: maps of single pixels. Each undoes what stands before it, large enough that the block's own shortcut cannot take anything away; the last gives the code.
-    def arriving(conv: nn.Conv2d, corner: int) -> torch.Tensor: # (channels, values): what each value of a square in the corner sends to the convolution
-        squares, seen = torch.zeros(c*corner**2, c, side, side, dtype=torch.float64), []
-        squares[:, :, :corner, :corner] = F.pixel_shuffle(torch.eye(len(squares), dtype=torch.float64)[..., None, None], corner)
-        hook = conv.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, :, 0, 0])); model.encoder(squares); hook.remove()
+    def arriving(
+        conv: nn.Conv2d, corner: int
+    ) -> torch.Tensor:  # (channels, values): what each value of a square in the corner sends to the convolution
+        squares, seen = torch.zeros(c * corner**2, c, side, side, dtype=torch.float64), []
+        squares[:, :, :corner, :corner] = F.pixel_shuffle(
+            torch.eye(len(squares), dtype=torch.float64)[..., None, None], corner
+        )
+        hook = conv.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, :, 0, 0]))
+        model.encoder(squares)
+        hook.remove()
         return seen[0].T
+
     for i, block in enumerate(block for block in model.encoder.modules() if isinstance(block, DCDownBlock2d)):
         before, taps = arriving(block.conv, 2**i), _centre(block.conv)
-        taps[:before.shape[1]] = 2*torch.linalg.matrix_norm(before, 2)*torch.linalg.pinv(before)
-    to_code, out = components[:k]/scale[:, None], model.encoder.conv_out
+        taps[: before.shape[1]] = 2 * torch.linalg.matrix_norm(before, 2) * torch.linalg.pinv(before)
+    to_code, out = components[:k] / scale[:, None], model.encoder.conv_out
     _centre(out).copy_(to_code @ torch.linalg.pinv(arriving(out, side)))
     out.bias.data = -(to_code @ mean)
     # Decoder: a quarter of the square at each step, until 2×2 pixels are left. The blocks' own shortcuts are subtracted.
     decoder, size = model.decoder, side
     _centre(decoder.conv_in)[:k] = torch.eye(k, dtype=torch.float64)
     ups = [block for part in reversed(decoder.up_blocks) for block in part if isinstance(block, DCUpBlock2d)]
-    from_code = (components[:k].T*scale).view(c, side, side, k)
+    from_code = (components[:k].T * scale).view(c, side, side, k)
     for i, up in enumerate(ups):
-        taps, half = _centre(up.conv), size//2; rows = torch.arange(len(taps))
-        taps[rows, rows//up.repeats] -= 1
+        taps, half = _centre(up.conv), size // 2
+        rows = torch.arange(len(taps))
+        taps[rows, rows // up.repeats] -= 1
         for a in (0, 1):
             for b in (0, 1):
-                quarter = 4*torch.arange(c*half**2) + 2*a + b
+                quarter = 4 * torch.arange(c * half**2) + 2 * a + b
                 pick = lambda values: values.view(c, 2, half, 2, half, -1)[:, a, :, b].flatten(0, 2)
-                if i == 0: taps[quarter, :k] += pick(from_code)
-                else: taps[quarter, pick(torch.arange(c*size**2)).squeeze(1)] += 1
+                if i == 0:
+                    taps[quarter, :k] += pick(from_code)
+                else:
+                    taps[quarter, pick(torch.arange(c * size**2)).squeeze(1)] += 1
         size = half
-    constant = 30. # a channel so large that the normalisation before the last layer hardly changes the others, and +2 that keeps them out of the ReLU's reach
+    constant = 30.0  # a channel so large that the normalisation before the last layer hardly changes the others, and +2 that keeps them out of the ReLU's reach
     ups[-1].conv.bias.data[-4:] = constant
-    decoder.norm_out.weight.data.fill_(constant/width**.5); decoder.norm_out.bias.data.fill_(2.)
+    decoder.norm_out.weight.data.fill_(constant / width**0.5)
+    decoder.norm_out.bias.data.fill_(2.0)
     last = decoder.conv_out.conv
-    _centre(last)[:, :4*c] = torch.eye(4*c, dtype=torch.float64)
-    last.bias.data = mean.view(c, side//2, 2, side//2, 2).mean((1, 3)).flatten() - 2
+    _centre(last)[:, : 4 * c] = torch.eye(4 * c, dtype=torch.float64)
+    last.bias.data = mean.view(c, side // 2, 2, side // 2, 2).mean((1, 3)).flatten() - 2
     return model.float()
 
+
 def feature_distance(
-    teacher: nn.Module, # a `Teacher`
-    made: torch.Tensor, # (n, c, h, w) in [0, 1]; gradients flow back to them
-    wanted: torch.Tensor, # (n, c, h, w) in [0, 1]
-) -> torch.Tensor: # scalar; 0: alike
+    teacher: nn.Module,  # a `Teacher`
+    made: torch.Tensor,  # (n, c, h, w) in [0, 1]; gradients flow back to them
+    wanted: torch.Tensor,  # (n, c, h, w) in [0, 1]
+) -> torch.Tensor:  # scalar; 0: alike
     "How differently a teacher sees two sets of images: its pooled features, in units of their variance, and its feature maps at every scale where the network gives them. Source for the maps: Zhang et al. 2018, arXiv 1801.03924, without learnt weights."
     model = teacher.model
-    if not hasattr(model, 'forward_intermediates'): a, b = teacher.features(made), teacher.features(wanted).detach(); maps = []
+    if not hasattr(model, 'forward_intermediates'):
+        a, b = teacher.features(made), teacher.features(wanted).detach()
+        maps = []
     else:
         (a, mine), (b, theirs) = (model.forward_intermediates(teacher.prepare(x)) for x in (made, wanted.detach()))
         a, b = (model.forward_head(x, pre_logits=True) for x in (a, b))
-        maps = [(F.normalize(m.float(), dim=1) - F.normalize(t.float(), dim=1)).square().sum(1).mean() for m, t in zip(mine, theirs)]
+        maps = [
+            (F.normalize(m.float(), dim=1) - F.normalize(t.float(), dim=1)).square().sum(1).mean()
+            for m, t in zip(mine, theirs)
+        ]
     pooled = (a.float() - b.float()).square().mean() / b.float().var(0).mean()
-    return pooled + sum(maps)/max(1, len(maps))
+    return pooled + sum(maps) / max(1, len(maps))
+
 
 def train_autoencoder(
-    data: ImageData, # training images
-    out: str | Path, # folder for the finished autoencoder
-    teacher: nn.Module | None = None, # a `Teacher` to whom the rebuilt images should look the same, see `feature_distance`; None: pixels only
-    latent_channels: int = 8, # channels of the latent
-    width: int | None = None, # see `new_autoencoder`
-    halvings: int = 2, # 2: the latent has a quarter of the image's side
-    blocks: int = 2, # see `new_autoencoder`
-    steps: int = 2000, # training steps; 0: the linear code alone
-    batch_size: int = 32, # images a step
-    lr: float = 1e-3, # highest AdamW rate
-    latent_noise: float = .05, # standard deviation added to the latent, whose mean square is 1, in training
-    feature_weight: float = .1, # weight of that distance
-    feature_share: float = .25, # share of the batch on which it is computed: it costs more than the rest
-    seed: int = 0, # weights and batches
-    device: torch.device | str | None = None, # default: the best at hand
-    checkpoint_every: int = 250, # steps
+    data: ImageData,  # training images
+    out: str | Path,  # folder for the finished autoencoder
+    teacher: nn.Module
+    | None = None,  # a `Teacher` to whom the rebuilt images should look the same, see `feature_distance`; None: pixels only
+    latent_channels: int = 8,  # channels of the latent
+    width: int | None = None,  # see `new_autoencoder`
+    halvings: int = 2,  # 2: the latent has a quarter of the image's side
+    blocks: int = 2,  # see `new_autoencoder`
+    steps: int = 2000,  # training steps; 0: the linear code alone
+    batch_size: int = 32,  # images a step
+    lr: float = 1e-3,  # highest AdamW rate
+    latent_noise: float = 0.05,  # standard deviation added to the latent, whose mean square is 1, in training
+    feature_weight: float = 0.1,  # weight of that distance
+    feature_share: float = 0.25,  # share of the batch on which it is computed: it costs more than the rest
+    seed: int = 0,  # weights and batches
+    device: torch.device | str | None = None,  # default: the best at hand
+    checkpoint_every: int = 250,  # steps
 ) -> Iterator[TrainStep]:
     "Trains the decoder of an `AutoencoderDC` that starts as a linear code; yields every step; resumes."
-    device = torch.device(device or best_device()); out = Path(out); make_folder(out.parent)
-    if teacher is not None: teacher = teacher.at_most(2*data.images.shape[-1])
-    model = new_autoencoder(data.images, halvings, latent_channels, width, blocks, seed).to(device, memory_format=torch.channels_last)
+    device = torch.device(device or best_device())
+    out = Path(out)
+    make_folder(out.parent)
+    if teacher is not None:
+        teacher = teacher.at_most(2 * data.images.shape[-1])
+    model = new_autoencoder(data.images, halvings, latent_channels, width, blocks, seed).to(
+        device, memory_format=torch.channels_last
+    )
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.05)
     parts = dict(decoder=model.decoder, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(out, dict(kind='autoencoder', data=data.name, n=len(data), latent_channels=latent_channels, width=width, halvings=halvings, blocks=blocks, steps=steps, batch_size=batch_size, lr=lr, seed=seed, teacher=getattr(teacher, 'name', None)), checkpoint_every)
+    checkpoint = Checkpoint(
+        out,
+        dict(
+            kind='autoencoder',
+            data=data.name,
+            n=len(data),
+            latent_channels=latent_channels,
+            width=width,
+            halvings=halvings,
+            blocks=blocks,
+            steps=steps,
+            batch_size=batch_size,
+            lr=lr,
+            seed=seed,
+            teacher=getattr(teacher, 'name', None),
+        ),
+        checkpoint_every,
+    )
     start, began = checkpoint.load(parts, device), time.perf_counter()
     half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
     for step in range(start, steps):
         rows, g = _batch(len(data), batch_size, seed, step, device)
-        images = (data.images[rows.cpu()].to(device).float()/127.5 - 1).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(): z = _code(model, images)
-        z = z + latent_noise*torch.randn(z.shape, generator=g, device=g.device).to(device)
+        images = (data.images[rows.cpu()].to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            z = _code(model, images)
+        z = z + latent_noise * torch.randn(z.shape, generator=g, device=g.device).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             made = model.decoder(z)
-            loss = F.mse_loss(made, images) + .1*F.l1_loss(made, images)
+            loss = F.mse_loss(made, images) + 0.1 * F.l1_loss(made, images)
             if teacher is not None:
-                few = slice(0, max(8, int(feature_share*len(images))))
-                loss = loss + feature_weight*feature_distance(teacher, (made[few] + 1)/2, (images[few] + 1)/2)
-        optimizer.zero_grad(); loss.backward()
-        nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.); optimizer.step(); schedule.step()
+                few = slice(0, max(8, int(feature_share * len(images))))
+                loss = loss + feature_weight * feature_distance(teacher, (made[few] + 1) / 2, (images[few] + 1) / 2)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    with atomic_folder(out) as folder: model.to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
+    with atomic_folder(out) as folder:
+        model.to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
     checkpoint.remove()
 
 # %% ../nbs/20_train_prior.ipynb #c009
 def new_transformer(
-    n_classes: int, # classes; one more label embedding is the null class
-    latent_channels: int, # channels of the latent
-    sample_size: int, # side of the latent
-    dim: int = 192, # width
-    depth: int = 6, # blocks
-    heads: int = 6, # attention heads
-    patch_size: int = 2, # side of a token in latent pixels
-) -> nn.Module: # a `DiTTransformer2DModel`
+    n_classes: int,  # classes; one more label embedding is the null class
+    latent_channels: int,  # channels of the latent
+    sample_size: int,  # side of the latent
+    dim: int = 192,  # width
+    depth: int = 6,  # blocks
+    heads: int = 6,  # attention heads
+    patch_size: int = 2,  # side of a token in latent pixels
+) -> nn.Module:  # a `DiTTransformer2DModel`
     "A DiT with the initialisation of the paper (adaLN-zero) and tied embedders."
     from diffusers import DiTTransformer2DModel
-    model = DiTTransformer2DModel(num_attention_heads=heads, attention_head_dim=dim//heads, in_channels=latent_channels, out_channels=latent_channels, num_layers=depth, sample_size=sample_size, patch_size=patch_size, num_embeds_ada_norm=n_classes, norm_elementwise_affine=False)
+
+    model = DiTTransformer2DModel(
+        num_attention_heads=heads,
+        attention_head_dim=dim // heads,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        num_layers=depth,
+        sample_size=sample_size,
+        patch_size=patch_size,
+        num_embeds_ada_norm=n_classes,
+        norm_elementwise_affine=False,
+    )
     embedder = model.transformer_blocks[0].norm1.emb
-    nn.init.normal_(embedder.class_embedder.embedding_table.weight, std=.02)
+    nn.init.normal_(embedder.class_embedder.embedding_table.weight, std=0.02)
     for block in model.transformer_blocks:
         block.norm1.emb = embedder
-        nn.init.zeros_(block.norm1.linear.weight); nn.init.zeros_(block.norm1.linear.bias)
-    for layer in (model.proj_out_1, model.proj_out_2): nn.init.zeros_(layer.weight); nn.init.zeros_(layer.bias)
-    return model.eval() # diffusers would drop labels per block in training mode: the null label is drawn here, once a sample
+        nn.init.zeros_(block.norm1.linear.weight)
+        nn.init.zeros_(block.norm1.linear.bias)
+    for layer in (model.proj_out_1, model.proj_out_2):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return (
+        model.eval()
+    )  # diffusers would drop labels per block in training mode: the null label is drawn here, once a sample
 
 # %% ../nbs/20_train_prior.ipynb #k002
 class _Factor(nn.Module):
     "A linear layer whose output is multiplied by a learnt number."
+
     def __init__(self, linear: nn.Linear):
         super().__init__()
         self.linear, self.gamma = linear, nn.Parameter(torch.ones((), device=linear.weight.device))
-    def forward(self, x: torch.Tensor) -> torch.Tensor: return self.gamma*self.linear(x)
 
-def _tune_full(model: nn.Module, rank: int): return lambda trained: None
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.gamma * self.linear(x)
+
+
+def _tune_full(model: nn.Module, rank: int):
+    return lambda trained: None
+
 
 def _tune_difffit(model: nn.Module, rank: int):
     "Leaves biases, norms, class embedding and factors trainable; returns what folds the factors in. Source: Xie et al. 2023, arXiv 2304.06648."
-    for block in model.transformer_blocks: block.attn1.to_out[0], block.ff.net[2] = _Factor(block.attn1.to_out[0]), _Factor(block.ff.net[2])
-    for name, p in model.named_parameters(): p.requires_grad_(p.ndim < 2 or name.endswith('embedding_table.weight'))
+    for block in model.transformer_blocks:
+        block.attn1.to_out[0], block.ff.net[2] = _Factor(block.attn1.to_out[0]), _Factor(block.ff.net[2])
+    for name, p in model.named_parameters():
+        p.requires_grad_(p.ndim < 2 or name.endswith('embedding_table.weight'))
+
     def merge(trained: nn.Module) -> None:
         for block in trained.transformer_blocks:
             for layers, i in ((block.attn1.to_out, 0), (block.ff.net, 2)):
                 linear, gamma = layers[i].linear, layers[i].gamma.data
-                linear.weight.data *= gamma; linear.bias.data *= gamma
+                linear.weight.data *= gamma
+                linear.bias.data *= gamma
                 layers[i] = linear
+
     return merge
+
 
 def _tune_lora(model: nn.Module, rank: int):
     "Adds low-rank updates and leaves them and the class embedding trainable; returns what merges them. Source: Hu et al. 2021, arXiv 2106.09685."
-    try: from peft import LoraConfig, inject_adapter_in_model
-    except ImportError: raise PSRError('tuning lora', 'the package peft', 'it is not installed', 'Install it: pip install "psr_nb[tune]"') from None
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError:
+        raise PSRError(
+            'tuning lora', 'the package peft', 'it is not installed', 'Install it: pip install "psr_nb[tune]"'
+        ) from None
     from peft.tuners.lora import LoraLayer
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=['to_q', 'to_k', 'to_v', 'to_out.0', 'ff.net.0.proj', 'ff.net.2']), model)
-    for name, p in model.named_parameters(): p.requires_grad_('lora_' in name or name.endswith('embedding_table.weight'))
+
+    inject_adapter_in_model(
+        LoraConfig(
+            r=rank, lora_alpha=rank, target_modules=['to_q', 'to_k', 'to_v', 'to_out.0', 'ff.net.0.proj', 'ff.net.2']
+        ),
+        model,
+    )
+    for name, p in model.named_parameters():
+        p.requires_grad_('lora_' in name or name.endswith('embedding_table.weight'))
+
     def merge(trained: nn.Module) -> None:
         for name, layer in list(trained.named_modules()):
-            if isinstance(layer, LoraLayer): layer.merge(); trained.set_submodule(name, layer.base_layer)
+            if isinstance(layer, LoraLayer):
+                layer.merge()
+                trained.set_submodule(name, layer.base_layer)
+
     return merge
 
-TUNINGS = { # name -> function of (transformer, rank) that leaves the right parameters trainable and returns the function that merges them
+
+TUNINGS = {  # name -> function of (transformer, rank) that leaves the right parameters trainable and returns the function that merges them
     'full': _tune_full,
-    'difffit': _tune_difffit, # Xie et al. 2023, arXiv 2304.06648
-    'lora': _tune_lora, # Hu et al. 2021, arXiv 2106.09685
+    'difffit': _tune_difffit,  # Xie et al. 2023, arXiv 2304.06648
+    'lora': _tune_lora,  # Hu et al. 2021, arXiv 2106.09685
 }
+
 
 class _Parameters:
     "Some parameters of a model, as a checkpoint keeps them."
-    def __init__(self, parameters: dict[str, nn.Parameter]): self.parameters = parameters
-    def state_dict(self) -> dict: return {n: p.detach() for n, p in self.parameters.items()}
-    def load_state_dict(self, state: dict) -> None:
-        for n, p in self.parameters.items(): p.data.copy_(state[n])
 
-def _latents(images: torch.Tensor, autoencoder: str | Path, device: torch.device, flip: bool) -> torch.Tensor: # (n, c, h, w) fp16
+    def __init__(self, parameters: dict[str, nn.Parameter]):
+        self.parameters = parameters
+
+    def state_dict(self) -> dict:
+        return {n: p.detach() for n, p in self.parameters.items()}
+
+    def load_state_dict(self, state: dict) -> None:
+        for n, p in self.parameters.items():
+            p.data.copy_(state[n])
+
+
+def _latents(
+    images: torch.Tensor, autoencoder: str | Path, device: torch.device, flip: bool
+) -> torch.Tensor:  # (n, c, h, w) fp16
     "All images, and their mirror images where wanted, as latents in the units that the transformer sees."
     autoencoder = Path(autoencoder)
     vae = _part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
-    shift, scale = getattr(vae.config, 'shift_factor', None) or 0., vae.config.scaling_factor
-    encode = lambda part: ((_code(vae, part.to(device).float()/127.5 - 1) - shift)*scale).half()
-    rows = min(512, max(1, 512*64**2 // images[0, 0].numel()))
-    with torch.no_grad(): return torch.cat([encode(part) for im in ([images, images.flip(-1)] if flip else [images]) for part in im.split(rows)])
+    shift, scale = getattr(vae.config, 'shift_factor', None) or 0.0, vae.config.scaling_factor
+    encode = lambda part: ((_code(vae, part.to(device).float() / 127.5 - 1) - shift) * scale).half()
+    rows = min(512, max(1, 512 * 64**2 // images[0, 0].numel()))
+    with torch.no_grad():
+        return torch.cat(
+            [encode(part) for im in ([images, images.flip(-1)] if flip else [images]) for part in im.split(rows)]
+        )
 
 # %% ../nbs/20_train_prior.ipynb #c010
-NOISE_SCHEDULE = dict(num_train_timesteps=1000, beta_schedule='squaredcos_cap_v2', prediction_type='v_prediction', timestep_spacing='trailing', clip_sample=False)
+NOISE_SCHEDULE = dict(
+    num_train_timesteps=1000,
+    beta_schedule='squaredcos_cap_v2',
+    prediction_type='v_prediction',
+    timestep_spacing='trailing',
+    clip_sample=False,
+)
+
 
 def random_crops(
-    data: ImageData, # images larger than `size`
-    size: int, # pixels a side that come out
-    versions: int = 4, # of each image: the whole, and random squares of it
-    area: float = .6, # smallest share of the image that a square shows
-    seed: int = 0, # of the squares
-) -> ImageData: # `versions` times as many
+    data: ImageData,  # images larger than `size`
+    size: int,  # pixels a side that come out
+    versions: int = 4,  # of each image: the whole, and random squares of it
+    area: float = 0.6,  # smallest share of the image that a square shows
+    seed: int = 0,  # of the squares
+) -> ImageData:  # `versions` times as many
     "More views of the same images, so that many rounds over few images teach more than these images."
     from torchvision.transforms import RandomResizedCrop
     from torchvision.transforms.functional import resize, resized_crop
-    draw = RandomResizedCrop(size, (area, 1.), (1., 1.))
-    whole = torch.cat([resize(part, [size, size], antialias=True) for part in data.images.split(1024)])
-    with seeded(seed): others = [torch.stack([resized_crop(image, *draw.get_params(image, draw.scale, draw.ratio), [size, size], antialias=True) for image in data.images]) for _ in range(versions - 1)]
-    return replace(data, images=torch.cat([whole, *others]), labels=data.labels.repeat(versions), name=f'{data.name}, {versions} crops')
 
-def _timesteps(n: int, g: torch.Generator) -> torch.Tensor: # (n,) int64 in [0, 1000)
+    draw = RandomResizedCrop(size, (area, 1.0), (1.0, 1.0))
+    whole = torch.cat([resize(part, [size, size], antialias=True) for part in data.images.split(1024)])
+    with seeded(seed):
+        others = [
+            torch.stack(
+                [
+                    resized_crop(image, *draw.get_params(image, draw.scale, draw.ratio), [size, size], antialias=True)
+                    for image in data.images
+                ]
+            )
+            for _ in range(versions - 1)
+        ]
+    return replace(
+        data,
+        images=torch.cat([whole, *others]),
+        labels=data.labels.repeat(versions),
+        name=f'{data.name}, {versions} crops',
+    )
+
+
+def _timesteps(n: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0, 1000)
     "Noise levels with a normal distribution of the log signal-to-noise ratio, centred where signal and noise are equal (Esser et al. 2024, for the cosine schedule)."
-    angle = torch.atan(torch.exp(1.2*torch.randn(n, generator=g, device=g.device)))
-    return (angle * 2/math.pi * 1000).long().clamp(0, 999)
+    angle = torch.atan(torch.exp(1.2 * torch.randn(n, generator=g, device=g.device)))
+    return (angle * 2 / math.pi * 1000).long().clamp(0, 999)
+
 
 @contextlib.contextmanager
 def _mixed_precision(device: torch.device) -> Iterator[None]:
     "Matrix products in bfloat16 where the hardware has them: GPUs, and CPUs with AMX or AVX-512 BF16, on which the fused attention of a few tokens is slow backwards."
     if device.type != 'cpu':
-        with torch.autocast(device.type, torch.bfloat16, enabled=best_dtype(device) == torch.bfloat16): yield
+        with torch.autocast(device.type, torch.bfloat16, enabled=best_dtype(device) == torch.bfloat16):
+            yield
     elif any(getattr(torch.cpu, name, bool)() for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported')):
-        with torch.autocast('cpu', torch.bfloat16), sdpa_kernel(SDPBackend.MATH): yield
-    else: yield
+        with torch.autocast('cpu', torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            yield
+    else:
+        yield
+
 
 def _further(old: Prior, classes: list[str], latent_shape: tuple) -> nn.Module:
     "A prior's transformer with a label embedding for these classes: rows of classes it knows are kept, as is the null class. Embedders that are equal are tied."
     from diffusers import DiTTransformer2DModel
-    if old.prompts is not None: raise PSRError(f'prior {old.name}', 'a diffusion transformer with a label embedding', 'a text-to-image model', "diffusers has training scripts for these; what they save can be sampled here")
-    if old.latent_shape != tuple(latent_shape): raise PSRError(f'prior {old.name}', f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them', "×".join(map(str, old.latent_shape)))
+
+    if old.prompts is not None:
+        raise PSRError(
+            f'prior {old.name}',
+            'a diffusion transformer with a label embedding',
+            'a text-to-image model',
+            'diffusers has training scripts for these; what they save can be sampled here',
+        )
+    if old.latent_shape != tuple(latent_shape):
+        raise PSRError(
+            f'prior {old.name}',
+            f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them',
+            '×'.join(map(str, old.latent_shape)),
+        )
     model = DiTTransformer2DModel.from_config({**old.transformer.config, 'num_embeds_ada_norm': len(classes)})
-    state, rows, found = old.transformer.state_dict(), torch.randn(len(classes) + 1, model.inner_dim)*.02, {}
+    state, rows, found = old.transformer.state_dict(), torch.randn(len(classes) + 1, model.inner_dim) * 0.02, {}
     for i, c in enumerate(classes):
-        with contextlib.suppress(PSRError): found[i] = find_classes([c], old.classes)[0]
+        with contextlib.suppress(PSRError):
+            found[i] = find_classes([c], old.classes)[0]
     for name in [n for n in state if n.endswith('class_embedder.embedding_table.weight')]:
-        new = rows.clone(); new[-1] = state[name][-1]
-        for i, at in found.items(): new[i] = state[name][at]
+        new = rows.clone()
+        new[-1] = state[name][-1]
+        for i, at in found.items():
+            new[i] = state[name][at]
         state[name] = new
     model.load_state_dict(state)
     first, *others = [block.norm1.emb for block in model.transformer_blocks]
     if all(torch.equal(a, b) for other in others for a, b in zip(first.parameters(), other.parameters())):
-        for block in model.transformer_blocks: block.norm1.emb = first
+        for block in model.transformer_blocks:
+            block.norm1.emb = first
     return model.eval()
+
 
 @torch.no_grad()
 def _feature_maps(
-    data: ImageData, # training images
-    teacher: nn.Module, # a `Teacher` of convolutions
-    side: int, # of the grid: one feature vector a token; the teacher sees the images at the size that gives as many
-    flip: bool, # followed by those of the mirror images
-    keep: int = 192, # principal components kept
-) -> torch.Tensor: # (n, side*side, keep) fp16
+    data: ImageData,  # training images
+    teacher: nn.Module,  # a `Teacher` of convolutions
+    side: int,  # of the grid: one feature vector a token; the teacher sees the images at the size that gives as many
+    flip: bool,  # followed by those of the mirror images
+    keep: int = 192,  # principal components kept
+) -> torch.Tensor:  # (n, side*side, keep) fp16
     "What a teacher sees where each token is."
-    def see(images: torch.Tensor) -> torch.Tensor: # (n, channels, h, w)
-        with _mixed_precision(teacher.device) if teacher.device.type == 'cuda' else contextlib.nullcontext(): maps = torch.cat([teacher.model.forward_features(teacher.prepare(to_float(part.to(teacher.device)))) for part in images.split(64)])
-        if maps.ndim != 4: raise PSRError('argument teacher', 'a network whose features are maps (n, channels, h, w), as those of a convolutional one', f'{teacher.name}, whose features have shape {tuple(maps.shape)}')
+
+    def see(images: torch.Tensor) -> torch.Tensor:  # (n, channels, h, w)
+        with _mixed_precision(teacher.device) if teacher.device.type == 'cuda' else contextlib.nullcontext():
+            maps = torch.cat(
+                [
+                    teacher.model.forward_features(teacher.prepare(to_float(part.to(teacher.device))))
+                    for part in images.split(64)
+                ]
+            )
+        if maps.ndim != 4:
+            raise PSRError(
+                'argument teacher',
+                'a network whose features are maps (n, channels, h, w), as those of a convolutional one',
+                f'{teacher.name}, whose features have shape {tuple(maps.shape)}',
+            )
         return maps
-    teacher = teacher.at(teacher.input_size*side//see(data.images[:1]).shape[-1])
-    tokens = lambda images: F.adaptive_avg_pool2d(see(images).float(), side).movedim(1, -1) # (n, side, side, channels)
-    some = tokens(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).flatten(0, 2)
+
+    teacher = teacher.at(teacher.input_size * side // see(data.images[:1]).shape[-1])
+    tokens = lambda images: F.adaptive_avg_pool2d(see(images).float(), side).movedim(1, -1)  # (n, side, side, channels)
+    some = tokens(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).flatten(
+        0, 2
+    )
     mean, (_, vectors) = some.mean(0), torch.linalg.eigh(torch.cov(some.T).double())
     basis = vectors[:, -keep:].float()
     maps = torch.cat([((tokens(part) - mean) @ basis).half() for part in data.images.split(256)])
     return torch.cat([maps, maps.flip(2)] if flip else [maps]).flatten(1, 2)
 
+
 def train_prior(
-    data: ImageData, # training images
-    out: str | Path, # folder for the finished prior (diffusers' DiTPipeline form)
-    autoencoder: str | Path | None = None, # folder of the autoencoder, from `train_autoencoder`; None: that of `start`
-    dim: int = 192, # width of the transformer
-    depth: int = 6, # blocks
-    heads: int = 6, # attention heads
-    patch_size: int = 2, # side of a token in latent pixels
-    steps: int = 10_000, # training steps
-    batch_size: int = 128, # latents a step
-    lr: float = 1e-3, # AdamW rate, warmed up, constant, then falling to zero over the last quarter
-    label_dropout: float = .1, # share of samples trained with the null class
-    ema_decay: float = .999, # of the averaged weights, which are the ones saved
-    flip: bool = False, # mirror half of the images; wrong where left and right differ, as for shoes
-    defaults: dict | None = None, # sampler settings kept with the prior; None: those of `start`
-    refinement: dict | None = None, # settings of refinement kept with it, fields of `RefineSettings`; None: those of `start`
-    start: str | Path | None = None, # a prior (folder, name or hub id) whose transformer is trained further, in its own size and noise schedule; None: new weights
-    tune: str = 'full', # what of `start` is trained, see `TUNINGS`: "full", "difffit" or "lora"
-    lora_rank: int = 8, # rank of each update, for "lora"
-    teacher: nn.Module | None = None, # a `Teacher` of convolutions: the middle block is drawn to what it sees in the clean image; None: no such help
-    align: float = .5, # weight of that
-    compile: bool = False, # torch.compile its blocks
-    seed: int = 0, # weights and batches
-    device: torch.device | str | None = None, # default: the best at hand
-    checkpoint_every: int = 250, # steps
+    data: ImageData,  # training images
+    out: str | Path,  # folder for the finished prior (diffusers' DiTPipeline form)
+    autoencoder: str | Path | None = None,  # folder of the autoencoder, from `train_autoencoder`; None: that of `start`
+    dim: int = 192,  # width of the transformer
+    depth: int = 6,  # blocks
+    heads: int = 6,  # attention heads
+    patch_size: int = 2,  # side of a token in latent pixels
+    steps: int = 10_000,  # training steps
+    batch_size: int = 128,  # latents a step
+    lr: float = 1e-3,  # AdamW rate, warmed up, constant, then falling to zero over the last quarter
+    label_dropout: float = 0.1,  # share of samples trained with the null class
+    ema_decay: float = 0.999,  # of the averaged weights, which are the ones saved
+    flip: bool = False,  # mirror half of the images; wrong where left and right differ, as for shoes
+    defaults: dict | None = None,  # sampler settings kept with the prior; None: those of `start`
+    refinement: dict
+    | None = None,  # settings of refinement kept with it, fields of `RefineSettings`; None: those of `start`
+    start: str
+    | Path
+    | None = None,  # a prior (folder, name or hub id) whose transformer is trained further, in its own size and noise schedule; None: new weights
+    tune: str = 'full',  # what of `start` is trained, see `TUNINGS`: "full", "difffit" or "lora"
+    lora_rank: int = 8,  # rank of each update, for "lora"
+    teacher: nn.Module
+    | None = None,  # a `Teacher` of convolutions: the middle block is drawn to what it sees in the clean image; None: no such help
+    align: float = 0.5,  # weight of that
+    compile: bool = False,  # torch.compile its blocks
+    seed: int = 0,  # weights and batches
+    device: torch.device | str | None = None,  # default: the best at hand
+    checkpoint_every: int = 250,  # steps
 ) -> Iterator[TrainStep]:
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
     from diffusers import DDIMScheduler
-    device = torch.device(device or best_device()); out = Path(out); make_folder(out.parent)
+
+    device = torch.device(device or best_device())
+    out = Path(out)
+    make_folder(out.parent)
     prepare = lookup(TUNINGS, tune, 'tuning')
-    if start is None and (tune != 'full' or autoencoder is None): raise PSRError('argument start', 'a prior to train further' if tune != 'full' else 'a prior, or autoencoder=', 'neither' if tune == 'full' else f'none, with tune={tune!r}')
+    if start is None and (tune != 'full' or autoencoder is None):
+        raise PSRError(
+            'argument start',
+            'a prior to train further' if tune != 'full' else 'a prior, or autoencoder=',
+            'neither' if tune == 'full' else f'none, with tune={tune!r}',
+        )
     old = None if start is None else Prior.from_pretrained(start, device='cpu', dtype=torch.float32)
-    latents = _latents(data.images, autoencoder or old.folder/'vae', device, flip)
-    if start is None and latents.shape[2] % patch_size: raise PSRError('argument patch_size', f'a divisor of {latents.shape[2]}, the side of the latents', patch_size, 'Take images of another size, or patch_size=1')
+    latents = _latents(data.images, autoencoder or old.folder / 'vae', device, flip)
+    if start is None and latents.shape[2] % patch_size:
+        raise PSRError(
+            'argument patch_size',
+            f'a divisor of {latents.shape[2]}, the side of the latents',
+            patch_size,
+            'Take images of another size, or patch_size=1',
+        )
     labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
-    model = (new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size) if start is None else _further(old, data.classes, latents.shape[1:])).to(device)
+    model = (
+        new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size)
+        if start is None
+        else _further(old, data.classes, latents.shape[1:])
+    ).to(device)
     merge = prepare(model, lora_rank)
     ema, noise = copy.deepcopy(model), DDIMScheduler(**NOISE_SCHEDULE) if start is None else old.make_scheduler('ddim')
     trained, averaged = ({n: p for n, p in m.named_parameters() if p.requires_grad} for m in (model, ema))
     ema.requires_grad_(False)
     middle, helped = [], {}
     if teacher is not None:
-        maps = _feature_maps(data, teacher, latents.shape[2]//model.config.patch_size, flip).to(device)
-        project = nn.Sequential(nn.Linear(model.inner_dim, 2*model.inner_dim), nn.SiLU(), nn.Linear(2*model.inner_dim, maps.shape[2])).to(device)
+        maps = _feature_maps(data, teacher, latents.shape[2] // model.config.patch_size, flip).to(device)
+        project = nn.Sequential(
+            nn.Linear(model.inner_dim, 2 * model.inner_dim), nn.SiLU(), nn.Linear(2 * model.inner_dim, maps.shape[2])
+        ).to(device)
         helped = dict(project.named_parameters())
-        model.transformer_blocks[(len(model.transformer_blocks) - 1)//2].register_forward_hook(lambda module, inputs, output: middle.append(output))
+        model.transformer_blocks[(len(model.transformer_blocks) - 1) // 2].register_forward_hook(
+            lambda module, inputs, output: middle.append(output)
+        )
     learning = [*trained.values(), *helped.values()]
-    optimizer = torch.optim.AdamW(learning, lr, betas=(.9, .99), weight_decay=.01, fused=device.type == 'cuda')
-    cool = max(1, steps//4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1)/200, max(0., (steps - s)/cool)))
-    parts = dict(model=_Parameters(trained), ema=_Parameters(averaged), optimizer=optimizer, schedule=schedule, **({} if teacher is None else dict(project=_Parameters(helped))))
-    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip, **({} if start is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)), **({} if teacher is None else dict(teacher=teacher.name, align=align))), checkpoint_every)
+    optimizer = torch.optim.AdamW(learning, lr, betas=(0.9, 0.99), weight_decay=0.01, fused=device.type == 'cuda')
+    cool = max(1, steps // 4)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: min(1, (s + 1) / 200, max(0.0, (steps - s) / cool))
+    )
+    parts = dict(
+        model=_Parameters(trained),
+        ema=_Parameters(averaged),
+        optimizer=optimizer,
+        schedule=schedule,
+        **({} if teacher is None else dict(project=_Parameters(helped))),
+    )
+    checkpoint = Checkpoint(
+        out,
+        dict(
+            kind='prior',
+            data=data.name,
+            n=len(data),
+            dim=dim,
+            depth=depth,
+            patch_size=patch_size,
+            batch_size=batch_size,
+            lr=lr,
+            steps=steps,
+            seed=seed,
+            flip=flip,
+            **({} if start is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)),
+            **({} if teacher is None else dict(teacher=teacher.name, align=align)),
+        ),
+        checkpoint_every,
+    )
     first, began = checkpoint.load(parts, device), time.perf_counter()
-    for block in model.transformer_blocks if compile else (): block.compile() # compiled once, for all of them
-    kind, times = noise.config.prediction_type, _timesteps if noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule'] else lambda n, g: torch.randint(noise.config.num_train_timesteps, (n,), generator=g, device=g.device)
+    for block in model.transformer_blocks if compile else ():
+        block.compile()  # compiled once, for all of them
+    kind, times = (
+        noise.config.prediction_type,
+        _timesteps
+        if noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule']
+        else lambda n, g: torch.randint(noise.config.num_train_timesteps, (n,), generator=g, device=g.device),
+    )
     for step in range(first, steps):
         rows, g = _batch(len(latents), batch_size, seed, step, device)
         rows = rows.to(device)
         z, y, t = latents[rows].float(), labels[rows], times(len(rows), g).to(device)
-        epsilon, dropped = torch.randn(z.shape, generator=g, device=g.device).to(device), torch.rand(len(rows), generator=g, device=g.device).to(device) < label_dropout
+        epsilon, dropped = (
+            torch.randn(z.shape, generator=g, device=g.device).to(device),
+            torch.rand(len(rows), generator=g, device=g.device).to(device) < label_dropout,
+        )
         y = torch.where(dropped, len(data.classes), y)
         middle.clear()
-        with _mixed_precision(device): made = model(noise.add_noise(z, epsilon, t), t, y).sample[:, :z.shape[1]] # a learned variance stays as it is
-        loss = F.mse_loss(made.float(), noise.get_velocity(z, epsilon, t) if kind == 'v_prediction' else epsilon if kind == 'epsilon' else z)
+        with _mixed_precision(device):
+            made = model(noise.add_noise(z, epsilon, t), t, y).sample[
+                :, : z.shape[1]
+            ]  # a learned variance stays as it is
+        loss = F.mse_loss(
+            made.float(),
+            noise.get_velocity(z, epsilon, t) if kind == 'v_prediction' else epsilon if kind == 'epsilon' else z,
+        )
         total = loss
         if teacher is not None:
-            with _mixed_precision(device): told = project(middle[0])
-            total = loss - align*F.cosine_similarity(told.float(), maps[rows].float(), dim=-1).mean()
-        optimizer.zero_grad(); total.backward()
-        nn.utils.clip_grad_norm_(learning, 1.); optimizer.step(); schedule.step()
-        decay = min(ema_decay, (step + 1)/(step + 10))
-        with torch.no_grad(): torch._foreach_lerp_(list(averaged.values()), [p.detach() for p in trained.values()], 1 - decay)
+            with _mixed_precision(device):
+                told = project(middle[0])
+            total = loss - align * F.cosine_similarity(told.float(), maps[rows].float(), dim=-1).mean()
+        optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(learning, 1.0)
+        optimizer.step()
+        schedule.step()
+        decay = min(ema_decay, (step + 1) / (step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(averaged.values()), [p.detach() for p in trained.values()], 1 - decay)
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
     merge(ema)
-    if old is not None: defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
-    save_prior(ema, autoencoder or old.folder/'vae', out, data.classes, defaults, old and old.scheduler_config, refinement)
+    if old is not None:
+        defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
+    save_prior(
+        ema, autoencoder or old.folder / 'vae', out, data.classes, defaults, old and old.scheduler_config, refinement
+    )
     checkpoint.remove()
 
 # %% ../nbs/20_train_prior.ipynb #c011
 def save_prior(
-    transformer: nn.Module, # the DiT, embedders tied or not
-    autoencoder: str | Path, # folder of the autoencoder
-    out: str | Path, # folder to write
-    classes: list[str], # class names in label order
-    defaults: dict | None = None, # sampler settings kept with the prior
-    scheduler_config: dict | None = None, # noise schedule; None: that of `NOISE_SCHEDULE`
-    refinement: dict | None = None, # settings of refinement kept with the prior
+    transformer: nn.Module,  # the DiT, embedders tied or not
+    autoencoder: str | Path,  # folder of the autoencoder
+    out: str | Path,  # folder to write
+    classes: list[str],  # class names in label order
+    defaults: dict | None = None,  # sampler settings kept with the prior
+    scheduler_config: dict | None = None,  # noise schedule; None: that of `NOISE_SCHEDULE`
+    refinement: dict | None = None,  # settings of refinement kept with the prior
 ) -> Path:
     "Writes a `DiTPipeline` folder in half precision."
     import diffusers
     from diffusers import DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler
+
     untied = DiTTransformer2DModel.from_config(transformer.config)
     untied.load_state_dict(transformer.state_dict())
-    if scheduler_config is None: scheduler = DPMSolverMultistepScheduler.from_config(dict(NOISE_SCHEDULE, lambda_min_clipped=-5.1, solver_order=2, algorithm_type='dpmsolver++'))
-    else: scheduler = getattr(diffusers, scheduler_config.get('_class_name', 'DDIMScheduler')).from_config({k: v for k, v in scheduler_config.items() if k != '_use_default_values'})
+    if scheduler_config is None:
+        scheduler = DPMSolverMultistepScheduler.from_config(
+            dict(NOISE_SCHEDULE, lambda_min_clipped=-5.1, solver_order=2, algorithm_type='dpmsolver++')
+        )
+    else:
+        scheduler = getattr(diffusers, scheduler_config.get('_class_name', 'DDIMScheduler')).from_config(
+            {k: v for k, v in scheduler_config.items() if k != '_use_default_values'}
+        )
     autoencoder = Path(autoencoder)
     pipe = DiTPipeline(untied.half(), _part(autoencoder.parent, autoencoder.name).half(), scheduler)
     with atomic_folder(out) as folder:
         pipe.save_pretrained(folder, safe_serialization=True)
         import json
-        index = json.loads((folder/'model_index.json').read_text())
+
+        index = json.loads((folder / 'model_index.json').read_text())
         index['id2label'] = {str(i): c for i, c in enumerate(classes)}
-        if defaults: index['_psr_defaults'] = defaults
-        if refinement: index['_psr_refinement'] = refinement
-        (folder/'model_index.json').write_text(to_json(index))
-        for file in folder.glob('*/config.json'): file.write_text(to_json({k: v for k, v in json.loads(file.read_text()).items() if k != '_name_or_path'})) # where its parts lay before
+        if defaults:
+            index['_psr_defaults'] = defaults
+        if refinement:
+            index['_psr_refinement'] = refinement
+        (folder / 'model_index.json').write_text(to_json(index))
+        for file in folder.glob('*/config.json'):
+            file.write_text(
+                to_json({k: v for k, v in json.loads(file.read_text()).items() if k != '_name_or_path'})
+            )  # where its parts lay before
     return Path(out)
 
 # %% ../nbs/20_train_prior.ipynb #c015
 def frechet_distance(
-    a: torch.Tensor, # (n, d) features
-    b: torch.Tensor, # (m, d) features
+    a: torch.Tensor,  # (n, d) features
+    b: torch.Tensor,  # (m, d) features
 ) -> float:
     "Fréchet distance between normal distributions fitted to two sets. Source: Heusel et al. 2017, arXiv 1706.08500 (there with Inception features)."
     from scipy.linalg import sqrtm
+
     a, b = (np.asarray(x, np.float64) for x in (a, b))
     ca, cb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(ca + cb - 2*np.real(sqrtm(ca @ cb))))
+    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(ca + cb - 2 * np.real(sqrtm(ca @ cb))))
+
 
 @torch.no_grad()
 def prior_report(
-    prior, # a `Prior`
-    train: ImageData, # images it was trained on
-    test: ImageData, # images it has not seen
-    teachers: list, # `Teacher`s, none of which took part in the training
-    n_per_class: int = 100, # samples a class
-    seed: int = 0, # of the samples
-    **sampling, # settings for `prior.sample`
-) -> dict: # name -> figure
+    prior,  # a `Prior`
+    train: ImageData,  # images it was trained on
+    test: ImageData,  # images it has not seen
+    teachers: list,  # `Teacher`s, none of which took part in the training
+    n_per_class: int = 100,  # samples a class
+    seed: int = 0,  # of the samples
+    **sampling,  # settings for `prior.sample`
+) -> dict:  # name -> figure
     "Reconstruction, class agreement, Fréchet distance with its floor, and a check for copies."
     labels = torch.arange(len(prior.classes)).repeat_interleave(n_per_class)
     made = prior.decode(prior.sample(labels, seed=seed, **sampling)).cpu()
-    some = test.per_class(n_per_class, seed); real = some.floats()
+    some = test.per_class(n_per_class, seed)
+    real = some.floats()
     rebuilt = prior.decode(prior.encode(real)).cpu()
     known = train.per_class(n_per_class, seed)
-    out = {'psnr': -10*(rebuilt - real).square().mean().log10().item()}
+    out = {'psnr': -10 * (rebuilt - real).square().mean().log10().item()}
     for t in teachers:
         (lm, fm), (lr, fr), (lb, fb), (_, fk) = (t.predict(x) for x in (made, real, rebuilt, known.images))
         right = (lm.argmax(1) == labels).float()
-        out[t.name] = dict(agreement=right.mean().item(), agreement_worst_class=right.view(-1, n_per_class).mean(1).min().item(),
-            accuracy_real=(lr.argmax(1) == some.labels).float().mean().item(), accuracy_rebuilt=(lb.argmax(1) == some.labels).float().mean().item(),
-            frechet=frechet_distance(fm, fr), frechet_floor=frechet_distance(fk, fr), frechet_rebuilt=frechet_distance(fb, fr))
-    pixels = train.images.flatten(1).float()/255
+        out[t.name] = dict(
+            agreement=right.mean().item(),
+            agreement_worst_class=right.view(-1, n_per_class).mean(1).min().item(),
+            accuracy_real=(lr.argmax(1) == some.labels).float().mean().item(),
+            accuracy_rebuilt=(lb.argmax(1) == some.labels).float().mean().item(),
+            frechet=frechet_distance(fm, fr),
+            frechet_floor=frechet_distance(fk, fr),
+            frechet_rebuilt=frechet_distance(fb, fr),
+        )
+    pixels = train.images.flatten(1).float() / 255
     nearest = lambda x: torch.cat([torch.cdist(part, pixels).amin(1) for part in x.flatten(1).split(200)])
     dm, dt = nearest(made), nearest(rebuilt)
-    out['nearest_train'] = dict(samples_median=dm.median().item(), test_median=dt.median().item(), closer_than_1_percent_of_test=(dm < dt.quantile(.01)).float().mean().item())
+    out['nearest_train'] = dict(
+        samples_median=dm.median().item(),
+        test_median=dt.median().item(),
+        closer_than_1_percent_of_test=(dm < dt.quantile(0.01)).float().mean().item(),
+    )
     return out

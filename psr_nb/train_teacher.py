@@ -4,12 +4,15 @@
 
 # %% ../nbs/21_train_teacher.ipynb #c002
 from __future__ import annotations
+
 import time
 from pathlib import Path
 from typing import Iterator
+
 import timm
 import torch
 import torch.nn.functional as F
+
 from .core import atomic_folder, best_device, make_folder, to_json
 from .data import ImageData, augment
 from .teacher import Teacher
@@ -19,60 +22,112 @@ from .train_prior import Checkpoint, TrainStep, _batch
 __all__ = ['RECIPES', 'train_teacher', 'save_teacher']
 
 # %% ../nbs/21_train_teacher.ipynb #c005
-RECIPES = { # name -> (timm architecture, its arguments, input pixels, epochs, highest learning rate)
-    'a': ('resnet18', dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144)), 64, 6, 4e-3), # residual connections
-    'b': ('densenet121', dict(growth_rate=16, block_config=(3, 4, 4)), 48, 6, 4e-3), # dense connections
-    'c': ('resnetv2_18', dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144), stem_chs=24), 64, 6, 4e-3), # pre-activation residuals
+RECIPES = {  # name -> (timm architecture, its arguments, input pixels, epochs, highest learning rate)
+    'a': ('resnet18', dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144)), 64, 6, 4e-3),  # residual connections
+    'b': ('densenet121', dict(growth_rate=16, block_config=(3, 4, 4)), 48, 6, 4e-3),  # dense connections
+    'c': (
+        'resnetv2_18',
+        dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144), stem_chs=24),
+        64,
+        6,
+        4e-3,
+    ),  # pre-activation residuals
 }
 
 # %% ../nbs/21_train_teacher.ipynb #c006
 def train_teacher(
-    data: ImageData, # training images
-    out: str | Path, # folder for the finished teacher, in timm's form
-    architecture: str = 'resnet18', # any timm name
-    model_args: dict | None = None, # its arguments
-    input_size: int | None = None, # pixels a side; None: the images' own
-    epochs: int = 6, # passes over the data
-    batch_size: int = 128, # images a step
-    lr: float = 4e-3, # highest AdamW rate, one cycle
-    seed: int = 0, # weights, order and augmentation
-    device: torch.device | str | None = None, # default: the best at hand
-    checkpoint_every: int = 200, # steps between checkpoints, from which an interrupted run goes on
+    data: ImageData,  # training images
+    out: str | Path,  # folder for the finished teacher, in timm's form
+    architecture: str = 'resnet18',  # any timm name
+    model_args: dict | None = None,  # its arguments
+    input_size: int | None = None,  # pixels a side; None: the images' own
+    epochs: int = 6,  # passes over the data
+    batch_size: int = 128,  # images a step
+    lr: float = 4e-3,  # highest AdamW rate, one cycle
+    seed: int = 0,  # weights, order and augmentation
+    device: torch.device | str | None = None,  # default: the best at hand
+    checkpoint_every: int = 200,  # steps between checkpoints, from which an interrupted run goes on
 ) -> Iterator[TrainStep]:
     "Trains a classifier and saves it as a teacher folder; yields every step. Resumes from `out`'s checkpoint."
     device = torch.device(device or best_device())
-    out = Path(out); make_folder(out.parent)
+    out = Path(out)
+    make_folder(out.parent)
     torch.manual_seed(seed)
     size = input_size or data.images.shape[-1]
-    mean, std = zip(*[(m.item(), s.item()) for m, s in ((c.mean(), c.std()) for c in data.images[:5000].float().div(255).transpose(0, 1))])
+    mean, std = zip(
+        *[
+            (m.item(), s.item())
+            for m, s in ((c.mean(), c.std()) for c in data.images[:5000].float().div(255).transpose(0, 1))
+        ]
+    )
     kwargs = dict(in_chans=data.images.shape[1], num_classes=len(data.classes), **(model_args or {}))
     model = timm.create_model(architecture, **kwargs).to(device)
     teacher = Teacher(model, str(out), mean, std, size, data.classes).to(device)
     model.requires_grad_(True)
     steps = max(1, epochs * (len(data) // min(batch_size, len(data))))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=.2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.2)
     parts = dict(model=model, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(out, dict(kind='teacher', architecture=architecture, model_args=kwargs, size=size, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, data=data.name, n=len(data)), checkpoint_every)
+    checkpoint = Checkpoint(
+        out,
+        dict(
+            kind='teacher',
+            architecture=architecture,
+            model_args=kwargs,
+            size=size,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            seed=seed,
+            data=data.name,
+            n=len(data),
+        ),
+        checkpoint_every,
+    )
     start, began = checkpoint.load(parts, device), time.perf_counter()
     for step in range(start, steps):
         pick, g = _batch(len(data), batch_size, seed, step)
-        images = augment(data.images[pick].to(device).float()/255, generator=g)
+        images = augment(data.images[pick].to(device).float() / 255, generator=g)
         model.train()
         logits = model(teacher.prepare(images))
-        loss = F.cross_entropy(logits, data.labels[pick].to(device), label_smoothing=.05)
-        optimizer.zero_grad(); loss.backward(); optimizer.step(); schedule.step()
+        loss = F.cross_entropy(logits, data.labels[pick].to(device), label_smoothing=0.05)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    with atomic_folder(out) as folder: save_teacher(model, folder, architecture, kwargs, mean, std, size, data.classes)
+    with atomic_folder(out) as folder:
+        save_teacher(model, folder, architecture, kwargs, mean, std, size, data.classes)
     checkpoint.remove()
 
-def save_teacher(model, folder: Path, architecture: str, model_args: dict, mean, std, size: int, classes: list[str]) -> None:
+
+def save_teacher(
+    model, folder: Path, architecture: str, model_args: dict, mean, std, size: int, classes: list[str]
+) -> None:
     "Writes timm's `config.json` and half-precision `model.safetensors`."
     from safetensors.torch import save_file
-    save_file({k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()}, folder/'model.safetensors')
+
+    save_file(
+        {k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()},
+        folder / 'model.safetensors',
+    )
     in_chans, num_classes = model_args['in_chans'], model_args['num_classes']
-    config = dict(architecture=architecture, num_classes=num_classes, num_features=model.num_features, label_names=classes,
+    config = dict(
+        architecture=architecture,
+        num_classes=num_classes,
+        num_features=model.num_features,
+        label_names=classes,
         model_args={k: v for k, v in model_args.items() if k not in ('num_classes',)},
-        pretrained_cfg=dict(input_size=[in_chans, size, size], fixed_input_size=False, interpolation='bilinear', crop_pct=1.0, mean=list(mean), std=list(std), num_classes=num_classes, label_names=classes))
-    (folder/'config.json').write_text(to_json(config))
+        pretrained_cfg=dict(
+            input_size=[in_chans, size, size],
+            fixed_input_size=False,
+            interpolation='bilinear',
+            crop_pct=1.0,
+            mean=list(mean),
+            std=list(std),
+            num_classes=num_classes,
+            label_names=classes,
+        ),
+    )
+    (folder / 'config.json').write_text(to_json(config))

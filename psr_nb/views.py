@@ -4,12 +4,19 @@
 
 # %% ../nbs/10_views.ipynb #c002
 from __future__ import annotations
-import base64, html, io, json, math
+
+import base64
+import html
+import io
+import json
+import math
 from pathlib import Path
 from typing import Iterable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+
 from .core import PSRError, lookup, make_folder, to_float, to_pil, to_uint8, write_atomic
 from .evaluate import Report
 from .pool import Pool
@@ -20,289 +27,450 @@ __all__ = ['MAP_METHODS', 'STATES', 'CLASS_COLOURS', 'image_grid', 'data_uri', '
            'pool_umap', 'candidate_states', 'pool_map', 'before_after', 'loss_curves', 'accuracy_plot', 'report_page']
 
 # %% ../nbs/10_views.ipynb #c005
-def _tiles(images: torch.Tensor, scale: float) -> np.ndarray: # (n, h, w, 3) uint8
+def _tiles(images: torch.Tensor, scale: float) -> np.ndarray:  # (n, h, w, 3) uint8
     "Images as RGB tiles; enlarged by whole factors without smoothing, otherwise smoothly."
     images = torch.as_tensor(images).detach().cpu()
-    if images.is_floating_point(): images = to_uint8(images)
-    if images.ndim != 4 or images.shape[1] not in (1, 3): raise PSRError('images', '(n, c, h, w) with 1 or 3 channels', f'shape {tuple(images.shape)}')
+    if images.is_floating_point():
+        images = to_uint8(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise PSRError('images', '(n, c, h, w) with 1 or 3 channels', f'shape {tuple(images.shape)}')
     if scale != 1:
-        if float(scale).is_integer(): images = images.repeat_interleave(int(scale), 2).repeat_interleave(int(scale), 3)
-        else: images = to_uint8(F.interpolate(to_float(images), (max(1, round(images.shape[2]*scale)), max(1, round(images.shape[3]*scale))), mode='bilinear', antialias=scale < 1))
+        if float(scale).is_integer():
+            images = images.repeat_interleave(int(scale), 2).repeat_interleave(int(scale), 3)
+        else:
+            images = to_uint8(
+                F.interpolate(
+                    to_float(images),
+                    (max(1, round(images.shape[2] * scale)), max(1, round(images.shape[3] * scale))),
+                    mode='bilinear',
+                    antialias=scale < 1,
+                )
+            )
     return images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
 
+
 def image_grid(
-    images: torch.Tensor, # (n, c, h, w) uint8 or [0, 1]
-    ncol: int | None = None, # images in a row; None: about square, at most 20
-    labels: list[str] | None = None, # one caption an image, below it
-    borders: list[str | None] | None = None, # one colour an image, "#D55E00"; None: no border
-    scale: float | None = None, # enlargement; None: whole and such that a side has about 64 pixels
-    row_labels: list[str] | None = None, # one a row, at its left
-    gap: int = 2, # pixels between images
-    background: str = 'white', # colour of what is between them
+    images: torch.Tensor,  # (n, c, h, w) uint8 or [0, 1]
+    ncol: int | None = None,  # images in a row; None: about square, at most 20
+    labels: list[str] | None = None,  # one caption an image, below it
+    borders: list[str | None] | None = None,  # one colour an image, "#D55E00"; None: no border
+    scale: float | None = None,  # enlargement; None: whole and such that a side has about 64 pixels
+    row_labels: list[str] | None = None,  # one a row, at its left
+    gap: int = 2,  # pixels between images
+    background: str = 'white',  # colour of what is between them
 ) -> 'PIL.Image.Image':
     "Images in rows, with captions and coloured borders."
     from PIL import Image, ImageColor, ImageDraw, ImageFont
+
     n, side = len(images), max(images.shape[-2:])
     for name, given in (('labels', labels), ('borders', borders)):
-        if given is not None and len(given) != n: raise PSRError(f'argument {name}', f'one for each of the {n} images', len(given))
+        if given is not None and len(given) != n:
+            raise PSRError(f'argument {name}', f'one for each of the {n} images', len(given))
     ncol = ncol or max(1, min(n, 20, math.ceil(math.sqrt(n))))
-    tiles = _tiles(images, scale or (max(1, round(64/side)) if side <= 64 else min(1., 128/side)))
+    tiles = _tiles(images, scale or (max(1, round(64 / side)) if side <= 64 else min(1.0, 128 / side)))
     (h, w), nrow = tiles.shape[1:3], -(-n // ncol)
     edge, font = (3 if borders is not None else 0), ImageFont.load_default(size=11)
     below = 15 if labels is not None else 0
     left = 8 + max((math.ceil(font.getlength(t)) for t in row_labels), default=0) if row_labels else 0
-    cell_w, cell_h = w + 2*edge + gap, h + 2*edge + gap + below
-    canvas = np.full((nrow*cell_h + gap, left + ncol*cell_w + gap, 3), ImageColor.getrgb(background)[:3], np.uint8)
+    cell_w, cell_h = w + 2 * edge + gap, h + 2 * edge + gap + below
+    canvas = np.full((nrow * cell_h + gap, left + ncol * cell_w + gap, 3), ImageColor.getrgb(background)[:3], np.uint8)
     for i, tile in enumerate(tiles):
-        y, x = i//ncol*cell_h + gap, left + i%ncol*cell_w + gap
-        if borders is not None and borders[i]: canvas[y:y + h + 2*edge, x:x + w + 2*edge] = ImageColor.getrgb(borders[i])[:3]
-        canvas[y + edge:y + edge + h, x + edge:x + edge + w] = tile
+        y, x = i // ncol * cell_h + gap, left + i % ncol * cell_w + gap
+        if borders is not None and borders[i]:
+            canvas[y : y + h + 2 * edge, x : x + w + 2 * edge] = ImageColor.getrgb(borders[i])[:3]
+        canvas[y + edge : y + edge + h, x + edge : x + edge + w] = tile
     image = Image.fromarray(canvas)
     draw, ink = ImageDraw.Draw(image), 'white' if sum(ImageColor.getrgb(background)[:3]) < 380 else '#333333'
     for i, text in enumerate(labels or []):
-        while text and font.getlength(text) > w + 2*edge + gap: text = text[:-1]
-        draw.text((left + i%ncol*cell_w + gap, i//ncol*cell_h + gap + h + 2*edge + 1), text, ink, font)
-    for i, text in enumerate(row_labels or []): draw.text((left - 6, i*cell_h + gap + edge + h/2), text, ink, font, anchor='rm')
+        while text and font.getlength(text) > w + 2 * edge + gap:
+            text = text[:-1]
+        draw.text((left + i % ncol * cell_w + gap, i // ncol * cell_h + gap + h + 2 * edge + 1), text, ink, font)
+    for i, text in enumerate(row_labels or []):
+        draw.text((left - 6, i * cell_h + gap + edge + h / 2), text, ink, font, anchor='rm')
     return image
 
 # %% ../nbs/10_views.ipynb #c009
 def data_uri(
-    image, # (c, h, w) uint8 or [0, 1], or a PIL image
-    size: int | None = None, # pixels of the longer side; None: as it is
-    kind: str = 'png', # "png", or "webp" and "jpeg", which are smaller and lose something
-) -> str: # "data:image/png;base64,…"
+    image,  # (c, h, w) uint8 or [0, 1], or a PIL image
+    size: int | None = None,  # pixels of the longer side; None: as it is
+    kind: str = 'png',  # "png", or "webp" and "jpeg", which are smaller and lose something
+) -> str:  # "data:image/png;base64,…"
     "An image as text that can stand in an `src` attribute."
-    if not hasattr(image, 'save'): image = to_pil(image)
+    if not hasattr(image, 'save'):
+        image = to_pil(image)
     if size is not None and max(image.size) != size:
-        factor = size/max(image.size)
-        image = image.resize([max(1, round(s*factor)) for s in image.size], 0 if factor >= 1 and float(factor).is_integer() else 1)
+        factor = size / max(image.size)
+        image = image.resize(
+            [max(1, round(s * factor)) for s in image.size], 0 if factor >= 1 and float(factor).is_integer() else 1
+        )
     buffer = io.BytesIO()
     image.save(buffer, kind, **(dict(optimize=True) if kind == 'png' else dict(quality=85)))
     return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
 
 # %% ../nbs/10_views.ipynb #c015
 def selection_sheet(
-    selection: Selection, # what `select` returned
-    n: int | None = None, # images of each class; None: at most 20
-    scale: float | None = None, # see `image_grid`
-    classes: Iterable[int] | None = None, # class numbers; None: the first 20
+    selection: Selection,  # what `select` returned
+    n: int | None = None,  # images of each class; None: at most 20
+    scale: float | None = None,  # see `image_grid`
+    classes: Iterable[int] | None = None,  # class numbers; None: the first 20
 ) -> 'PIL.Image.Image':
     "Selected images in the order of choice, a row a class with its name."
     n, shown = min(n or 20, selection.ipc), list(classes if classes is not None else range(min(20, len(selection.ids))))
-    return _rows([selection.pool.images[label*selection.pool.n_per_class + selection.ids[label][:n]] for label in shown], [selection.classes[label] for label in shown], n, scale)
+    return _rows(
+        [selection.pool.images[label * selection.pool.n_per_class + selection.ids[label][:n]] for label in shown],
+        [selection.classes[label] for label in shown],
+        n,
+        scale,
+    )
 
-def _rows(rows: list[torch.Tensor], names: list[str], n: int, scale: float | None, borders: list | None = None) -> 'PIL.Image.Image':
+
+def _rows(
+    rows: list[torch.Tensor], names: list[str], n: int, scale: float | None, borders: list | None = None
+) -> 'PIL.Image.Image':
     "One row of at most `n` images for each name; short rows end in white."
     fill = lambda r: torch.cat([r, torch.full((n - len(r), *r.shape[1:]), 255, dtype=r.dtype)])
     return image_grid(torch.cat([fill(r) for r in rows]), n, borders=borders, row_labels=names, scale=scale)
 
 # %% ../nbs/10_views.ipynb #c019
 def exact_neighbours(
-    rows: torch.Tensor, # (n, d) unit rows
-    k: int, # how many, the row itself included
-    block: int = 2000, # rows of the product held at a time
-) -> tuple[np.ndarray, np.ndarray]: # indices (n, k) int32, cosine distances (n, k) float32; each row itself first
+    rows: torch.Tensor,  # (n, d) unit rows
+    k: int,  # how many, the row itself included
+    block: int = 2000,  # rows of the product held at a time
+) -> tuple[np.ndarray, np.ndarray]:  # indices (n, k) int32, cosine distances (n, k) float32; each row itself first
     "The `k` nearest rows of each row, by matrix products."
     near, far = [], []
     for start in range(0, len(rows), block):
-        distance = 1 - rows[start:start + block] @ rows.T
+        distance = 1 - rows[start : start + block] @ rows.T
         mine = torch.arange(start, min(start + block, len(rows)))
-        distance[torch.arange(len(mine)), mine] = -1 # itself first, whatever the rounding
+        distance[torch.arange(len(mine)), mine] = -1  # itself first, whatever the rounding
         values, index = distance.topk(k, largest=False)
-        near.append(index); far.append(values.clamp(min=0))
+        near.append(index)
+        far.append(values.clamp(min=0))
     return torch.cat(near).numpy().astype(np.int32), torch.cat(far).numpy().astype(np.float32)
 
+
 def plane(
-    rows: torch.Tensor, # (n, d)
-) -> np.ndarray: # (n, 2) float32
+    rows: torch.Tensor,  # (n, d)
+) -> np.ndarray:  # (n, 2) float32
     "The first two principal components. Signs are fixed, so that the picture does not flip."
-    x = torch.as_tensor(rows).float(); x = x - x.mean(0)
+    x = torch.as_tensor(rows).float()
+    x = x - x.mean(0)
     if len(x) <= x.shape[1]:
         values, vectors = torch.linalg.eigh(x @ x.T)
         out = vectors[:, -2:].flip(1) * values[-2:].flip(0).clamp(min=0).sqrt()
-    else: out = x @ torch.linalg.eigh(x.T @ x)[1][:, -2:].flip(1)
+    else:
+        out = x @ torch.linalg.eigh(x.T @ x)[1][:, -2:].flip(1)
     return (out * out[out.abs().argmax(0), torch.arange(2)].sign()).numpy().astype(np.float32)
 
 # %% ../nbs/10_views.ipynb #c021
 MAP_METHODS = ('umap', 'pca')
 
+
 def pool_umap(
-    pool: Pool, # anything with `images`, and `cache` to keep the result
-    space: str = 'student', # feature space, see `psr_nb.select.SPACES`
-    method: str = 'umap', # "umap", or "pca", which is instant
-    n_neighbors: int = 15, # of UMAP: fewer shows detail, more shows the whole
-    min_dist: float = .8, # of UMAP: how close points may lie; its own .1 packs each class into a speck
-    seed: int = 0, # of the layout
-    teacher: object = None, # for the space "teacher"
-) -> np.ndarray: # (candidates, 2) float32
+    pool: Pool,  # anything with `images`, and `cache` to keep the result
+    space: str = 'student',  # feature space, see `psr_nb.select.SPACES`
+    method: str = 'umap',  # "umap", or "pca", which is instant
+    n_neighbors: int = 15,  # of UMAP: fewer shows detail, more shows the whole
+    min_dist: float = 0.8,  # of UMAP: how close points may lie; its own .1 packs each class into a speck
+    seed: int = 0,  # of the layout
+    teacher: object = None,  # for the space "teacher"
+) -> np.ndarray:  # (candidates, 2) float32
     "Where each candidate lies on a map; computed once and kept in the pool."
     lookup(dict.fromkeys(MAP_METHODS), method, 'map')
+
     def build():
         rows = embed(pool, space, teacher)
         start = plane(rows)
-        if method == 'pca' or len(rows) < 5: return start
+        if method == 'pca' or len(rows) < 5:
+            return start
         import warnings
+
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             import umap
+
             k = min(n_neighbors, len(rows) - 1)
-            fit = umap.UMAP(n_neighbors=k, min_dist=min_dist, metric='cosine', precomputed_knn=exact_neighbours(rows, k), random_state=seed,
-                init=10*start/max(np.abs(start).max(), 1e-9) + np.random.default_rng(seed).normal(0, 1e-4, start.shape).astype(np.float32))
+            fit = umap.UMAP(
+                n_neighbors=k,
+                min_dist=min_dist,
+                metric='cosine',
+                precomputed_knn=exact_neighbours(rows, k),
+                random_state=seed,
+                init=10 * start / max(np.abs(start).max(), 1e-9)
+                + np.random.default_rng(seed).normal(0, 1e-4, start.shape).astype(np.float32),
+            )
             return fit.fit_transform(rows.numpy()).astype(np.float32)
-    name = ['map', method, space, *([] if teacher is None else [getattr(teacher, 'name', teacher)]), *([n_neighbors, min_dist, seed] if method == 'umap' else [])]
+
+    name = [
+        'map',
+        method,
+        space,
+        *([] if teacher is None else [getattr(teacher, 'name', teacher)]),
+        *([n_neighbors, min_dist, seed] if method == 'umap' else []),
+    ]
     return pool.cache(' '.join(map(str, name)), build)
 
 # %% ../nbs/10_views.ipynb #c026
-STATES = { # state -> (colour, plotly symbol, size); colours: Okabe & Ito 2008
-    'not selected': ('#56B4E9', 'circle', .8),
-    'gated out': ('#999999', 'x', .8),
+STATES = {  # state -> (colour, plotly symbol, size); colours: Okabe & Ito 2008
+    'not selected': ('#56B4E9', 'circle', 0.8),
+    'gated out': ('#999999', 'x', 0.8),
     'selected': ('#D55E00', 'diamond', 1.2),
 }
-CLASS_COLOURS = ['#0072B2', '#E69F00', '#009E73', '#CC79A7', '#56B4E9', '#D55E00', '#F0E442', '#332288', '#88CCEE', '#882255', '#117733', '#999933'] # Okabe & Ito's, then Tol's
+CLASS_COLOURS = [
+    '#0072B2',
+    '#E69F00',
+    '#009E73',
+    '#CC79A7',
+    '#56B4E9',
+    '#D55E00',
+    '#F0E442',
+    '#332288',
+    '#88CCEE',
+    '#882255',
+    '#117733',
+    '#999933',
+]  # Okabe & Ito's, then Tol's
+
 
 def candidate_states(
-    pool: Pool, # the candidates
-    selection: Selection | None = None, # who was selected, and behind which teacher's gate; None: nobody, the pool's first
-) -> np.ndarray: # (candidates,) of names in `STATES`
+    pool: Pool,  # the candidates
+    selection: Selection
+    | None = None,  # who was selected, and behind which teacher's gate; None: nobody, the pool's first
+) -> np.ndarray:  # (candidates,) of names in `STATES`
     "What became of each candidate."
     states = np.full(len(pool), 'not selected', dtype='<U12')
     config = getattr(selection, 'config', None) or {}
     if pool.teachers and config.get('gate', True):
         name = config.get('teacher')
         states[(pool.logits(name if name in pool.teachers else None).argmax(1) != pool.labels).numpy()] = 'gated out'
-    if selection is not None: states[np.asarray(selection.positions)] = 'selected'
+    if selection is not None:
+        states[np.asarray(selection.positions)] = 'selected'
     return states
 
+
 def pool_map(
-    pool: Pool, # the candidates
-    selection: Selection | None = None, # marks the selected
-    colour_by: str = 'state', # "state", "class", or a score column
-    coordinates: np.ndarray | None = None, # (candidates, 2); None: `pool_umap`
-    method: str = 'umap', # how to make them: "umap" or "pca"
-    space: str = 'student', # in which feature space
-    positions: np.ndarray | None = None, # draw only these candidates; None: all
-    gl: bool | None = None, # draw with WebGL; None: above 3,000 points, so that small maps need no graphics card
-    height: int = 560, # pixels
+    pool: Pool,  # the candidates
+    selection: Selection | None = None,  # marks the selected
+    colour_by: str = 'state',  # "state", "class", or a score column
+    coordinates: np.ndarray | None = None,  # (candidates, 2); None: `pool_umap`
+    method: str = 'umap',  # how to make them: "umap" or "pca"
+    space: str = 'student',  # in which feature space
+    positions: np.ndarray | None = None,  # draw only these candidates; None: all
+    gl: bool | None = None,  # draw with WebGL; None: above 3,000 points, so that small maps need no graphics card
+    height: int = 560,  # pixels
 ) -> 'plotly.graph_objects.Figure':
     "The pool as a scatter plot. Each point's `customdata` begins with its flat position in the pool."
     import plotly.graph_objects as go
+
     table = pool.table
     scores = [c for c in table.columns if c not in ('class', 'index')]
     lookup(dict.fromkeys(['state', 'class', *scores]), colour_by, 'colour')
     xy = pool_umap(pool, space, method) if coordinates is None else np.asarray(coordinates)
-    if xy.shape != (len(pool), 2): raise PSRError('argument coordinates', f'shape ({len(pool)}, 2)', xy.shape)
+    if xy.shape != (len(pool), 2):
+        raise PSRError('argument coordinates', f'shape ({len(pool)}, 2)', xy.shape)
     shown = np.arange(len(pool)) if positions is None else np.asarray(positions)
     states, labels = candidate_states(pool, selection), table['class'].to_numpy()
     names = np.array([html.escape(c) for c in pool.classes])
     data = np.column_stack([np.arange(len(pool)), table['index'], *[table[c].to_numpy().round(4) for c in scores]])
-    about = '<b>%{text}</b> %{customdata[1]}<br>%{meta}' + ''.join(f'<br>{html.escape(c)} %{{customdata[{i}]:.2f}}' for i, c in enumerate(scores, 2)) + '<extra></extra>'
+    about = (
+        '<b>%{text}</b> %{customdata[1]}<br>%{meta}'
+        + ''.join(f'<br>{html.escape(c)} %{{customdata[{i}]:.2f}}' for i, c in enumerate(scores, 2))
+        + '<extra></extra>'
+    )
     points = go.Scattergl if (len(shown) > 3000 if gl is None else gl) else go.Scatter
     figure, size = go.Figure(), 9 if len(shown) <= 1500 else 6 if len(shown) <= 10_000 else 4
+
     def trace(mine, state, name, **marker):
         mine = mine[np.isin(mine, shown, assume_unique=True)]
-        if len(mine): figure.add_trace(points(x=xy[mine, 0], y=xy[mine, 1], mode='markers', name=name, meta=state, customdata=data[mine], text=names[labels[mine]], hovertemplate=about,
-            marker=dict(symbol=STATES[state][1], size=size*STATES[state][2], opacity=1 if state == 'selected' else .75, line=dict(width=1 if state == 'selected' else 0, color='white'), **marker), **({} if colour_by != 'class' else dict(legendgroup=name, showlegend=name not in [t.name for t in figure.data]))))
+        if len(mine):
+            figure.add_trace(
+                points(
+                    x=xy[mine, 0],
+                    y=xy[mine, 1],
+                    mode='markers',
+                    name=name,
+                    meta=state,
+                    customdata=data[mine],
+                    text=names[labels[mine]],
+                    hovertemplate=about,
+                    marker=dict(
+                        symbol=STATES[state][1],
+                        size=size * STATES[state][2],
+                        opacity=1 if state == 'selected' else 0.75,
+                        line=dict(width=1 if state == 'selected' else 0, color='white'),
+                        **marker,
+                    ),
+                    **(
+                        {}
+                        if colour_by != 'class'
+                        else dict(legendgroup=name, showlegend=name not in [t.name for t in figure.data])
+                    ),
+                )
+            )
+
     for state, (colour, _, _) in STATES.items():
         of_state = np.flatnonzero(states == state)
-        if colour_by == 'state': trace(of_state, state, f'{state} ({len(of_state):,})', color=colour)
+        if colour_by == 'state':
+            trace(of_state, state, f'{state} ({len(of_state):,})', color=colour)
         elif colour_by == 'class':
-            for label, name in enumerate(names): trace(of_state[labels[of_state] == label], state, name, color=CLASS_COLOURS[label % len(CLASS_COLOURS)])
-        else: trace(of_state, state, state, color=table[colour_by].to_numpy()[of_state], coloraxis='coloraxis')
+            for label, name in enumerate(names):
+                trace(of_state[labels[of_state] == label], state, name, color=CLASS_COLOURS[label % len(CLASS_COLOURS)])
+        else:
+            trace(of_state, state, state, color=table[colour_by].to_numpy()[of_state], coloraxis='coloraxis')
     bare = dict(showgrid=False, zeroline=False, showticklabels=False, title=None)
-    figure.update_layout(height=height, margin=dict(l=8, r=8, t=8, b=8), xaxis=bare, yaxis={**bare, 'scaleanchor': 'x'}, paper_bgcolor='rgba(0,0,0,0)', plot_bgcolor='rgba(0,0,0,0)', hovermode='closest', dragmode='pan',
-        legend=dict(orientation='h', y=1.0, yanchor='bottom', x=0), coloraxis=dict(colorscale='Cividis', colorbar=dict(title=colour_by, thickness=12)))
+    figure.update_layout(
+        height=height,
+        margin=dict(l=8, r=8, t=8, b=8),
+        xaxis=bare,
+        yaxis={**bare, 'scaleanchor': 'x'},
+        paper_bgcolor='rgba(0,0,0,0)',
+        plot_bgcolor='rgba(0,0,0,0)',
+        hovermode='closest',
+        dragmode='pan',
+        legend=dict(orientation='h', y=1.0, yanchor='bottom', x=0),
+        coloraxis=dict(colorscale='Cividis', colorbar=dict(title=colour_by, thickness=12)),
+    )
     return figure
 
 # %% ../nbs/10_views.ipynb #c032
 def before_after(
-    selection: Selection, # the images before
-    refined_images: torch.Tensor, # (n, c, h, w) the images after, in the same order
-    accepted: torch.Tensor | None = None, # (n,) bool; those that are False get a border
-    n: int = 10, # images of each class
-    classes: Iterable[int] | None = None, # class numbers; None: the first 10
-    scale: float | None = None, # see `image_grid`
+    selection: Selection,  # the images before
+    refined_images: torch.Tensor,  # (n, c, h, w) the images after, in the same order
+    accepted: torch.Tensor | None = None,  # (n,) bool; those that are False get a border
+    n: int = 10,  # images of each class
+    classes: Iterable[int] | None = None,  # class numbers; None: the first 10
+    scale: float | None = None,  # see `image_grid`
 ) -> 'PIL.Image.Image':
     "Two rows a class: as selected, and below as refined."
     after, before, labels = torch.as_tensor(refined_images), selection.images, torch.as_tensor(selection.labels)
-    if len(after) != len(before): raise PSRError('refined_images', f'{len(before)}, as many as were selected', len(after))
-    if after.is_floating_point(): after = to_uint8(after)
+    if len(after) != len(before):
+        raise PSRError('refined_images', f'{len(before)}, as many as were selected', len(after))
+    if after.is_floating_point():
+        after = to_uint8(after)
     n, rows, names, borders = min(n, selection.ipc), [], [], []
-    for c in (range(min(10, len(selection.classes))) if classes is None else classes):
+    for c in range(min(10, len(selection.classes))) if classes is None else classes:
         mine = torch.nonzero(labels == c)[:n, 0]
-        rows += [before[mine], after[mine].cpu()]; names += [selection.classes[c], 'refined']
+        rows += [before[mine], after[mine].cpu()]
+        names += [selection.classes[c], 'refined']
         kept = [None if accepted is None or bool(accepted[i]) else '#888888' for i in mine]
-        borders += [None]*n + kept + [None]*(n - len(kept))
+        borders += [None] * n + kept + [None] * (n - len(kept))
     return _rows(rows, names, n, scale, borders if any(borders) else None)
 
 # %% ../nbs/10_views.ipynb #c036
 def loss_curves(
-    steps: list, # `RefineStep`s, all of them or those so far
-    height: int = 220, # pixels
+    steps: list,  # `RefineStep`s, all of them or those so far
+    height: int = 220,  # pixels
 ) -> 'plotly.graph_objects.Figure':
     "Each term of a refinement, drift and probability, step by step."
     from plotly.subplots import make_subplots
-    if not steps: raise PSRError('argument steps', 'at least one step', 'none')
+
+    if not steps:
+        raise PSRError('argument steps', 'at least one step', 'none')
     x = [s.step for s in steps]
     curves = {name.replace('_', ' '): [s.losses.get(name) for s in steps] for name in steps[-1].losses}
     curves['drift'] = [s.drift.mean().item() for s in steps]
-    if bool(torch.isfinite(steps[-1].probability).all()): curves['p(class), refining teacher'] = [s.probability.nanmean().item() for s in steps]
+    if bool(torch.isfinite(steps[-1].probability).all()):
+        curves['p(class), refining teacher'] = [s.probability.nanmean().item() for s in steps]
     figure = make_subplots(1, len(curves), subplot_titles=list(curves))
-    for i, (name, y) in enumerate(curves.items(), 1): figure.add_scatter(x=x, y=y, mode='lines', name=name, line=dict(color='#0072B2'), row=1, col=i, hovertemplate='step %{x}: %{y:.4g}<extra></extra>')
+    for i, (name, y) in enumerate(curves.items(), 1):
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode='lines',
+            name=name,
+            line=dict(color='#0072B2'),
+            row=1,
+            col=i,
+            hovertemplate='step %{x}: %{y:.4g}<extra></extra>',
+        )
     figure.update_annotations(font_size=12)
     figure.update_layout(height=height, showlegend=False, margin=dict(l=8, r=8, t=32, b=8))
     return figure
 
 # %% ../nbs/10_views.ipynb #c040
 def accuracy_plot(
-    report: Report, # or its rows
-    key: str = 'accuracy_last', # "accuracy_last" or "accuracy_best"
-    highlight: str | None = 'psr', # this method gets its own colour and shape
+    report: Report,  # or its rows
+    key: str = 'accuracy_last',  # "accuracy_last" or "accuracy_best"
+    highlight: str | None = 'psr',  # this method gets its own colour and shape
 ) -> 'plotly.graph_objects.Figure':
     "Methods below one another: seeds, mean and 95 % interval, in per cent. As `Report.plot`, for any background."
     report = report if isinstance(report, Report) else Report(list(report))
-    if not len(report): raise PSRError('report', 'at least one row', 'none')
+    if not len(report):
+        raise PSRError('report', 'at least one row', 'none')
     figure, own = report.plot(key), html.escape(highlight or '')
     for trace in figure.data:
         mean = trace.error_x.array is not None
         trace.marker.color = ['#D55E00' if y == own else '#0072B2' for y in trace.y]
-        if mean: trace.marker.symbol, trace.error_x.color = ['diamond' if y == own else 'circle' for y in trace.y], '#8a9099'
-        else: trace.marker.opacity = .4
+        if mean:
+            trace.marker.symbol, trace.error_x.color = ['diamond' if y == own else 'circle' for y in trace.y], '#8a9099'
+        else:
+            trace.marker.opacity = 0.4
     figure.update_xaxes(gridcolor='rgba(128,128,128,.25)', showgrid=True, automargin=True, zeroline=False)
     figure.update_yaxes(automargin=True)
-    if len(figure.layout.annotations) < 2: figure.layout.annotations = () # one panel needs no title
-    return figure.update_layout(paper_bgcolor='rgba(0,0,0,0)', plot_bgcolor='rgba(0,0,0,0)', margin=dict(l=8, r=16, t=32 if figure.layout.annotations else 8, b=8))
+    if len(figure.layout.annotations) < 2:
+        figure.layout.annotations = ()  # one panel needs no title
+    return figure.update_layout(
+        paper_bgcolor='rgba(0,0,0,0)',
+        plot_bgcolor='rgba(0,0,0,0)',
+        margin=dict(l=8, r=16, t=32 if figure.layout.annotations else 8, b=8),
+    )
 
 # %% ../nbs/10_views.ipynb #c044
-def _sprites(images: torch.Tensor, pixels: int = 4_000_000) -> tuple[str, int, int]: # data URI, pixels a tile, tiles in a row
+def _sprites(
+    images: torch.Tensor, pixels: int = 4_000_000
+) -> tuple[str, int, int]:  # data URI, pixels a tile, tiles in a row
     "All images as one picture of at most so many pixels."
     n, side = len(images), max(images.shape[-2:])
     tile = max(1, min(side, 64, math.isqrt(pixels // max(1, n))))
     ncol = max(1, math.ceil(math.sqrt(n)))
-    small = images if tile == side else to_uint8(F.interpolate(to_float(images), (tile, tile), mode='bilinear', antialias=True))
+    small = (
+        images
+        if tile == side
+        else to_uint8(F.interpolate(to_float(images), (tile, tile), mode='bilinear', antialias=True))
+    )
     nrow, c = -(-n // ncol), images.shape[1]
-    small = torch.cat([small, torch.zeros(nrow*ncol - n, *small.shape[1:], dtype=torch.uint8)])
-    sheet = small.view(nrow, ncol, c, *small.shape[-2:]).permute(2, 0, 3, 1, 4).reshape(c, nrow*small.shape[-2], ncol*small.shape[-1])
-    return data_uri(sheet, kind='png' if n*tile*tile*c <= 1_500_000 else 'webp'), tile, ncol
+    small = torch.cat([small, torch.zeros(nrow * ncol - n, *small.shape[1:], dtype=torch.uint8)])
+    sheet = (
+        small.view(nrow, ncol, c, *small.shape[-2:])
+        .permute(2, 0, 3, 1, 4)
+        .reshape(c, nrow * small.shape[-2], ncol * small.shape[-1])
+    )
+    return data_uri(sheet, kind='png' if n * tile * tile * c <= 1_500_000 else 'webp'), tile, ncol
+
 
 def _table(head: list[str], rows: list[list[str]], numeric: Iterable[int] = (), own: Iterable[int] = ()) -> str:
     "An HTML table. Cells are HTML already: escape what comes from elsewhere."
     numeric = set(numeric)
-    cell = lambda tag, i, text: f'<{tag}{" class=num" if i in numeric else ""}{" scope=col" if tag == "th" else ""}>{text}</{tag}>'
-    return ('<div class=wide><table><thead><tr>' + ''.join(cell('th', i, h) for i, h in enumerate(head)) + '</tr></thead><tbody>'
-        + ''.join(f'<tr{" class=own" if n in own else ""}>' + ''.join(cell('td', i, c) for i, c in enumerate(r)) + '</tr>' for n, r in enumerate(rows)) + '</tbody></table></div>')
+    cell = lambda tag, i, text: (
+        f'<{tag}{" class=num" if i in numeric else ""}{" scope=col" if tag == "th" else ""}>{text}</{tag}>'
+    )
+    return (
+        '<div class=wide><table><thead><tr>'
+        + ''.join(cell('th', i, h) for i, h in enumerate(head))
+        + '</tr></thead><tbody>'
+        + ''.join(
+            f'<tr{" class=own" if n in own else ""}>' + ''.join(cell('td', i, c) for i, c in enumerate(r)) + '</tr>'
+            for n, r in enumerate(rows)
+        )
+        + '</tbody></table></div>'
+    )
 
-def _seconds(s: float) -> str: return f'{s*1000:.0f} ms' if s < .1 else f'{s:.1f} s' if s < 100 else f'{s/60:.1f} min'
+
+def _seconds(s: float) -> str:
+    return f'{s * 1000:.0f} ms' if s < 0.1 else f'{s:.1f} s' if s < 100 else f'{s / 60:.1f} min'
+
 
 def _inert(text: str) -> str:
     "JSON that cannot end the script element it stands in."
     return text.replace('<', '\\u003c')
+
 
 def _figure(figure, id: str, label: str) -> str:
     "A plotly figure as data, drawn by the page's script."
     return f'<div class=plot id={id} role=img aria-label="{html.escape(label)}" style="height:{figure.layout.height}px"></div><script type="application/json" data-for={id}>{_inert(figure.to_json())}</script>'
 
 # %% ../nbs/10_views.ipynb #c046
-_STYLE = '''
+_STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1d2126;--quiet:#5b6470;--line:#dfe3e8;--soft:#f5f7f9;--select:#b84f00;--mark:#0072b2}
 @media (prefers-color-scheme:dark){:root{--paper:#15181c;--ink:#e6e9ed;--quiet:#9aa4b0;--line:#30363d;--soft:#1d2126;--select:#f08a3c;--mark:#56b4e9}}
 *{box-sizing:border-box}
@@ -321,9 +489,9 @@ th{text-align:left;font-weight:600;font-size:13px;color:var(--quiet);border-bott
 .key{overflow-wrap:anywhere;font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:13px}details{margin:12px 0}summary{cursor:pointer;color:var(--mark)}footer{margin-top:56px;border-top:1px solid var(--line);padding-top:14px;color:var(--quiet);font-size:14px}
 @media (max-width:640px){main{padding:24px 14px}.pairs{grid-template-columns:1fr 1fr}.pairs .name{grid-column:1/-1;margin-top:8px}.pairs .head:first-child{display:none}}
 @media print{#card,.tools{display:none}h2{break-after:avoid}}
-'''
+"""
 
-_SCRIPT = '''
+_SCRIPT = """
 const dark = matchMedia('(prefers-color-scheme: dark)'), css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const theme = () => ({'font.color': css('--ink'), 'font.family': getComputedStyle(document.body).fontFamily, 'xaxis.gridcolor': css('--line'), 'yaxis.gridcolor': css('--line'), 'hoverlabel.bgcolor': css('--paper'), 'hoverlabel.font.color': css('--ink'), 'hoverlabel.bordercolor': css('--line')});
 const plots = [];
@@ -371,127 +539,284 @@ if (map) {
     Plotly.restyle(map, {'marker.opacity': map.data.map((t, i) => wanted === '' ? full[i] : t.customdata.map(row => pool.label[place.get(row[0])] == wanted ? full[i] : .07))});
   });
 }
-'''
+"""
 
 # %% ../nbs/10_views.ipynb #c048
 _LIMITS = 'Pool-Select-Refine (Li et al. 2026, <span class=key>arXiv 2606.01920</span>) is public as an abstract only. What ran here is a reconstruction from it, with defaults measured by this project; no number on this page is the paper’s.'
+
 
 def _map_section(pool: Pool, selection: Selection | None, coordinates, method: str, most: int = 6000) -> str:
     "The map, its thumbnails and what the card on it says."
     states, labels = candidate_states(pool, selection), pool.labels.numpy()
     shown, left_out = np.arange(len(pool)), 0
-    if len(pool) > most: # all the selected, and a seeded draw of the others
-        chosen = np.flatnonzero(states == 'selected'); others = np.setdiff1d(shown, chosen)
-        shown = np.sort(np.concatenate([chosen, np.random.default_rng(0).permutation(others)[:max(0, most - len(chosen))]])); left_out = len(pool) - len(shown)
+    if len(pool) > most:  # all the selected, and a seeded draw of the others
+        chosen = np.flatnonzero(states == 'selected')
+        others = np.setdiff1d(shown, chosen)
+        shown = np.sort(
+            np.concatenate([chosen, np.random.default_rng(0).permutation(others)[: max(0, most - len(chosen))]])
+        )
+        left_out = len(pool) - len(shown)
     table = pool.table
-    scores = {c: [None if not math.isfinite(v) else round(float(v), 3) for v in table[c].to_numpy()[shown]] for c in table.columns if c not in ('class', 'index')}
+    scores = {
+        c: [None if not math.isfinite(v) else round(float(v), 3) for v in table[c].to_numpy()[shown]]
+        for c in table.columns
+        if c not in ('class', 'index')
+    }
     figure = pool_map(pool, selection, coordinates=coordinates, method=method, positions=shown, gl=False)
-    for trace in figure.data: # the card says it all, and ordinary lists suit a small script
+    for trace in figure.data:  # the card says it all, and ordinary lists suit a small script
         trace.hovertemplate, trace.hoverinfo, trace.text = None, 'none', None
         trace.customdata = [[int(row[0])] for row in trace.customdata]
         trace.x, trace.y = [round(float(v), 3) for v in trace.x], [round(float(v), 3) for v in trace.y]
     names = list(STATES)
-    data = dict(classes=pool.classes, states=names, position=shown.tolist(), label=labels[shown].tolist(), index=(shown % pool.n_per_class).tolist(), state=[names.index(s) for s in states[shown]], scores=scores)
+    data = dict(
+        classes=pool.classes,
+        states=names,
+        position=shown.tolist(),
+        label=labels[shown].tolist(),
+        index=(shown % pool.n_per_class).tolist(),
+        state=[names.index(s) for s in states[shown]],
+        scores=scores,
+    )
     sprites, tile, data['columns'] = _sprites(pool.images[shown])
     count = {s: int((states == s).sum()) for s in names}
     options = ''.join(f'<option value={i}>{html.escape(c)}</option>' for i, c in enumerate(pool.classes))
     words = ', '.join(f'{count[s]:,} {s}' for s in ('selected', 'not selected', 'gated out'))
     kind = 'UMAP' if method == 'umap' else 'principal components'
-    return (f'<h2 id=pool-map>The pool, and what was chosen from it</h2><p>Every point is a candidate: {words}. Near points look alike to untrained networks of the student’s kind ({kind}); distances between groups mean little. '
-        + ('“Gated out” means that the scoring teacher saw another class in it. ' if count['gated out'] else '') + 'Point at a candidate to see it, click to keep it in view.</p>'
-        + (f'<p class=note>For the page’s size, {left_out:,} of the candidates that were not selected are left out at random.</p>' if left_out else '')
+    return (
+        f'<h2 id=pool-map>The pool, and what was chosen from it</h2><p>Every point is a candidate: {words}. Near points look alike to untrained networks of the student’s kind ({kind}); distances between groups mean little. '
+        + ('“Gated out” means that the scoring teacher saw another class in it. ' if count['gated out'] else '')
+        + 'Point at a candidate to see it, click to keep it in view.</p>'
+        + (
+            f'<p class=note>For the page’s size, {left_out:,} of the candidates that were not selected are left out at random.</p>'
+            if left_out
+            else ''
+        )
         + f'<div class=tools><label>Class <select id=only><option value="">all</option>{options}</select></label><span>Wheel zooms, dragging moves, a double click resets.</span></div>'
         + f'<div class=map>{_figure(figure, "map", f"Map of the pool: {words}")}</div><div id=card hidden><div class=thumb role=img></div><strong></strong><span class=state></span><dl></dl></div>'
-        + f'<img id=sprites alt="" hidden src="{sprites}"><script type="application/json" id=pool>{_inert(json.dumps(data, separators=(",", ":")))}</script>')
+        + f'<img id=sprites alt="" hidden src="{sprites}"><script type="application/json" id=pool>{_inert(json.dumps(data, separators=(",", ":")))}</script>'
+    )
 
-def _images_section(selection: Selection, refined: torch.Tensor | None, accepted: torch.Tensor | None, n: int = 20) -> str:
+
+def _images_section(
+    selection: Selection, refined: torch.Tensor | None, accepted: torch.Tensor | None, n: int = 20
+) -> str:
     "The selected images, a row a class, before and after refinement."
     n, labels, before = min(n, selection.ipc), torch.as_tensor(selection.labels), selection.images
-    after = None if refined is None else to_uint8(refined) if torch.as_tensor(refined).is_floating_point() else torch.as_tensor(refined)
-    ncol = n if n <= 10 else math.ceil(n/2)
-    strip = lambda images: data_uri(image_grid(images, ncol, scale=1 if images.shape[-1] >= 32 else None, gap=1, background='#808080'), kind='png' if images.shape[-1] <= 64 else 'webp')
-    cells = ['<div class=head></div><div class=head>selected</div>' + ('<div class=head>refined</div>' if after is not None else '')]
+    after = (
+        None
+        if refined is None
+        else to_uint8(refined)
+        if torch.as_tensor(refined).is_floating_point()
+        else torch.as_tensor(refined)
+    )
+    ncol = n if n <= 10 else math.ceil(n / 2)
+    strip = lambda images: data_uri(
+        image_grid(images, ncol, scale=1 if images.shape[-1] >= 32 else None, gap=1, background='#808080'),
+        kind='png' if images.shape[-1] <= 64 else 'webp',
+    )
+    cells = [
+        '<div class=head></div><div class=head>selected</div>'
+        + ('<div class=head>refined</div>' if after is not None else '')
+    ]
     classes = range(min(20, len(selection.classes)))
     for c in classes:
         mine, name = torch.nonzero(labels == c)[:n, 0], html.escape(selection.classes[c])
-        if not len(mine): continue
-        cells.append(f'<div class=name>{name}</div><img alt="{name}: {len(mine)} selected images" src="{strip(before[mine])}">' + (f'<img alt="{name}: the same images after refinement" src="{strip(after[mine])}">' if after is not None else ''))
-    words = [f'In the order of choice, so the first of a row are what a smaller budget would have given.' if n == selection.ipc else f'The first {n} of {selection.ipc} of each class, in the order of choice.']
-    if len(selection.classes) > 20: words.append(f'The first 20 of {len(selection.classes)} classes.')
-    if after is not None: words.append('Refinement moves the latents a little, through the prior’s decoder; the changes are meant for a network to learn from, not for the eye.')
-    if accepted is not None and not bool(accepted.all()): words.append(f'{int((~accepted).sum())} of {len(accepted)} images kept their original: the held-out teacher, or the variety of their class, was worse after refinement.')
+        if not len(mine):
+            continue
+        cells.append(
+            f'<div class=name>{name}</div><img alt="{name}: {len(mine)} selected images" src="{strip(before[mine])}">'
+            + (
+                f'<img alt="{name}: the same images after refinement" src="{strip(after[mine])}">'
+                if after is not None
+                else ''
+            )
+        )
+    words = [
+        'In the order of choice, so the first of a row are what a smaller budget would have given.'
+        if n == selection.ipc
+        else f'The first {n} of {selection.ipc} of each class, in the order of choice.'
+    ]
+    if len(selection.classes) > 20:
+        words.append(f'The first 20 of {len(selection.classes)} classes.')
+    if after is not None:
+        words.append(
+            'Refinement moves the latents a little, through the prior’s decoder; the changes are meant for a network to learn from, not for the eye.'
+        )
+    if accepted is not None and not bool(accepted.all()):
+        words.append(
+            f'{int((~accepted).sum())} of {len(accepted)} images kept their original: the held-out teacher, or the variety of their class, was worse after refinement.'
+        )
     notes = ''.join(f'<p class=note>{html.escape(note)}</p>' for note in selection.notes)
     return f'<h2 id=images>Selected images{", before and after refinement" if after is not None else ""}</h2><p>{" ".join(words)}</p>{notes}<div class="pairs{"" if after is not None else " single"}">{"".join(cells)}</div>'
 
 # %% ../nbs/10_views.ipynb #c049
-_WORDS = { # method -> what it is, for readers of a table
-    'random_real': 'random real training images', 'generate_and_use': 'the first images the prior made', 'random': 'random candidates from the pool', 'random+refine': 'random candidates, refined',
-    'psr_select': 'selected, not refined', 'psr': 'selected and refined', 'herding_real': 'real images by herding',
+_WORDS = {  # method -> what it is, for readers of a table
+    'random_real': 'random real training images',
+    'generate_and_use': 'the first images the prior made',
+    'random': 'random candidates from the pool',
+    'random+refine': 'random candidates, refined',
+    'psr_select': 'selected, not refined',
+    'psr': 'selected and refined',
+    'herding_real': 'real images by herding',
 }
+
 
 def _accuracy_section(report: Report, baseline: str, highlight: str) -> str:
     "Table and plot, with intervals."
-    percent, several = lambda v: f'{v*100:.1f}', lambda k: ', '.join(dict.fromkeys(html.escape(str(r[k])) for r in report.rows))
+    percent, several = (
+        lambda v: f'{v * 100:.1f}',
+        lambda k: ', '.join(dict.fromkeys(html.escape(str(r[k])) for r in report.rows)),
+    )
     differ = [k for k in ('dataset', 'ipc', 'protocol', 'student', 'labels') if len({r[k] for r in report.rows}) > 1]
     compared, body, own = baseline in report.methods, [], []
     for row, s in enumerate(report.summary()):
         name, words = html.escape(s['method']), _WORDS.get(s['method'], '')
-        if s['method'] == highlight: own.append(row)
-        cells = [f'<strong>{name}</strong>' + (f'<br><small>{words}</small>' if words else ''), *(html.escape(str(s[k])) for k in differ),
-            percent(s['mean']) + (f' <small>({percent(s["low"])} to {percent(s["high"])})</small>' if s['n'] > 1 else ''), percent(s['best'])]
+        if s['method'] == highlight:
+            own.append(row)
+        cells = [
+            f'<strong>{name}</strong>' + (f'<br><small>{words}</small>' if words else ''),
+            *(html.escape(str(s[k])) for k in differ),
+            percent(s['mean'])
+            + (f' <small>({percent(s["low"])} to {percent(s["high"])})</small>' if s['n'] > 1 else ''),
+            percent(s['best']),
+        ]
         if compared:
             setting = {k: s[k] for k in ('dataset', 'ipc', 'protocol', 'student', 'labels')}
-            try: c = None if s['method'] == baseline else report.compare(s['method'], baseline, **setting); cells.append('' if c is None else f'{100*c.difference:+.1f} <small>({100*c.low:+.1f} to {100*c.high:+.1f})</small>')
-            except PSRError: cells.append('') # one seed, or no such baseline in this setting
+            try:
+                c = None if s['method'] == baseline else report.compare(s['method'], baseline, **setting)
+                cells.append(
+                    ''
+                    if c is None
+                    else f'{100 * c.difference:+.1f} <small>({100 * c.low:+.1f} to {100 * c.high:+.1f})</small>'
+                )
+            except PSRError:
+                cells.append('')  # one seed, or no such baseline in this setting
         body.append(cells + [str(s['n'])])
-    head = ['method', *(k if k != 'ipc' else 'images a class' for k in differ), 'accuracy, %', 'best epoch, %', *([f'against {html.escape(baseline)}, points'] if compared else []), 'seeds']
-    all_rows = _table([html.escape(k.replace('_', ' ')) for k in report.rows[0]], [[html.escape(f'{v:.4f}' if isinstance(v, float) else str(v)) for v in r.values()] for r in report.rows])
-    return (f'<h2 id=accuracy>Accuracy on real test images</h2><p>Students ({several("student")}) are trained from scratch on each set, protocol {several("protocol")}, {several("labels")} labels, and tested on real images. '
+    head = [
+        'method',
+        *(k if k != 'ipc' else 'images a class' for k in differ),
+        'accuracy, %',
+        'best epoch, %',
+        *([f'against {html.escape(baseline)}, points'] if compared else []),
+        'seeds',
+    ]
+    all_rows = _table(
+        [html.escape(k.replace('_', ' ')) for k in report.rows[0]],
+        [[html.escape(f'{v:.4f}' if isinstance(v, float) else str(v)) for v in r.values()] for r in report.rows],
+    )
+    return (
+        f'<h2 id=accuracy>Accuracy on real test images</h2><p>Students ({several("student")}) are trained from scratch on each set, protocol {several("protocol")}, {several("labels")} labels, and tested on real images. '
         'Accuracy is that of the last epoch. The best epoch stands beside it; only the test images could have chosen it. In brackets are 95 % intervals of the mean'
-        + (', and of the paired difference: the same seed gives both sides the same start. Where that interval does not contain zero, chance hardly explains the difference' if compared else '') + '.</p>'
-        + _table(head, body, numeric=range(1 + len(differ), len(head)), own=own) + _figure(accuracy_plot(report, highlight=highlight), 'accuracy-plot', 'Accuracy of each method: ' + ', '.join(f'{s["method"]} {percent(s["mean"])} %' for s in report.summary()))
-        + f'<details><summary>All {len(report)} trainings</summary>{all_rows}</details>')
+        + (
+            ', and of the paired difference: the same seed gives both sides the same start. Where that interval does not contain zero, chance hardly explains the difference'
+            if compared
+            else ''
+        )
+        + '.</p>'
+        + _table(head, body, numeric=range(1 + len(differ), len(head)), own=own)
+        + _figure(
+            accuracy_plot(report, highlight=highlight),
+            'accuracy-plot',
+            'Accuracy of each method: ' + ', '.join(f'{s["method"]} {percent(s["mean"])} %' for s in report.summary()),
+        )
+        + f'<details><summary>All {len(report)} trainings</summary>{all_rows}</details>'
+    )
+
 
 def report_page(
-    path: str | Path, # the HTML file to write
-    pool: Pool, # the candidates
-    selection: Selection, # what was chosen
-    refined: torch.Tensor | None = None, # (n, c, h, w) images after refinement; None: it was left out
-    accepted: torch.Tensor | None = None, # (n,) bool, which of them were kept
-    report: Report | None = None, # or its rows; None: nothing was trained
-    stages: Iterable[tuple[str, str, float]] = (), # (name, what was done in words, seconds)
-    provenance: dict | None = None, # further lines for the table of hashes and versions
-    title: str | None = None, # None: made of the report's data set and the budget
-    coordinates: np.ndarray | None = None, # (candidates, 2) places on the map; None: `pool_umap`
-    method: str = 'umap', # how they are made: "umap" or "pca"
-    baseline: str = 'random_real', # other methods are compared with this one
-    highlight: str = 'psr', # the method the page is about
-    notes: Iterable[str] = (), # further limits to state, plain text
-) -> Path: # the file
+    path: str | Path,  # the HTML file to write
+    pool: Pool,  # the candidates
+    selection: Selection,  # what was chosen
+    refined: torch.Tensor | None = None,  # (n, c, h, w) images after refinement; None: it was left out
+    accepted: torch.Tensor | None = None,  # (n,) bool, which of them were kept
+    report: Report | None = None,  # or its rows; None: nothing was trained
+    stages: Iterable[tuple[str, str, float]] = (),  # (name, what was done in words, seconds)
+    provenance: dict | None = None,  # further lines for the table of hashes and versions
+    title: str | None = None,  # None: made of the report's data set and the budget
+    coordinates: np.ndarray | None = None,  # (candidates, 2) places on the map; None: `pool_umap`
+    method: str = 'umap',  # how they are made: "umap" or "pca"
+    baseline: str = 'random_real',  # other methods are compared with this one
+    highlight: str = 'psr',  # the method the page is about
+    notes: Iterable[str] = (),  # further limits to state, plain text
+) -> Path:  # the file
     "Writes the page: what was done, the map, the images, accuracy, time and provenance, all in one file."
     from plotly.offline import get_plotlyjs
+
     stages, report = list(stages), report if isinstance(report, Report) else Report(list(report or []))
     dataset = report.rows[0]['dataset'] if len(report) else pool.config['prior']['name']
     title = title or f'{dataset}: {len(pool.classes)} classes, {selection.ipc} images each'
-    key = [('candidates', f'{len(pool):,}', f'{pool.n_per_class} in each of {len(pool.classes)} classes'), ('images kept', f'{len(selection):,}', f'{selection.ipc} in each class')]
+    key = [
+        ('candidates', f'{len(pool):,}', f'{pool.n_per_class} in each of {len(pool.classes)} classes'),
+        ('images kept', f'{len(selection):,}', f'{selection.ipc} in each class'),
+    ]
     summary = {s['method']: s for s in reversed(report.summary())}
     for name in (highlight, baseline):
-        if name in summary: s = summary[name]; key.append((f'accuracy, {_WORDS.get(name, name)}', f'{s["mean"]*100:.1f} %', f'{s["low"]*100:.1f} to {s["high"]*100:.1f}, 95 % interval' if s['n'] > 1 else 'one seed'))
-    figures = ''.join(f'<div><dt>{html.escape(a)}</dt><dd>{b}<small>{html.escape(c)}</small></dd></div>' for a, b, c in key)
+        if name in summary:
+            s = summary[name]
+            key.append(
+                (
+                    f'accuracy, {_WORDS.get(name, name)}',
+                    f'{s["mean"] * 100:.1f} %',
+                    f'{s["low"] * 100:.1f} to {s["high"] * 100:.1f}, 95 % interval' if s['n'] > 1 else 'one seed',
+                )
+            )
+    figures = ''.join(
+        f'<div><dt>{html.escape(a)}</dt><dd>{b}<small>{html.escape(c)}</small></dd></div>' for a, b, c in key
+    )
     total, longest = sum(s for *_, s in stages), max([s for *_, s in stages], default=1)
-    table = _table(['stage', 'what was done', 'time'], [[html.escape(name), html.escape(words), f'{_seconds(s)}<span class=bar style="width:{max(2, 100*s/longest):.0f}%"></span>'] for name, words, s in stages] + [['<strong>together</strong>', '', f'<strong>{_seconds(total)}</strong>']], numeric=[2]).replace('<td class=num>', '<td class="num time">') if stages else ''
+    table = (
+        _table(
+            ['stage', 'what was done', 'time'],
+            [
+                [
+                    html.escape(name),
+                    html.escape(words),
+                    f'{_seconds(s)}<span class=bar style="width:{max(2, 100 * s / longest):.0f}%"></span>',
+                ]
+                for name, words, s in stages
+            ]
+            + [['<strong>together</strong>', '', f'<strong>{_seconds(total)}</strong>']],
+            numeric=[2],
+        ).replace('<td class=num>', '<td class="num time">')
+        if stages
+        else ''
+    )
     from importlib.metadata import PackageNotFoundError, version
+
     def installed(name):
-        try: return version(name)
-        except PackageNotFoundError: return 'not installed'
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return 'not installed'
+
     config = pool.config
-    lines = {'pool, fingerprint': pool.fingerprint, 'selection, key': selection.key, f'prior {config["prior"]["name"]}, weights': config['prior']['weights_hash'], **{f'teacher {t["name"]}, weights': t['weights_hash'] for t in config['teachers']},
-        'root seed': config['seed'], 'sampler': ', '.join(f'{k.replace("_", " ")} {v}' for k, v in config['sampler'].items()), 'software': ', '.join(f'{n} {installed(n)}' for n in ('psr_nb', 'torch', 'diffusers', 'timm')), **(provenance or {})}
-    sections = [f'<header><h1>{html.escape(title)}</h1><p class=lead>A diffusion prior made more images than the budget allows; a few were selected{" and refined" if refined is not None else ""}, to train a classifier on in place of the real data.</p><dl class=figures>{figures}</dl></header>',
-        f'<h2 id=done>What was done</h2>{table}' if table else '', _map_section(pool, selection, coordinates, method), _images_section(selection, refined, accepted), _accuracy_section(report, baseline, highlight) if len(report) else '',
-        '<h2 id=provenance>Provenance</h2><p>SHA-256 hashes of what went in and came out. The same seed and weights give the same candidates again.</p>' + _table(['what', 'which'], [[html.escape(str(k)), f'<span class=key>{html.escape(str(v))}</span>'] for k, v in lines.items()]),
-        f'<h2 id=limits>Limits</h2><p>{_LIMITS}</p>' + ''.join(f'<p>{html.escape(n)}</p>' for n in notes)]
-    page = (f'<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1"><meta http-equiv=Content-Security-Policy content="default-src \'none\'; img-src data: blob:; style-src \'unsafe-inline\'; script-src \'unsafe-inline\'"><title>{html.escape(title)}</title><link rel=icon href="data:,"><style>{_STYLE}</style></head>'
-        f'<body><main>{"".join(sections)}<footer>Made by psr_nb {installed("psr_nb")}. This page is one file and fetches nothing.</footer></main><script>{get_plotlyjs()}</script><script>{_SCRIPT}</script></body></html>')
-    path = Path(path); make_folder(path.parent)
+    lines = {
+        'pool, fingerprint': pool.fingerprint,
+        'selection, key': selection.key,
+        f'prior {config["prior"]["name"]}, weights': config['prior']['weights_hash'],
+        **{f'teacher {t["name"]}, weights': t['weights_hash'] for t in config['teachers']},
+        'root seed': config['seed'],
+        'sampler': ', '.join(f'{k.replace("_", " ")} {v}' for k, v in config['sampler'].items()),
+        'software': ', '.join(f'{n} {installed(n)}' for n in ('psr_nb', 'torch', 'diffusers', 'timm')),
+        **(provenance or {}),
+    }
+    sections = [
+        f'<header><h1>{html.escape(title)}</h1><p class=lead>A diffusion prior made more images than the budget allows; a few were selected{" and refined" if refined is not None else ""}, to train a classifier on in place of the real data.</p><dl class=figures>{figures}</dl></header>',
+        f'<h2 id=done>What was done</h2>{table}' if table else '',
+        _map_section(pool, selection, coordinates, method),
+        _images_section(selection, refined, accepted),
+        _accuracy_section(report, baseline, highlight) if len(report) else '',
+        '<h2 id=provenance>Provenance</h2><p>SHA-256 hashes of what went in and came out. The same seed and weights give the same candidates again.</p>'
+        + _table(
+            ['what', 'which'],
+            [[html.escape(str(k)), f'<span class=key>{html.escape(str(v))}</span>'] for k, v in lines.items()],
+        ),
+        f'<h2 id=limits>Limits</h2><p>{_LIMITS}</p>' + ''.join(f'<p>{html.escape(n)}</p>' for n in notes),
+    ]
+    page = (
+        f'<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1"><meta http-equiv=Content-Security-Policy content="default-src \'none\'; img-src data: blob:; style-src \'unsafe-inline\'; script-src \'unsafe-inline\'"><title>{html.escape(title)}</title><link rel=icon href="data:,"><style>{_STYLE}</style></head>'
+        f'<body><main>{"".join(sections)}<footer>Made by psr_nb {installed("psr_nb")}. This page is one file and fetches nothing.</footer></main><script>{get_plotlyjs()}</script><script>{_SCRIPT}</script></body></html>'
+    )
+    path = Path(path)
+    make_folder(path.parent)
     return write_atomic(path, page)

@@ -1,59 +1,114 @@
 "The command line as a user meets it: in a process of its own."
-import json, os, signal, subprocess, sys, time
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+
 import pytest
 
 COMMANDS = ('demo', 'distill', 'pool', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
-COLUMNS = {'method', 'dataset', 'ipc', 'protocol', 'student', 'labels', 'seed', 'accuracy_best', 'accuracy_last', 'seconds'}
+COLUMNS = {
+    'method',
+    'dataset',
+    'ipc',
+    'protocol',
+    'student',
+    'labels',
+    'seed',
+    'accuracy_best',
+    'accuracy_last',
+    'seconds',
+}
 PSR = [sys.executable, '-c', 'import sys; sys.argv[0] = "psr"; from psr_nb.cli import app; app()']
 
+
 def psr(*words, timeout=300):
-    return subprocess.run([*PSR, *map(str, words)], capture_output=True, text=True, timeout=timeout, env={**os.environ, 'NO_COLOR': '1'})
+    return subprocess.run(
+        [*PSR, *map(str, words)], capture_output=True, text=True, timeout=timeout, env={**os.environ, 'NO_COLOR': '1'}
+    )
+
 
 def worked(*words, timeout=300):
     done = psr(*words, timeout=timeout)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
+
 def test_help():
     "All commands are listed, and nothing heavy is loaded for it."
     began = time.perf_counter()
     text = worked('--help').stdout
     print(f'psr --help took {time.perf_counter() - began:.2f} s')
-    for name in COMMANDS: assert f'\n  {name} ' in text
-    loaded = subprocess.run([sys.executable, '-c', 'import sys, psr_nb.cli; print(*sys.modules)'], capture_output=True, text=True, check=True).stdout.split()
+    for name in COMMANDS:
+        assert f'\n  {name} ' in text
+    loaded = subprocess.run(
+        [sys.executable, '-c', 'import sys, psr_nb.cli; print(*sys.modules)'],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
     assert not {'torch', 'numpy', 'diffusers', 'timm', 'pandas', 'plotly', 'umap', 'rich'} & set(loaded)
+
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_help_of_each_command(command):
     text = worked(command, '--help').stdout
     assert 'Usage: psr ' + command in text and '--' in text
 
+
 def test_console_script_is_declared():
     from importlib.metadata import entry_points
+
     assert [e.value for e in entry_points(group='console_scripts', name='psr')] == ['psr_nb.cli:app']
+
 
 def pickled(folder: Path) -> Path:
     folder.mkdir()
-    (folder/'config.json').write_text(json.dumps({'architecture': 'resnet18', 'num_classes': 10, 'label_names': ['a']}))
-    (folder/'pytorch_model.bin').write_bytes(b'\x80\x04.')
+    (folder / 'config.json').write_text(
+        json.dumps({'architecture': 'resnet18', 'num_classes': 10, 'label_names': ['a']})
+    )
+    (folder / 'pytorch_model.bin').write_bytes(b'\x80\x04.')
     return folder
 
-BAD = { # what -> (arguments after `psr`, given a folder; words that the message must have)
-    'unknown data set': (lambda d: ['distill', '--data', 'fashon', '--out', d/'x'], ["Did you mean 'fashion'"]),
-    'unknown teacher': (lambda d: ['distill', '--teacher', 'fashion/aa', '--out', d/'x'], ["Did you mean 'fashion/a'"]),
-    'unknown prior': (lambda d: ['distill', '--prior', 'fashoin', '--out', d/'x'], ["Did you mean 'fashion'"]),
-    'unknown map': (lambda d: ['distill', '--map', 'umpa', '--out', d/'x'], ["Did you mean 'umap'"]),
-    'unknown selector': (lambda d: ['distill', '--method', 'hreding', '--out', d/'x'], ["Did you mean 'herding'"]),
-    'ipc beyond the pool': (lambda d: ['distill', '--ipc', 60, '--n-per-class', 50, '--out', d/'x'], ['at most 50', 'found 60', '--n-per-class 60']),
-    'pickled teacher': (lambda d: ['distill', '--teacher', pickled(d/'pickled'), '--out', d/'x'], ['pytorch_model.bin', 'pickle']),
-    'pickled prior': (lambda d: ['pool', '--prior', pickled(d/'pickled'), '--out', d/'x'], ['model_index.json']),
-    'output below a file': (lambda d: [(d/'file').write_text(''), 'distill', '--out', d/'file'/'x'][1:], ['a file is in the way']),
-    'output is something else': (lambda d: [(d/'file').write_text(''), 'distill', '--out', d][1:], ['something else', 'Choose another']),
-    'no such pool': (lambda d: ['select', d/'pool'], ['pool.json', 'psr pool']),
-    'no such set': (lambda d: ['evaluate', d/'set'], ['set', 'psr distill']),
-    'export format': (lambda d: ['export', d/'set', '--format', 'parqet', '--out', d/'x'], ["Did you mean 'parquet'"]),
+
+BAD = {  # what -> (arguments after `psr`, given a folder; words that the message must have)
+    'unknown data set': (lambda d: ['distill', '--data', 'fashon', '--out', d / 'x'], ["Did you mean 'fashion'"]),
+    'unknown teacher': (
+        lambda d: ['distill', '--teacher', 'fashion/aa', '--out', d / 'x'],
+        ["Did you mean 'fashion/a'"],
+    ),
+    'unknown prior': (lambda d: ['distill', '--prior', 'fashoin', '--out', d / 'x'], ["Did you mean 'fashion'"]),
+    'unknown map': (lambda d: ['distill', '--map', 'umpa', '--out', d / 'x'], ["Did you mean 'umap'"]),
+    'unknown selector': (lambda d: ['distill', '--method', 'hreding', '--out', d / 'x'], ["Did you mean 'herding'"]),
+    'ipc beyond the pool': (
+        lambda d: ['distill', '--ipc', 60, '--n-per-class', 50, '--out', d / 'x'],
+        ['at most 50', 'found 60', '--n-per-class 60'],
+    ),
+    'pickled teacher': (
+        lambda d: ['distill', '--teacher', pickled(d / 'pickled'), '--out', d / 'x'],
+        ['pytorch_model.bin', 'pickle'],
+    ),
+    'pickled prior': (lambda d: ['pool', '--prior', pickled(d / 'pickled'), '--out', d / 'x'], ['model_index.json']),
+    'output below a file': (
+        lambda d: [(d / 'file').write_text(''), 'distill', '--out', d / 'file' / 'x'][1:],
+        ['a file is in the way'],
+    ),
+    'output is something else': (
+        lambda d: [(d / 'file').write_text(''), 'distill', '--out', d][1:],
+        ['something else', 'Choose another'],
+    ),
+    'no such pool': (lambda d: ['select', d / 'pool'], ['pool.json', 'psr pool']),
+    'no such set': (lambda d: ['evaluate', d / 'set'], ['set', 'psr distill']),
+    'export format': (
+        lambda d: ['export', d / 'set', '--format', 'parqet', '--out', d / 'x'],
+        ["Did you mean 'parquet'"],
+    ),
 }
+
 
 @pytest.mark.parametrize('what', BAD)
 def test_bad_input(what, tmp_path):
@@ -63,102 +118,252 @@ def test_bad_input(what, tmp_path):
     before = sorted(tmp_path.rglob('*'))
     done = psr(*arguments)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert 'Traceback' not in done.stderr and done.stderr.startswith('psr: ') and done.stderr.strip().count('\n') == 0, done.stderr
-    for w in words: assert w in done.stderr, done.stderr
+    assert (
+        'Traceback' not in done.stderr and done.stderr.startswith('psr: ') and done.stderr.strip().count('\n') == 0
+    ), done.stderr
+    for w in words:
+        assert w in done.stderr, done.stderr
     assert sorted(tmp_path.rglob('*')) == before
+
 
 @pytest.mark.skipif(not os.path.isdir('/sys/kernel'), reason='needs a folder that nobody can write to')
 def test_read_only_output():
     done = psr('distill', '--out', '/sys/kernel/psr')
-    assert done.returncode == 1 and 'a folder that can be written to' in done.stderr and 'Traceback' not in done.stderr, done.stderr
+    assert (
+        done.returncode == 1 and 'a folder that can be written to' in done.stderr and 'Traceback' not in done.stderr
+    ), done.stderr
+
 
 def test_debug_shows_the_traceback(tmp_path):
-    for words in (['--debug', 'select', tmp_path/'pool'], ['select', tmp_path/'pool', '--debug']): assert 'Traceback' in psr(*words).stderr
+    for words in (['--debug', 'select', tmp_path / 'pool'], ['select', tmp_path / 'pool', '--debug']):
+        assert 'Traceback' in psr(*words).stderr
+
 
 @pytest.fixture(scope='module')
 def home(tmp_path_factory):
     "A distilled set of two images a class from a pool of five, made by the command."
     home = tmp_path_factory.mktemp('cli')
-    worked('distill', '--prior', 'fashion', '--data', 'fashion-mini', '--ipc', 2, '--n-per-class', 5, '--steps', 3, '--num-inference-steps', 6, '--out', home/'set', '--pool', home/'pool')
+    worked(
+        'distill',
+        '--prior',
+        'fashion',
+        '--data',
+        'fashion-mini',
+        '--ipc',
+        2,
+        '--n-per-class',
+        5,
+        '--steps',
+        3,
+        '--num-inference-steps',
+        6,
+        '--out',
+        home / 'set',
+        '--pool',
+        home / 'pool',
+    )
     return home
+
 
 def test_distill_and_evaluate(home):
     from psr_nb.distilled import DistilledSet
     from psr_nb.pool import Pool
-    distilled, pool = DistilledSet.open(home/'set'), Pool.open(home/'pool')
+
+    distilled, pool = DistilledSet.open(home / 'set'), Pool.open(home / 'pool')
     assert len(distilled) == 20 and distilled.method == 'psr' and distilled.soft_labels.shape == (20, 10)
     assert distilled.provenance['pool'] == pool.fingerprint
-    done = worked('evaluate', home/'set', '--data', 'fashion-mini', '--protocol', 'quick', '--students', 'convnet3', '--seeds', 2, '--labels', 'hard', '--baseline', 'random_real', '--out', home/'results.json')
+    done = worked(
+        'evaluate',
+        home / 'set',
+        '--data',
+        'fashion-mini',
+        '--protocol',
+        'quick',
+        '--students',
+        'convnet3',
+        '--seeds',
+        2,
+        '--labels',
+        'hard',
+        '--baseline',
+        'random_real',
+        '--out',
+        home / 'results.json',
+    )
     assert 'psr' in done.stdout and 'against random_real' in done.stdout
-    rows = json.loads((home/'results.json').read_text())
+    rows = json.loads((home / 'results.json').read_text())
     assert len(rows) == 4 and all(set(r) == COLUMNS for r in rows)
-    assert {(r['method'], r['ipc'], r['labels'], r['protocol'], r['student']) for r in rows} == {(m, 2, 'hard', 'quick', 'convnet3') for m in ('psr', 'random_real')}
-    assert all(.1 < r['accuracy_last'] <= r['accuracy_best'] < 1 for r in rows)
+    assert {(r['method'], r['ipc'], r['labels'], r['protocol'], r['student']) for r in rows} == {
+        (m, 2, 'hard', 'quick', 'convnet3') for m in ('psr', 'random_real')
+    }
+    assert all(0.1 < r['accuracy_last'] <= r['accuracy_best'] < 1 for r in rows)
+
 
 def test_stages_one_by_one_are_the_whole_way(home):
     "pool, select and refine as single commands give the set that distill gave."
     from psr_nb.distilled import DistilledSet
     from psr_nb.pool import Pool
-    worked('pool', '--prior', 'fashion', '--teacher', 'fashion/a', '--n-per-class', 5, '--num-inference-steps', 6, '--seed', 0, '--out', home/'pool2')
-    assert Pool.open(home/'pool2').fingerprint == Pool.open(home/'pool').fingerprint
-    worked('select', home/'pool2', '--ipc', 2, '--data', 'fashion-mini', '--out', home/'selection.json')
-    worked('refine', home/'selection.json', '--data', 'fashion-mini', '--steps', 3, '--out', home/'set2')
-    assert 'calibrated student 1' in worked('refine', home/'selection.json', '--data', 'fashion-mini', '--steps', 1, '--calibrate', '--out', home/'set3').stderr
-    a, b, c = (DistilledSet.open(home/name) for name in ('set', 'set2', 'set3'))
+
+    worked(
+        'pool',
+        '--prior',
+        'fashion',
+        '--teacher',
+        'fashion/a',
+        '--n-per-class',
+        5,
+        '--num-inference-steps',
+        6,
+        '--seed',
+        0,
+        '--out',
+        home / 'pool2',
+    )
+    assert Pool.open(home / 'pool2').fingerprint == Pool.open(home / 'pool').fingerprint
+    worked('select', home / 'pool2', '--ipc', 2, '--data', 'fashion-mini', '--out', home / 'selection.json')
+    worked('refine', home / 'selection.json', '--data', 'fashion-mini', '--steps', 3, '--out', home / 'set2')
+    assert (
+        'calibrated student 1'
+        in worked(
+            'refine',
+            home / 'selection.json',
+            '--data',
+            'fashion-mini',
+            '--steps',
+            1,
+            '--calibrate',
+            '--out',
+            home / 'set3',
+        ).stderr
+    )
+    a, b, c = (DistilledSet.open(home / name) for name in ('set', 'set2', 'set3'))
     settings = [s.provenance['refine']['settings'] for s in (a, b, c)]
     assert settings[0] == settings[1] and settings[2] == settings[0] | dict(steps=1, calibrate=True)
     assert a.images.equal(b.images) and a.soft_labels.equal(b.soft_labels)
-    for format, name in (('parquet', 'set.parquet'), ('npz', 'set.npz'), ('safetensors', 'set.safetensors'), ('sheet', 'set.png'), ('folder', 'small')):
-        worked('export', home/'set', '--format', format, '--ipc', 1, '--out', home/name)
-        assert (home/name).exists()
-    assert len(DistilledSet.open(home/'small')) == 10
+    for format, name in (
+        ('parquet', 'set.parquet'),
+        ('npz', 'set.npz'),
+        ('safetensors', 'set.safetensors'),
+        ('sheet', 'set.png'),
+        ('folder', 'small'),
+    ):
+        worked('export', home / 'set', '--format', format, '--ipc', 1, '--out', home / name)
+        assert (home / name).exists()
+    assert len(DistilledSet.open(home / 'small')) == 10
+
 
 def test_damaged_shard(home, tmp_path):
     "--verify names it and changes nothing, --repair makes it again."
     import shutil
+
     from psr_nb.pool import Pool
-    shutil.copytree(home/'pool', tmp_path/'pool')
-    shard = next((tmp_path/'pool'/'shards').iterdir())
+
+    shutil.copytree(home / 'pool', tmp_path / 'pool')
+    shard = next((tmp_path / 'pool' / 'shards').iterdir())
     shard.write_bytes(shard.read_bytes()[:-50])
-    done = psr('pool', '--out', tmp_path/'pool', '--verify')
+    done = psr('pool', '--out', tmp_path / 'pool', '--verify')
     assert done.returncode == 1 and shard.name in done.stderr and 'cut short' in done.stderr
-    done = worked('pool', '--out', tmp_path/'pool', '--repair')
-    assert shard.name in done.stderr # the warning
-    assert Pool.open(tmp_path/'pool', verify=True).fingerprint == Pool.open(home/'pool').fingerprint
+    done = worked('pool', '--out', tmp_path / 'pool', '--repair')
+    assert shard.name in done.stderr  # the warning
+    assert Pool.open(tmp_path / 'pool', verify=True).fingerprint == Pool.open(home / 'pool').fingerprint
+
 
 def test_newer_pool(home, tmp_path):
     import shutil
-    shutil.copytree(home/'pool', tmp_path/'pool')
-    info = json.loads((tmp_path/'pool'/'pool.json').read_text())
-    (tmp_path/'pool'/'pool.json').write_text(json.dumps({**info, 'format': 99}))
-    done = psr('select', tmp_path/'pool')
+
+    shutil.copytree(home / 'pool', tmp_path / 'pool')
+    info = json.loads((tmp_path / 'pool' / 'pool.json').read_text())
+    (tmp_path / 'pool' / 'pool.json').write_text(json.dumps({**info, 'format': 99}))
+    done = psr('select', tmp_path / 'pool')
     assert done.returncode == 1 and 'format 99' in done.stderr and 'pip install -U psr_nb' in done.stderr
+
 
 def test_classes_that_do_not_match(tmp_path):
     from PIL import Image
+
     for c in ('beagle', 'dingo'):
-        (tmp_path/'dogs'/'train'/c).mkdir(parents=True)
-        Image.new('L', (32, 32)).save(tmp_path/'dogs'/'train'/c/'0.png')
-    done = psr('distill', '--data', tmp_path/'dogs', '--out', tmp_path/'set')
+        (tmp_path / 'dogs' / 'train' / c).mkdir(parents=True)
+        Image.new('L', (32, 32)).save(tmp_path / 'dogs' / 'train' / c / '0.png')
+    done = psr('distill', '--data', tmp_path / 'dogs', '--out', tmp_path / 'set')
     assert done.returncode == 1 and 'beagle' in done.stderr and 'T-shirt/top' in done.stderr, done.stderr
+
 
 def test_interrupt(home, tmp_path):
     "Ctrl-C ends with one line, and the same command goes on."
-    words = ['pool', '--prior', 'fashion', '--teacher', 'fashion/a', '--n-per-class', 100, '--num-inference-steps', 6, '--out', tmp_path/'pool']
-    process = subprocess.Popen([*PSR, *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) # a job in the background inherits that it is ignored
+    words = [
+        'pool',
+        '--prior',
+        'fashion',
+        '--teacher',
+        'fashion/a',
+        '--n-per-class',
+        100,
+        '--num-inference-steps',
+        6,
+        '--out',
+        tmp_path / 'pool',
+    ]
+    process = subprocess.Popen(
+        [*PSR, *map(str, words)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # a job in the background inherits that it is ignored
     deadline = time.monotonic() + 120
-    while not list((tmp_path/'pool'/'shards').glob('c*.safetensors')) and process.poll() is None and time.monotonic() < deadline: time.sleep(.05)
+    while (
+        not list((tmp_path / 'pool' / 'shards').glob('c*.safetensors'))
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and 'Traceback' not in said and 'goes on from there' in said, said
-    assert list((tmp_path/'pool'/'shards').glob('c*.safetensors'))
+    assert list((tmp_path / 'pool' / 'shards').glob('c*.safetensors'))
+
 
 def test_train_commands(tmp_path):
     "Both trainings run through, keep their curve, and leave what Teacher and Prior can open."
     from psr_nb.prior import Prior
     from psr_nb.teacher import Teacher
-    worked('train-teacher', '--data', 'fashion-mini', '--architecture', 'convnet3', '--epochs', 1, '--out', tmp_path/'teacher')
-    assert Teacher.from_pretrained(tmp_path/'teacher').classes[0] == 'T-shirt/top'
-    worked('train-prior', '--data', 'fashion-mini', '--size', 32, '--crops', 2, '--autoencoder-steps', 3, '--steps', 3, '--dim', 48, '--depth', 1, '--heads', 2, '--batch-size', 8, '--out', tmp_path/'prior')
-    assert Prior.from_pretrained(tmp_path/'prior').classes[0] == 'T-shirt/top'
-    assert (tmp_path/'prior-loss.csv').read_text().startswith('step,loss,seconds\n3,') and (tmp_path/'teacher-loss.csv').exists()
+
+    worked(
+        'train-teacher',
+        '--data',
+        'fashion-mini',
+        '--architecture',
+        'convnet3',
+        '--epochs',
+        1,
+        '--out',
+        tmp_path / 'teacher',
+    )
+    assert Teacher.from_pretrained(tmp_path / 'teacher').classes[0] == 'T-shirt/top'
+    worked(
+        'train-prior',
+        '--data',
+        'fashion-mini',
+        '--size',
+        32,
+        '--crops',
+        2,
+        '--autoencoder-steps',
+        3,
+        '--steps',
+        3,
+        '--dim',
+        48,
+        '--depth',
+        1,
+        '--heads',
+        2,
+        '--batch-size',
+        8,
+        '--out',
+        tmp_path / 'prior',
+    )
+    assert Prior.from_pretrained(tmp_path / 'prior').classes[0] == 'T-shirt/top'
+    assert (tmp_path / 'prior-loss.csv').read_text().startswith('step,loss,seconds\n3,') and (
+        tmp_path / 'teacher-loss.csv'
+    ).exists()

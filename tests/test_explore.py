@@ -1,52 +1,97 @@
 "The panels of nbs/11_explore.ipynb in a real JupyterLab and a real browser, and the page that they write, without a network."
-import contextlib, json, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.request
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
+
 import pytest
 
 root = Path(__file__).parent.parent
 chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 pytestmark = pytest.mark.skipif(chromium is None, reason='no Chromium on this machine')
-slow = 180_000 # ms; the machine may be busy with other things
+slow = 180_000  # ms; the machine may be busy with other things
+
 
 @pytest.fixture(scope='module')
 def place(tmp_path_factory):
     "A copy of the notebook's tour, as `make lab` opens it, in a folder of its own."
     place = tmp_path_factory.mktemp('lab')
-    notebook = json.loads((root/'nbs'/'11_explore.ipynb').read_text(encoding='utf-8'))
+    notebook = json.loads((root / 'nbs' / '11_explore.ipynb').read_text(encoding='utf-8'))
     end = next(i for i, cell in enumerate(notebook['cells']) if 'That is the tour.' in ''.join(cell['source']))
     notebook['cells'] = notebook['cells'][:end]
     for cell in notebook['cells']:
-        if cell['cell_type'] == 'code': cell['outputs'], cell['execution_count'] = [], None
-    (place/'nbs').mkdir(); shutil.copytree(root/'docs', place/'docs')
-    (place/'nbs'/'11_explore.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
+        if cell['cell_type'] == 'code':
+            cell['outputs'], cell['execution_count'] = [], None
+    (place / 'nbs').mkdir()
+    shutil.copytree(root / 'docs', place / 'docs')
+    (place / 'nbs' / '11_explore.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
     return place
+
 
 @contextlib.contextmanager
 def jupyterlab(folder, app='LabApp'):
     "A JupyterLab (or, with `JupyterNotebookApp`, Notebook 7) server on loopback over a folder, with settings of its own; gives its address and token."
-    with socket.socket() as s: s.bind(('127.0.0.1', 0)); port = s.getsockname()[1]
-    token, private = secrets.token_hex(16), folder/'.jupyter'
-    news = private/'settings'/'@jupyterlab'/'apputils-extension'/'notification.jupyterlab-settings'
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    token, private = secrets.token_hex(16), folder / '.jupyter'
+    news = private / 'settings' / '@jupyterlab' / 'apputils-extension' / 'notification.jupyterlab-settings'
     news.parent.mkdir(parents=True, exist_ok=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
-    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [str(root), os.environ.get('PYTHONPATH')])), 'JUPYTER_CONFIG_DIR': str(private/'config'), 'JUPYTERLAB_SETTINGS_DIR': str(private/'settings'), 'JUPYTERLAB_WORKSPACES_DIR': str(private/'workspaces')}
-    command = [sys.executable, '-m', 'jupyterlab' if app == 'LabApp' else 'notebook', '--no-browser', '--allow-root', '--ServerApp.ip=127.0.0.1', f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={token}', f'--ServerApp.root_dir={folder}', f'--{app}.expose_app_in_browser=True', f'--{app}.extension_manager=readonly']
-    with (private/'lab.log').open('w') as log:
+    environment = {
+        **os.environ,
+        'PYTHONPATH': os.pathsep.join(filter(None, [str(root), os.environ.get('PYTHONPATH')])),
+        'JUPYTER_CONFIG_DIR': str(private / 'config'),
+        'JUPYTERLAB_SETTINGS_DIR': str(private / 'settings'),
+        'JUPYTERLAB_WORKSPACES_DIR': str(private / 'workspaces'),
+    }
+    command = [
+        sys.executable,
+        '-m',
+        'jupyterlab' if app == 'LabApp' else 'notebook',
+        '--no-browser',
+        '--allow-root',
+        '--ServerApp.ip=127.0.0.1',
+        f'--ServerApp.port={port}',
+        '--ServerApp.port_retries=0',
+        f'--IdentityProvider.token={token}',
+        f'--ServerApp.root_dir={folder}',
+        f'--{app}.expose_app_in_browser=True',
+        f'--{app}.extension_manager=readonly',
+    ]
+    with (private / 'lab.log').open('w') as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
         try:
             address, end = f'http://127.0.0.1:{port}', time.monotonic() + 240
             while True:
-                try: urllib.request.urlopen(f'{address}/api/status?token={token}', timeout=5); break
+                try:
+                    urllib.request.urlopen(f'{address}/api/status?token={token}', timeout=5)
+                    break
                 except OSError:
-                    if server.poll() is not None or time.monotonic() > end: raise RuntimeError((private/'lab.log').read_text()) from None
-                    time.sleep(.2)
+                    if server.poll() is not None or time.monotonic() > end:
+                        raise RuntimeError((private / 'lab.log').read_text()) from None
+                    time.sleep(0.2)
             yield address, token
-        finally: server.terminate(); server.wait(30)
+        finally:
+            server.terminate()
+            server.wait(30)
+
 
 @pytest.fixture(scope='module')
 def lab(place):
     "Address of the tour in a server."
-    with jupyterlab(place) as (address, token): yield f'{address}/lab/tree/nbs/11_explore.ipynb?token={token}'
+    with jupyterlab(place) as (address, token):
+        yield f'{address}/lab/tree/nbs/11_explore.ipynb?token={token}'
+
 
 @pytest.fixture(scope='module')
 def browser():
@@ -56,18 +101,23 @@ def browser():
         yield browser
         browser.close()
 
+
 def watched(page):
     "Collects failed requests and errors of a page."
     page.bad = []
-    page.on('requestfailed', lambda r: page.bad.append(f'{r.url}: {r.failure}') if 'ERR_ABORTED' not in r.failure else None) # aborted: JupyterLab gives a picture its final address while the browser still asks for the first
+    page.on(
+        'requestfailed', lambda r: page.bad.append(f'{r.url}: {r.failure}') if 'ERR_ABORTED' not in r.failure else None
+    )  # aborted: JupyterLab gives a picture its final address while the browser still asks for the first
     page.on('response', lambda r: page.bad.append(f'{r.url}: {r.status}') if r.status >= 400 else None)
     page.on('console', lambda m: page.bad.append(m.text) if m.type == 'error' else None)
     page.on('pageerror', lambda e: page.bad.append(str(e)))
     page.set_default_timeout(slow)
     return page
 
-RUN = '''async () => { const p = window.jupyterapp.shell.currentWidget; await p.context.sessionContext.ready; await window.jupyterapp.commands.execute('notebook:run-all-cells'); }'''
-READY = "() => { const p = window.jupyterapp && window.jupyterapp.shell.currentWidget; return p && p.context && p.context.isReady && p.context.sessionContext.session; }"
+
+RUN = """async () => { const p = window.jupyterapp.shell.currentWidget; await p.context.sessionContext.ready; await window.jupyterapp.commands.execute('notebook:run-all-cells'); }"""
+READY = '() => { const p = window.jupyterapp && window.jupyterapp.shell.currentWidget; return p && p.context && p.context.isReady && p.context.sessionContext.session; }'
+
 
 @pytest.fixture(scope='module')
 def page(lab, browser):
@@ -80,10 +130,18 @@ def page(lab, browser):
     yield page
     page.close()
 
+
 drawn = lambda page: int(page.locator('.psr.explorer').get_attribute('data-drawn'))
-ids = lambda page, row=0: page.locator('.psr.explorer .row').nth(row).locator('.tile:not(.gone)').evaluate_all('tiles => tiles.map(t => +t.dataset.id)')
+ids = lambda page, row=0: (
+    page.locator('.psr.explorer .row')
+    .nth(row)
+    .locator('.tile:not(.gone)')
+    .evaluate_all('tiles => tiles.map(t => +t.dataset.id)')
+)
 meters = lambda page: page.locator('.psr.explorer .meter b').all_inner_texts()
 pixels = lambda page, selector: page.locator(selector).first.evaluate('canvas => canvas.toDataURL()')
+
+
 def until(page, condition, what, seconds=60):
     "Waits for a Python condition about the page."
     end = time.monotonic() + seconds
@@ -91,80 +149,158 @@ def until(page, condition, what, seconds=60):
         assert time.monotonic() < end, what + '; ' + page.locator('.psr .note').first.inner_text()
         page.wait_for_timeout(50)
 
+
 def test_slider_by_keyboard(page):
     "Arrow keys move a weight; map, sheet and meters follow, and nothing jumps."
     page.locator('.psr.explorer').scroll_into_view_if_needed()
     plot, before = '.psr.explorer .plot canvas', (ids(page, 2), meters(page), drawn(page))
     picture, height = pixels(page, plot), page.locator('.psr.explorer').bounding_box()['height']
     page.locator('.psr.explorer input[type=range][data-control=uncertainty]').focus()
-    for _ in range(30): page.keyboard.press('ArrowLeft')
-    until(page, lambda: page.locator('.psr.explorer input[aria-label="Uncertainty, typed"]').input_value() == '-1.50' and ids(page, 2) != before[0] and meters(page) != before[1] and drawn(page) > before[2], 'the selection follows')
+    for _ in range(30):
+        page.keyboard.press('ArrowLeft')
+    until(
+        page,
+        lambda: (
+            page.locator('.psr.explorer input[aria-label="Uncertainty, typed"]').input_value() == '-1.50'
+            and ids(page, 2) != before[0]
+            and meters(page) != before[1]
+            and drawn(page) > before[2]
+        ),
+        'the selection follows',
+    )
     assert pixels(page, plot) != picture and page.locator('.psr.explorer').bounding_box()['height'] == height
     page.locator('.psr.explorer input[type=range][data-control=uncertainty]').dblclick()
     until(page, lambda: ids(page, 2) == before[0] and meters(page) == before[1], 'a double click resets')
 
+
 def test_typed_budget_and_selector(page):
     box = page.locator('.psr.explorer input[aria-label="Images per class, typed"]')
-    box.fill('7'); box.press('Enter')
+    box.fill('7')
+    box.press('Enter')
     until(page, lambda: len(ids(page)) == 7, 'seven images')
     page.select_option('.psr.explorer select[data-control=method]', 'k_center')
-    until(page, lambda: page.locator('.psr.explorer input[data-control=uncertainty]').is_disabled(), 'k_center takes no weights')
+    until(
+        page,
+        lambda: page.locator('.psr.explorer input[data-control=uncertainty]').is_disabled(),
+        'k_center takes no weights',
+    )
     page.select_option('.psr.explorer select[data-control=method]', 'psr')
-    box.fill('5'); box.press('Enter')
+    box.fill('5')
+    box.press('Enter')
     until(page, lambda: len(ids(page)) == 5, 'five images')
+
 
 def test_hover_shows_card(page):
     canvas = page.locator('.psr.explorer .plot canvas').last
     box = canvas.bounding_box()
-    for i in range(400): # somewhere there is a candidate
-        page.mouse.move(box['x'] + box['width']*(.2 + .6*(i % 20)/20), box['y'] + box['height']*(.2 + .6*(i//20)/20))
-        if page.locator('.psr.explorer .card[data-id]').count(): break
+    for i in range(400):  # somewhere there is a candidate
+        page.mouse.move(
+            box['x'] + box['width'] * (0.2 + 0.6 * (i % 20) / 20),
+            box['y'] + box['height'] * (0.2 + 0.6 * (i // 20) / 20),
+        )
+        if page.locator('.psr.explorer .card[data-id]').count():
+            break
     page.wait_for_selector('.psr.explorer .card[data-id]')
     text = page.locator('.psr.explorer .card').inner_text()
     assert 'reliability' in text and ('is not chosen' in text or 'is place' in text) and 'similarity' in text
-    canvas.focus(); before = page.locator('.psr.explorer .card').get_attribute('data-id')
+    canvas.focus()
+    before = page.locator('.psr.explorer .card').get_attribute('data-id')
     page.keyboard.press('ArrowRight')
-    until(page, lambda: page.locator('.psr.explorer .card').get_attribute('data-id') != before, 'arrow keys walk over the map')
+    until(
+        page,
+        lambda: page.locator('.psr.explorer .card').get_attribute('data-id') != before,
+        'arrow keys walk over the map',
+    )
+
 
 def test_pin_by_click_ban_by_key_undo(page):
-    tile, cells = page.locator('.psr.explorer .row').nth(2).locator('.tile'), page.locator('.jp-Notebook .jp-Cell').count()
+    tile, cells = (
+        page.locator('.psr.explorer .row').nth(2).locator('.tile'),
+        page.locator('.jp-Notebook .jp-Cell').count(),
+    )
     first, second = ids(page, 2)[:2]
     tile.nth(1).click()
-    until(page, lambda: ids(page, 2)[0] == second and 'pinned' in tile.first.get_attribute('class'), 'the pinned image comes first')
+    until(
+        page,
+        lambda: ids(page, 2)[0] == second and 'pinned' in tile.first.get_attribute('class'),
+        'the pinned image comes first',
+    )
     assert '1/5 pinned' in page.locator('.psr.explorer .row').nth(2).inner_text()
-    page.locator(f'.psr.explorer .tile[data-id="{first}"]').focus(); page.keyboard.press('b')
-    until(page, lambda: first not in ids(page, 2) and len(ids(page, 2)) == 5, 'the next best takes the place of the banned')
-    assert page.locator('.jp-Notebook .jp-Cell').count() == cells # the notebook did not take the key for its own
+    page.locator(f'.psr.explorer .tile[data-id="{first}"]').focus()
+    page.keyboard.press('b')
+    until(
+        page,
+        lambda: first not in ids(page, 2) and len(ids(page, 2)) == 5,
+        'the next best takes the place of the banned',
+    )
+    assert page.locator('.jp-Notebook .jp-Cell').count() == cells  # the notebook did not take the key for its own
     page.keyboard.press('Control+z')
     until(page, lambda: first in ids(page, 2), 'undo')
     page.keyboard.press('Control+Shift+z')
     until(page, lambda: first not in ids(page, 2), 'redo')
 
+
 def test_lasso(page):
     page.locator('.psr.explorer button[data-do=lasso]').click()
     box = page.locator('.psr.explorer .plot canvas').last.bounding_box()
-    at = lambda x, y: page.mouse.move(box['x'] + box['width']*x, box['y'] + box['height']*y)
-    at(.15, .15); page.mouse.down(); at(.5, .1); at(.9, .2); at(.9, .85); at(.2, .9); at(.12, .5); page.mouse.up()
+    at = lambda x, y: page.mouse.move(box['x'] + box['width'] * x, box['y'] + box['height'] * y)
+    at(0.15, 0.15)
+    page.mouse.down()
+    at(0.5, 0.1)
+    at(0.9, 0.2)
+    at(0.9, 0.85)
+    at(0.2, 0.9)
+    at(0.12, 0.5)
+    page.mouse.up()
     tab = page.locator('.psr.explorer button[data-do=show-lasso]')
-    until(page, lambda: tab.get_attribute('aria-pressed') == 'true' and int(re.search(r'\d+', tab.inner_text())[0]) > 20, 'the sheet holds what is inside')
+    until(
+        page,
+        lambda: tab.get_attribute('aria-pressed') == 'true' and int(re.search(r'\d+', tab.inner_text())[0]) > 20,
+        'the sheet holds what is inside',
+    )
     count = int(re.search(r'\d+', tab.inner_text())[0])
     assert page.locator('.psr.explorer .sheet .tile').count() == count
-    until(page, lambda: len(set(page.locator('.psr.explorer .sheet .tile canvas').evaluate_all('all => all.map(c => c.toDataURL())'))) > count/2, 'pictures arrive')
+    until(
+        page,
+        lambda: (
+            len(
+                set(
+                    page.locator('.psr.explorer .sheet .tile canvas').evaluate_all('all => all.map(c => c.toDataURL())')
+                )
+            )
+            > count / 2
+        ),
+        'pictures arrive',
+    )
     page.locator('.psr.explorer button[data-do=clear]').click()
     page.locator('.psr.explorer button[data-do=move]').click()
 
+
 def test_what_changed_and_overlay(page):
     page.locator('.psr.explorer button[data-do=keep]').click()
-    until(page, lambda: page.locator('.psr.explorer input[data-control=changed]').is_enabled(), 'a selection to compare with')
+    until(
+        page,
+        lambda: page.locator('.psr.explorer input[data-control=changed]').is_enabled(),
+        'a selection to compare with',
+    )
     page.check('.psr.explorer input[data-control=changed]')
     page.select_option('.psr.explorer select[data-control=preset]', label='coverage of real images')
-    until(page, lambda: page.locator('.psr.explorer .tile.new').count() > 0 and page.locator('.psr.explorer .tile.gone').count() > 0, 'what came and what went')
+    until(
+        page,
+        lambda: (
+            page.locator('.psr.explorer .tile.new').count() > 0 and page.locator('.psr.explorer .tile.gone').count() > 0
+        ),
+        'what came and what went',
+    )
     page.locator('.psr.explorer button[data-do=undo]').click()
     until(page, lambda: page.locator('.psr.explorer .tile.new').count() == 0, 'as it was kept')
     page.uncheck('.psr.explorer input[data-control=changed]')
     before = pixels(page, '.psr.explorer .plot canvas')
     page.check('.psr.explorer input[data-control=real]')
-    assert 'missed' in page.locator('.psr.explorer .legend').inner_text() and pixels(page, '.psr.explorer .plot canvas') != before
+    assert (
+        'missed' in page.locator('.psr.explorer .legend').inner_text()
+        and pixels(page, '.psr.explorer .plot canvas') != before
+    )
     page.uncheck('.psr.explorer input[data-control=real]')
     for colour in ('class', 'reliability', 'marginal gain'):
         before = drawn(page)
@@ -172,21 +308,34 @@ def test_what_changed_and_overlay(page):
         until(page, lambda: drawn(page) > before, f'coloured by {colour}')
     page.select_option('.psr.explorer select[data-control=colour_by]', 'state')
 
+
 def test_every_control_has_a_name(page):
     "For screen readers; and the keyboard reaches it."
-    unnamed = page.evaluate('''() => [...document.querySelectorAll('.psr button, .psr input, .psr select, .psr canvas[tabindex]')].filter(e => !(e.getAttribute('aria-label') || e.innerText || (e.labels && e.labels.length && e.labels[0].innerText)) || e.tabIndex < 0).map(e => e.outerHTML)''')
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll('.psr button, .psr input, .psr select, .psr canvas[tabindex]')].filter(e => !(e.getAttribute('aria-label') || e.innerText || (e.labels && e.labels.length && e.labels[0].innerText)) || e.tabIndex < 0).map(e => e.outerHTML)"""
+    )
     assert not unnamed
+
 
 def test_decisions_survive_a_restart(page):
     chosen = ids(page, 2)
-    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart(); }")
+    page.evaluate(
+        'async () => { await window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart(); }'
+    )
     page.locator('.psr.explorer .row').nth(3).locator('.tile').first.click()
-    until(page, lambda: 'lost its kernel' in page.locator('.psr.explorer .note').inner_text(), 'the panel says that its kernel has gone')
+    until(
+        page,
+        lambda: 'lost its kernel' in page.locator('.psr.explorer .note').inner_text(),
+        'the panel says that its kernel has gone',
+    )
     page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs'); }")
     page.wait_for_function("() => !document.querySelector('.psr.explorer')")
     page.evaluate(RUN)
     page.wait_for_selector('.psr.explorer[data-drawn]')
-    assert ids(page, 2) == chosen and 'pinned' in page.locator('.psr.explorer .row').nth(2).locator('.tile').first.get_attribute('class')
+    assert ids(page, 2) == chosen and 'pinned' in page.locator('.psr.explorer .row').nth(2).locator(
+        '.tile'
+    ).first.get_attribute('class')
+
 
 def test_studio(page):
     "Runs, shows, stops within a step; one image is accepted, another rolled back."
@@ -197,7 +346,12 @@ def test_studio(page):
     status, preview = studio.locator('.status'), studio.locator('.preview')
     before = preview.nth(0).locator('canvas').nth(1).evaluate('c => c.toDataURL()')
     do('start')
-    until(page, lambda: preview.nth(0).locator('canvas').nth(1).evaluate('c => c.toDataURL()') != before, 'the preview changes', 120)
+    until(
+        page,
+        lambda: preview.nth(0).locator('canvas').nth(1).evaluate('c => c.toDataURL()') != before,
+        'the preview changes',
+        120,
+    )
     started = time.monotonic()
     do('stop')
     until(page, lambda: 'stopped' in status.inner_text(), 'it stops', 60)
@@ -207,8 +361,17 @@ def test_studio(page):
     assert 0 < reached < 60 and int(re.search(r'step (\d+)', status.inner_text())[1]) == reached
     preview.nth(1).locator('button[data-do=accept]').click()
     preview.nth(2).locator('button[data-do=roll_back]').click()
-    until(page, lambda: 'accepted' in preview.nth(1).get_attribute('class') and 'back' in preview.nth(2).get_attribute('class').split(), 'decided')
-    same = lambda i: preview.nth(i).evaluate("p => { const c = p.querySelectorAll('canvas'); return c[0].toDataURL() === c[1].toDataURL(); }")
+    until(
+        page,
+        lambda: (
+            'accepted' in preview.nth(1).get_attribute('class')
+            and 'back' in preview.nth(2).get_attribute('class').split()
+        ),
+        'decided',
+    )
+    same = lambda i: preview.nth(i).evaluate(
+        "p => { const c = p.querySelectorAll('canvas'); return c[0].toDataURL() === c[1].toDataURL(); }"
+    )
     until(page, lambda: same(2) and not same(1), 'the one rolled back is the original')
     do('back')
     until(page, lambda: f'step {reached - 1} of' in status.inner_text(), 'a step back')
@@ -217,19 +380,40 @@ def test_studio(page):
     do('stop')
     assert same(2) and studio.locator('.curves path').count() >= 3
 
+
 def test_sampler(page):
     sampler = page.locator('.psr:has(.previews.plain)')
     sampler.scroll_into_view_if_needed()
     sampler.locator('button[data-do=one]').click()
-    until(page, lambda: sampler.locator('canvas').count() == 10 and 'paused' in sampler.locator('.status').inner_text(), 'a denoising step', 120)
+    until(
+        page,
+        lambda: sampler.locator('canvas').count() == 10 and 'paused' in sampler.locator('.status').inner_text(),
+        'a denoising step',
+        120,
+    )
     before = sampler.locator('canvas').first.evaluate('c => c.toDataURL()')
     sampler.locator('button[data-do=start]').click()
-    until(page, lambda: sampler.locator('canvas').first.evaluate('c => c.toDataURL()') != before, 'the estimate changes', 120)
+    until(
+        page,
+        lambda: sampler.locator('canvas').first.evaluate('c => c.toDataURL()') != before,
+        'the estimate changes',
+        120,
+    )
     sampler.locator('button[data-do=stop]').click() if sampler.locator('button[data-do=stop]').is_enabled() else None
-    until(page, lambda: 'stopped' in sampler.locator('.status').inner_text() or 'complete' in sampler.locator('.status').inner_text(), 'it stops', 60)
+    until(
+        page,
+        lambda: (
+            'stopped' in sampler.locator('.status').inner_text()
+            or 'complete' in sampler.locator('.status').inner_text()
+        ),
+        'it stops',
+        60,
+    )
+
 
 def test_nothing_went_wrong(page):
     assert not page.bad, page.bad
+
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_page_without_a_network(place, page, browser, scheme):
@@ -237,17 +421,31 @@ def test_page_without_a_network(place, page, browser, scheme):
     context = browser.new_context(viewport=dict(width=1280, height=900), color_scheme=scheme, offline=True)
     still, requests = watched(context.new_page()), []
     still.on('request', lambda r: None if r.url.startswith(('file:', 'data:', 'blob:')) else requests.append(r.url))
-    still.goto((place/'runs'/'explore'/'page.html').as_uri())
+    still.goto((place / 'runs' / 'explore' / 'page.html').as_uri())
     still.wait_for_selector('.psr.explorer[data-drawn]')
-    assert still.locator('.psr.explorer .tile').count() >= 50 and still.locator('.psr.explorer input[type=range]').count() == 0
-    until(still, lambda: len(set(still.locator('.psr.explorer .tile canvas').evaluate_all('all => all.map(c => c.toDataURL())'))) > 25, 'thumbnails')
+    assert (
+        still.locator('.psr.explorer .tile').count() >= 50
+        and still.locator('.psr.explorer input[type=range]').count() == 0
+    )
+    until(
+        still,
+        lambda: (
+            len(set(still.locator('.psr.explorer .tile canvas').evaluate_all('all => all.map(c => c.toDataURL())')))
+            > 25
+        ),
+        'thumbnails',
+    )
     still.locator('.psr.explorer .tile').nth(7).hover()
     until(still, lambda: 'is place' in still.locator('.psr.explorer .card').inner_text(), 'why it was chosen')
     before = pixels(still, '.psr.explorer .plot canvas')
     still.select_option('.psr.explorer select[data-control=colour_by]', 'reliability')
     until(still, lambda: pixels(still, '.psr.explorer .plot canvas') != before, 'colours')
-    assert still.evaluate('document.documentElement.scrollWidth <= innerWidth') and not still.bad and not requests, (still.bad, requests)
+    assert still.evaluate('document.documentElement.scrollWidth <= innerWidth') and not still.bad and not requests, (
+        still.bad,
+        requests,
+    )
     context.close()
+
 
 def test_notebook_7(place, browser):
     "The same panels in Notebook 7."
@@ -255,17 +453,26 @@ def test_notebook_7(place, browser):
         page = watched(browser.new_page(viewport=dict(width=1280, height=900)))
         page.goto(f'{address}/notebooks/nbs/11_explore.ipynb?token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]')
-        page.bad.clear() # what Notebook says of itself
-        page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click(); page.get_by_text('Run All Cells', exact=True).click()
+        page.bad.clear()  # what Notebook says of itself
+        page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
+        page.get_by_text('Run All Cells', exact=True).click()
         page.wait_for_selector('.psr.explorer[data-drawn]')
-        page.wait_for_function("() => [...document.querySelectorAll('.jp-InputArea-prompt')].every(e => !e.textContent.includes('*'))")
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.jp-InputArea-prompt')].every(e => !e.textContent.includes('*'))"
+        )
         page.locator('.psr.explorer').scroll_into_view_if_needed()
         before = drawn(page), meters(page)
         page.locator('.psr.explorer input[type=range][data-control=uncertainty]').focus()
-        for _ in range(20): page.keyboard.press('ArrowRight')
+        for _ in range(20):
+            page.keyboard.press('ArrowRight')
         until(page, lambda: drawn(page) > before[0] and meters(page) != before[1], 'map and meters follow')
         tile = page.locator('.psr.explorer .row').nth(1).locator('.tile').first
-        tile.click(); until(page, lambda: 'pinned' in page.locator('.psr.explorer .row').nth(1).locator('.tile').first.get_attribute('class'), 'a click pins')
+        tile.click()
+        until(
+            page,
+            lambda: 'pinned' in page.locator('.psr.explorer .row').nth(1).locator('.tile').first.get_attribute('class'),
+            'a click pins',
+        )
         page.locator('.psr.explorer button[data-do=undo]').click()
         assert not page.bad
         page.close()

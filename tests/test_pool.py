@@ -1,6 +1,17 @@
 "A pool against what happens to long computations: killed, damaged, extended, written twice, out of room, read elsewhere."
-import json, multiprocessing, os, random, resource, shutil, signal, tempfile, time, warnings
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import tempfile
+import time
+import warnings
 from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,46 +21,111 @@ from psr_nb.prior import Prior
 from psr_nb.score import SCORES, score
 from psr_nb.teacher import Teacher
 
-PATIENCE = 300 # seconds, for a machine that is busy with other things
+PATIENCE = 300  # seconds, for a machine that is busy with other things
 CLASSES = ['shirt', 'boot', 'bag & <b>more</b>']
-server = multiprocessing.get_context('forkserver') # imports torch and diffusers once; every child is a fork of that
-server.set_forkserver_preload(['pytest', 'psr_nb.score', 'psr_nb.prior', 'psr_nb.teacher', 'diffusers.models.transformers.dit_transformer_2d', 'diffusers.models.autoencoders.autoencoder_tiny', 'diffusers.schedulers.scheduling_dpmsolver_multistep', 'pyarrow.parquet'])
+server = multiprocessing.get_context('forkserver')  # imports torch and diffusers once; every child is a fork of that
+server.set_forkserver_preload(
+    [
+        'pytest',
+        'psr_nb.score',
+        'psr_nb.prior',
+        'psr_nb.teacher',
+        'diffusers.models.transformers.dit_transformer_2d',
+        'diffusers.models.autoencoders.autoencoder_tiny',
+        'diffusers.schedulers.scheduling_dpmsolver_multistep',
+        'pyarrow.parquet',
+    ]
+)
 
 
 @pytest.fixture(scope='session')
 def folder():
     "A DiTPipeline folder with a very small transformer and autoencoder of random weights, for 32-pixel grey images."
     import diffusers
+
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        transformer = diffusers.DiTTransformer2DModel(num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=4, num_layers=2, sample_size=8, patch_size=2, num_embeds_ada_norm=3, norm_elementwise_affine=False)
-        for p in transformer.parameters(): torch.nn.init.normal_(p, std=.1) # adaLN-Zero would start as the identity
-        transformer.save_pretrained(folder/'transformer')
-        diffusers.AutoencoderTiny(in_channels=1, out_channels=1, encoder_block_out_channels=(8, 8, 8), decoder_block_out_channels=(8, 8, 8), num_encoder_blocks=(1, 1, 1), num_decoder_blocks=(1, 1, 1)).save_pretrained(folder/'vae')
-        diffusers.DDIMScheduler(clip_sample=False).save_pretrained(folder/'scheduler')
-        (folder/'model_index.json').write_text(to_json({'_class_name': 'DiTPipeline', 'transformer': ['diffusers', 'DiTTransformer2DModel'], 'vae': ['diffusers', 'AutoencoderTiny'],
-            'scheduler': ['diffusers', 'DDIMScheduler'], 'id2label': {str(i): c for i, c in enumerate(CLASSES)}, '_psr_defaults': {'num_inference_steps': 4, 'guidance_scale': 2., 'guidance_interval': [0., 1.], 'scheduler': 'dpm'}}))
+        transformer = diffusers.DiTTransformer2DModel(
+            num_attention_heads=2,
+            attention_head_dim=8,
+            in_channels=4,
+            out_channels=4,
+            num_layers=2,
+            sample_size=8,
+            patch_size=2,
+            num_embeds_ada_norm=3,
+            norm_elementwise_affine=False,
+        )
+        for p in transformer.parameters():
+            torch.nn.init.normal_(p, std=0.1)  # adaLN-Zero would start as the identity
+        transformer.save_pretrained(folder / 'transformer')
+        diffusers.AutoencoderTiny(
+            in_channels=1,
+            out_channels=1,
+            encoder_block_out_channels=(8, 8, 8),
+            decoder_block_out_channels=(8, 8, 8),
+            num_encoder_blocks=(1, 1, 1),
+            num_decoder_blocks=(1, 1, 1),
+        ).save_pretrained(folder / 'vae')
+        diffusers.DDIMScheduler(clip_sample=False).save_pretrained(folder / 'scheduler')
+        (folder / 'model_index.json').write_text(
+            to_json(
+                {
+                    '_class_name': 'DiTPipeline',
+                    'transformer': ['diffusers', 'DiTTransformer2DModel'],
+                    'vae': ['diffusers', 'AutoencoderTiny'],
+                    'scheduler': ['diffusers', 'DDIMScheduler'],
+                    'id2label': {str(i): c for i, c in enumerate(CLASSES)},
+                    '_psr_defaults': {
+                        'num_inference_steps': 4,
+                        'guidance_scale': 2.0,
+                        'guidance_interval': [0.0, 1.0],
+                        'scheduler': 'dpm',
+                    },
+                }
+            )
+        )
         yield folder
+
 
 def load(folder):
     import timm
+
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    teachers = [Teacher(timm.create_model('convnet3', width=4, in_chans=1, num_classes=3), name, (.5,), (.5,), 32, CLASSES).to('cpu') for name in 'ab']
+    teachers = [
+        Teacher(
+            timm.create_model('convnet3', width=4, in_chans=1, num_classes=3), name, (0.5,), (0.5,), 32, CLASSES
+        ).to('cpu')
+        for name in 'ab'
+    ]
     return Prior.from_pretrained(folder, device='cpu', dtype=torch.float32), teachers
 
+
 @pytest.fixture(scope='session')
-def models(folder): return load(folder)
+def models(folder):
+    return load(folder)
+
 
 @pytest.fixture(scope='session')
 def reference(models, tmp_path_factory):
     "A pool that nothing ever happened to. Tests copy it."
     prior, teachers = models
-    return Pool.sample(prior, teachers, n_per_class=50, path=tmp_path_factory.mktemp('reference')/'pool', shard_size=10, progress=False)
+    return Pool.sample(
+        prior,
+        teachers,
+        n_per_class=50,
+        path=tmp_path_factory.mktemp('reference') / 'pool',
+        shard_size=10,
+        progress=False,
+    )
+
 
 @pytest.fixture
-def copy(reference, tmp_path): return Path(shutil.copytree(reference.path, tmp_path/'pool'))
+def copy(reference, tmp_path):
+    return Path(shutil.copytree(reference.path, tmp_path / 'pool'))
+
 
 def again(models, path, n=50, **options):
     "Samples into an existing pool, returning it and what was warned about."
@@ -59,48 +135,78 @@ def again(models, path, n=50, **options):
         pool = Pool.sample(prior, teachers, n_per_class=n, path=path, progress=False, **options)
     return pool, [str(w.message) for w in said if w.category is UserWarning]
 
-def files(path): return {p.relative_to(path).as_posix(): p.read_bytes() for p in sorted(Path(path).rglob('*')) if p.is_file() and p.name != '.lock'}
+
+def files(path):
+    return {
+        p.relative_to(path).as_posix(): p.read_bytes()
+        for p in sorted(Path(path).rglob('*'))
+        if p.is_file() and p.name != '.lock'
+    }
 
 
 # ---- the same candidate, whatever happens around it
 
+
 def test_extending_leaves_the_first_candidates_and_equals_sampling_at_once(models, reference, tmp_path):
-    small, _ = again(models, tmp_path/'p', n=20, shard_size=10)
+    small, _ = again(models, tmp_path / 'p', n=20, shard_size=10)
     before, fingerprint = files(small.path), small.fingerprint
-    assert torch.equal(small.images[:20], reference.images[:20]) and torch.equal(small.latents[20:40], reference.latents[50:70])
-    large, said = again(models, tmp_path/'p', n=50)
+    assert torch.equal(small.images[:20], reference.images[:20]) and torch.equal(
+        small.latents[20:40], reference.latents[50:70]
+    )
+    large, said = again(models, tmp_path / 'p', n=50)
     after = files(large.path)
     assert not said and large.fingerprint == reference.fingerprint != fingerprint
-    assert {k: after[k] for k in before if k.startswith('shards/')} == {k: v for k, v in before.items() if k.startswith('shards/')}
-    assert Pool.open(tmp_path/'p', n_per_class=20).fingerprint == fingerprint
-    assert again(models, tmp_path/'p', n=20)[0].n_per_class == 20 and Pool.open(tmp_path/'p').n_per_class == 50
+    assert {k: after[k] for k in before if k.startswith('shards/')} == {
+        k: v for k, v in before.items() if k.startswith('shards/')
+    }
+    assert Pool.open(tmp_path / 'p', n_per_class=20).fingerprint == fingerprint
+    assert again(models, tmp_path / 'p', n=20)[0].n_per_class == 20 and Pool.open(tmp_path / 'p').n_per_class == 50
+
 
 def test_extending_from_within_a_block(models, reference, tmp_path):
-    assert again(models, tmp_path/'p', n=13, shard_size=10)[0].fingerprint == Pool.open(reference.path, n_per_class=13).fingerprint
-    assert again(models, tmp_path/'p', n=17)[0].fingerprint == Pool.open(reference.path, n_per_class=17).fingerprint
-    assert len(files(tmp_path/'p')) == 3*2 + 2
+    assert (
+        again(models, tmp_path / 'p', n=13, shard_size=10)[0].fingerprint
+        == Pool.open(reference.path, n_per_class=13).fingerprint
+    )
+    assert again(models, tmp_path / 'p', n=17)[0].fingerprint == Pool.open(reference.path, n_per_class=17).fingerprint
+    assert len(files(tmp_path / 'p')) == 3 * 2 + 2
+
 
 def test_order_of_shards_does_not_matter(models, reference, tmp_path):
     "Shards made in another order, in several runs, are the same files."
-    again(models, tmp_path/'p', n=50, shard_size=10)
-    shards, rng = sorted((tmp_path/'p'/'shards').iterdir()), random.Random(0)
+    again(models, tmp_path / 'p', n=50, shard_size=10)
+    shards, rng = sorted((tmp_path / 'p' / 'shards').iterdir()), random.Random(0)
     for _ in range(3):
-        for p in rng.sample(shards, 6): p.unlink()
-        assert again(models, tmp_path/'p')[0].fingerprint == reference.fingerprint
-        assert sorted((tmp_path/'p'/'shards').iterdir()) == shards
+        for p in rng.sample(shards, 6):
+            p.unlink()
+        assert again(models, tmp_path / 'p')[0].fingerprint == reference.fingerprint
+        assert sorted((tmp_path / 'p' / 'shards').iterdir()) == shards
+
 
 def test_class_order_and_subset_do_not_matter(models, folder, reference, tmp_path):
     prior, _ = models
-    two = Pool.sample(prior, n_per_class=20, path=tmp_path/'p', classes=[CLASSES[2], CLASSES[0]], shard_size=10, progress=False)
-    assert torch.equal(two.images[:20], reference.images[100:120]) and torch.equal(two.latents[20:], reference.latents[:20])
-    restricted = Pool.sample(Prior.from_pretrained(folder, classes=[CLASSES[2], CLASSES[0]], device='cpu', dtype=torch.float32), n_per_class=20, path=tmp_path/'q', shard_size=10, progress=False)
+    two = Pool.sample(
+        prior, n_per_class=20, path=tmp_path / 'p', classes=[CLASSES[2], CLASSES[0]], shard_size=10, progress=False
+    )
+    assert torch.equal(two.images[:20], reference.images[100:120]) and torch.equal(
+        two.latents[20:], reference.latents[:20]
+    )
+    restricted = Pool.sample(
+        Prior.from_pretrained(folder, classes=[CLASSES[2], CLASSES[0]], device='cpu', dtype=torch.float32),
+        n_per_class=20,
+        path=tmp_path / 'q',
+        shard_size=10,
+        progress=False,
+    )
     assert restricted.fingerprint == two.fingerprint
+
 
 def test_ancestral_sampler(models, tmp_path):
     "A sampler that draws noise on the way draws it from the candidate's own generator."
-    whole = again(models, tmp_path/'p', n=20, shard_size=10, scheduler='ddpm')[0]
-    next((tmp_path/'p'/'shards').glob('c0001-b0001-*')).unlink()
-    assert again(models, tmp_path/'p', n=20)[0].fingerprint == whole.fingerprint
+    whole = again(models, tmp_path / 'p', n=20, shard_size=10, scheduler='ddpm')[0]
+    next((tmp_path / 'p' / 'shards').glob('c0001-b0001-*')).unlink()
+    assert again(models, tmp_path / 'p', n=20)[0].fingerprint == whole.fingerprint
+
 
 def test_arrays_follow_from_each_other_as_stored(models, reference):
     prior, (a, b) = models
@@ -109,43 +215,59 @@ def test_arrays_follow_from_each_other_as_stored(models, reference):
         assert torch.equal(to_uint8(prior.decode(reference.latents[ids])), reference.images[ids])
         for t in (a, b):
             logits, features = t.predict(reference.images[ids])
-            assert torch.equal(reference.logits(t.name, ids), logits) and torch.equal(reference.features(t.name, ids), features.half().float())
-    sampled = prior.sample([1]*10, generators=candidate_generators(0, [1]*10, range(20, 30)))
+            assert torch.equal(reference.logits(t.name, ids), logits) and torch.equal(
+                reference.features(t.name, ids), features.half().float()
+            )
+    sampled = prior.sample([1] * 10, generators=candidate_generators(0, [1] * 10, range(20, 30)))
     assert torch.equal(sampled.half().float(), reference.latents[70:80])
-    assert reference.images[:].float().std(0).mean() > 1 and len({im.numpy().tobytes() for im in reference.images[:]}) == 150
+    assert (
+        reference.images[:].float().std(0).mean() > 1
+        and len({im.numpy().tobytes() for im in reference.images[:]}) == 150
+    )
+
 
 def test_a_lost_table_or_pool_json_is_made_again(models, copy, reference):
-    (copy/'candidates.parquet').unlink()
+    (copy / 'candidates.parquet').unlink()
     assert len(again(models, copy)[0].table) == 150
-    (copy/'pool.json').unlink()
-    with pytest.raises(PSRError, match='pool.json'): Pool.open(copy)
+    (copy / 'pool.json').unlink()
+    with pytest.raises(PSRError, match='pool.json'):
+        Pool.open(copy)
     assert again(models, copy, shard_size=10)[0].fingerprint == reference.fingerprint
 
 
 # ---- killed
+
 
 def _child(folder, path, ready, moment):
     "Samples. With `moment`, kills itself at that write: with half of the bytes written, before the flush, or before the rename."
     prior, teachers = load(folder)
     if moment:
         countdown, kind = iter(range(moment[0], -1, -1)), moment[1]
+
         def deadly(original, last_deed=lambda *args: None):
             def call(*args):
-                if next(countdown) == 0: last_deed(*args); os.kill(os.getpid(), signal.SIGKILL)
+                if next(countdown) == 0:
+                    last_deed(*args)
+                    os.kill(os.getpid(), signal.SIGKILL)
                 return original(*args)
+
             return call
+
         write_bytes = Path.write_bytes
-        if kind == 'half': Path.write_bytes = deadly(write_bytes, lambda p, data: write_bytes(p, data[:len(data)//2]))
-        else: setattr(os, kind, deadly(getattr(os, kind)))
+        if kind == 'half':
+            Path.write_bytes = deadly(write_bytes, lambda p, data: write_bytes(p, data[: len(data) // 2]))
+        else:
+            setattr(os, kind, deadly(getattr(os, kind)))
     ready.set()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         Pool.sample(prior, teachers, n_per_class=200, path=path, shard_size=10, progress=False)
 
+
 def test_killed_twenty_times(folder, models, tmp_path):
     "kill -9 at random moments, writes among them, then one undisturbed run: the pool of a run never disturbed."
-    rng, path = random.Random(0), tmp_path/'p'
-    undisturbed, _ = again(models, tmp_path/'undisturbed', n=200, shard_size=10)
+    rng, path = random.Random(0), tmp_path / 'p'
+    undisturbed, _ = again(models, tmp_path / 'undisturbed', n=200, shard_size=10)
     shards = []
     for i in range(20):
         moment = (rng.randrange(4), rng.choice(['fsync', 'replace', 'half'])) if i % 2 else None
@@ -155,15 +277,23 @@ def test_killed_twenty_times(folder, models, tmp_path):
         assert ready.wait(PATIENCE)
         if moment is None:
             seen = len(list(path.glob('shards/*.safetensors')))
-            time.sleep(rng.random()*.03)
+            time.sleep(rng.random() * 0.03)
             deadline = time.monotonic() + PATIENCE
-            while i % 4 == 0 and child.is_alive() and len(list(path.glob('shards/*.safetensors'))) <= seen and time.monotonic() < deadline: time.sleep(.001) # some runs must get somewhere, on a slow machine too
-            time.sleep(rng.random()*.02)
+            while (
+                i % 4 == 0
+                and child.is_alive()
+                and len(list(path.glob('shards/*.safetensors'))) <= seen
+                and time.monotonic() < deadline
+            ):
+                time.sleep(0.001)  # some runs must get somewhere, on a slow machine too
+            time.sleep(rng.random() * 0.02)
             os.kill(child.pid, signal.SIGKILL)
         child.join(PATIENCE)
         assert child.exitcode == -signal.SIGKILL
         shards.append(len(list(path.glob('shards/*.safetensors'))))
-        assert all(not shard_damage(p) for p in path.glob('shards/*.safetensors')) # never half a shard under its final name
+        assert all(
+            not shard_damage(p) for p in path.glob('shards/*.safetensors')
+        )  # never half a shard under its final name
     assert 0 < shards[-1] < 60 and len(set(shards)) > 5, shards
     pool, said = again(models, path, n=200, shard_size=10)
     assert not said and pool.fingerprint == undisturbed.fingerprint
@@ -173,259 +303,400 @@ def test_killed_twenty_times(folder, models, tmp_path):
 
 # ---- damaged
 
-def _truncate(p): p.write_bytes(p.read_bytes()[:-7])
-def _empty(p): p.write_bytes(b'')
-def _flip(p): data = bytearray(p.read_bytes()); data[len(data)//2] ^= 4; p.write_bytes(data)
-def _flip_header(p): data = bytearray(p.read_bytes()); data[20] ^= 1; p.write_bytes(data)
-def _garbage(p): p.write_bytes(b'\xff'*1000)
 
-@pytest.mark.parametrize('damage,word', [(_truncate, 'cut short'), (_empty, 'cut short'), (_flip, 'altered'), (_flip_header, 'altered'), (_garbage, 'altered'), (Path.unlink, 'missing')])
+def _truncate(p):
+    p.write_bytes(p.read_bytes()[:-7])
+
+
+def _empty(p):
+    p.write_bytes(b'')
+
+
+def _flip(p):
+    data = bytearray(p.read_bytes())
+    data[len(data) // 2] ^= 4
+    p.write_bytes(data)
+
+
+def _flip_header(p):
+    data = bytearray(p.read_bytes())
+    data[20] ^= 1
+    p.write_bytes(data)
+
+
+def _garbage(p):
+    p.write_bytes(b'\xff' * 1000)
+
+
+@pytest.mark.parametrize(
+    'damage,word',
+    [
+        (_truncate, 'cut short'),
+        (_empty, 'cut short'),
+        (_flip, 'altered'),
+        (_flip_header, 'altered'),
+        (_garbage, 'altered'),
+        (Path.unlink, 'missing'),
+    ],
+)
 def test_damaged_shard_is_found_named_and_made_again(models, reference, copy, damage, word):
-    shard = sorted((copy/'shards').glob('c0001-b0002-*'))[0]
+    shard = sorted((copy / 'shards').glob('c0001-b0002-*'))[0]
     whole = shard.read_bytes()
     damage(shard)
-    with pytest.raises(PSRError, match=shard.name) as e: Pool.open(copy, verify=True)
+    with pytest.raises(PSRError, match=shard.name) as e:
+        Pool.open(copy, verify=True)
     assert word in str(e.value) and f'--n-per-class 50 --seed 0 --out {copy}' in str(e.value)
     if damage is Path.unlink:
-        with pytest.raises(PSRError, match=shard.name): Pool.open(copy)
+        with pytest.raises(PSRError, match=shard.name):
+            Pool.open(copy)
     pool, said = again(models, copy)
     assert len(said) == 1 and str(shard) in said[0] and word in said[0]
     assert shard.read_bytes() == whole and pool.fingerprint == reference.fingerprint
 
+
 def test_reading_a_damaged_shard_names_it(copy):
-    shard = sorted((copy/'shards').glob('c0001-b0002-*'))[0]
+    shard = sorted((copy / 'shards').glob('c0001-b0002-*'))[0]
     pool = Pool.open(copy)
     _truncate(shard)
-    with pytest.raises(PSRError, match=shard.name): pool.images[75]
+    with pytest.raises(PSRError, match=shard.name):
+        pool.images[75]
     assert pool.images[0].shape == (1, 32, 32)
 
+
 def test_strays_and_doubles(models, reference, copy):
-    shard = sorted((copy/'shards').glob('c0000-b0000-*'))[0]
+    shard = sorted((copy / 'shards').glob('c0000-b0000-*'))[0]
     double = shard.with_name('c0000-b0000-ffffffffffffffff.safetensors')
     shutil.copy(shard, double)
-    (copy/'shards'/'.c0000-b0000-0123456789abcdef.safetensors.99.tmp').write_bytes(b'part')
-    (copy/'shards'/'notes.txt').write_text('mine')
+    (copy / 'shards' / '.c0000-b0000-0123456789abcdef.safetensors.99.tmp').write_bytes(b'part')
+    (copy / 'shards' / 'notes.txt').write_text('mine')
     pool, said = again(models, copy)
     assert len(said) == 1 and double.name in said[0] and pool.fingerprint == reference.fingerprint
-    assert (copy/'shards'/'notes.txt').exists() and not list(copy.rglob('.*.tmp'))
+    assert (copy / 'shards' / 'notes.txt').exists() and not list(copy.rglob('.*.tmp'))
+
 
 def test_a_shard_of_another_pool_is_not_taken_for_ours(models, copy, tmp_path):
-    other, _ = again(models, tmp_path/'other', n=10, shard_size=10, seed=5)
-    foreign = sorted((other.path/'shards').glob('c0001-b0000-*'))[0]
-    sorted((copy/'shards').glob('c0001-b0000-*'))[0].unlink()
-    shutil.copy(foreign, copy/'shards')
+    other, _ = again(models, tmp_path / 'other', n=10, shard_size=10, seed=5)
+    foreign = sorted((other.path / 'shards').glob('c0001-b0000-*'))[0]
+    sorted((copy / 'shards').glob('c0001-b0000-*'))[0].unlink()
+    shutil.copy(foreign, copy / 'shards')
     with pytest.raises(PSRError, match=f'{foreign.name}.*another'), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         again(models, copy)
-    assert (copy/'shards'/foreign.name).exists()
+    assert (copy / 'shards' / foreign.name).exists()
 
 
 # ---- asked for something else
 
+
 def test_another_configuration_is_refused_and_named(models, folder, copy):
     prior, teachers = models
-    for options, field in ((dict(seed=1), 'seed'), (dict(guidance_scale=3.), 'guidance_scale'), (dict(num_inference_steps=5), 'num_inference_steps'), (dict(scheduler='ddim'), 'scheduler'), (dict(shard_size=25), 'shard_size'), (dict(guidance_interval=(.1, .9)), 'guidance_interval')):
+    for options, field in (
+        (dict(seed=1), 'seed'),
+        (dict(guidance_scale=3.0), 'guidance_scale'),
+        (dict(num_inference_steps=5), 'num_inference_steps'),
+        (dict(scheduler='ddim'), 'scheduler'),
+        (dict(shard_size=25), 'shard_size'),
+        (dict(guidance_interval=(0.1, 0.9)), 'guidance_interval'),
+    ):
         before = files(copy)
-        with pytest.raises(PSRError, match=f'^{field} of pool'): again(models, copy, **options)
+        with pytest.raises(PSRError, match=f'^{field} of pool'):
+            again(models, copy, **options)
         assert files(copy) == before
-    with pytest.raises(PSRError, match='^teachers of pool'): Pool.sample(prior, teachers[:1], path=copy)
+    with pytest.raises(PSRError, match='^teachers of pool'):
+        Pool.sample(prior, teachers[:1], path=copy)
     changed = Prior.from_pretrained(folder, device='cpu', dtype=torch.float32)
-    changed.weights_hash = 'f'*64
-    with pytest.raises(PSRError, match='^prior of pool'): Pool.sample(changed, teachers, path=copy)
-    with pytest.raises(PSRError, match='guidance_scale'): again(models, copy, guidance=3.)
-    assert not again(models, copy, guidance_scale=2., scheduler=None)[1]
+    changed.weights_hash = 'f' * 64
+    with pytest.raises(PSRError, match='^prior of pool'):
+        Pool.sample(changed, teachers, path=copy)
+    with pytest.raises(PSRError, match='guidance_scale'):
+        again(models, copy, guidance=3.0)
+    assert not again(models, copy, guidance_scale=2.0, scheduler=None)[1]
     assert Pool.sample(prior, teachers[::-1], path=copy, progress=False).teachers == ['a', 'b']
+
 
 def test_a_pool_older_than_an_option_goes_on(models, copy, monkeypatch):
     "As it began: with what the option is where nobody asks for it, not with what the prior has come to ask for."
     from psr_nb import prior
-    monkeypatch.setitem(prior.SAMPLER, 'a_later_option', (0., 1))
-    monkeypatch.setitem(models[0].defaults, 'a_later_option', (0., 1))
-    monkeypatch.setattr(type(models[0]), 'sample', lambda self, *args, a_later_option, sample=type(models[0]).sample, **options: (seen.append(a_later_option), sample(self, *args, **options))[1])
+
+    monkeypatch.setitem(prior.SAMPLER, 'a_later_option', (0.0, 1))
+    monkeypatch.setitem(models[0].defaults, 'a_later_option', (0.0, 1))
+    monkeypatch.setattr(
+        type(models[0]),
+        'sample',
+        lambda self, *args, a_later_option, sample=type(models[0]).sample, **options: (
+            seen.append(a_later_option),
+            sample(self, *args, **options),
+        )[1],
+    )
     seen = []
-    assert again(models, copy, 60)[0].n_per_class == 60 and seen and all(list(s) == [0., 1] for s in seen)
-    monkeypatch.setitem(models[0].defaults, 'a_later_option', (0., .5))
+    assert again(models, copy, 60)[0].n_per_class == 60 and seen and all(list(s) == [0.0, 1] for s in seen)
+    monkeypatch.setitem(models[0].defaults, 'a_later_option', (0.0, 0.5))
     seen.clear()
-    assert again(models, copy, 90)[0].n_per_class == 90 and all(list(s) == [0., 1] for s in seen)
-    with pytest.raises(PSRError, match='^a_later_option of pool'): again(models, copy, a_later_option=2)
+    assert again(models, copy, 90)[0].n_per_class == 90 and all(list(s) == [0.0, 1] for s in seen)
+    with pytest.raises(PSRError, match='^a_later_option of pool'):
+        again(models, copy, a_later_option=2)
+
 
 def test_classes_that_do_not_match(models, tmp_path):
     prior, teachers = models
-    with pytest.raises(PSRError, match='hat, which it does not have'): Pool.sample(prior, path=tmp_path/'p', classes=['boot', 'hat'])
-    with pytest.raises(PSRError, match='classes of the pool in their order'): Pool.sample(prior, teachers, path=tmp_path/'p', classes=CLASSES[::-1])
-    with pytest.raises(PSRError, match='none twice'): Pool.sample(prior, path=tmp_path/'p', classes=['boot', 'boot'])
-    with pytest.raises(PSRError, match='n_per_class'): Pool.sample(prior, path=tmp_path/'p', n_per_class=0)
-    assert not (tmp_path/'p'/'pool.json').exists()
+    with pytest.raises(PSRError, match='hat, which it does not have'):
+        Pool.sample(prior, path=tmp_path / 'p', classes=['boot', 'hat'])
+    with pytest.raises(PSRError, match='classes of the pool in their order'):
+        Pool.sample(prior, teachers, path=tmp_path / 'p', classes=CLASSES[::-1])
+    with pytest.raises(PSRError, match='none twice'):
+        Pool.sample(prior, path=tmp_path / 'p', classes=['boot', 'boot'])
+    with pytest.raises(PSRError, match='n_per_class'):
+        Pool.sample(prior, path=tmp_path / 'p', n_per_class=0)
+    assert not (tmp_path / 'p' / 'pool.json').exists()
+
 
 def test_newer_and_edited_and_foreign_pool_json(models, copy):
-    info = read_json(copy/'pool.json')
-    for text, message in ((to_json({**info, 'format': POOL_FORMAT + 1, 'environment': {'psr_nb': '9.9'}}), 'psr_nb 9.9.*Upgrade'), (to_json({**info, 'config': {**info['config'], 'seed': 7}}), 'edited'),
-                          ('{"name": 1}', 'without a format'), ('[1', 'JSON'), (to_json({'format': 1}), 'no config')):
-        (copy/'pool.json').write_text(text)
+    info = read_json(copy / 'pool.json')
+    for text, message in (
+        (to_json({**info, 'format': POOL_FORMAT + 1, 'environment': {'psr_nb': '9.9'}}), 'psr_nb 9.9.*Upgrade'),
+        (to_json({**info, 'config': {**info['config'], 'seed': 7}}), 'edited'),
+        ('{"name": 1}', 'without a format'),
+        ('[1', 'JSON'),
+        (to_json({'format': 1}), 'no config'),
+    ):
+        (copy / 'pool.json').write_text(text)
         for call in (lambda: Pool.open(copy), lambda: again(models, copy)):
-            with pytest.raises(PSRError, match=message): call()
-        assert (copy/'pool.json').read_text() == text
+            with pytest.raises(PSRError, match=message):
+                call()
+        assert (copy / 'pool.json').read_text() == text
+
 
 def test_other_software_only_warns(models, copy):
-    info = read_json(copy/'pool.json')
-    (copy/'pool.json').write_text(to_json({**info, 'environment': {**info['environment'], 'torch': '1.0'}}))
+    info = read_json(copy / 'pool.json')
+    (copy / 'pool.json').write_text(to_json({**info, 'environment': {**info['environment'], 'torch': '1.0'}}))
     _, said = again(models, copy)
     assert len(said) == 1 and 'torch 1.0 →' in said[0]
 
 
 # ---- two at once, no room, no right
 
+
 def _writer(folder, path, n, wait, out):
     prior, teachers = load(folder)
-    try: out.put(Pool.sample(prior, teachers, n_per_class=n, path=path, shard_size=10, progress=False, wait=wait).fingerprint)
-    except PSRError as e: out.put(e.args[0])
+    try:
+        out.put(
+            Pool.sample(prior, teachers, n_per_class=n, path=path, shard_size=10, progress=False, wait=wait).fingerprint
+        )
+    except PSRError as e:
+        out.put(e.args[0])
+
 
 def test_two_writers(folder, reference, tmp_path):
     out = server.Queue()
-    both = [server.Process(target=_writer, args=(folder, tmp_path/'p', 50, None, out)) for _ in range(2)]
-    for p in both: p.start()
+    both = [server.Process(target=_writer, args=(folder, tmp_path / 'p', 50, None, out)) for _ in range(2)]
+    for p in both:
+        p.start()
     assert {out.get(timeout=PATIENCE) for _ in both} == {reference.fingerprint}
-    for p in both: p.join(PATIENCE)
-    assert Pool.open(tmp_path/'p', verify=True).fingerprint == reference.fingerprint and len(list((tmp_path/'p'/'shards').iterdir())) == 15
+    for p in both:
+        p.join(PATIENCE)
+    assert (
+        Pool.open(tmp_path / 'p', verify=True).fingerprint == reference.fingerprint
+        and len(list((tmp_path / 'p' / 'shards').iterdir())) == 15
+    )
+
 
 def test_second_writer_that_does_not_wait(models, tmp_path):
     prior, teachers = models
-    steps = Pool.sample_steps(prior, teachers, n_per_class=20, path=tmp_path/'p', shard_size=10)
+    steps = Pool.sample_steps(prior, teachers, n_per_class=20, path=tmp_path / 'p', shard_size=10)
     step = next(steps)
     assert (step.step, step.total, step.label, step.block) == (1, 6, 0, 0) and step.images.shape == (10, 1, 32, 32)
-    with pytest.raises(PSRError, match='another|sampling into it'): Pool.sample(prior, teachers, n_per_class=20, path=tmp_path/'p', wait=0, progress=False)
+    with pytest.raises(PSRError, match='another|sampling into it'):
+        Pool.sample(prior, teachers, n_per_class=20, path=tmp_path / 'p', wait=0, progress=False)
     steps.close()
-    assert Pool.sample(prior, teachers, n_per_class=20, path=tmp_path/'p', wait=0, progress=False).n_per_class == 20
+    assert Pool.sample(prior, teachers, n_per_class=20, path=tmp_path / 'p', wait=0, progress=False).n_per_class == 20
+
 
 def test_stopping_early_keeps_what_is_complete(models, reference, tmp_path):
     prior, teachers = models
-    for step in Pool.sample_steps(prior, teachers, n_per_class=50, path=tmp_path/'p', shard_size=10):
-        with pytest.raises(PSRError, match='not finished.*psr pool') if step.step <= 3 else warnings.catch_warnings(): Pool.open(tmp_path/'p')
-        if step.step == 8: break
-    assert Pool.open(tmp_path/'p').fingerprint == Pool.open(reference.path, n_per_class=20).fingerprint
-    assert '--n-per-class 50' in Pool.open(tmp_path/'p').command
+    for step in Pool.sample_steps(prior, teachers, n_per_class=50, path=tmp_path / 'p', shard_size=10):
+        with pytest.raises(PSRError, match='not finished.*psr pool') if step.step <= 3 else warnings.catch_warnings():
+            Pool.open(tmp_path / 'p')
+        if step.step == 8:
+            break
+    assert Pool.open(tmp_path / 'p').fingerprint == Pool.open(reference.path, n_per_class=20).fingerprint
+    assert '--n-per-class 50' in Pool.open(tmp_path / 'p').command
+
 
 def _full(folder, path, limit, out):
     prior, teachers = load(folder)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    try: out.put(Pool.sample(prior, teachers, n_per_class=20, path=path, shard_size=10, progress=False).fingerprint)
-    except PSRError as e: out.put(e.args[0])
+    try:
+        out.put(Pool.sample(prior, teachers, n_per_class=20, path=path, shard_size=10, progress=False).fingerprint)
+    except PSRError as e:
+        out.put(e.args[0])
+
 
 def test_full_disk(folder, models, reference, tmp_path):
     out = server.Queue()
-    child = server.Process(target=_full, args=(folder, tmp_path/'p', 8192, out))
+    child = server.Process(target=_full, args=(folder, tmp_path / 'p', 8192, out))
     child.start()
     assert 'room on the disk' in out.get(timeout=PATIENCE)
     child.join(PATIENCE)
-    assert not list((tmp_path/'p'/'shards').iterdir()) and not list(tmp_path.rglob('.*.tmp'))
-    assert again(models, tmp_path/'p', n=50, shard_size=10)[0].fingerprint == reference.fingerprint
+    assert not list((tmp_path / 'p' / 'shards').iterdir()) and not list(tmp_path.rglob('.*.tmp'))
+    assert again(models, tmp_path / 'p', n=50, shard_size=10)[0].fingerprint == reference.fingerprint
+
 
 def _stranger(path, out):
     "As a user who may read the pool and not write it."
-    if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)
-    try: Pool.open(path).extend(60, *load_stub())
-    except PSRError as e: out.put(e.args[0])
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    try:
+        Pool.open(path).extend(60, *load_stub())
+    except PSRError as e:
+        out.put(e.args[0])
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter('always')
         pool = Pool.open(path)
-        pool.add_scores({'mine': torch.arange(len(pool))/len(pool)})
+        pool.add_scores({'mine': torch.arange(len(pool)) / len(pool)})
         cached = [pool.cache('x', lambda: torch.rand(3)) for _ in range(2)]
-    out.put((pool._read_table()[0].keys() | pool._unsaved_scores.keys(), torch.equal(*cached), [str(w.message) for w in said]))
+    out.put(
+        (
+            pool._read_table()[0].keys() | pool._unsaved_scores.keys(),
+            torch.equal(*cached),
+            [str(w.message) for w in said],
+        )
+    )
+
 
 def load_stub():
     "The least that `extend` asks of a prior before it writes."
-    class Stub: classes, name, weights_hash, defaults, device = CLASSES, 'stub', '0', {}, 'cpu'
+
+    class Stub:
+        classes, name, weights_hash, defaults, device = CLASSES, 'stub', '0', {}, 'cpu'
+
     return Stub(), ()
 
+
 def test_read_only_pool(reference):
-    with tempfile.TemporaryDirectory() as shared: # pytest's own folders are closed to others
+    with tempfile.TemporaryDirectory() as shared:  # pytest's own folders are closed to others
         os.chmod(shared, 0o755)
-        path = Path(shutil.copytree(reference.path, Path(shared)/'pool'))
-        for p in (path, *path.rglob('*')): p.chmod(0o555 if p.is_dir() else 0o444)
+        path = Path(shutil.copytree(reference.path, Path(shared) / 'pool'))
+        for p in (path, *path.rglob('*')):
+            p.chmod(0o555 if p.is_dir() else 0o444)
         before, out = files(path), server.Queue()
         child = server.Process(target=_stranger, args=(path, out))
         child.start()
         assert 'a folder that can be written to' in out.get(timeout=PATIENCE)
         columns, same, said = out.get(timeout=PATIENCE)
         child.join(PATIENCE)
-        for p in (path, *path.rglob('*')): p.chmod(0o755)
-        assert 'mine' in columns and same and len(said) == 2 and all('in memory only' in s for s in said) and files(path) == before
+        for p in (path, *path.rglob('*')):
+            p.chmod(0o755)
+        assert (
+            'mine' in columns
+            and same
+            and len(said) == 2
+            and all('in memory only' in s for s in said)
+            and files(path) == before
+        )
+
 
 def test_path_that_cannot_be_a_folder(models, tmp_path):
-    (tmp_path/'file').write_text('')
-    for path in (tmp_path/'file', tmp_path/'file'/'pool', Path('/proc/nowhere/pool')):
-        with pytest.raises(PSRError, match=str(path)): again(models, path)
-    assert (tmp_path/'file').read_text() == ''
+    (tmp_path / 'file').write_text('')
+    for path in (tmp_path / 'file', tmp_path / 'file' / 'pool', Path('/proc/nowhere/pool')):
+        with pytest.raises(PSRError, match=str(path)):
+            again(models, path)
+    assert (tmp_path / 'file').read_text() == ''
 
 
 # ---- larger than memory
 
+
 def test_a_pool_larger_than_memory_opens_at_once(reference, tmp_path):
     "Sparse shards, together larger than this machine's memory: opening reads none, indexing reads the rows asked for."
-    memory, candidate = os.sysconf('SC_PAGE_SIZE')*os.sysconf('SC_PHYS_PAGES'), 10**7
-    blocks = 2*memory//(10*candidate)//3 + 1
-    info = read_json(reference.path/'pool.json')
-    (tmp_path/'p'/'shards').mkdir(parents=True)
-    (tmp_path/'p'/'pool.json').write_text(to_json({**info, 'n_per_class': 10*blocks, 'shards': {}}))
-    header = json.dumps({'images': {'dtype': 'U8', 'shape': [10, 1, candidate, 1], 'data_offsets': [0, 10*candidate]}}).encode()
+    memory, candidate = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'), 10**7
+    blocks = 2 * memory // (10 * candidate) // 3 + 1
+    info = read_json(reference.path / 'pool.json')
+    (tmp_path / 'p' / 'shards').mkdir(parents=True)
+    (tmp_path / 'p' / 'pool.json').write_text(to_json({**info, 'n_per_class': 10 * blocks, 'shards': {}}))
+    header = json.dumps(
+        {'images': {'dtype': 'U8', 'shape': [10, 1, candidate, 1], 'data_offsets': [0, 10 * candidate]}}
+    ).encode()
     for label in range(3):
         for block in range(blocks):
-            with open(tmp_path/'p'/'shards'/f'c{label:04d}-b{block:04d}-{"0"*16}.safetensors', 'wb') as f:
+            with open(tmp_path / 'p' / 'shards' / f'c{label:04d}-b{block:04d}-{"0" * 16}.safetensors', 'wb') as f:
                 f.write(len(header).to_bytes(8, 'little') + header)
-                try: f.truncate(8 + len(header) + 10*candidate)
-                except OSError: pytest.skip('this file system has no sparse files of this size')
-    rss = lambda: int(Path('/proc/self/statm').read_text().split()[1])*os.sysconf('SC_PAGE_SIZE')
+                try:
+                    f.truncate(8 + len(header) + 10 * candidate)
+                except OSError:
+                    pytest.skip('this file system has no sparse files of this size')
+    rss = lambda: int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
     before, start = rss(), time.process_time()
-    pool = Pool.open(tmp_path/'p')
+    pool = Pool.open(tmp_path / 'p')
     assert sum(p.stat().st_size for p in pool.files.values()) > memory
     assert time.process_time() - start < 2 and rss() - before < 2e7
-    assert pool.images.shape == (30*blocks, 1, candidate, 1) and rss() - before < 2e7
-    assert pool.images[[0, len(pool) - 1]].sum() == 0 and rss() - before < 20*candidate
+    assert pool.images.shape == (30 * blocks, 1, candidate, 1) and rss() - before < 2e7
+    assert pool.images[[0, len(pool) - 1]].sum() == 0 and rss() - before < 20 * candidate
 
 
 # ---- scores and derived arrays
 
+
 def test_scores_persist_and_survive_extension(models, tmp_path):
-    pool, _ = again(models, tmp_path/'p', n=10, shard_size=10)
+    pool, _ = again(models, tmp_path / 'p', n=10, shard_size=10)
     fingerprint = pool.fingerprint
     table = score(pool)
     assert list(table.columns) == ['class', 'index', *SCORES] and len(table) == 30
     assert all(0 <= table[s].min() <= table[s].max() <= 1 for s in SCORES) and table['reliability'].nunique() == 30
-    assert Pool.open(tmp_path/'p').table.equals(table) and Pool.open(tmp_path/'p').fingerprint == fingerprint
-    larger, _ = again(models, tmp_path/'p', n=20)
+    assert Pool.open(tmp_path / 'p').table.equals(table) and Pool.open(tmp_path / 'p').fingerprint == fingerprint
+    larger, _ = again(models, tmp_path / 'p', n=20)
     assert larger.table['reliability'].isna().sum() == 30
     assert larger.table.query('index < 10')['reliability'].tolist() == table['reliability'].tolist()
     assert not score(larger, 'reliability')['reliability'].isna().any()
+
 
 def test_scores_need_no_network(models, copy, monkeypatch):
     monkeypatch.setattr(Teacher, 'forward', lambda *_: pytest.fail('a network was used'))
     pool = Pool.open(copy)
     a, b = score(pool, teacher='a'), score(pool, teacher='b')
     assert not a['reliability'].equals(b['reliability']) and a['mutual_information'].equals(b['mutual_information'])
-    assert pool.score_sources == dict.fromkeys(('reliability', 'margin', 'entropy', 'typicality', 'difficulty'), 'b') | {'mutual_information': 'several: a, b'}
-    with pytest.raises(PSRError, match='mutual_information'): score(pool, 'mutual_informatoin')
-    with pytest.raises(PSRError, match='teacher of this pool'): score(pool, teacher='c')
+    assert pool.score_sources == dict.fromkeys(
+        ('reliability', 'margin', 'entropy', 'typicality', 'difficulty'), 'b'
+    ) | {'mutual_information': 'several: a, b'}
+    with pytest.raises(PSRError, match='mutual_information'):
+        score(pool, 'mutual_informatoin')
+    with pytest.raises(PSRError, match='teacher of this pool'):
+        score(pool, teacher='c')
+
 
 def test_another_teacher_is_asked_once(models, copy, monkeypatch):
     import timm
+
     torch.manual_seed(2)
-    pool, third = Pool.open(copy), Teacher(timm.create_model('convnet3', width=4, in_chans=1, num_classes=3), 'c', (.5,), (.5,), 32, CLASSES).to('cpu')
+    pool, third = (
+        Pool.open(copy),
+        Teacher(timm.create_model('convnet3', width=4, in_chans=1, num_classes=3), 'c', (0.5,), (0.5,), 32, CLASSES).to(
+            'cpu'
+        ),
+    )
     first = score(pool, ['reliability', 'mutual_information'], third, ensemble=['a'])
     monkeypatch.setattr(Teacher, 'forward', lambda *_: pytest.fail('asked again'))
     assert score(Pool.open(copy), ['reliability', 'mutual_information'], third, ensemble=['a']).equals(first)
     assert pool.score_sources['reliability'] == 'c' and 0 < first['mutual_information'].max() <= 1
 
+
 def test_typicality_to_real_images(models, copy):
     from psr_nb.data import ImageData
+
     pool, (_, (a, _)) = Pool.open(copy), models
     own = score(pool, 'typicality')['typicality']
     same = ImageData(pool.images[:], pool.labels, CLASSES, 'same')
-    assert abs(score(pool, 'typicality', a, same)['typicality'] - own).max() < 1e-3 # stored features are fp16
+    assert abs(score(pool, 'typicality', a, same)['typicality'] - own).max() < 1e-3  # stored features are fp16
     assert pool.score_sources['typicality'] == 'a, reference same'
-    shuffled = ImageData(same.images.flip(0), 2 - same.labels.flip(0), CLASSES[::-1], 'shuffled') # classes are matched by name
+    shuffled = ImageData(
+        same.images.flip(0), 2 - same.labels.flip(0), CLASSES[::-1], 'shuffled'
+    )  # classes are matched by name
     assert abs(score(pool, 'typicality', a, shuffled)['typicality'] - own).max() < 1e-3
-    with pytest.raises(PSRError, match='boot'): score(pool, 'typicality', a, ImageData(same.images[:50], same.labels[:50], CLASSES, 'shirts'))
-    with pytest.raises(PSRError, match='none of shirt'): score(pool, 'typicality', a, ImageData(same.images, same.labels, ['x', 'boot', CLASSES[2]], 'x'))
+    with pytest.raises(PSRError, match='boot'):
+        score(pool, 'typicality', a, ImageData(same.images[:50], same.labels[:50], CLASSES, 'shirts'))
+    with pytest.raises(PSRError, match='none of shirt'):
+        score(pool, 'typicality', a, ImageData(same.images, same.labels, ['x', 'boot', CLASSES[2]], 'x'))
+
 
 def test_cache(copy, tmp_path):
     pool, calls = Pool.open(copy), []
@@ -434,14 +705,20 @@ def test_cache(copy, tmp_path):
     second = Pool.open(copy).cache('../../umap: seed 0', build)
     assert len(calls) == 1 and all(torch.equal(first[k], second[k]) for k in first)
     assert {p.relative_to(tmp_path).parts[0] for p in tmp_path.rglob('*')} == {'pool'}
-    Pool.open(copy, n_per_class=20).cache('../../umap: seed 0', build); pool.cache('another', build)
+    Pool.open(copy, n_per_class=20).cache('../../umap: seed 0', build)
+    pool.cache('another', build)
     assert len(calls) == 3
-    _flip(next((copy/'cache').glob('*umap*')))
-    _flip(next((copy/'cache').glob('another*')))
-    with pytest.warns(UserWarning, match='altered'): Pool.open(copy).cache('another', build)
+    _flip(next((copy / 'cache').glob('*umap*')))
+    _flip(next((copy / 'cache').glob('another*')))
+    with pytest.warns(UserWarning, match='altered'):
+        Pool.open(copy).cache('another', build)
     assert len(calls) == 4
+
 
 def test_what_a_pool_shows_is_escaped(reference):
     page = reference._repr_html_()
     assert 'bag &amp; &lt;b&gt;more' in page and '<b>' not in page and 'data:image/png;base64' in page
-    assert repr(reference) == 'Pool pool: 3 classes × 50 candidates from ' + reference.config['prior']['name'] + ', seed 0, teachers a, b'
+    assert (
+        repr(reference)
+        == 'Pool pool: 3 classes × 50 candidates from ' + reference.config['prior']['name'] + ', seed 0, teachers a, b'
+    )

@@ -1,9 +1,13 @@
 "The README's Python example runs as it stands."
+
 import re
 from pathlib import Path
 
+
 def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
-    code = re.findall(r'```python\n(.*?)```', (Path(__file__).parent.parent/'README.md').read_text(encoding='utf-8'), re.S)
+    code = re.findall(
+        r'```python\n(.*?)```', (Path(__file__).parent.parent / 'README.md').read_text(encoding='utf-8'), re.S
+    )
     assert len(code) == 1
     monkeypatch.chdir(tmp_path)
     exec(compile(code[0], 'README.md', 'exec'), {})

@@ -1,118 +1,237 @@
 "Refinement on the bundled prior: what it lowers, what it keeps, and that it can be steered and taken back."
-from types import SimpleNamespace
+
 import math
-import pytest, torch
+from types import SimpleNamespace
+
+import pytest
+import torch
+
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.prior import Prior
 from psr_nb.refine import TARGETS, Refinement, RefineSettings, accept, fresh_network, refine, student_loss
 from psr_nb.teacher import Teacher
 
+
 @pytest.fixture(scope='module')
 def pieces():
     torch.set_num_threads(2)
     prior, real = Prior.from_pretrained('fashion', device='cpu'), load_data('fashion-mini')
     chosen = real.per_class(2)
-    with torch.no_grad(): latents = prior.encode(chosen.floats())
-    return SimpleNamespace(prior=prior, real=real, teacher=Teacher.from_pretrained('fashion/b', device='cpu'), judge=Teacher.from_pretrained('fashion/c', device='cpu'),
-        start=SimpleNamespace(latents=latents, labels=chosen.labels))
+    with torch.no_grad():
+        latents = prior.encode(chosen.floats())
+    return SimpleNamespace(
+        prior=prior,
+        real=real,
+        teacher=Teacher.from_pretrained('fashion/b', device='cpu'),
+        judge=Teacher.from_pretrained('fashion/c', device='cpu'),
+        start=SimpleNamespace(latents=latents, labels=chosen.labels),
+    )
+
 
 def run(p, **options):
-    return list(refine(p.start, p.prior, p.teacher, p.real, p.judge, preview=2, **{'warm_up': 4, 'unroll': 3, 'student_real': 64, **options}))
-matching = dict(student=0., distribution_matching=1., lr=.05)
+    return list(
+        refine(
+            p.start,
+            p.prior,
+            p.teacher,
+            p.real,
+            p.judge,
+            preview=2,
+            **{'warm_up': 4, 'unroll': 3, 'student_real': 64, **options},
+        )
+    )
+
+
+matching = dict(student=0.0, distribution_matching=1.0, lr=0.05)
+
 
 def test_lowers_the_matching_loss_and_reports_every_step(pieces):
-    steps = run(pieces, steps=12, soft_label=0., proximal=0., **matching)
+    steps = run(pieces, steps=12, soft_label=0.0, proximal=0.0, **matching)
     assert [s.step for s in steps] == list(range(1, 13)) and steps[-1].accepted.dtype == torch.bool
     losses = [s.losses['distribution_matching'] for s in steps]
-    assert sum(losses[-4:]) < .9*sum(losses[:4])
+    assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
     assert steps[1].images is not None and steps[0].images is None and steps[-1].images.shape == (20, 1, 32, 32)
+
 
 @pytest.mark.parametrize('calibrate', (False, True))
 def test_the_students_gradient_is_exact(pieces, calibrate):
     "Through every training step: the gradient is that of finite differences, and the network itself is not changed."
-    settings, images = RefineSettings(warm_up=0, unroll=4, calibrate=calibrate), pieces.prior.decode(pieces.start.latents).double().detach().requires_grad_(True)
+    settings, images = (
+        RefineSettings(warm_up=0, unroll=4, calibrate=calibrate),
+        pieces.prior.decode(pieces.start.latents).double().detach().requires_grad_(True),
+    )
     rows = torch.arange(0, 2000, 20)
     network = fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10).double()
     one = torch.ones(1, 1, 1, 1, dtype=torch.double)
-    loss = lambda x: student_loss(x, pieces.start.labels, pieces.real.images[rows].double()/255, pieces.real.labels[rows], network, .3*one, .35*one, settings, torch.Generator().manual_seed(3))
-    gradient, = torch.autograd.grad(loss(images), images)
-    with torch.no_grad(): way = gradient/gradient.norm()
+    loss = lambda x: student_loss(
+        x,
+        pieces.start.labels,
+        pieces.real.images[rows].double() / 255,
+        pieces.real.labels[rows],
+        network,
+        0.3 * one,
+        0.35 * one,
+        settings,
+        torch.Generator().manual_seed(3),
+    )
+    (gradient,) = torch.autograd.grad(loss(images), images)
+    with torch.no_grad():
+        way = gradient / gradient.norm()
     small = 1e-6
-    slope = (loss(images + small*way) - loss(images - small*way)).item()/(2*small)
+    slope = (loss(images + small * way) - loss(images - small * way)).item() / (2 * small)
     assert slope == pytest.approx(gradient.norm().item(), rel=1e-3)
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10).double().parameters()))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            network.parameters(),
+            fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10).double().parameters(),
+        )
+    )
+
 
 def test_a_student_that_is_too_sure_is_scaled_back(pieces):
     "A student that has learned its images by heart: calibrated, its loss on real ones is never above that of guessing."
-    settings, rows = dict(warm_up=0, unroll=60, student_lr=.1), torch.arange(0, 2000, 20)
+    settings, rows = dict(warm_up=0, unroll=60, student_lr=0.1), torch.arange(0, 2000, 20)
     network = fresh_network('convnet3', 8, (1, 32, 32), 0, torch.device('cpu'), 10)
-    shuffled = pieces.real.labels[rows][torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))] # nothing to learn for
+    shuffled = pieces.real.labels[rows][
+        torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    ]  # nothing to learn for
     images, one = pieces.prior.decode(pieces.start.latents).detach(), torch.ones(1, 1, 1, 1)
-    loss = lambda calibrate: student_loss(images, pieces.start.labels, pieces.real.images[rows].float()/255, shuffled, network, .3*one, .35*one, RefineSettings(**settings, calibrate=calibrate), torch.Generator().manual_seed(3)).item()
-    assert loss(False) > 1.2*math.log(10) and loss(True) < 1.01*math.log(10)
+    loss = lambda calibrate: student_loss(
+        images,
+        pieces.start.labels,
+        pieces.real.images[rows].float() / 255,
+        shuffled,
+        network,
+        0.3 * one,
+        0.35 * one,
+        RefineSettings(**settings, calibrate=calibrate),
+        torch.Generator().manual_seed(3),
+    ).item()
+    assert loss(False) > 1.2 * math.log(10) and loss(True) < 1.01 * math.log(10)
+
 
 def test_a_prior_may_bring_settings(pieces, monkeypatch):
-    monkeypatch.setattr(pieces.prior, 'refinement', dict(steps=3, student=0., calibrate=True))
-    assert RefineSettings.suited(pieces.prior) == RefineSettings(steps=3, student=0., calibrate=True)
-    assert RefineSettings.suited(pieces.prior, steps=5, seed=2) == RefineSettings(steps=5, student=0., calibrate=True, seed=2)
-    steps = list(refine(pieces.start, pieces.prior, pieces.teacher, pieces.real, pieces.judge, soft_label=.5))
+    monkeypatch.setattr(pieces.prior, 'refinement', dict(steps=3, student=0.0, calibrate=True))
+    assert RefineSettings.suited(pieces.prior) == RefineSettings(steps=3, student=0.0, calibrate=True)
+    assert RefineSettings.suited(pieces.prior, steps=5, seed=2) == RefineSettings(
+        steps=5, student=0.0, calibrate=True, seed=2
+    )
+    steps = list(refine(pieces.start, pieces.prior, pieces.teacher, pieces.real, pieces.judge, soft_label=0.5))
     assert len(steps) == 3 and set(steps[0].losses) == {'soft_label', 'proximal'}
     assert Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher).settings.steps == 3
-    assert next(refine(pieces.start, pieces.prior, pieces.teacher, settings=RefineSettings(student=0., target='own'))).total == 100 # all of it in one object: as it is
-    with pytest.raises(PSRError, match="setting of refinement 'step'.*Did you mean 'steps'"): next(refine(pieces.start, pieces.prior, pieces.teacher, step=3))
+    assert (
+        next(
+            refine(pieces.start, pieces.prior, pieces.teacher, settings=RefineSettings(student=0.0, target='own'))
+        ).total
+        == 100
+    )  # all of it in one object: as it is
+    with pytest.raises(PSRError, match="setting of refinement 'step'.*Did you mean 'steps'"):
+        next(refine(pieces.start, pieces.prior, pieces.teacher, step=3))
     monkeypatch.setattr(pieces.prior, 'refinement', dict(networks=['convnet3', 'resnet_ap10'], wide=16))
-    with pytest.raises(PSRError, match="in prior fashion 'wide'"): RefineSettings.suited(pieces.prior)
+    with pytest.raises(PSRError, match="in prior fashion 'wide'"):
+        RefineSettings.suited(pieces.prior)
     del pieces.prior.refinement['wide']
-    assert RefineSettings.suited(pieces.prior) == RefineSettings(networks=('convnet3', 'resnet_ap10')) # a list, from a file
+    assert RefineSettings.suited(pieces.prior) == RefineSettings(
+        networks=('convnet3', 'resnet_ap10')
+    )  # a list, from a file
 
-@pytest.mark.parametrize('name, brings', (('fashion', {}), ('imagewoof', dict(calibrate=True, distribution_matching=1., steps=30, width=16)), ('cifar10', dict(distribution_matching=1., width=16))))
+
+@pytest.mark.parametrize(
+    'name, brings',
+    (
+        ('fashion', {}),
+        ('imagewoof', dict(calibrate=True, distribution_matching=1.0, steps=30, width=16)),
+        ('cifar10', dict(distribution_matching=1.0, width=16)),
+    ),
+)
 def test_what_bundled_priors_bring(name, brings):
     prior = Prior.from_pretrained(name, device='cpu')
     assert RefineSettings.suited(prior) == RefineSettings(**brings)
     assert RefineSettings.suited(prior, calibrate=False).calibrate is False
 
+
 def test_the_same_seed_gives_the_same_latents(pieces):
     a, b, c = (run(pieces, steps=3, seed=s)[-1].latents for s in (0, 0, 1))
     assert torch.equal(a, b) and not torch.equal(a, c)
 
+
 def test_soft_labels_pull_towards_the_target(pieces):
-    before, after = [s.losses['soft_label'] for s in run(pieces, steps=10, student=0., soft_label=1., proximal=0.)][::9]
+    before, after = [s.losses['soft_label'] for s in run(pieces, steps=10, student=0.0, soft_label=1.0, proximal=0.0)][
+        ::9
+    ]
     assert after < before
+
 
 @pytest.mark.parametrize('target', list(TARGETS))
 def test_targets_are_distributions(pieces, target):
-    state = Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(target=target, temperature=2.))
+    state = Refinement(
+        pieces.start.latents,
+        pieces.start.labels,
+        pieces.prior,
+        pieces.teacher,
+        pieces.real,
+        RefineSettings(target=target, temperature=2.0),
+    )
     q = state.target()
     assert q.shape == (20, 10) and torch.allclose(q.sum(1), torch.ones(20), atol=1e-4) and (q >= 0).all()
 
+
 def test_three_ways_of_staying_on_the_prior(pieces):
-    free = run(pieces, steps=8, soft_label=0., proximal=0., **matching)[-1].drift.mean()
+    free = run(pieces, steps=8, soft_label=0.0, proximal=0.0, **matching)[-1].drift.mean()
     for term in ('proximal', 'denoising', 'roundtrip'):
-        steps = run(pieces, steps=8, **matching, **{'soft_label': 0., 'proximal': 0., term: 20.})
+        steps = run(pieces, steps=8, **matching, **{'soft_label': 0.0, 'proximal': 0.0, term: 20.0})
         assert term in steps[-1].losses and steps[-1].drift.mean() < free, term
 
+
 def test_the_teacher_sees_images_only_so_much_enlarged(pieces):
-    state = lambda **options: Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(**options))
-    assert state().teacher is pieces.teacher # who sees them as they are
-    smaller = state(enlarge=.5).teacher
-    assert smaller.input_size == pieces.prior.image_shape[-1]//2 < pieces.teacher.input_size and smaller.model is pieces.teacher.model
+    state = lambda **options: Refinement(
+        pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(**options)
+    )
+    assert state().teacher is pieces.teacher  # who sees them as they are
+    smaller = state(enlarge=0.5).teacher
+    assert (
+        smaller.input_size == pieces.prior.image_shape[-1] // 2 < pieces.teacher.input_size
+        and smaller.model is pieces.teacher.model
+    )
+
 
 def test_going_back_gives_the_same_future(pieces):
-    state = Refinement(pieces.start.latents, pieces.start.labels, pieces.prior, pieces.teacher, pieces.real, RefineSettings(steps=6, warm_up=4, unroll=3))
-    state.step(); saved = state.state(); state.step(); once = state.z.detach().clone()
-    state.restore(saved); state.step()
+    state = Refinement(
+        pieces.start.latents,
+        pieces.start.labels,
+        pieces.prior,
+        pieces.teacher,
+        pieces.real,
+        RefineSettings(steps=6, warm_up=4, unroll=3),
+    )
+    state.step()
+    saved = state.state()
+    state.step()
+    once = state.z.detach().clone()
+    state.restore(saved)
+    state.step()
     assert torch.equal(state.z, once)
-    state.reset([0]); assert torch.equal(state.z[0], state.start[0]) and not torch.equal(state.z[1], state.start[1])
+    state.reset([0])
+    assert torch.equal(state.z[0], state.start[0]) and not torch.equal(state.z[1], state.start[1])
+
 
 def test_a_worse_image_gets_its_original_back(pieces):
     before = pieces.prior.decode(pieces.start.latents).cpu()
-    after = before.clone(); after[3] = torch.rand_like(after[3]); after[4] = 0.
-    kept = accept(before, after, pieces.start.labels, pieces.judge, diversity_tolerance=1.)
+    after = before.clone()
+    after[3] = torch.rand_like(after[3])
+    after[4] = 0.0
+    kept = accept(before, after, pieces.start.labels, pieces.judge, diversity_tolerance=1.0)
     assert not (kept[3] and kept[4]) and kept[10:].all()
 
+
 def test_says_what_is_missing(pieces):
-    with pytest.raises(PSRError, match='student=0'): next(refine(pieces.start, pieces.prior, pieces.teacher, None))
-    with pytest.raises(PSRError, match='distribution_matching=0'): next(refine(pieces.start, pieces.prior, pieces.teacher, None, **matching))
-    with pytest.raises(PSRError, match='argument teacher'): next(refine(pieces.start, pieces.prior, None, pieces.real))
-    with pytest.raises(PSRError, match='class_mean'): run(pieces, steps=1, target='class_meen')
+    with pytest.raises(PSRError, match='student=0'):
+        next(refine(pieces.start, pieces.prior, pieces.teacher, None))
+    with pytest.raises(PSRError, match='distribution_matching=0'):
+        next(refine(pieces.start, pieces.prior, pieces.teacher, None, **matching))
+    with pytest.raises(PSRError, match='argument teacher'):
+        next(refine(pieces.start, pieces.prior, None, pieces.real))
+    with pytest.raises(PSRError, match='class_mean'):
+        run(pieces, steps=1, target='class_meen')
