@@ -25,7 +25,7 @@ test: $(STAMP)
 	$(call RUN,pytest)
 
 lab: $(STAMP)
-	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/11_explore.ipynb) nbs/00_core.ipynb)
+	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/30_explorer.ipynb) nbs/00_core.ipynb)
 
 # After editing a notebook or the version in settings.ini.
 export: $(STAMP)
