@@ -28,6 +28,7 @@ from filelock import FileLock
 from .core import PSRError, lookup, make_folder, read_json, to_float, to_json, to_uint8, write_atomic
 from .data import ImageData
 from .distilled import DistilledSet
+from .front import module, render, style
 from .pool import Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
@@ -250,424 +251,6 @@ PRESETS = {  # name -> what it sets
     'random': dict(method='random', quantile=0.0, gate=False),
 }
 
-# %% ../nbs/30_explorer.ipynb #c031
-_SHARED_JS = r"""
-const h = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? '' : value);
-  }
-  if (['button', 'input', 'select'].includes(tag) || 'tabindex' in attributes) node.setAttribute('data-lm-suppress-shortcuts', 'true'); // Notebook 7 looks for its shortcuts before the panel hears a key
-  node.append(...children);
-  return node;
-};
-let counted = 0;
-const unique = () => `psr-${++counted}-${Math.random().toString(36).slice(2, 7)}`;
-const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-const decimals = step => (String(step).split('.')[1] || '').length;
-const signed = (x, digits = 3) => (x < 0 ? '\u2212' : '+') + Math.abs(x).toFixed(digits);
-
-const afterPaint = work => requestAnimationFrame(() => setTimeout(work));
-// Runs `work` once after all changes of one message have arrived.
-const once = work => { let waiting = false; return () => { if (!waiting) { waiting = true; queueMicrotask(() => { waiting = false; work(); }); } }; };
-
-// A number that can be dragged, stepped with the arrow keys, typed, and reset by a double click.
-function slider(model, name, {label, min, max, step, initial, hint}) {
-  const id = unique(), digits = decimals(step);
-  const send = value => {
-    value = Math.min(+range.max, Math.max(min, value));
-    if (Number.isFinite(value) && value !== model.get(name)) { model.set(name, value); model.save_changes(); }
-    show(value);
-  };
-  const range = h('input', {type: 'range', id, min, max, step, 'data-control': name, 'aria-describedby': id + 'h', oninput: () => send(+range.value), ondblclick: () => send(initial)});
-  const number = h('input', {type: 'number', min, max, step, 'aria-label': label + ', typed', title: label, onchange: () => send(+number.value), ondblclick: () => send(initial)});
-  const show = value => { if (document.activeElement !== range || +range.value !== value) range.value = value; if (document.activeElement !== number || +number.value !== value) number.value = value.toFixed(digits); };
-  const update = () => show(model.get(name));
-  model.on('change:' + name, update); update();
-  const node = h('div', {class: 'slider', title: `${hint} Double click: ${initial.toFixed(digits)}.`}, h('label', {for: id, ondblclick: () => send(initial)}, label), number, range, h('span', {id: id + 'h', class: 'hidden'}, hint));
-  node.enable = on => { range.disabled = number.disabled = !on; };
-  return node;
-}
-function menu(label, options, value, change, name) {
-  const select = h('select', {'data-control': name, onchange: () => change(select.value)}, ...options.map(([v, text]) => h('option', {value: v}, text)));
-  select.value = value;
-  const node = h('label', {class: 'menu'}, h('span', {}, label), select);
-  node.select = select;
-  return node;
-}
-const button = (text, name, click, about) => h('button', {type: 'button', 'data-do': name, title: about, 'aria-label': about, onclick: click}, text);
-const check = (text, name, checked, change, about) => { const box = h('input', {type: 'checkbox', 'data-control': name, onchange: () => change(box.checked)}); box.checked = checked; const node = h('label', {class: 'check', title: about}, box, text); node.box = box; return node; };
-
-// (n, side, side, channels) bytes as pictures.
-function picture(bytes, offset, width, height, channels) {
-  const image = new ImageData(width, height), out = image.data;
-  for (let i = 0, j = offset; i < out.length; i += 4, j += channels) { out[i] = bytes[j]; out[i + 1] = bytes[j + (channels > 1 ? 1 : 0)]; out[i + 2] = bytes[j + (channels > 1 ? 2 : 0)]; out[i + 3] = 255; }
-  return image;
-}
-function paint(canvas, image) { if (canvas.width !== image.width || canvas.height !== image.height) { canvas.width = image.width; canvas.height = image.height; } canvas.getContext('2d').putImageData(image, 0, 0); }
-const bytesOf = view => view ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(0);
-const wordsOf = view => view && view.byteLength ? new Uint16Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Uint16Array(0);
-const floatsOf = view => view && view.byteLength ? new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Float32Array(0);
-// A message to the kernel. A panel may outlive it; then its last line says so.
-const tell = (model, message) => { try { model.send(message); } catch { const lost = 'This panel has lost its kernel: run the cell again.'; if (model.get('error') === undefined) model.set('note', '!' + lost); else model.set('error', lost); } };
-const listen = (model, kind, handler) => { const heard = (message, buffers) => { if (message.kind === kind) handler(message, buffers); }; model.on('msg:custom', heard); return () => model.off('msg:custom', heard); };
-// Colours follow the page: JupyterLab's theme, VS Code's, or the system's.
-function onTheme(change) {
-  const watch = new MutationObserver(change), system = matchMedia('(prefers-color-scheme: dark)');
-  watch.observe(document.body, {attributes: true, attributeFilter: ['data-jp-theme-light', 'data-jp-theme-name', 'class', 'data-vscode-theme-kind']});
-  system.addEventListener('change', change);
-  return () => { watch.disconnect(); system.removeEventListener('change', change); };
-}
-"""
-
-# %% ../nbs/30_explorer.ipynb #c033
-_CSS = r"""
-.psr{--paper:var(--jp-layout-color0,var(--vscode-editor-background,var(--page-paper,#fff)));--ink:var(--jp-content-font-color1,var(--vscode-editor-foreground,var(--page-ink,#1d2126)));--quiet:var(--jp-content-font-color2,var(--vscode-descriptionForeground,var(--page-quiet,#5b6470)));--line:var(--jp-border-color2,var(--vscode-panel-border,var(--page-line,#dfe3e8)));--soft:var(--jp-layout-color1,var(--vscode-sideBar-background,var(--page-soft,#f5f7f9)));--mark:#0072b2;--warm:#d55e00;
-container-type:inline-size;box-sizing:border-box;color:var(--ink);background:var(--paper);font:13px/1.4 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;padding:2px;min-width:300px}
-.psr *{box-sizing:border-box}.psr .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-.psr button,.psr select,.psr input[type=number]{font:inherit;color:var(--ink);background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:3px 9px;min-height:28px}.psr button{cursor:pointer;white-space:nowrap}.psr button:hover:not(:disabled){border-color:var(--mark)}.psr button:disabled{opacity:.45;cursor:default}.psr button[aria-pressed=true]{background:var(--mark);border-color:var(--mark);color:#fff}
-.psr :focus-visible{outline:2px solid var(--mark);outline-offset:1px}
-.psr .panel{border:1px solid var(--line);border-radius:8px;padding:10px;background:var(--paper);min-width:0}
-.psr h3{font-size:12px;font-weight:600;margin:0 0 6px;color:var(--quiet)}
-.psr .slider{display:grid;grid-template-columns:minmax(0,1fr) 52px;align-items:center;gap:0 8px;margin:0 0 3px}.psr .slider input[type=range]{grid-column:1/-1;width:100%;margin:0;accent-color:var(--mark);height:18px}.psr .slider input[type=number]{padding:1px 4px;min-height:24px;text-align:right;width:100%;font-variant-numeric:tabular-nums;appearance:textfield;-moz-appearance:textfield}.psr .slider input[type=number]::-webkit-inner-spin-button{appearance:none;margin:0}.psr .slider label{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.psr .menu{display:flex;align-items:center;justify-content:space-between;gap:8px;margin:0 0 7px}.psr .menu select{max-width:150px;min-width:0;flex:0 1 150px}.psr .check{display:inline-flex;align-items:center;gap:5px;white-space:nowrap}.psr .check input{accent-color:var(--mark);margin:0}
-.psr .tools{display:flex;flex-wrap:wrap;gap:6px 10px;align-items:center;margin:0 0 8px}.psr .tools .menu{margin:0}.psr .group{display:inline-flex}.psr .group button{border-radius:0;margin-left:-1px}.psr .group button:first-child{border-radius:6px 0 0 6px;margin-left:0}.psr .group button:last-child{border-radius:0 6px 6px 0}
-.psr .note{height:20px;line-height:20px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;color:var(--quiet);margin:6px 2px 0}.psr .note.error{color:var(--ink);font-weight:600}.psr .note.error::before{content:"\26A0  ";color:var(--warm)}
-.psr canvas.small{width:100%;aspect-ratio:1;image-rendering:pixelated;display:block;background:#8884;border-radius:2px}
-.psr .top{display:grid;grid-template-columns:208px minmax(0,1fr) 208px;gap:10px}.psr .card,.psr .controls{height:440px;overflow:auto}
-.psr .map{display:flex;flex-direction:column;height:440px}.psr .plot{position:relative;flex:1;min-height:0;border-radius:6px;overflow:hidden}.psr .plot canvas{position:absolute;inset:0;width:100%;height:100%;touch-action:none}.psr .plot canvas:last-child{cursor:crosshair;border-radius:6px}.psr .plot canvas:last-child:focus-visible{outline-offset:-2px}
-.psr .legend{display:flex;flex-wrap:wrap;gap:2px 14px;height:38px;overflow:hidden;align-content:flex-start;margin-top:6px;color:var(--quiet);font-size:12px}.psr .legend span{display:inline-flex;align-items:center;gap:4px;white-space:nowrap}.psr .legend canvas{width:14px;height:14px}.psr .legend .ramp{width:140px;height:10px;border-radius:2px}
-.psr .card canvas.large{width:132px;height:132px;max-width:100%;image-rendering:pixelated;background:#8884;border-radius:4px;display:block}.psr .card strong{display:block;overflow-wrap:anywhere;margin-top:6px}.psr .card .state{color:var(--quiet);min-height:18px}.psr .card dl{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:0 8px;margin:6px 0;font-size:12px}.psr .card dt,.psr .card dd{float:none;width:auto;margin:0;padding:0}.psr .card dt{color:var(--quiet);font-weight:400;overflow-wrap:anywhere}.psr .card dd{font-variant-numeric:tabular-nums}.psr .card p{margin:6px 0;overflow-wrap:anywhere}.psr .card .near{display:grid;grid-template-columns:44px 1fr;gap:8px;align-items:center;color:var(--quiet);font-size:12px}.psr .card .acts{display:flex;gap:6px;margin:6px 0}
-.psr .meters{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:10px;margin:10px 0}.psr .meter .head{display:flex;justify-content:space-between;gap:4px;flex-wrap:wrap}.psr .meter b{font-size:17px;font-variant-numeric:tabular-nums}.psr .meter .bar{position:relative;height:8px;border-radius:4px;background:#8883;margin:10px 0 13px}.psr .meter .fill{position:absolute;inset:0 auto 0 0;border-radius:4px;background:var(--mark)}.psr .meter .tick{position:absolute;top:-4px;width:2px;height:16px;margin-left:-1px;background:var(--ink)}.psr .meter .tick::after{position:absolute;left:-3px;font-size:10px;line-height:10px;color:var(--ink)}.psr .meter .tick.first::after{content:"f";top:-10px}.psr .meter .tick.random::after{content:"r";top:16px}.psr .meter small{display:flex;justify-content:space-between;gap:4px;color:var(--quiet);font-size:12px;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.psr .sheet{height:220px;overflow:auto;scrollbar-gutter:stable}.psr .row{display:grid;grid-template-columns:104px 1fr;gap:8px;padding:4px 0;border-top:1px solid var(--line)}.psr .row:first-child{border-top:0}.psr .row .name{font-size:12px;overflow-wrap:anywhere}.psr .row .name meter{display:block;width:90px;height:9px}.psr .row .name small{color:var(--quiet)}
-.psr .tiles{display:flex;flex-wrap:wrap;gap:3px;align-content:flex-start}.psr button.tile{position:relative;padding:2px;width:46px;height:46px;min-height:0;border:2px solid transparent;border-radius:5px;background:none}.psr button.tile.pinned{border-color:#009e73}.psr button.tile.new{border-color:var(--warm);border-style:dashed}.psr button.tile.gone{opacity:.45;border-style:dotted;border-color:var(--quiet)}.psr button.tile.current{box-shadow:0 0 0 2px var(--mark)}.psr button.tile i{position:absolute;right:0;bottom:0;min-width:13px;height:13px;font:bold 10px/13px system-ui,sans-serif;text-align:center;color:#fff;border-radius:3px}.psr button.tile.pinned i{background:#007a59}.psr button.tile.new i{background:#a84a00}.psr button.tile.gone i{background:#555}
-.psr.still .top{grid-template-columns:minmax(0,1fr) 208px}
-@container (max-width:960px){.psr .top{grid-template-columns:184px minmax(0,1fr) 176px;gap:8px}.psr .still .top{grid-template-columns:minmax(0,1fr) 176px}.psr .slider{grid-template-columns:minmax(0,1fr) 46px;gap:0 4px}.psr .card dl{font-size:11px;gap:0 4px}.psr .meters{gap:8px;grid-template-columns:repeat(3,minmax(0,1fr))}.psr .meter{padding:8px}.psr .meter b{font-size:15px}.psr .meter small{font-size:11px}.psr .map .menu select{max-width:84px}.psr .map .tools{gap:5px 7px}.psr .map button{padding:3px 7px}}
-@container (max-width:700px){.psr .top{grid-template-columns:190px minmax(0,1fr)}.psr .card{grid-column:1/-1;height:232px;display:grid;grid-template-columns:170px 1fr 1fr;gap:0 14px}}
-@container (max-width:560px){.psr .top{grid-template-columns:minmax(0,1fr)}.psr .controls{height:auto}.psr .meters{grid-template-columns:repeat(2,minmax(0,1fr))}.psr .card{grid-template-columns:150px 1fr}}
-.psr .studio{display:grid;grid-template-columns:208px minmax(0,1fr);gap:10px}.psr progress{width:100%;height:8px;accent-color:var(--mark)}.psr .previews{height:404px;overflow:auto;scrollbar-gutter:stable;display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:8px;align-content:start}.psr .previews.plain{grid-template-columns:repeat(auto-fill,minmax(56px,1fr));height:auto;min-height:200px}
-.psr .preview{border:2px solid var(--line);border-radius:6px;padding:5px}.psr .preview .three{display:grid;grid-template-columns:repeat(3,1fr);gap:3px}.psr .preview.accepted{border-color:#009e73}.psr .preview.back{border-color:#cc79a7;border-style:dashed}.psr .preview small{display:block;font-size:11px;color:var(--quiet);font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}.psr .preview .acts{display:flex;gap:4px;margin-top:3px}.psr .preview .acts button{flex:1;padding:0 2px;min-height:24px;font-size:12px}
-.psr .curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin-top:10px;height:104px;overflow:hidden}.psr .curves svg{width:100%;height:64px;display:block;border-bottom:1px solid var(--line)}.psr .curves path{fill:none;stroke:var(--mark);stroke-width:1.6;vector-effect:non-scaling-stroke}.psr .curves>div{min-width:0;display:grid;grid-template-columns:1fr auto;gap:0 6px}.psr .curves span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}.psr .curves svg{grid-column:1/-1}.psr .curves b{font-variant-numeric:tabular-nums}
-@container (max-width:640px){.psr .studio{grid-template-columns:minmax(0,1fr)}}
-"""
-
-# %% ../nbs/30_explorer.ipynb #c035
-_EXPLORER_JS = r"""
-// One point of the map as pixels: shape and colour drawn once, then copied for every candidate.
-function stamp(shape, colour, radius, edge) {
-  const half = Math.ceil(radius + 2), size = 2*half + 1, canvas = new OffscreenCanvas(size, size), c = canvas.getContext('2d', {willReadFrequently: true}), r = radius;
-  c.translate(half + .5, half + .5); c.beginPath();
-  if (shape === 'circle') c.arc(0, 0, r, 0, 7);
-  else if (shape === 'diamond') { c.moveTo(0, -1.3*r); c.lineTo(1.3*r, 0); c.lineTo(0, 1.3*r); c.lineTo(-1.3*r, 0); c.closePath(); }
-  else if (shape === 'square') c.rect(-1.1*r, -1.1*r, 2.2*r, 2.2*r);
-  else if (shape === 'triangle') { c.moveTo(0, -1.2*r); c.lineTo(1.15*r, r); c.lineTo(-1.15*r, r); c.closePath(); }
-  else if (shape === 'down') { c.moveTo(0, 1.2*r); c.lineTo(1.15*r, -r); c.lineTo(-1.15*r, -r); c.closePath(); }
-  else if (shape === 'x') { c.moveTo(-r, -r); c.lineTo(r, r); c.moveTo(r, -r); c.lineTo(-r, r); }
-  else if (shape === 'bar') { c.moveTo(-1.2*r, 0); c.lineTo(1.2*r, 0); }
-  else if (shape === 'ring') { c.moveTo(0, -1.2*r); c.lineTo(1.15*r, r); c.lineTo(-1.15*r, r); c.closePath(); }
-  if (shape === 'x' || shape === 'bar' || shape === 'ring') { c.lineWidth = Math.max(1, r*.6); c.strokeStyle = colour; c.stroke(); }
-  else { if (edge) { c.lineWidth = 2.4; c.strokeStyle = edge; c.stroke(); } c.fillStyle = colour; c.fill(); }
-  const data = c.getImageData(0, 0, size, size).data, dx = [], dy = [], rgb = [], alpha = [];
-  for (let i = 0; i < size*size; i++) if (data[4*i + 3] > 8) { dx.push(i % size - half); dy.push(Math.floor(i/size) - half); rgb.push(data[4*i] | data[4*i + 1] << 8 | data[4*i + 2] << 16 | 255 << 24); alpha.push(data[4*i + 3]/255); }
-  return {dx: Int16Array.from(dx), dy: Int16Array.from(dy), rgb: Uint32Array.from(rgb), alpha: Float32Array.from(alpha), canvas};
-}
-function put(pixels, width, height, s, x, y) {
-  for (let k = 0; k < s.dx.length; k++) {
-    const px = x + s.dx[k], py = y + s.dy[k];
-    if (px < 0 || py < 0 || px >= width || py >= height) continue;
-    const at = py*width + px, a = s.alpha[k];
-    if (a > .99) { pixels[at] = s.rgb[k]; continue; }
-    const old = pixels[at], now = s.rgb[k], b = 1 - a;
-    pixels[at] = ((old & 255)*b + (now & 255)*a) & 255 | (((old >>> 8 & 255)*b + (now >>> 8 & 255)*a) & 255) << 8 | (((old >>> 16 & 255)*b + (now >>> 16 & 255)*a) & 255) << 16 | 255 << 24;
-  }
-}
-const CIVIDIS = ['#00224e', '#123570', '#3b496c', '#575d6d', '#707173', '#8a8678', '#a59c74', '#c3b369', '#e1cc55', '#fee838'];
-const rgbOf = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
-function ramp(t) {
-  const x = Math.min(.9999, Math.max(0, t))*(CIVIDIS.length - 1), i = Math.floor(x), f = x - i, a = rgbOf(CIVIDIS[i]), b = rgbOf(CIVIDIS[i + 1]);
-  return `rgb(${a.map((v, k) => Math.round(v*(1 - f) + b[k]*f)).join(',')})`;
-}
-
-function renderExplorer({model, el}) {
-  const about = model.get('about'), n = about.n_per_class, total = n*about.classes.length, still = model.get('still');
-  const nameOf = id => id < total ? `${about.classes[Math.floor(id/n)]} ${id % n}` : `real ${about.classes[realLabels[id - total]]} ${id - total}`;
-  let states = bytesOf(model.get('states')), xy = floatsOf(model.get('xy')), values = floatsOf(model.get('values')), realXY = floatsOf(model.get('real_xy')), realMissed = bytesOf(model.get('real_missed')), realLabels = wordsOf(model.get('real_labels'));
-  let only = -1, showReal = false, mode = 'move', current = -1, lassoed = [], showing = 'selection', compare = false, view = null, drawn = 0;
-  const act = (name, ids) => tell(model, {do: name, ids});
-
-  // Pictures: asked for once, kept here.
-  const tiles = new Map(), asked = new Set(), waiting = new Map();
-  const want = (id, canvas) => { canvas.dataset.id = id; if (tiles.has(id)) paint(canvas, tiles.get(id)); else { if (!waiting.has(id)) waiting.set(id, []); waiting.get(id).push(canvas); fetchSoon(); } };
-  const fetchSoon = once(() => { const ids = [...waiting.keys()].filter(id => !asked.has(id)); if (ids.length) { ids.forEach(id => asked.add(id)); tell(model, {do: 'tiles', ids}); } });
-  const off = [listen(model, 'tiles', ({ids, side, channels}, buffers) => {
-    const bytes = bytesOf(buffers[0]);
-    if (tiles.size > 20000) tiles.clear();
-    ids.forEach((id, i) => { tiles.set(id, picture(bytes, i*side*side*channels, side, side, channels)); asked.delete(id); for (const canvas of waiting.get(id) || []) if (canvas.dataset.id == id) paint(canvas, tiles.get(id)); waiting.delete(id); });
-    box.dataset.tiles = tiles.size;
-  })];
-
-  // Controls.
-  const heads = still ? [] : about.controls.map(c => slider(model, c.name, c));
-  const set = (name, value) => { model.set(name, value); model.save_changes(); };
-  const method = menu('Selector', about.methods.map(m => [m.name, m.name.replaceAll('_', ' ')]), model.get('method'), v => set('method', v), 'method');
-  const preset = menu('Preset', [['', 'choose …'], ...about.presets.map(p => [p, p])], '', v => { if (v) tell(model, {do: 'preset', name: v}); preset.select.value = ''; }, 'preset');
-  const gate = check('Teacher\u2019s gate', 'gate', model.get('gate'), v => set('gate', v), 'The gate: candidates in which the teacher sees another class are left out');
-  gate.box.disabled = !about.judged;
-  const undo = button('\u21b6 Undo', 'undo', () => act('undo'), 'Undo (Ctrl+Z)'), redo = button('Redo \u21b7', 'redo', () => act('redo'), 'Redo (Ctrl+Shift+Z)');
-  const controls = h('div', {class: 'panel controls', role: 'group', 'aria-label': 'Weights and budget'}, h('div', {class: 'tools'}, undo, redo), preset, method, ...heads, gate);
-
-  // Map.
-  const points = h('canvas', {'aria-hidden': true}), over = h('canvas', {tabindex: 0, role: 'application', 'aria-label': 'Map of the candidates. Arrow keys go to the next candidate, Enter pins, B bans, plus and minus zoom, 0 shows all.'});
-  const plot = h('div', {class: 'plot'}, points, over), legend = h('div', {class: 'legend', 'aria-label': 'Legend'});
-  const modes = [['move', 'Move', 'Drag to move, wheel to zoom'], ['lasso', 'Lasso', 'Draw around candidates (also with Shift)'], ['box', 'Box', 'Drag a box around candidates']].map(([m, text, words]) => { const b = button(text, m, () => { mode = m; modes.forEach(o => o.setAttribute('aria-pressed', o === b)); over.style.cursor = m === 'move' ? 'grab' : 'crosshair'; }, words); b.setAttribute('aria-pressed', m === mode); return b; });
-  const colour = menu('Colour', about.colours.map(c => [c, c.replaceAll('_', ' ')]), model.get('colour_by'), v => set('colour_by', v), 'colour_by');
-  const which = menu('Class', [[-1, 'all'], ...about.classes.map((c, i) => [i, c])], -1, v => { only = +v; drawAll(); fillSheet(); }, 'class');
-  const kind = menu('Map', about.maps.map(m => [m, m.toUpperCase()]), model.get('map'), v => set('map', v), 'map');
-  const real = check('Real images', 'real', false, v => { showReal = v; drawAll(); }, 'Real images in the same map; filled triangles are those that no candidate is like');
-  const home = button('Reset view', 'home', () => { view = null; drawAll(); }, 'Show the whole map');
-  const map = h('div', {class: 'panel map', role: 'group', 'aria-label': 'Map'}, h('div', {class: 'tools'}, h('span', {class: 'group', role: 'group', 'aria-label': 'What dragging does'}, ...modes), colour, which, ...(about.maps.length > 1 ? [kind] : []), ...(about.real ? [real] : []), home), plot, legend);
-  over.style.cursor = 'grab';
-
-  const size = () => { const r = plot.getBoundingClientRect(), d = Math.min(2, devicePixelRatio || 1); return [Math.max(1, Math.round(r.width*d)), Math.max(1, Math.round(r.height*d)), d]; };
-  const bounds = () => { let a = Infinity, b = -Infinity, c = Infinity, d = -Infinity; for (let i = 0; i < xy.length; i += 2) { a = Math.min(a, xy[i]); b = Math.max(b, xy[i]); c = Math.min(c, xy[i + 1]); d = Math.max(d, xy[i + 1]); } return [a, b, c, d]; };
-  function fit(w, hh, d) { const [a, b, c, e] = bounds(), m = 16*d, s = Math.min((w - 2*m)/Math.max(b - a, 1e-9), (hh - 2*m)/Math.max(e - c, 1e-9)); return {s, x: w/2 - s*(a + b)/2, y: hh/2 + s*(c + e)/2, home: true}; }
-  let screen = new Float32Array(0), realScreen = new Float32Array(0), dpr = 1;
-  const counts = () => { const c = about.states.map(() => 0); for (let i = 0; i < states.length; i++) c[states[i]]++; return c; };
-
-  function drawAll() {
-    const [w, hh, d] = size();
-    if (!xy.length || w < 2) return;
-    dpr = d;
-    if (points.width !== w || points.height !== hh) { points.width = over.width = w; points.height = over.height = hh; if (!view || view.home) view = null; }
-    if (!view) view = fit(w, hh, d);
-    const style = getComputedStyle(box), paper = toRGB(style.backgroundColor), ink = style.color, image = new ImageData(w, hh), pixels = new Uint32Array(image.data.buffer);
-    pixels.fill(paper[0] | paper[1] << 8 | paper[2] << 16 | 255 << 24);
-    const zoom = Math.min(2.2, Math.sqrt(view.s/fit(w, hh, d).s)), r = (total <= 1500 ? 4 : total <= 20000 ? 2.6 : 1.5)*d*Math.max(.8, zoom), edge = style.backgroundColor;
-    if (screen.length !== xy.length) screen = new Float32Array(xy.length);
-    for (let i = 0; i < total; i++) { screen[2*i] = view.x + view.s*xy[2*i]; screen[2*i + 1] = view.y - view.s*xy[2*i + 1]; }
-    const by = model.get('colour_by'), faint = stamp('circle', mixed(paper, [128, 128, 128], .35), Math.max(1, r*.6));
-    let low = Infinity, high = -Infinity;
-    if (by !== 'state' && by !== 'class') for (const v of values) if (Number.isFinite(v)) { low = Math.min(low, v); high = Math.max(high, v); }
-    const cache = new Map();
-    const look = (state, i) => {
-      const s = about.states[state], key = by === 'state' ? 0 : by === 'class' ? Math.floor(i/n) % about.class_colours.length : Number.isFinite(values[i]) ? Math.round(31*(values[i] - low)/Math.max(high - low, 1e-12)) : -1, name = state*100 + key;
-      if (!cache.has(name)) cache.set(name, stamp(s.shape, by === 'state' ? s.colour : by === 'class' ? about.class_colours[key] : key < 0 ? '#888888' : ramp(key/31), r*s.size, s.top ? edge : null));
-      return cache.get(name);
-    };
-    if (only >= 0) for (let i = 0; i < total; i++) if (Math.floor(i/n) !== only) put(pixels, w, hh, faint, screen[2*i] | 0, screen[2*i + 1] | 0);
-    const layers = about.states.map(() => []);
-    for (let i = only < 0 ? 0 : only*n, end = only < 0 ? total : (only + 1)*n; i < end; i++) layers[states[i]].push(i);
-    about.order.forEach(s => { for (const i of layers[s]) put(pixels, w, hh, look(s, i), screen[2*i] | 0, screen[2*i + 1] | 0); });
-    realScreen = new Float32Array(realXY.length);
-    if (showReal) {
-      const hit = stamp('ring', mixed(paper, toRGB(ink), .6), Math.max(2.5, r*.6)), missed = stamp('triangle', ink, Math.max(3.5*d, r), edge);
-      for (const pass of [0, 1]) for (let i = 0; i < realMissed.length; i++) { realScreen[2*i] = view.x + view.s*realXY[2*i]; realScreen[2*i + 1] = view.y - view.s*realXY[2*i + 1]; if (realMissed[i] === pass && (only < 0 || realLabels[i] === only)) put(pixels, w, hh, pass ? missed : hit, realScreen[2*i] | 0, realScreen[2*i + 1] | 0); }
-    }
-    points.getContext('2d').putImageData(image, 0, 0);
-    drawOver(); drawLegend(by, low, high, edge, ink, paper);
-    box.dataset.drawn = ++drawn;
-  }
-  function drawLegend(by, low, high, edge, ink, paper) {
-    const c = counts(), wanted = [by, low, high, c.join(), edge, showReal].join('|');
-    if (legend.dataset.of === wanted) return;
-    legend.dataset.of = wanted; legend.replaceChildren();
-    const item = (s, text) => { const canvas = h('canvas', {'aria-hidden': true}); canvas.width = s.canvas.width; canvas.height = s.canvas.height; canvas.getContext('2d').drawImage(s.canvas, 0, 0); legend.append(h('span', {}, canvas, text)); };
-    if (by === 'class') about.classes.slice(0, 24).forEach((name, i) => item(stamp('circle', about.class_colours[i % about.class_colours.length], 5), name));
-    else {
-      if (by !== 'state') { const r = h('canvas', {class: 'ramp', 'aria-hidden': true}); r.width = 64; r.height = 1; const p = r.getContext('2d'); for (let i = 0; i < 64; i++) { p.fillStyle = ramp(i/63); p.fillRect(i, 0, 1, 1); } legend.append(h('span', {}, Number.isFinite(low) ? low.toPrecision(3) : '\u2013', r, Number.isFinite(high) ? high.toPrecision(3) : '\u2013')); }
-      about.states.forEach((s, i) => { if (c[i] || s.top) item(stamp(s.shape, by === 'state' ? s.colour : '#888888', 4.5*Math.min(1.1, s.size), null), `${s.name} ${c[i].toLocaleString('en')}`); });
-    }
-    if (showReal) { item(stamp('ring', ink, 4), 'real'); item(stamp('triangle', ink, 4.5), 'real, missed by the pool'); }
-  }
-  const toRGB = text => (text.match(/[\d.]+/g) || [255, 255, 255]).slice(0, 3).map(Number);
-  const mixed = (a, b, f) => `rgb(${a.map((v, i) => Math.round(v*(1 - f) + b[i]*f)).join(',')})`;
-  let path = null;
-  function drawOver() {
-    const c = over.getContext('2d');
-    c.clearRect(0, 0, over.width, over.height);
-    if (path && path.length > 1) { c.beginPath(); path.forEach(([x, y], i) => i ? c.lineTo(x, y) : c.moveTo(x, y)); c.closePath(); c.fillStyle = '#0072b222'; c.fill(); c.strokeStyle = '#0072b2'; c.lineWidth = 1.5*dpr; c.stroke(); }
-    const at = current < 0 ? null : current < total ? [screen[2*current], screen[2*current + 1]] : showReal ? [realScreen[2*(current - total)], realScreen[2*(current - total) + 1]] : null;
-    if (at) for (const [width, colour] of [[4.5, getComputedStyle(box).backgroundColor], [2.2, getComputedStyle(box).color]]) { c.beginPath(); c.arc(at[0], at[1], 8.5*dpr, 0, 7); c.strokeStyle = colour; c.lineWidth = width*dpr; c.stroke(); }
-  }
-  function nearest(x, y, within) {
-    let best = within*within, id = -1;
-    for (let i = only < 0 ? 0 : only*n, end = only < 0 ? total : (only + 1)*n; i < end; i++) { const dx = screen[2*i] - x, dy = screen[2*i + 1] - y, q = dx*dx + dy*dy; if (q < best) { best = q; id = i; } }
-    if (showReal) for (let i = 0; i < realMissed.length; i++) { if (only >= 0 && realLabels[i] !== only) continue; const dx = realScreen[2*i] - x, dy = realScreen[2*i + 1] - y, q = dx*dx + dy*dy; if (q < best) { best = q; id = total + i; } }
-    return id;
-  }
-  function inside(polygon) {
-    let a = Infinity, b = -Infinity, c = Infinity, d = -Infinity; const out = [];
-    for (const [x, y] of polygon) { a = Math.min(a, x); b = Math.max(b, x); c = Math.min(c, y); d = Math.max(d, y); }
-    for (let i = only < 0 ? 0 : only*n, end = only < 0 ? total : (only + 1)*n; i < end; i++) {
-      const x = screen[2*i], y = screen[2*i + 1];
-      if (x < a || x > b || y < c || y > d) continue;
-      let odd = false;
-      for (let j = 0, k = polygon.length - 1; j < polygon.length; k = j++) { const [xj, yj] = polygon[j], [xk, yk] = polygon[k]; if ((yj > y) !== (yk > y) && x < (xk - xj)*(y - yj)/(yk - yj) + xj) odd = !odd; }
-      if (odd) out.push(i);
-    }
-    return out;
-  }
-  const where = event => { const r = over.getBoundingClientRect(); return [(event.clientX - r.left)*over.width/r.width, (event.clientY - r.top)*over.height/r.height]; };
-  let drag = null;
-  over.addEventListener('pointerdown', event => { const [x, y] = where(event); drag = {x, y, vx: view.x, vy: view.y, moved: false, kind: event.shiftKey && mode === 'move' ? 'lasso' : mode}; over.setPointerCapture(event.pointerId); if (drag.kind !== 'move') path = [[x, y]]; });
-  over.addEventListener('pointermove', event => {
-    const [x, y] = where(event);
-    if (!drag) { const id = nearest(x, y, 12*dpr); if (id >= 0 && id !== current) focusOn(id); return; }
-    if (Math.hypot(x - drag.x, y - drag.y) > 3*dpr) drag.moved = true;
-    if (!drag.moved) return;
-    if (drag.kind === 'move') { view = {...view, x: drag.vx + x - drag.x, y: drag.vy + y - drag.y, home: false}; redraw(); }
-    else { if (drag.kind === 'lasso') path.push([x, y]); else path = [[drag.x, drag.y], [x, drag.y], [x, y], [drag.x, y]]; drawOver(); }
-  });
-  over.addEventListener('pointerup', event => {
-    const was = drag; drag = null;
-    if (!was) return;
-    if (!was.moved) { path = null; const id = nearest(...where(event), 12*dpr); if (id >= 0) { focusOn(id); if (id < total && !still) act('toggle', [id]); } drawOver(); return; }
-    if (was.kind === 'move') return;
-    lassoed = inside(path); showing = 'lasso'; fillSheet();
-    if (!still) { const ids = lassoed; setTimeout(() => tell(model, {do: 'lasso', ids})); } // after the request for pictures
-  });
-  over.addEventListener('wheel', event => { event.preventDefault(); const [x, y] = where(event); zoomAt(x, y, Math.exp(-event.deltaY*.0015)); }, {passive: false});
-  const zoomAt = (x, y, f) => { view = {s: view.s*f, x: x + (view.x - x)*f, y: y + (view.y - y)*f, home: false}; redraw(); };
-  const redraw = (() => { let asked = false; return () => { if (!asked) { asked = true; requestAnimationFrame(() => { asked = false; drawAll(); }); } }; })();
-  over.addEventListener('keydown', event => {
-    const way = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
-    if (way) {
-      const [x, y] = current >= 0 && current < total ? [screen[2*current], screen[2*current + 1]] : [over.width/2, over.height/2];
-      let best = Infinity, id = -1;
-      for (let i = only < 0 ? 0 : only*n, end = only < 0 ? total : (only + 1)*n; i < end; i++) { const dx = screen[2*i] - x, dy = screen[2*i + 1] - y, along = dx*way[0] + dy*way[1], across = Math.abs(dx*way[1] + dy*way[0]); if (i !== current && along > .5 && along + 3*across < best) { best = along + 3*across; id = i; } }
-      if (id >= 0) focusOn(id);
-    } else if (event.key === '+' || event.key === '=') zoomAt(over.width/2, over.height/2, 1.3);
-    else if (event.key === '-') zoomAt(over.width/2, over.height/2, 1/1.3);
-    else if (event.key === '0') { view = null; drawAll(); }
-    else if ((event.key === 'Enter' || event.key === ' ') && current >= 0 && current < total && !still) act('toggle', [current]);
-    else return;
-    event.preventDefault();
-  });
-
-  // Card of one candidate.
-  const large = h('canvas', {class: 'large', role: 'img'}), title = h('strong', {}, 'Point at a candidate'), state = h('span', {class: 'state'}, ''), scores = h('dl'), reason = h('p', {'aria-live': 'polite'}), twin = h('canvas', {class: 'small', role: 'img'}), twinText = h('span'), near = h('div', {class: 'near', style: 'visibility:hidden'}, twin, twinText);
-  const pin = button('Pin', 'pin', () => act('toggle', [current]), 'Must be in (Enter)'), ban = button('Ban', 'ban', () => act('ban', [current]), 'Must not be in (B)');
-  const card = h('div', {class: 'panel card', role: 'group', 'aria-label': 'Candidate'}, h('div', {}, large, title, state, ...(still ? [] : [h('div', {class: 'acts'}, pin, ban)])), h('div', {}, reason, near), h('div', {}, scores));
-  pin.disabled = ban.disabled = true;
-  function focusOn(id) {
-    current = id; say(title, nameOf(id)); large.setAttribute('aria-label', nameOf(id)); describe(); drawOver();
-    if (tiles.has(id)) paint(large, tiles.get(id));
-    pin.disabled = ban.disabled = still || id >= total;
-    box.querySelectorAll('button.tile.current').forEach(b => b.classList.remove('current'));
-    box.querySelectorAll(`button.tile[data-id="${id}"]`).forEach(b => b.classList.add('current'));
-    ask();
-  }
-  const describe = () => { if (current >= 0 && current < total) { const s = about.states[states[current]]; say(state, s.name); say(pin, s.name === 'pinned' ? 'Unpin' : 'Pin'); say(ban, s.name === 'banned' ? 'Unban' : 'Ban'); } else if (current >= 0) say(state, realMissed[current - total] ? 'missed by the pool' : 'real image'); };
-  let looking = -1;
-  const ask = () => { if (looking < 0 && current >= 0) { looking = current; tell(model, {do: 'look', ids: [current]}); } };
-  off.push(listen(model, 'look', (m, buffers) => {
-    if (m.id !== looking) return; // another view of this panel asked
-    looking = -1;
-    if (m.id !== current) { ask(); return; }
-    paint(large, picture(bytesOf(buffers[0]), 0, m.width, m.height, m.channels));
-    scores.replaceChildren(...Object.entries(m.scores).flatMap(([k, v]) => [h('dt', {}, k.replaceAll('_', ' ')), h('dd', {}, v)]));
-    say(reason, m.why); near.style.visibility = m.near === null ? 'hidden' : 'visible';
-    if (m.near !== null) { want(m.near, twin); twin.setAttribute('aria-label', nameOf(m.near)); say(twinText, m.near_words); }
-    card.dataset.id = m.id;
-  }));
-
-  // Meters.
-  const meters = h('div', {class: 'meters', role: 'group', 'aria-label': 'Meters'}, ...model.get('meters').map(() => h('div', {class: 'panel meter'}, h('div', {class: 'head'}, h('span'), h('b')), h('div', {class: 'bar', 'aria-hidden': true}, h('div', {class: 'fill'}), h('div', {class: 'tick first'}), h('div', {class: 'tick random'})), h('small', {}, h('span'), h('span')), h('small', {}, h('span'), h('span')))));
-  function fillMeters() {
-    model.get('meters').forEach((m, i) => {
-      const node = meters.children[i], place = v => v === null ? -10 : 100*Math.min(1, Math.max(0, (v - m.low)/(m.high - m.low))), text = v => v === null ? '\u2013' : v.toFixed(3), lines = node.querySelectorAll('small');
-      node.title = m.hint; say(node.querySelector('.head span'), m.name); say(node.querySelector('b'), text(m.value));
-      node.querySelector('.fill').style.width = Math.max(0, place(m.value)) + '%';
-      for (const name of ['first', 'random']) { const t = node.querySelector('.tick.' + name); t.style.left = place(m[name]) + '%'; t.style.display = m[name] === null ? 'none' : ''; }
-      ['random', 'first'].forEach((k, j) => { const [a, b] = lines[j].children; say(a, `${k} ${text(m[k])}`); say(b, m.value === null || m[k] === null ? '' : signed(m.value - m[k])); });
-    });
-  }
-
-  // Sheet of thumbnails.
-  const shown = h('span', {class: 'group', role: 'group', 'aria-label': 'What the sheet shows'}), tabs = {selection: button('Selection', 'show-selection', () => { showing = 'selection'; fillSheet(); }, 'Show the selection'), lasso: button('Lasso (0)', 'show-lasso', () => { showing = 'lasso'; fillSheet(); }, 'Show what the lasso holds')};
-  shown.append(tabs.selection, tabs.lasso);
-  const keep = button('Keep for comparison', 'keep', () => act('keep', []), 'Later changes are shown against the selection as it is now');
-  const changed = check('What changed', 'changed', false, v => { compare = v; fillSheet(); }, 'Marks what came (+) and went (\u2212) since the selection was kept');
-  const several = ['pin_all', 'ban_all', 'clear'].map((name, i) => button(['Pin these', 'Ban these', 'Clear'][i], name, () => { if (name === 'clear') { lassoed = []; path = null; showing = 'selection'; tell(model, {do: 'lasso', ids: []}); drawOver(); fillSheet(); } else act(name.slice(0, 3), lassoed); }, ['Pin all candidates in the lasso', 'Ban all candidates in the lasso', 'Forget the lasso'][i]));
-  const sheet = h('div', {class: 'sheet', role: 'group', 'aria-label': 'Thumbnails: Enter pins, B bans'});
-  const bar = h('div', {class: 'tools'}, shown, ...(still ? [] : [keep, changed, ...several]));
-  const tileOf = (id, words, kind, mark) => {
-    const canvas = h('canvas', {class: 'small', 'aria-hidden': true}), tile = h('button', {type: 'button', class: `tile ${kind}${id === current ? ' current' : ''}`, 'data-id': id, 'aria-label': `${nameOf(id)}, ${words}`, title: `${nameOf(id)}, ${words}`}, canvas);
-    if (mark) tile.append(h('i', {'aria-hidden': true}, mark));
-    want(id, canvas);
-    return tile;
-  };
-  sheet.addEventListener('click', event => { const tile = event.target.closest('.tile'); if (tile) { focusOn(+tile.dataset.id); if (!still) act('toggle', [+tile.dataset.id]); } });
-  sheet.addEventListener('focusin', event => { const tile = event.target.closest('.tile'); if (tile && +tile.dataset.id !== current) focusOn(+tile.dataset.id); });
-  sheet.addEventListener('pointerover', event => { const tile = event.target.closest('.tile'); if (tile && +tile.dataset.id !== current) focusOn(+tile.dataset.id); });
-  const rows = new Map();
-  function fillSheet() {
-    for (const [name, tab] of Object.entries(tabs)) tab.setAttribute('aria-pressed', name === showing);
-    say(tabs.lasso, `Lasso (${lassoed.length.toLocaleString('en')})`);
-    several.forEach(b => { b.disabled = !lassoed.length; });
-    const ids = model.get('ids'), kept = model.get('kept'), pinned = new Set(), focus = document.activeElement && sheet.contains(document.activeElement) ? [...sheet.querySelectorAll('.tile')].indexOf(document.activeElement) : -1, scroll = sheet.scrollTop;
-    changed.box.disabled = !kept.length;
-    if (showing === 'lasso') {
-      const most = 400, seen = scroll ? most : 80, all = lassoed, tile = id => { const name = about.states[states[id]].name; return tileOf(id, name, name === 'pinned' ? 'pinned' : '', {pinned: '\u25a0', banned: '\u2212', selected: '\u25c6'}[name]); };
-      const held = h('div', {class: 'tiles'}, ...all.slice(0, seen).map(tile));
-      if (all.length > seen) afterPaint(() => { if (held.isConnected) held.append(...all.slice(seen, most).map(tile)); }); // those in sight first
-      rows.clear();
-      sheet.replaceChildren(held, ...(lassoed.length > most ? [h('p', {}, `The first ${most} of ${lassoed.length.toLocaleString('en')}.`)] : []), ...(lassoed.length ? [] : [h('p', {}, 'Draw around candidates on the map.')]));
-    } else {
-      const wanted = about.classes.map((_, c) => c).filter(c => only < 0 || c === only);
-      if (rows.size !== wanted.length || wanted.some(c => !rows.has(c))) { rows.clear(); sheet.replaceChildren(...wanted.map(c => { const row = h('div', {class: 'row', role: 'group', 'aria-label': about.classes[c]}, h('div', {class: 'name'}, h('b', {}, about.classes[c]), h('meter', {min: 0, 'aria-label': 'pinned of the budget'}), h('small')), h('div', {class: 'tiles'})); rows.set(c, row); return row; })); }
-      for (const c of wanted) {
-        const row = rows.get(c), before = new Set(compare && kept.length ? kept[c] : []), now = new Set(ids[c]), list = ids[c].map((i, place) => {
-          const id = c*n + i, isPinned = states[id] === about.pinned, fresh = compare && kept.length && !before.has(i);
-          return [id, `place ${place + 1}${isPinned ? ', pinned' : ''}${fresh ? ', new' : ''}`, `${isPinned ? 'pinned ' : ''}${fresh ? 'new' : ''}`, fresh ? '+' : isPinned ? '\u25a0' : ''];
-        });
-        for (const i of before) if (!now.has(i)) list.push([c*n + i, 'no longer chosen', 'gone', '\u2212']);
-        const key = JSON.stringify(list);
-        if (row.dataset.key !== key) { row.dataset.key = key; row.lastChild.replaceChildren(...list.map(l => tileOf(...l))); }
-        const count = ids[c].filter(i => states[c*n + i] === about.pinned).length, meter = row.querySelector('meter');
-        meter.max = Math.max(1, ids[c].length); meter.value = count; say(row.querySelector('small'), `${count}/${ids[c].length} pinned`);
-      }
-    }
-    sheet.scrollTop = scroll;
-    if (focus >= 0) { const all = sheet.querySelectorAll('.tile'); if (all.length && !sheet.contains(document.activeElement)) all[Math.min(focus, all.length - 1)].focus({preventScroll: true}); }
-  }
-
-  const note = h('div', {class: 'note', role: 'status'});
-  const box = h('div', {class: 'psr explorer', role: 'region', 'aria-label': 'Pool explorer'}, h('div', {class: 'top'}, ...(still ? [] : [controls]), map, card), meters, h('div', {class: 'panel'}, bar, sheet), note);
-  if (still) box.classList.add('still');
-  box.addEventListener('keydown', event => {
-    event.stopPropagation();
-    const key = event.key.toLowerCase(), typing = event.target.matches('input[type=number], select');
-    if ((event.ctrlKey || event.metaKey) && (key === 'z' || key === 'y') && !typing) { event.preventDefault(); act(key === 'y' || event.shiftKey ? 'redo' : 'undo'); }
-    else if ((key === 'b' || key === 'delete') && !typing && !still && !event.ctrlKey && !event.metaKey && current >= 0 && current < total && (sheet.contains(event.target) || event.target === over)) { event.preventDefault(); act('ban', [current]); }
-    else if (key === 'escape') { path = null; drawOver(); }
-  });
-  el.append(box);
-
-  const fillControls = () => {
-    method.select.value = model.get('method'); colour.select.value = model.get('colour_by'); kind.select.value = model.get('map'); gate.box.checked = model.get('gate');
-    const weighted = about.methods.find(m => m.name === model.get('method')).weighted;
-    heads.forEach((head, i) => { const c = about.controls[i]; head.enable(c.weight ? weighted && (about.judged || ['diversity', 'representativeness'].includes(c.name)) : c.name !== 'quantile' || about.judged); });
-    undo.disabled = !model.get('undoable'); redo.disabled = !model.get('redoable');
-    const text = model.get('note'); say(note, text.replace(/^!/, '') || (still ? '' : 'Click or Enter pins, B bans, Ctrl+Z undoes. Wheel zooms the map, Shift with dragging draws a lasso.')); note.title = note.textContent; note.classList.toggle('error', text.startsWith('!'));
-  };
-  const update = once(() => {
-    const fresh = floatsOf(model.get('xy')); if (fresh.length !== xy.length || fresh.some((v, i) => v !== xy[i])) view = null;
-    xy = fresh; states = bytesOf(model.get('states')); values = floatsOf(model.get('values')); realXY = floatsOf(model.get('real_xy')); realMissed = bytesOf(model.get('real_missed')); realLabels = wordsOf(model.get('real_labels'));
-    drawAll(); fillRest();
-  });
-  const fillRest = (() => { let waiting = false; return () => { if (!waiting) { waiting = true; afterPaint(() => { waiting = false; fillMeters(); fillControls(); fillSheet(); describe(); if (current >= 0) ask(); }); } }; })(); // the map is painted first, the rest with the next frame
-  const watched = ['xy', 'states', 'values', 'meters', 'ids', 'kept', 'note', 'undoable', 'redoable', 'method', 'gate', 'colour_by', 'map', 'real_xy'];
-  watched.forEach(name => model.on('change:' + name, update));
-  const resized = new ResizeObserver(() => drawAll()); resized.observe(plot);
-  const noTheme = onTheme(() => requestAnimationFrame(drawAll));
-  fillMeters(); fillControls(); fillSheet(); drawAll();
-  return () => { resized.disconnect(); noTheme(); off.forEach(f => f()); watched.forEach(name => model.off('change:' + name, update)); };
-}
-"""
-
 # %% ../nbs/30_explorer.ipynb #c037
 def _tile_bytes(
     images: torch.Tensor,  # (n, c, h, w) uint8 or [0, 1]
@@ -763,7 +346,7 @@ _MAPPING = threading.Lock()  # one UMAP at a time: its compiled parts do not bea
 class PoolExplorer(anywidget.AnyWidget):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
-    _esm, _css = _SHARED_JS + _EXPLORER_JS + 'export default {render: renderExplorer};', _CSS
+    _esm, _css = module('explorer.js'), style('panels.css')
     about, still = traitlets.Dict().tag(sync=True), traitlets.Bool(False).tag(sync=True)
     method, gate, ipc = (
         traitlets.Unicode('psr').tag(sync=True),
@@ -1306,41 +889,6 @@ class PoolExplorer(anywidget.AnyWidget):
         return f'select(pool, {", ".join(words)})'
 
 # %% ../nbs/30_explorer.ipynb #c057
-_STILL_JS = r"""
-class Still {
-  constructor(state, cards, tiles) {
-    this.state = state; this.cards = cards; this.tiles = tiles; this.heard = {};
-    for (const [name, text] of Object.entries(state.binary)) { const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0)); this.state[name] = new DataView(bytes.buffer); }
-    for (const [name, text] of Object.entries(state.columns)) { const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0)); state.columns[name] = new Float32Array(bytes.buffer); }
-    const image = document.getElementById('sprites'), canvas = document.createElement('canvas');
-    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
-    this.sprites = canvas.getContext('2d', {willReadFrequently: true}); this.sprites.drawImage(image, 0, 0);
-  }
-  get(name) { return this.state[name]; }
-  set(name, value) {
-    this.state[name] = value;
-    if (name === 'colour_by') { const column = this.state.columns[value]; this.state.values = column ? new DataView(column.buffer) : undefined; this.tell('change:colour_by'); }
-  }
-  save_changes() {}
-  on(name, heard) { (this.heard[name] = this.heard[name] || []).push(heard); }
-  off() {}
-  tell(name, ...values) { (this.heard[name] || []).forEach(heard => heard(...values)); }
-  pixels(id) { const t = this.tiles.tile; return this.sprites.getImageData(t*(id % this.tiles.columns), t*Math.floor(id/this.tiles.columns), t, t).data; }
-  send({do: kind, ids}) {
-    const t = this.tiles.tile, bytes = new Uint8Array(ids.length*t*t*3);
-    if (kind === 'tiles' || kind === 'look') ids.forEach((id, i) => { const p = this.pixels(id); for (let k = 0; k < t*t; k++) for (let c = 0; c < 3; c++) bytes[3*(i*t*t + k) + c] = p[4*k + c]; });
-    const answer = kind === 'tiles' ? {kind, ids, side: t, channels: 3} : kind === 'look' ? {kind, id: ids[0], width: t, height: t, channels: 3, scores: Object.fromEntries(Object.entries(this.state.columns).map(([k, v]) => [k, Number.isFinite(v[ids[0]]) ? v[ids[0]].toFixed(3) : '\u2013'])), ...(this.cards[ids[0]] || {why: '', near: null, near_words: ''})} : null;
-    if (answer) queueMicrotask(() => this.tell('msg:custom', answer, [new DataView(bytes.buffer)]));
-  }
-}
-document.getElementById('sprites').decode().then(() => {
-  const data = JSON.parse(document.getElementById('data').textContent);
-  renderExplorer({model: new Still(data.state, data.cards, data.tiles), el: document.getElementById('explorer')});
-});
-"""
-_PAGE_CSS = ':root{color-scheme:light dark;--page-paper:#fff;--page-ink:#1d2126;--page-quiet:#5b6470;--page-line:#dfe3e8;--page-soft:#f5f7f9}@media (prefers-color-scheme:dark){:root{--page-paper:#15181c;--page-ink:#e6e9ed;--page-quiet:#9aa4b0;--page-line:#30363d;--page-soft:#1d2126}}body{margin:0;background:var(--page-paper);color:var(--page-ink);font:15px/1.5 system-ui,sans-serif}main{max-width:1280px;margin:0 auto;padding:24px 16px}h1{font-size:24px;margin:0 0 4px}main>p{color:var(--page-quiet);margin:0 0 16px;overflow-wrap:anywhere}code{font-size:13px}'
-
-
 def _to_html(
     self: PoolExplorer,
     path: str | Path,  # the HTML file to write
@@ -1384,13 +932,13 @@ def _to_html(
             self.code(),
             repr(self.pool),
         )
-    data = _inert(
-        json.dumps(dict(state=state, cards=cards, tiles=dict(tile=tile, columns=columns)), separators=(',', ':'))
-    )
-    page = (
-        f"<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\"><meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f'<title>{html.escape(title)}</title><link rel=icon href="data:,"><style>{_PAGE_CSS}{_CSS}</style></head><body><main><h1>{html.escape(title)}</h1><p>{html.escape(about_pool)}<br><code>{html.escape(call)}</code></p><div id=explorer></div></main>'
-        f'<img id=sprites alt="" hidden src="{sprites}"><script type="application/json" id=data>{data}</script><script type=module>{_SHARED_JS}{_EXPLORER_JS}{_STILL_JS}</script></body></html>'
+    page = render(
+        'explorer.html.j2',
+        title=title,
+        about=about_pool,
+        call=call,
+        sprites=sprites,
+        data=dict(state=state, cards=cards, tiles=dict(tile=tile, columns=columns)),
     )
     path = Path(path)
     make_folder(path.parent)
@@ -1672,94 +1220,6 @@ def watch(
         losses = state.step()
         yield state.now(losses)
 
-# %% ../nbs/30_explorer.ipynb #c066
-_STUDIO_JS = r"""
-function transport(model, commands) {
-  const buttons = commands.map(([name, text, words]) => button(text, name, () => tell(model, {do: name}), words));
-  const bar = h('progress', {max: 1, 'aria-label': 'Progress'}), words = h('span', {role: 'status', class: 'status'});
-  const update = () => {
-    const can = model.get('can'), progress = model.get('progress');
-    buttons.forEach(b => { b.disabled = !can.includes(b.dataset.do); });
-    bar.value = progress[1] ? progress[0]/progress[1] : 0; say(words, model.get('status'));
-  };
-  update();
-  return {node: h('div', {}, h('div', {class: 'tools'}, ...buttons, words), bar), update};
-}
-const mistakes = model => { const node = h('div', {class: 'note', role: 'alert'}), update = () => { say(node, model.get('error')); node.title = model.get('error'); node.classList.toggle('error', !!model.get('error')); }; update(); return {node, update}; };
-function panelOf(words, ...children) {
-  const box = h('div', {class: 'psr', role: 'region', 'aria-label': words}, ...children);
-  box.addEventListener('keydown', event => event.stopPropagation());
-  return box;
-}
-function follow(model, names, work) { const update = once(work); names.forEach(name => model.on('change:' + name, update)); return () => names.forEach(name => model.off('change:' + name, update)); }
-
-function renderStudio({model, el}) {
-  const about = model.get('about');
-  const top = transport(model, [['start', '\u25b6 Start', 'Start or resume'], ['pause', '\u275a\u275a Pause', 'Pause after this step'], ['one', '\u25b8 One step', 'One step, then pause'], ['back', '\u25c2 Step back', 'Back by one step'], ['stop', '\u25a0 Stop', 'Stop after this step'], ['restart', '\u21ba Restart', 'Back to the selected images'], ['judge', 'Judge', 'Roll back what the held-out teacher likes less']]);
-  const wrong = mistakes(model), heads = about.controls.map(c => slider(model, c.name, c));
-  const which = menu('Class', [[-1, 'all'], ...about.classes.map((c, i) => [i, c])], -1, v => { for (const c of cells) c.node.hidden = +v >= 0 && c.label !== +v; }, 'class');
-  const cells = about.images.map(([label, text], row) => {
-    const canvases = ['before', 'now', 'difference'].map(k => h('canvas', {class: 'small', role: 'img', 'aria-label': `${text}, ${k}`})), words = h('small', {}, '\u00a0');
-    const take = button('\u2713 accept', 'accept', () => tell(model, {do: 'accept', ids: [row]}), `Accept ${text} as it is now`), back = button('\u21a9 back', 'roll_back', () => tell(model, {do: 'roll_back', ids: [row]}), `Roll ${text} back to the original`);
-    return {label, canvases, words, take, back, node: h('div', {class: 'preview', 'data-row': row, role: 'group', 'aria-label': text}, h('small', {title: text}, text), h('div', {class: 'three'}, ...canvases), words, h('div', {class: 'acts'}, take, back))};
-  });
-  const previews = h('div', {class: 'previews', role: 'group', 'aria-label': 'Before, now, difference'}, ...cells.map(c => c.node));
-  const curves = h('div', {class: 'curves', role: 'group', 'aria-label': 'Curves'});
-  const box = panelOf('Refinement studio', top.node, wrong.node, h('div', {class: 'studio'}, h('div', {class: 'panel controls', style: 'height:462px', role: 'group', 'aria-label': 'Settings, also while it runs'}, ...heads, h('p', {style: 'color:var(--quiet)'}, 'Each image: before, now, difference (grey is no change).')), h('div', {class: 'panel'}, h('div', {class: 'tools'}, which), previews)), h('div', {class: 'panel', style: 'margin-top:10px'}, curves));
-  let drawn = 0;
-  const fillPictures = () => {
-    const {side, channels, count} = model.get('pictures');
-    const size = side*side*channels, sheets = ['before', 'now'].map(k => bytesOf(model.get(k)));
-    if (!count || sheets.some(s => s.length < size*count)) return;
-    for (let i = 0; i < count; i++) {
-      const a = picture(sheets[0], i*size, side, side, channels), b = picture(sheets[1], i*size, side, side, channels), d = new ImageData(side, side);
-      for (let k = 0; k < d.data.length; k++) d.data[k] = k % 4 === 3 ? 255 : 128 + (b.data[k] - a.data[k])/2;
-      [a, b, d].forEach((image, k) => paint(cells[i].canvases[k], image));
-    }
-    box.dataset.drawn = ++drawn;
-  };
-  const fillWords = () => {
-    const p = model.get('probability'), drift = model.get('drift'), verdict = model.get('verdict');
-    cells.forEach((c, i) => {
-      say(c.words, p.length ? `p ${p[i] === null ? '\u2013' : p[i].toFixed(2)}  drift ${drift[i].toFixed(2)}` : '\u00a0'); c.words.title = 'Probability of the class, refining teacher; root mean square way of the latent';
-      c.node.classList.toggle('accepted', verdict[i] === 'accepted'); c.node.classList.toggle('back', verdict[i] === 'back');
-      c.take.setAttribute('aria-pressed', verdict[i] === 'accepted'); c.back.setAttribute('aria-pressed', verdict[i] === 'back');
-    });
-    const lines = model.get('curves');
-    for (const name of Object.keys(lines)) {
-      let node = curves.querySelector(`[data-curve="${CSS.escape(name)}"]`);
-      if (!node) { node = h('div', {'data-curve': name}, h('span', {}, name.replaceAll('_', ' ')), h('b')); node.insertAdjacentHTML('beforeend', '<svg viewBox="0 0 100 60" preserveAspectRatio="none" aria-hidden="true"><path/></svg>'); curves.append(node); }
-      const y = lines[name].filter(v => v !== null), low = Math.min(...y, 0), high = Math.max(...y, 1e-9);
-      say(node.querySelector('b'), y.length ? y[y.length - 1].toPrecision(3) : '');
-      node.querySelector('path').setAttribute('d', y.map((v, i) => `${i ? 'L' : 'M'}${(100*i/Math.max(1, y.length - 1)).toFixed(1)},${(58 - 54*(v - low)/(high - low || 1)).toFixed(1)}`).join(''));
-    }
-    for (const node of [...curves.children]) if (!(node.dataset.curve in lines)) node.remove();
-  };
-  el.append(box); fillPictures(); fillWords();
-  const off = [follow(model, ['now', 'before', 'pictures'], fillPictures), follow(model, ['probability', 'drift', 'verdict', 'curves'], fillWords), follow(model, ['can', 'status', 'progress', 'error'], () => { top.update(); wrong.update(); })];
-  return () => off.forEach(f => f());
-}
-
-function renderSampler({model, el}) {
-  const top = transport(model, [['start', '\u25b6 Start', 'Start, or go on where it stopped'], ['pause', '\u275a\u275a Pause', 'Pause after this denoising step'], ['one', '\u25b8 One step', 'One denoising step, then pause'], ['stop', '\u25a0 Stop', 'Stop; shards that are complete are kept']]);
-  const wrong = mistakes(model), grid = h('div', {class: 'previews plain', role: 'img', 'aria-label': 'What the candidates in the making will become'}), words = h('small', {style: 'display:block;height:18px;margin-bottom:6px;color:var(--quiet)'});
-  const box = panelOf('Pool sampling', top.node, wrong.node, h('div', {class: 'panel', style: 'margin-top:4px'}, words, grid));
-  let drawn = 0;
-  const fill = () => {
-    const {side, channels, count, text} = model.get('pictures'), bytes = bytesOf(model.get('now')), size = side*side*channels;
-    say(words, text || '');
-    if (!count || bytes.length < size*count) return;
-    while (grid.children.length < count) grid.append(h('canvas', {class: 'small', 'aria-hidden': true}));
-    while (grid.children.length > count) grid.lastChild.remove();
-    for (let i = 0; i < count; i++) paint(grid.children[i], picture(bytes, i*size, side, side, channels));
-    box.dataset.drawn = ++drawn;
-  };
-  el.append(box); fill();
-  const off = [follow(model, ['now', 'pictures'], fill), follow(model, ['can', 'status', 'progress', 'error'], () => { top.update(); wrong.update(); })];
-  return () => off.forEach(f => f());
-}
-"""
-
 # %% ../nbs/30_explorer.ipynb #c068
 _STUDIO_CONTROLS = [
     dict(
@@ -1832,7 +1292,7 @@ _STUDIO_CONTROLS = [
 class RefineStudio(_Working):
     "A panel to watch, steer, step back and stop a refinement, and to accept or roll back single images."
 
-    _esm, _css = _SHARED_JS + _STUDIO_JS + 'export default {render: renderStudio};', _CSS
+    _esm, _css = module('studio.js'), style('panels.css')
     before, probability, drift, verdict, curves = (
         traitlets.Bytes().tag(sync=True),
         traitlets.List().tag(sync=True),
@@ -2102,7 +1562,7 @@ class _Watched:
 class PoolSampler(_Working):
     "A panel that samples a pool, shows what the candidates will become, and stops within a denoising step. `pool` is what there is so far."
 
-    _esm, _css = _SHARED_JS + _STUDIO_JS + 'export default {render: renderSampler};', _CSS
+    _esm, _css = module('sampler.js'), style('panels.css')
     _commands, _counts = ('start', 'pause', 'one', 'stop'), False
 
     def __init__(
