@@ -674,10 +674,10 @@ def _export_safetensors(distilled, out: Path) -> None:
 
 def _export_sheet(distilled, out: Path) -> None:
     from psr_nb.core import write_atomic
-    from psr_nb.views import _rows
+    from psr_nb.views import image_rows
 
     rows = [distilled.images[distilled.labels == c][:20] for c in range(min(50, len(distilled.classes)))]
-    write_atomic(out, lambda p: _rows(rows, distilled.classes[:50], min(20, distilled.ipc), None).save(p, 'png'))
+    write_atomic(out, lambda p: image_rows(rows, distilled.classes[:50], min(20, distilled.ipc), None).save(p, 'png'))
 
 
 EXPORTS = {  # format -> (function, ending of the file; empty: a folder)

@@ -46,7 +46,8 @@ from psr_nb.select import (
     volume,
 )
 from .teacher import Teacher
-from .views import CLASS_COLOURS, STATES, _inert, _sprites, pool_umap
+from .report import sprites
+from .views import CLASS_COLOURS, STATES, pool_umap
 
 # %% auto #0
 __all__ = ['EXPLORER_STATES', 'METERS', 'WEIGHTS', 'PRESETS', 'state_codes', 'measures', 'Decisions', 'DecisionFile',
@@ -925,7 +926,7 @@ def _to_html(
             ),
             columns={k: code(np.asarray(v, np.float32).tobytes()) for k, v in self._scores.items()},
         )
-        sprites, tile, columns = _sprites(self._images[:])
+        sheet, tile, columns = sprites(self._images[:])
         title, call, about_pool = (
             title
             or f'Pool {self.pool.config["prior"]["name"] if "prior" in self.pool.config else self.pool.config.get("data", "")}',
@@ -937,7 +938,7 @@ def _to_html(
         title=title,
         about=about_pool,
         call=call,
-        sprites=sprites,
+        sprites=sheet,
         data=dict(state=state, cards=cards, tiles=dict(tile=tile, columns=columns)),
     )
     path = Path(path)
