@@ -52,7 +52,7 @@ notebooks: $(STAMP)
 	"$(BIN)/python" tools/notebooks.py $(NB)
 
 docs: $(STAMP)
-	"$(BIN)/python" tools/site.py
+	"$(BIN)/python" tools/docs.py
 
 lab: $(STAMP)
 	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/30_explorer.ipynb) nbs/00_core.ipynb)

@@ -139,6 +139,7 @@ AS_AT_FIRST = """async () => {
 def page(tour):
     "The tour with its explorer as at first, whatever a test before did; afterwards nothing may have gone wrong."
     tour.evaluate(AS_AT_FIRST)
+    tour.locator('.psr.explorer').scroll_into_view_if_needed()
     until(tour, lambda: len(ids(tour)) == 5 and not tour.locator('.psr.explorer .tile.pinned').count(), 'as at first')
     yield tour
     bad, tour.bad[:] = list(tour.bad), []
