@@ -1,6 +1,10 @@
 # On a fresh machine:   make demo   distils a data set and writes runs/demo/report.html
-#                       make test   runs the notebooks and the tests
 #                       make lab    opens JupyterLab on the explorer
+#                       make quick  the tests that take a minute together
+#                       make test   every notebook and every test
+#                       make lint   formatting, likely mistakes, types
+#                       make notebooks  runs the notebooks again and keeps their outputs
+#                       make docs   the documentation site, in _site/
 # Each first makes the virtual environment .venv, once (about 6 GB; again when settings.ini changes), with uv where it is
 # installed and with Python's venv and pip otherwise. PYTHON= picks the interpreter, VENV= the folder.
 SHELL := /bin/bash
@@ -13,16 +17,41 @@ KEY := $(shell (cat settings.ini pyproject.toml setup.py; pwd) | cksum | cut -d'
 STAMP := $(VENV)/.set-up-$(KEY)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test lab export set-up clean
+# Two tests run side by side on two cores, each with one thread.
+JOBS ?= 2
+test quick notebooks: export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test quick lint notebooks docs cover lab export set-up clean
 
 demo: $(STAMP)
 	$(call RUN,psr) demo --out "$(OUT)"
 
-# Modules in step with the notebooks and notebooks clean; every notebook; then everything in tests/.
+# Every notebook, then everything in tests/ (among it: modules in step with the notebooks, notebooks clean).
 test: $(STAMP)
-	$(call RUN,pytest) -q tests/test_notebooks.py
-	$(call RUN,nbdev-test) --n-workers 1 --do-print --timing
-	$(call RUN,pytest)
+	$(call RUN,nbdev-test) --n-workers $(JOBS) --do-print --timing
+	$(call RUN,pytest) -n $(JOBS) --dist loadfile --durations 15
+
+quick: $(STAMP)
+	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile -m "not slow and not browser and not gpu"
+
+# Which lines the tests run. The notebooks' own tests are not counted.
+cover: $(STAMP)
+	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile --cov --cov-report term
+
+# The front end is linted where `npm ci` has been run.
+lint: $(STAMP)
+	"$(BIN)/ruff" check nbs tests tools
+	"$(BIN)/ruff" format --check nbs tests tools
+	$(call RUN,basedpyright) --level error
+	@if [ -x node_modules/.bin/biome ]; then node_modules/.bin/biome check; \
+	elif [ -f package.json ]; then echo "The front end was not linted: npm ci first"; [ -z "$$CI" ]; fi
+
+# Some or all: make notebooks NB=nbs/10_pool.ipynb
+notebooks: $(STAMP)
+	"$(BIN)/python" tools/notebooks.py $(NB)
+
+docs: $(STAMP)
+	"$(BIN)/python" tools/site.py
 
 lab: $(STAMP)
 	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/30_explorer.ipynb) nbs/00_core.ipynb)
@@ -48,5 +77,5 @@ $(STAMP):
 	rm -f "$(VENV)"/.set-up-*; touch "$@"
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .hypothesis
-	find nbs psr_nb tests -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	rm -rf build dist *.egg-info .pytest_cache .hypothesis .ruff_cache .coverage* _site
+	find nbs psr_nb tests tools -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf

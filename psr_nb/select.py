@@ -37,170 +37,25 @@ from psr_nb.core import (
     write_atomic,
 )
 from .data import ImageData
+from psr_nb.greedy import (
+    Coverage,
+    Farthest,
+    HistogramMatch,
+    LogDet,
+    MeanMatch,
+    Priority,
+    coverage_in_lockstep,
+    facility_location,
+    first_best,  # noqa: F401  moved to greedy, importable from here too
+    greedy,
+    similarity,
+    unit_rows,
+)
 
 # %% auto #0
-__all__ = ['SPACES', 'SELECTORS', 'Coverage', 'first_best', 'greedy', 'unit_rows', 'similarity', 'facility_location',
-           'coverage_in_lockstep', 'Space', 'untrained_students', 'embed', 'MeanMatch', 'LogDet', 'Farthest',
-           'Priority', 'HistogramMatch', 'Weights', 'objective', 'volume', 'plan', 'Problem', 'Selector', 'Selection',
-           'Prepared', 'allocate', 'prepare', 'select', 'ImagePool', 'Explanation', 'gain_curve', 'saturated']
-
-# %% ../nbs/17_select.ipynb #c009
-class Coverage:
-    "Facility location, updated exactly and only where a pick changed something."
-
-    def __init__(
-        self,
-        similarity: np.ndarray,  # (q, n) float32, not negative: references × candidates
-        totals: np.ndarray | None = None,  # (n,) its column sums, if they are known
-        memo: dict | None = None,  # states after the same first picks, kept from one run to the next
-        block: int = 128,  # rows handled at a time, so that they stay in the cache
-    ):
-        self.similarity, self.block, self.memo, self.picks = similarity, block, memo, ()
-        self.best = np.zeros(len(similarity), np.float32)  # how well each reference is covered
-        self.total = similarity.sum(0, dtype=np.float64) if totals is None else totals.copy()
-        self.rows_touched = 0
-        self._empty, self._rows = True, np.empty((min(block, len(similarity)), similarity.shape[1]), np.float32)
-
-    def gains(self) -> np.ndarray:  # (n,) float64
-        "What each candidate would add to the mean coverage."
-        return self.total / len(self.best)
-
-    def add(self, i: int) -> float:  # what it added
-        "Takes candidate `i`."
-        self.picks += (i,)
-        if self.memo is not None and self.picks in self.memo:
-            best, total, gain = self.memo[self.picks]
-            self.best, self.total, self._empty = best.copy(), total.copy(), False
-            return gain
-        column = np.ascontiguousarray(self.similarity[:, i])
-        changed = np.arange(len(column)) if self._empty else np.flatnonzero(column > self.best)
-        old, new = self.best[changed], column[changed]
-        if self._empty:
-            self.total[:] = 0
-        for start in range(0, len(changed), self.block):
-            part = slice(start, start + self.block)
-            rows, o, w = self._rows[: len(changed[part])], old[part, None], new[part, None]
-            np.take(self.similarity, changed[part], axis=0, out=rows, mode='clip')
-            if self._empty:
-                np.maximum(rows, w, out=rows)
-                rows -= w
-                self.total += rows.sum(0)
-            else:
-                np.maximum(rows, o, out=rows)
-                np.minimum(rows, w, out=rows)
-                rows -= o
-                self.total -= rows.sum(0)
-        self.best[changed] = new
-        self.rows_touched += len(changed)
-        self._empty = False
-        gain = float((new.astype(np.float64) - old).sum() / len(self.best))
-        if self.memo is not None and len(self.picks) <= 12:  # later picks change few rows
-            if len(self.memo) >= 128:
-                self.memo.clear()
-            self.memo[self.picks] = self.best.copy(), self.total.copy(), gain
-        return gain
-
-# %% ../nbs/17_select.ipynb #c011
-def first_best(
-    values: np.ndarray,  # (n,) float64; -inf: not to be chosen
-) -> int:
-    "The lowest position whose value is the maximum up to rounding."
-    top = values.max()
-    if top == -np.inf:
-        raise PSRError('argument k', 'no more than may be chosen', 'nothing left')
-    return int((values >= top - (1e-6 * abs(top) + 1e-9)).argmax())
-
-
-def greedy(
-    term,  # an object with `gains() -> (n,)` and `add(i) -> gain`
-    k: int,  # how many to choose
-    diversity: float = 1.0,  # weight of the term
-    bonus: np.ndarray | None = None,  # (n,) what a candidate is worth by itself
-    allowed: np.ndarray | None = None,  # (n,) bool; None: all
-    forced: np.ndarray
-    | None = None,  # (k,) candidate taken at each step whatever its gain, -1 where the choice is free
-) -> tuple[np.ndarray, np.ndarray]:  # order (k,) int64, and what the term gained at each step (k,)
-    "Takes the candidate with the largest gain, again and again."
-    order, gained = np.empty(k, np.int64), np.empty(k)
-    closed = None
-    for step in range(k):
-        if forced is not None and forced[step] >= 0:
-            i = int(forced[step])
-        else:
-            values = diversity * term.gains() + (0.0 if bonus is None else bonus)
-            if closed is None:
-                closed = np.zeros(len(values)) if allowed is None else np.where(allowed, 0.0, -np.inf)
-                closed[order[:step]] = -np.inf
-            i = first_best(values + closed)
-        if closed is not None:
-            closed[i] = -np.inf
-        order[step], gained[step] = i, diversity * term.add(i)
-    return order, gained
-
-# %% ../nbs/17_select.ipynb #c014
-def unit_rows(
-    features,  # (n, d)
-) -> torch.Tensor:  # (n, d) float32
-    "Rows of length one; a row of zeros stays what it is."
-    return F.normalize(torch.as_tensor(features).float().flatten(1), dim=1)
-
-
-def similarity(
-    candidates: torch.Tensor,  # (n, d) unit rows
-    reference: torch.Tensor,  # (q, d) unit rows
-) -> np.ndarray:  # (q, n) float32 in [0, 1]
-    "(1 + cos)/2 of every reference with every candidate."
-    return (reference @ candidates.T).add_(1).mul_(0.5).clamp_(0, 1).cpu().numpy()
-
-
-def facility_location(
-    features,  # (n, d) any features, a tensor or an array; they are normalised here
-    k: int,  # how many to choose
-) -> tuple[
-    np.ndarray, np.ndarray
-]:  # order (k,) int64, and the gain of each; their sum is the objective, Σ_j max_i (1 + cos)/2
-    "The `k` rows that cover all rows best, greedily and exactly. Source: Nemhauser, Wolsey & Fisher 1978; Mirzasoleiman et al. 2020 for training data."
-    features = torch.as_tensor(features)
-    if features.ndim != 2 or not len(features):
-        raise PSRError('argument features', 'an array (n, d)', f'shape {tuple(features.shape)}')
-    if not features.isfinite().all():
-        raise PSRError('argument features', 'finite numbers', 'NaN or infinity')
-    if not 1 <= k <= len(features):
-        raise PSRError('argument k', f'1 to {len(features)}, the number of rows', k)
-    rows = unit_rows(features)
-    order, gained = greedy(Coverage(similarity(rows, rows)), k)
-    return order, gained * len(rows)
-
-# %% ../nbs/17_select.ipynb #c019
-@torch.no_grad()
-def coverage_in_lockstep(
-    similarity: torch.Tensor,  # (classes, q, n), on any device
-    k: int,  # how many of each class
-    diversity: float = 1.0,  # weight of coverage
-    bonus: torch.Tensor | None = None,  # (classes, n) what a candidate is worth by itself
-    allowed: torch.Tensor | None = None,  # (classes, n) bool
-    forced: torch.Tensor | None = None,  # (classes, k) candidate taken whatever its gain, -1 where free
-) -> tuple[np.ndarray, np.ndarray]:  # orders (classes, k), coverage gained at each step (classes, k)
-    "`greedy(Coverage(…))` of all classes, one step of all at a time."
-    classes, q, n = similarity.shape
-    device = similarity.device
-    values = torch.zeros(classes, n, dtype=torch.float64, device=device) if bonus is None else bonus.double().clone()
-    if allowed is not None:
-        values.masked_fill_(~allowed, -torch.inf)
-    best, room = torch.zeros(classes, q, 1, device=device), torch.empty_like(similarity)
-    orders, gained, each = [], [], torch.arange(classes, device=device)
-    for step in range(k):
-        gains = torch.sub(similarity, best, out=room).clamp_(min=0).sum(1, dtype=torch.float64) * (diversity / q)
-        total = gains + values
-        top = total.max(1, keepdim=True).values
-        i = (total >= top - (1e-6 * top.abs() + 1e-9)).int().argmax(1)
-        if forced is not None:
-            i = torch.where(forced[:, step] >= 0, forced[:, step], i)
-        values[each, i] = -torch.inf
-        orders.append(i)
-        gained.append(gains[each, i])
-        best = torch.maximum(best, similarity[each, :, i][..., None])
-    return torch.stack(orders, 1).cpu().numpy(), torch.stack(gained, 1).cpu().numpy()
+__all__ = ['SPACES', 'SELECTORS', 'Space', 'untrained_students', 'embed', 'Weights', 'objective', 'volume', 'plan', 'Problem',
+           'Selector', 'Selection', 'Prepared', 'allocate', 'prepare', 'select', 'ImagePool', 'Explanation',
+           'gain_curve', 'saturated']
 
 # %% ../nbs/17_select.ipynb #c022
 @dataclass(frozen=True)
@@ -357,120 +212,6 @@ def embed(
             )
         )
     return unit_rows(torch.cat(rows, 1)) if len(rows) > 1 else rows[0]
-
-# %% ../nbs/17_select.ipynb #c029
-class MeanMatch:
-    "Squared distance of mean features (MMD²) between the chosen and the reference: what each candidate takes off it."
-
-    def __init__(
-        self,
-        kernel: np.ndarray,  # (n, n) similarity of the candidates with each other
-        target: np.ndarray,  # (n,) mean similarity of each candidate to the reference
-    ):
-        self.kernel, self.target, self.itself = kernel, target.astype(np.float64), kernel.diagonal().astype(np.float64)
-        self.to_chosen = np.zeros(len(kernel))  # summed similarity of each candidate to the chosen
-        self.t, self.within, self.to_reference = 0, 0.0, 0.0
-
-    def gains(self) -> np.ndarray:  # (n,)
-        "Fall of MMD² for each candidate."
-        now = self.within / self.t**2 - 2 * self.to_reference / self.t if self.t else 0.0
-        return now - (
-            (self.within + 2 * self.to_chosen + self.itself) / (self.t + 1) ** 2
-            - 2 * (self.to_reference + self.target) / (self.t + 1)
-        )
-
-    def add(self, i: int) -> float:  # what it gained
-        "Takes candidate `i`."
-        gain = float(self.gains()[i])
-        self.within += 2 * self.to_chosen[i] + self.itself[i]
-        self.to_reference += self.target[i]
-        self.t += 1
-        self.to_chosen += self.kernel[i]
-        return gain
-
-# %% ../nbs/17_select.ipynb #c031
-class LogDet:
-    "log det of the chosen's similarity matrix. Source: Chen, Zhang & Zhou 2018, arXiv 1709.05135."
-
-    def __init__(
-        self,
-        kernel: np.ndarray,  # (n, n) positive semidefinite similarity
-        jitter: float = 1e-6,  # added to the diagonal, so that twins have a finite gain
-    ):
-        self.kernel, self.rows = kernel, []
-        self.left = (
-            kernel.diagonal().astype(np.float64) + jitter
-        )  # squared distance of each candidate to what the chosen span
-        self.floor = jitter / 2
-
-    def gains(self) -> np.ndarray:  # (n,)
-        "Log of the factor by which each candidate would multiply the determinant."
-        return np.log(np.maximum(self.left, self.floor))
-
-    def add(self, i: int) -> float:  # what it gained
-        "Takes candidate `i`."
-        gain = float(self.gains()[i])
-        row = self.kernel[i].astype(np.float64)
-        if self.rows:
-            rows = np.asarray(self.rows)
-            row -= rows[:, i] @ rows
-        row /= math.sqrt(max(self.left[i], self.floor))
-        self.rows.append(row)
-        self.left -= row**2
-        return gain
-
-# %% ../nbs/17_select.ipynb #c034
-class Farthest:
-    "Distance to the nearest chosen; starts in the middle. Source: Gonzalez 1985; Sener & Savarese 2018, arXiv 1708.00489."
-
-    def __init__(self, kernel: np.ndarray):
-        self.kernel, self.near = kernel, None
-
-    def gains(self) -> np.ndarray:
-        return (self.kernel.mean(0) if self.near is None else 1 - self.near).astype(np.float64)
-
-    def add(self, i: int) -> float:
-        gain = float(self.gains()[i])
-        self.near = self.kernel[i].copy() if self.near is None else np.maximum(self.near, self.kernel[i])
-        return gain
-
-
-class Priority:
-    "A fixed order: the highest number first."
-
-    def __init__(self, values: np.ndarray):
-        self.values = np.asarray(values, np.float64)
-
-    def gains(self) -> np.ndarray:
-        return self.values
-
-    def add(self, i: int) -> float:
-        return 0.0
-
-
-class HistogramMatch:
-    "Fills the bin that is most behind its share of the target. Source: DiffGuideSamp, arXiv 2601.10090."
-
-    def __init__(
-        self,
-        values: np.ndarray,  # (n,) difficulty of the candidates, in [0, 1]
-        target: np.ndarray,  # (m,) difficulty of real images
-        bins: int = 10,  # of equal width on the log scale, between the 1st and the 99th percentile of the target
-        priority: np.ndarray | None = None,  # (n,) in [0, 1]: which of a bin's candidates comes first
-    ):
-        log = lambda v: np.log(np.asarray(v, np.float64) + 1e-4)
-        low, high = np.quantile(log(target), [0.01, 0.99])
-        edges = np.linspace(low, max(high, low + 1e-6), bins + 1)[1:-1]
-        self.bin, self.count = np.digitize(log(values), edges), np.zeros(bins)
-        self.share = np.bincount(np.digitize(log(target), edges), minlength=bins) / len(target)
-        self.priority = 1e-3 * (np.zeros(len(values)) if priority is None else priority)
-
-    def gains(self) -> np.ndarray:
-        return (self.share * (self.count.sum() + 1) - self.count)[self.bin] + self.priority
-
-    def add(self, i: int) -> float:
-        self.count[self.bin[i]] += 1
-        return 0.0
 
 # %% ../nbs/17_select.ipynb #c039
 @dataclass(frozen=True)

@@ -1,0 +1,346 @@
+"The forms in which people have images: each read rightly, or refused in a sentence that says what to do."
+
+import io
+import json
+import os
+import pickle
+import tarfile
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from psr_nb import forms
+from psr_nb.core import PSRError
+from psr_nb.forms import recognise
+
+
+def pixels(i, size=8):
+    return np.random.default_rng(i).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def png(i):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(i)).save(buffer, 'png')
+    return buffer.getvalue()
+
+
+def folders(root, names=('cat', 'dog'), n=3, start=0):
+    for c, name in enumerate(names):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            (root / name / f'{i}.png').write_bytes(png(start + 10 * c + i))
+    return root
+
+
+def counts(listing, split='train'):
+    return np.bincount(listing.split(split).labels, minlength=len(listing.classes)).tolist()
+
+
+def arrays(listing, split='train'):
+    "Decoded rows, whatever they are stored as."
+    found = listing.split(split)
+    out = []
+    for data, _ in found.rows(np.arange(len(found))):
+        if not isinstance(data, np.ndarray):
+            data = np.asarray(
+                Image.open(io.BytesIO(data) if isinstance(data, bytes) else data).convert('RGB')
+            ).transpose(2, 0, 1)
+        out.append(data)
+    return np.stack(out)
+
+
+@pytest.mark.parametrize(
+    'train, test',
+    [
+        ('Training', 'Testing'),
+        ('train_set', 'Test'),
+        ('TRAIN', 'val'),
+        ('train', 'validation'),
+        ('training_set', 'testing_set'),
+    ],
+)
+def test_split_folders_under_usual_names(tmp_path, train, test):
+    folders(tmp_path / train)
+    folders(tmp_path / test, n=2, start=50)
+    listing = recognise(tmp_path)
+    assert listing.classes == ['cat', 'dog'] and counts(listing) == [3, 3] and counts(listing, 'test') == [2, 2]
+
+
+def test_classes_called_train_and_test(tmp_path):
+    listing = recognise(folders(tmp_path, ('bus', 'test', 'train')))
+    assert listing.classes == ['bus', 'test', 'train'] and list(listing.splits) == ['train']
+    with pytest.raises(PSRError, match='split test'):
+        listing.split('test')
+
+
+def test_flat_split_folders_are_refused(tmp_path):
+    for split in ('train', 'test'):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / '1.png').write_bytes(png(1))
+    with pytest.raises(PSRError, match='a folder for each class inside'):
+        recognise(tmp_path)
+
+
+def test_one_and_two_levels_too_deep(tmp_path):
+    folders(tmp_path / 'a' / 'data' / 'dataset')
+    listing = recognise(tmp_path / 'a')
+    assert listing.classes == ['cat', 'dog'] and len(listing.notes) == 2
+    folders(tmp_path / 'b' / 'dataset' / 'train')
+    assert counts(recognise(tmp_path / 'b')) == [3, 3]
+    assert recognise(folders(tmp_path / 'c', ('only',))).classes == ['only']
+
+
+def test_a_class_missing_in_a_split_does_not_shift_the_labels(tmp_path):
+    folders(tmp_path / 'train', ('a', 'b', 'c'))
+    folders(tmp_path / 'test', ('b', 'c'))
+    listing = recognise(tmp_path)
+    assert counts(listing, 'test') == [0, 3, 3] and any('test has no images of a' in n for n in listing.notes)
+
+
+def test_system_files_are_passed_over_and_counted(tmp_path):
+    folders(tmp_path)
+    (tmp_path / 'cat' / '.ipynb_checkpoints').mkdir()
+    (tmp_path / 'cat' / '.ipynb_checkpoints' / '0.png').write_bytes(png(0))
+    (tmp_path / '__MACOSX').mkdir()
+    for name in ('._0.png', 'Thumbs.db', 'desktop.ini', '.DS_Store', 'notes.txt'):
+        (tmp_path / 'dog' / name).write_bytes(b'not a picture')
+    listing = recognise(tmp_path)
+    assert counts(listing) == [3, 3]
+    assert listing.left_out['system and hidden files'] == 6 and listing.left_out['not images (.txt)'] == 1
+
+
+@pytest.mark.parametrize(
+    'ending, kind',
+    [
+        ('.tif', None),
+        ('.TIFF', 'tiff'),
+        ('.gif', None),
+        ('.jfif', 'jpeg'),
+        ('.jpe', 'jpeg'),
+        ('.ppm', None),
+        ('.JPG', 'jpeg'),
+        ('', 'png'),
+        ('.weird', 'png'),
+    ],
+)
+def test_whatever_pillow_opens_is_an_image(tmp_path, ending, kind):
+    folders(tmp_path)
+    Image.fromarray(pixels(7)).save(tmp_path / 'cat' / f'7{ending}', format=kind)
+    assert counts(recognise(tmp_path)) == [4, 3]
+
+
+def test_linked_folders_are_followed_and_loops_are_not(tmp_path):
+    folders(tmp_path / 'elsewhere', ('dog',))
+    folders(tmp_path / 'data', ('cat',))
+    os.symlink(tmp_path / 'elsewhere' / 'dog', tmp_path / 'data' / 'dog')
+    os.symlink(tmp_path / 'data' / 'cat', tmp_path / 'data' / 'cat' / 'again')
+    listing = recognise(tmp_path / 'data')
+    assert listing.classes == ['cat', 'dog'] and counts(listing) == [3, 3] and listing.left_out['linked in a loop'] == 1
+
+
+@pytest.mark.parametrize(
+    'name, text',
+    [
+        ('labels.csv', 'file,label\n0.png,a\n1.png,b\n2.png,a\n'),
+        ('labels.tsv', 'image\tclass\n0.png\ta\n1.png\tb\n2.png\ta\n'),
+        ('x.csv', 'id;category\n0;a\n1;b\n2;a\n'),
+        ('metadata.jsonl', ''.join(json.dumps(dict(file_name=f'{i}.png', label='aba'[i])) + '\n' for i in range(3))),
+    ],
+)
+def test_tables_of_files(tmp_path, name, text):
+    (tmp_path / 'images').mkdir()
+    for i in range(3):
+        (tmp_path / 'images' / f'{i}.png').write_bytes(png(i))
+    (tmp_path / name).write_text(text, encoding='utf-8-sig')
+    for path in (tmp_path, tmp_path / name):
+        listing = recognise(path)
+        assert listing.classes == ['a', 'b'] and listing.split('train').labels.tolist() == [0, 1, 0]
+        assert (arrays(listing)[1] == pixels(1).transpose(2, 0, 1)).all()
+
+
+def test_a_table_with_a_column_of_splits_and_one_that_names_no_file(tmp_path):
+    for i in range(4):
+        (tmp_path / f'{i}.png').write_bytes(png(i))
+    rows = ''.join(f'{i}.png,{i % 2},{"train" if i < 2 else "val"}\n' for i in range(4))
+    (tmp_path / 'labels.csv').write_text('file,label,split\n' + rows)
+    listing = recognise(tmp_path)
+    assert listing.classes == ['0', '1'] and counts(listing) == [1, 1] and counts(listing, 'test') == [1, 1]
+    (tmp_path / 'labels.csv').write_text('file,label\n0.png,0\nnone.png,1\n')
+    with pytest.raises(PSRError, match='none.png'):
+        recognise(tmp_path)
+    (tmp_path / 'labels.csv').write_text('file,label\n../../etc/passwd,0\n')
+    with pytest.raises(PSRError, match='image-column'):
+        recognise(tmp_path)
+
+
+def table(path, labels, names=None, images=None, **columns):
+    cells = images or [dict(bytes=png(i), path=None) for i in range(len(labels))]
+    meta = names and {'huggingface': json.dumps({'info': {'features': {'label': {'names': names}}}})}
+    pq.write_table(pa.table({'image': cells, 'label': labels, **columns}).replace_schema_metadata(meta), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    'labels, names, classes, positions',
+    [
+        ([0, 1, 1], None, ['0', '1'], [0, 1, 1]),
+        ([1, 2, 2], None, ['1', '2'], [0, 1, 1]),
+        ([0, 5, 5], None, ['0', '5'], [0, 1, 1]),
+        ([0.0, 1.0, 1.0], ['a', 'b'], ['a', 'b'], [0, 1, 1]),
+        ([True, False, True], None, ['false', 'true'], [1, 0, 1]),
+        (['dog', 'cat', 'dog'], None, ['cat', 'dog'], [1, 0, 1]),
+        ([0, 2, 2], ['a', 'b', 'c'], ['a', 'b', 'c'], [0, 2, 2]),
+    ],
+)
+def test_labels_in_parquet(tmp_path, labels, names, classes, positions):
+    listing = recognise(table(tmp_path / 'x.parquet', labels, names))
+    assert listing.classes == classes and listing.split('train').labels.tolist() == positions
+    assert listing.split('train').labels.dtype == np.int64
+    assert (arrays(listing)[2] == pixels(2).transpose(2, 0, 1)).all()
+
+
+@pytest.mark.parametrize('labels', [[0, None], [-1, 0], [0.5, 1.0], [[0], [1]], ['', 'a']])
+def test_labels_that_are_none_are_refused(tmp_path, labels):
+    with pytest.raises(PSRError, match='x.parquet|data '):
+        recognise(table(tmp_path / 'x.parquet', labels))
+
+
+def test_labels_beyond_the_names_are_refused(tmp_path):
+    with pytest.raises(PSRError, match='labels from 0 to 1'):
+        recognise(table(tmp_path / 'x.parquet', [0, 2], ['a', 'b']))
+
+
+def test_a_parquet_file_is_never_its_own_test_set(tmp_path):
+    with pytest.raises(PSRError, match='split test'):
+        recognise(table(tmp_path / 'train.parquet', [0, 1])).split('test')
+
+
+def test_parquet_with_paths_and_other_columns(tmp_path):
+    (tmp_path / 'images').mkdir()
+    for i in range(2):
+        (tmp_path / 'images' / f'{i}.png').write_bytes(png(i))
+    listing = recognise(table(tmp_path / 'train.parquet', [0, 1], images=['images/0.png', '1.png']))
+    assert (arrays(listing)[1] == pixels(1).transpose(2, 0, 1)).all()
+    pq.write_table(pa.table({'scan': [png(0)], 'finding': ['ill']}), tmp_path / 'y.parquet')
+    with pytest.raises(PSRError, match='image-column'):
+        recognise(tmp_path / 'y.parquet')
+    assert recognise(tmp_path / 'y.parquet', 'scan', 'finding').classes == ['ill']
+    with pytest.raises(PSRError, match="'scans'"):
+        recognise(tmp_path / 'y.parquet', 'scans', 'finding')
+
+
+@pytest.mark.parametrize(
+    'keys', [('train_images', 'train_labels', 'test_images', 'test_labels'), ('x_train', 'y_train', 'x_test', 'y_test')]
+)
+def test_npz(tmp_path, keys):
+    stack = np.stack([pixels(i) for i in range(4)])
+    np.savez(tmp_path / 'm.npz', **dict(zip(keys, (stack, [[0], [1], [1], [0]], stack[:2] / 255, [0, 1]))))
+    listing = recognise(tmp_path / 'm.npz')
+    assert counts(listing) == [2, 2] and counts(listing, 'test') == [1, 1]
+    assert (arrays(listing, 'test') == stack[:2].transpose(0, 3, 1, 2)).all()
+
+
+def test_npz_that_is_refused(tmp_path):
+    np.savez(tmp_path / 'pickled.npz', images=np.array([object()]), labels=[0])
+    np.savez(tmp_path / 'scaled.npz', images=np.full((2, 4, 4), -1.0), labels=[0, 1])
+    np.savez(tmp_path / 'short.npz', images=np.zeros((2, 4, 4)), labels=[0])
+    np.savez(tmp_path / 'many.npz', images=np.zeros((2, 4, 4)), labels=[[1, 1], [0, 1]])
+    (tmp_path / 'torn.npz').write_bytes((tmp_path / 'short.npz').read_bytes()[:200])
+    for name in ('pickled', 'scaled', 'short', 'many', 'torn'):
+        with pytest.raises(PSRError):
+            recognise(tmp_path / f'{name}.npz')
+
+
+def test_cifar_batches_and_a_pickle_that_would_run(tmp_path):
+    folder = tmp_path / 'cifar-10-batches-py'
+    folder.mkdir()
+    data = np.random.default_rng(0).integers(0, 256, (4, 3072), dtype=np.uint8)
+    for name in ('data_batch_1', 'test_batch'):
+        (folder / name).write_bytes(pickle.dumps({b'data': data, b'labels': [0, 1, 1, 0]}, protocol=2))
+    (folder / 'batches.meta').write_bytes(pickle.dumps({b'label_names': [b'aeroplane', b'car']}, protocol=2))
+    for listing in (recognise(folder), recognise(folder)):
+        assert listing.classes == ['aeroplane', 'car'] and counts(listing, 'test') == [2, 2]
+        assert (arrays(listing) == data.reshape(4, 3, 32, 32)).all()
+
+    class Runs:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / 'it ran'),)
+
+    (folder / 'data_batch_1').write_bytes(pickle.dumps({b'data': Runs()}))
+    with pytest.raises(PSRError, match='not an array'):
+        recognise(folder)
+    assert not (tmp_path / 'it ran').exists()
+
+
+def test_saved_datasets(tmp_path):
+    import datasets
+
+    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=['a', 'b']))
+    made = datasets.Dataset.from_dict(
+        dict(image=[Image.fromarray(pixels(i)) for i in range(4)], label=[0, 1, 1, 0]), features
+    )
+    made.save_to_disk(tmp_path / 'one')
+    datasets.DatasetDict(train=made, validation=made.select([0])).save_to_disk(tmp_path / 'two')
+    listing = recognise(tmp_path / 'one')
+    assert listing.classes == ['a', 'b'] and (arrays(listing)[3] == pixels(3).transpose(2, 0, 1)).all()
+    assert counts(recognise(tmp_path / 'two'), 'test') == [1, 0]
+    (tmp_path / 'one' / 'state.json').write_text('{')
+    with pytest.raises(PSRError, match='save_to_disk'):
+        recognise(tmp_path / 'one')
+
+
+def shard(path, labels, kind='cls'):
+    with tarfile.open(path, 'w') as archive:
+        for i, label in enumerate(labels):
+            about = str(label).encode() if kind == 'cls' else json.dumps(dict(label=label)).encode()
+            for ending, data in (('png', png(i)), (kind, about)):
+                info = tarfile.TarInfo(f'{i:05}.{ending}')
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize('kind', ['cls', 'json'])
+def test_webdataset_shards(tmp_path, kind):
+    shard(tmp_path / 'train-000.tar', [0, 1], kind)
+    shard(tmp_path / 'train-001.tar', [1], kind)
+    shard(tmp_path / 'test-000.tar', [0], kind)
+    listing = recognise(tmp_path)
+    assert counts(listing) == [1, 2] and counts(listing, 'test') == [1, 0]
+    assert (arrays(listing)[1] == pixels(1).transpose(2, 0, 1)).all()
+
+
+def test_zip_of_folders_and_what_a_zip_must_not_do(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    folders(tmp_path / 'data')
+    with zipfile.ZipFile(tmp_path / 'good.zip', 'w') as z:
+        for p in sorted((tmp_path / 'data').rglob('*.png')):
+            z.write(p, p.relative_to(tmp_path))
+    listing = recognise(tmp_path / 'good.zip')
+    assert listing.classes == ['cat', 'dog'] and counts(listing) == [3, 3] and listing.form.endswith('in a zip')
+    with zipfile.ZipFile(tmp_path / 'out.zip', 'w') as z:
+        z.writestr('../../escaped.png', png(0))
+    with zipfile.ZipFile(tmp_path / 'bomb.zip', 'w', zipfile.ZIP_DEFLATED) as z:
+        z.writestr('a/zeros.png', bytes(50_000_000))
+    monkeypatch.setattr(forms, 'MOST_UNPACKED', 10_000_000)
+    for name in ('out', 'bomb'):
+        with pytest.raises(PSRError, match='archive|GiB'):
+            recognise(tmp_path / f'{name}.zip')
+    assert not list(tmp_path.rglob('escaped.png'))
+
+
+def test_a_form_that_is_none_names_them_all(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    for path in (tmp_path / 'empty', tmp_path / 'nowhere'):
+        with pytest.raises(PSRError):
+            recognise(path)
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(PSRError, match='regular file'):
+        recognise(tmp_path / 'pipe')
+    (tmp_path / 'l.csv').write_text('file,label\n')
+    with pytest.raises(PSRError, match='file_name, label'):
+        recognise(tmp_path / 'l.csv')

@@ -1,0 +1,312 @@
+"""Run notebooks and keep their outputs, so that each is a page that can be read where no kernel runs.
+
+    python tools/notebooks.py                   every numbered notebook
+    python tools/notebooks.py nbs/10_pool.ipynb these
+
+What is kept is small and still: pictures, tables, printed words. A plotly figure and a widget are drawn in Chromium and
+kept as a picture. Each cell with outputs remembers the hash of the source that made them (`made_from` in its metadata),
+so that tests/test_pages.py finds outputs that are older than their cell.
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LARGEST = 1_500_000  # bytes of a notebook
+PLOTLY, WIDGET = 'application/vnd.plotly.v1+json', 'application/vnd.jupyter.widget-view+json'
+KEPT = ('image/png', 'image/jpeg', 'image/svg+xml', 'text/html', 'text/markdown', 'text/plain')
+PATHS = re.compile(r'(?<![\w.])/(?:home|root|tmp|Users|private)/[^\s\'"<>),:;]*')
+WIDTH = 1180  # CSS pixels of the page that widgets are drawn in
+
+# The widget's side of the page: a model with what anywidget's views ask for. What a view sends goes to the kernel.
+MODEL = """async ({ state, css, esm }) => {
+  const listeners = {}, values = {};
+  for (const [k, v] of Object.entries(state)) {
+    const bytes = v && v.base64 !== undefined;
+    values[k] = bytes ? new DataView(Uint8Array.from(atob(v.base64), c => c.charCodeAt(0)).buffer) : v;
+  }
+  const fire = (name, ...words) => (listeners[name] || []).forEach(f => f(...words));
+  const model = {
+    get: k => values[k],
+    set: (k, v) => { values[k] = v; fire('change:' + k, model, v); fire('change', model); },
+    save_changes: () => {},
+    on: (names, f) => names.split(' ').forEach(n => (listeners[n] ||= []).push(f)),
+    off: (name, f) => { if (name) listeners[name] = (listeners[name] || []).filter(g => f && g !== f); },
+    send: async content => {
+      for (const [answer, buffers] of await window.toKernel(JSON.stringify(content)))
+        fire('msg:custom', answer,
+          buffers.map(b => new DataView(Uint8Array.from(atob(b), c => c.charCodeAt(0)).buffer)));
+    },
+    widget_manager: {},
+  };
+  const style = document.createElement('style');
+  style.textContent = css;
+  document.head.append(style);
+  const module = await import(URL.createObjectURL(new Blob([esm], { type: 'text/javascript' })));
+  const widget = typeof module.default === 'function' ? await module.default() : module.default || module;
+  const el = document.getElementById('el');
+  if (widget.initialize) await widget.initialize({ model });
+  await widget.render({ model, el });
+}"""
+
+# Run in the kernel: a widget's synced traits, bytes as base64; and its answer to what its view sent.
+STATE = """
+import base64 as _b, json as _j, ipywidgets.widgets.widget as _w
+_p = _w._instances[{id!r}]
+print(_j.dumps({{k: {{'base64': _b.b64encode(v).decode()}} if isinstance(v, (bytes, memoryview, bytearray)) else v
+                 for k, v in _p.get_state().items() if isinstance(v, (bytes, memoryview, bytearray))
+                 or not callable(v)}}, default=str))
+"""
+ANSWER = """
+import base64 as _b, json as _j, ipywidgets.widgets.widget as _w
+_p, _said = _w._instances[{id!r}], []
+_p.send = lambda content, buffers=None: _said.append((content, [_b.b64encode(x).decode() for x in buffers or []]))
+try:
+    _p._handle_custom_msg(_j.loads({content!r}), [])
+finally:
+    del _p.send
+print(_j.dumps(_said))
+"""
+
+
+def source_hash(source: str) -> str:
+    "Of a cell's source, as `made_from` records it."
+    return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
+def text_of(value) -> str:
+    return value if isinstance(value, str) else ''.join(value)
+
+
+def skipped(source: str) -> bool:
+    "Whether the tests do not run this cell either, or it only exports."
+    directives = ' '.join(re.findall(r'^#\|(.*)$', source, re.M))
+    return bool(re.search(r'eval: *false|\bnotest\b|\bslow\b', directives)) or 'nbdev_export()' in source
+
+
+def chromium() -> str | None:
+    names = ('chromium', 'chromium-browser', 'google-chrome')
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def scrub(text: str) -> str:
+    "Without what belongs to the machine: its folders, and the colours of its terminal."
+    text = re.sub(r'\x1b\[[0-9;]*m', '', text)
+    text = text.replace(f'{ROOT}/nbs/../', '').replace(f'{ROOT}/', '').replace(str(ROOT), '.')
+    return PATHS.sub(lambda m: '…/' + m.group().rstrip('/').rsplit('/', 1)[-1], text)
+
+
+def smaller(data: dict) -> dict:
+    "One picture of each output: the PNG while it is small, a JPEG otherwise."
+    from PIL import Image
+
+    if 'image/png' not in data:
+        return data
+    png = base64.b64decode(text_of(data['image/png']))
+    if len(png) > 60_000:
+        picture = Image.open(io.BytesIO(png))
+        if picture.mode in ('RGBA', 'LA', 'P'):
+            picture = picture.convert('RGBA')
+            picture = Image.alpha_composite(Image.new('RGBA', picture.size, 'white'), picture)
+        out = io.BytesIO()
+        picture.convert('RGB').save(out, 'JPEG', quality=85, optimize=True)
+        if len(out.getvalue()) < len(png):
+            data = {k: v for k, v in data.items() if k != 'image/png'}
+            return {**data, 'image/jpeg': base64.b64encode(out.getvalue()).decode()}
+    return {k: v for k, v in data.items() if k != 'image/jpeg'}
+
+
+class Drawer:
+    "Draws figures and widgets in one Chromium, started at the first of them."
+
+    def __init__(self):
+        self.browser = self.playwright = None
+
+    async def page(self):
+        from playwright.async_api import async_playwright
+
+        if self.browser is None:
+            if not (path := chromium()):
+                sys.exit(
+                    'plotly figures and widgets are drawn by Chromium, and there is none: apt-get install chromium'
+                )
+            self.playwright = await async_playwright().start()
+            self.browser = await self.playwright.chromium.launch(executable_path=path, args=['--no-sandbox'])
+        page = await self.browser.new_page(viewport=dict(width=WIDTH, height=900))
+        await page.set_content(
+            '<body style="margin:0;background:white;font-family:sans-serif">'
+            f'<div id="el" class="jp-OutputArea-output" style="width:{WIDTH}px"></div></body>'
+        )
+        return page
+
+    async def close(self):
+        if self.browser:
+            await self.browser.close()
+            await self.playwright.stop()
+
+    async def figure(self, figure: dict) -> str:
+        import plotly.offline
+
+        page = await self.page()
+        await page.add_script_tag(content=plotly.offline.get_plotlyjs())
+        layout = figure.get('layout', {})
+        size = dict(width=layout.get('width') or 900, height=layout.get('height') or 450)
+        uri = await page.evaluate(
+            '([figure, size]) => Plotly.toImage({...figure, config: {}}, {format: "png", ...size})', [figure, size]
+        )
+        await page.close()
+        return uri.partition(',')[2]
+
+    async def widget(self, kernel, model: str) -> str | None:
+        async def ask(code):
+            said = []
+            await kernel.execute_interactive(
+                code,
+                silent=False,
+                store_history=False,
+                output_hook=lambda m: said.append(m['content'].get('text', '')) if m['msg_type'] == 'stream' else None,
+            )
+            lines = ''.join(said).strip().splitlines()
+            return json.loads(lines[-1]) if lines else None
+
+        before, state = None, await ask(STATE.format(id=model))
+        for _ in range(15):  # a map that is computed beside it arrives later
+            if state is None or state == before:
+                break
+            await asyncio.sleep(2)
+            before, state = state, await ask(STATE.format(id=model))
+        if state is None or '_esm' not in state:
+            return None
+        page, errors, one = await self.page(), [], asyncio.Lock()
+        page.on('pageerror', lambda e: errors.append(str(e)))
+
+        async def to_kernel(content):
+            async with one:
+                return await ask(ANSWER.format(id=model, content=content)) or []
+
+        await page.expose_function('toKernel', to_kernel)
+        esm, css = state.pop('_esm'), state.pop('_css', '') or ''
+        await page.evaluate(MODEL, dict(state=state, css=css, esm=esm))
+        await page.wait_for_timeout(2500)
+        for e in errors:
+            print('   the page says:', e.splitlines()[0])
+        picture = await page.locator('#el').screenshot(type='png')
+        await page.close()
+        return base64.b64encode(picture).decode()
+
+
+async def keep(output: dict, drawer: Drawer, kernel) -> dict | None:
+    "What is kept of one output, or nothing."
+    if output['output_type'] == 'stream':
+        text = scrub(text_of(output['text']))
+        return {**output, 'text': text} if output['name'] == 'stdout' and text.strip() else None
+    if output['output_type'] not in ('display_data', 'execute_result'):
+        return output
+    data = dict(output['data'])
+    if PLOTLY in data:
+        data = {'image/png': await drawer.figure(data[PLOTLY]), 'text/plain': 'A figure'}
+    if WIDGET in data:
+        picture = await drawer.widget(kernel, data[WIDGET]['model_id'])
+        if picture:
+            data['image/png'] = picture
+        elif 'image/png' not in data:
+            return None  # a progress bar
+    data = smaller({k: data[k] for k in KEPT if k in data})
+    data = {k: scrub(text_of(v)) if k.startswith('text') else v for k, v in data.items()}
+    return {**output, 'data': data, 'metadata': {}}
+
+
+async def remake(path: Path, drawer: Drawer) -> str:
+    "Run one notebook and write it with its outputs; a line about it."
+    import nbformat
+    from nbclient import NotebookClient
+
+    began, notebook = time.perf_counter(), nbformat.read(path, as_version=4)
+    old = {c.id: (c.get('outputs', []), c.metadata.get('made_from')) for c in notebook.cells}
+    left = {c.id for c in notebook.cells if c.cell_type == 'code' and skipped(c.source)}
+    for cell in notebook.cells:
+        if cell.id in left:
+            cell.metadata['tags'] = ['skip-execution']
+    client = NotebookClient(
+        notebook,
+        timeout=900,
+        kernel_name='python3',
+        resources={'metadata': {'path': str(path.parent)}},
+        skip_cells_with_tag='skip-execution',
+    )
+    async with client.async_setup_kernel(env={**os.environ, 'IN_TEST': '1', 'PYTHONPATH': str(ROOT)}):
+        for number, cell in enumerate(notebook.cells):
+            if cell.cell_type != 'code':
+                continue
+            if cell.id in left:
+                cell.outputs, made_from = old[cell.id]
+                made_from = made_from or source_hash(cell.source)
+            else:
+                await client.async_execute_cell(cell, number)
+                kept = [await keep(o, drawer, client.kc) for o in cell.outputs]
+                cell.outputs = [nbformat.from_dict(o) for o in kept if o]
+                made_from = source_hash(cell.source)
+            cell.metadata.pop('made_from', None)
+            if cell.outputs:
+                cell.metadata['made_from'] = made_from
+    for cell in notebook.cells:
+        cell.metadata.pop('tags', None)
+        cell.metadata.pop('execution', None)
+        if cell.cell_type == 'code':
+            cell.execution_count = None
+    notebook.metadata.pop('language_info', None)
+    notebook.metadata.pop('widgets', None)
+    write(notebook, path)
+    size, shown = path.stat().st_size, [o for c in notebook.cells for o in c.get('outputs', [])]
+    line = f'{path.name}: {len(shown)} outputs, {size / 1e3:.0f} kB, {time.perf_counter() - began:.0f} s'
+    return line + (f', more than the {LARGEST / 1e6} MB that a page may have' if size > LARGEST else '')
+
+
+def write(notebook, path: Path) -> None:
+    "As nbdev writes it, whole or not at all."
+    import nbformat
+
+    with tempfile.NamedTemporaryFile('w', dir=path.parent, suffix='.tmp', prefix='.', delete=False) as f:
+        nbformat.write(notebook, f)
+    os.chmod(f.name, 0o644)
+    os.replace(f.name, path)
+
+
+async def main(paths: list[Path], workers: int) -> int:
+    drawer, turn, wrong = Drawer(), asyncio.Semaphore(workers), []
+
+    async def one(path):
+        async with turn:
+            try:
+                print(await remake(path, drawer), flush=True)
+            except Exception as e:  # the others are made all the same
+                wrong.append(path.name)
+                print(f'{path.name}: {type(e).__name__}: {str(e)[-1500:]}', flush=True)
+
+    await asyncio.gather(*map(one, paths))
+    await drawer.close()
+    subprocess.run([sys.executable, Path(sys.executable).parent / 'nbdev-clean'], cwd=ROOT, check=True)
+    if wrong:
+        print('not remade:', ', '.join(wrong))
+    return bool(wrong)
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('paths', nargs='*', type=Path, help='notebooks; every numbered one if none is given')
+    parser.add_argument('--workers', type=int, default=2, help='notebooks that are run side by side')
+    given = parser.parse_args()
+    numbered = sorted((ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb'))
+    sys.exit(asyncio.run(main([p.resolve() for p in given.paths] or numbered, given.workers)))
