@@ -81,7 +81,7 @@ class RefineSettings:
             given['networks'] = tuple(given['networks'])  # a list, where it comes from a file
         return cls(**given)
 
-# %% ../nbs/19_refine.ipynb #743e2f4d
+# %% ../nbs/19_refine.ipynb #93bc3b9e
 @dataclass
 class RefineStep:
     "One step of refinement, as it happens."
@@ -96,7 +96,7 @@ class RefineStep:
     accepted: torch.Tensor | None = None  # (n,) bool, at the end only: False where the original was kept
     settings: RefineSettings | None = None  # what it minimised and how
 
-# %% ../nbs/19_refine.ipynb #0c732160
+# %% ../nbs/19_refine.ipynb #d1182463
 class Latents:
     "Latents that are moved by Adam: `state()` and `restore()` go back, `reset()` takes single ones back."
 
@@ -155,7 +155,7 @@ class Latents:
         "Root mean square distance of each latent from its start."
         return (self.z.detach() - self.start).square().flatten(1).mean(1).sqrt().cpu()
 
-# %% ../nbs/19_refine.ipynb #2fd4e9f0
+# %% ../nbs/19_refine.ipynb #73c65227
 @dataclass
 class Batch:
     "What the terms of one step see."
@@ -175,7 +175,7 @@ def draw_network(state: Refinement, g: torch.Generator, num_classes: int = 2) ->
     seed = int(torch.randint(2**31, (1,), generator=g))
     return fresh_network(name, s.width, state.prior.image_shape, seed, state.prior.device, num_classes)
 
-# %% ../nbs/19_refine.ipynb #10915b2a
+# %% ../nbs/19_refine.ipynb #116320ec
 def student_term(state: Refinement, batch: Batch) -> torch.Tensor:
     "Loss on real images of a student trained on the images."
     real, d, g = state.real, state.prior.device, batch.g
@@ -195,7 +195,7 @@ def soft_label_term(state: Refinement, batch: Batch) -> torch.Tensor:
     state.probability[batch.rows.cpu()] = right.cpu()
     return F.kl_div(answer, state.target()[batch.rows], reduction='batchmean')
 
-# %% ../nbs/19_refine.ipynb #ed6856f1
+# %% ../nbs/19_refine.ipynb #ec1f0f67
 def distribution_matching_term(state: Refinement, batch: Batch) -> torch.Tensor:
     "Distance of class means from those of real images, in a fresh untrained network."
     s, d, g, images = state.settings, state.prior.device, batch.g, state.real
@@ -215,7 +215,7 @@ def distribution_matching_term(state: Refinement, batch: Batch) -> torch.Tensor:
         known, seen = (torch.cat([f / unit, (f / unit).square() / 2], 1) for f in (known, seen))
     return matching_loss(seen, batch.labels, known.view(*pick.shape, -1), state.classes)
 
-# %% ../nbs/19_refine.ipynb #9568847e
+# %% ../nbs/19_refine.ipynb #12d4fa9b
 def proximal_term(state: Refinement, batch: Batch) -> torch.Tensor:
     "Mean square distance from the start."
     return (batch.z - state.start[batch.rows]).square().mean()
@@ -243,7 +243,7 @@ TERMS: dict[str, Callable[[Refinement, Batch], torch.Tensor]] = {  # field of `R
 }
 SEES_IMAGES = ('student', 'soft_label', 'distribution_matching')  # these need the decoder
 
-# %% ../nbs/19_refine.ipynb #dd1a5d5f
+# %% ../nbs/19_refine.ipynb #afb809cd
 def check_parts(
     prior: Prior,
     teacher: Teacher | None,
@@ -421,7 +421,7 @@ def refine(
     after[~kept] = before[~kept]
     yield state.now(losses, after, kept)
 
-# %% ../nbs/19_refine.ipynb #291191e1
+# %% ../nbs/19_refine.ipynb #708b9a68
 def run_refinements(
     selections: list,  # each refined in the same way
     prior: Prior,
