@@ -78,7 +78,7 @@ def bundle(
 # %% ../nbs/20_front.ipynb #c013
 def _rewritten(name: str) -> Path:
     "A file with the bundle, which a thread makes again after each change."
-    from watchfiles import watch
+    from watchfiles import watch  # pyright: ignore[reportMissingImports]  # asked for in this mode only
 
     path = Path(tempfile.mkdtemp(prefix='psr-front-')) / name
     path.write_text(bundle(name), encoding='utf-8')

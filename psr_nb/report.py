@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Iterable, cast
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ def map_section(
     states, labels, names = candidate_states(pool, selection), pool.labels.numpy(), list(STATES)
     shown = _shown(states, most)
     figure = pool_map(pool, selection, coordinates=coordinates, method=method, positions=shown, gl=False)
-    for trace in figure.data:  # the card says it all, and ordinary lists suit a small script
+    for trace in cast(tuple, figure.data):  # the card says it all, and ordinary lists suit a small script
         trace.update(hovertemplate=None, hoverinfo='none', text=None)
         trace.customdata = [[int(row[0])] for row in trace.customdata]
         trace.x, trace.y = ([round(float(v), 3) for v in values] for values in (trace.x, trace.y))
@@ -117,11 +117,13 @@ def _image_words(selection: Selection, n: int, refined: bool, accepted: torch.Te
         words.append(f'The first 20 of {len(selection.classes)} classes.')
     if refined:
         words.append(
-            'Refinement moves the latents a little, through the prior’s decoder; the changes are meant for a network to learn from, not for the eye.'
+            'Refinement moves the latents a little, through the prior’s decoder; '
+            'the changes are meant for a network to learn from, not for the eye.'
         )
     if accepted is not None and not bool(accepted.all()):
         words.append(
-            f'{int((~accepted).sum())} of {len(accepted)} images kept their original: the held-out teacher, or the variety of their class, was worse after refinement.'
+            f'{int((~accepted).sum())} of {len(accepted)} images kept their original: '
+            'the held-out teacher, or the variety of their class, was worse after refinement.'
         )
     return ' '.join(words)
 

@@ -11,18 +11,19 @@ import io
 import math
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, lookup, make_folder, to_float, to_pil, to_uint8, write_atomic
+from .core import PSRError, lookup, to_float, to_pil, to_uint8
 from .evaluate import Report
 from .pool import Pool
 from .select import Selection, embed
 
 if TYPE_CHECKING:
+    from PIL import Image
     from plotly.graph_objects import Figure
 
 # %% auto #0
@@ -62,7 +63,7 @@ def image_grid(
     row_labels: list[str] | None = None,  # one a row, at its left
     gap: int = 2,  # pixels between images
     background: str = 'white',  # colour of what is between them
-) -> 'PIL.Image.Image':
+) -> Image.Image:
     "Images in rows, with captions and coloured borders."
     from PIL import Image, ImageColor, ImageDraw, ImageFont
 
@@ -113,11 +114,11 @@ def data_uri(
 
 # %% ../nbs/24_views.ipynb #c015
 def selection_sheet(
-    selection: Selection,  # what `select` returned
+    selection: Any,  # a `Selection`, what `select` returned
     n: int | None = None,  # images of each class; None: at most 20
     scale: float | None = None,  # see `image_grid`
     classes: Iterable[int] | None = None,  # class numbers; None: the first 20
-) -> 'PIL.Image.Image':
+) -> Image.Image:
     "Selected images in the order of choice, a row a class with its name."
     n, shown = min(n or 20, selection.ipc), list(classes if classes is not None else range(min(20, len(selection.ids))))
     return image_rows(
@@ -130,7 +131,7 @@ def selection_sheet(
 
 def image_rows(
     rows: list[torch.Tensor], names: list[str], n: int, scale: float | None, borders: list | None = None
-) -> 'PIL.Image.Image':
+) -> Image.Image:
     "One row of at most `n` images for each name; short rows end in white."
     fill = lambda r: torch.cat([r, torch.full((n - len(r), *r.shape[1:]), 255, dtype=r.dtype)])
     return image_grid(torch.cat([fill(r) for r in rows]), n, borders=borders, row_labels=names, scale=scale)
@@ -351,7 +352,7 @@ def before_after(
     n: int = 10,  # images of each class
     classes: Iterable[int] | None = None,  # class numbers; None: the first 10
     scale: float | None = None,  # see `image_grid`
-) -> 'PIL.Image.Image':
+) -> Image.Image:
     "Two rows a class: as selected, and below as refined."
     after, before, labels = torch.as_tensor(refined_images), selection.images, torch.as_tensor(selection.labels)
     if len(after) != len(before):
