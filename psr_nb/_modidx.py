@@ -322,7 +322,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.forms._tar_label': ('forms.html#_tar_label', 'psr_nb/forms.py'),
                               'psr_nb.forms._tar_samples': ('forms.html#_tar_samples', 'psr_nb/forms.py'),
                               'psr_nb.forms.as_pixels': ('forms.html#as_pixels', 'psr_nb/forms.py'),
-                              'psr_nb.forms.cache_folder': ('forms.html#cache_folder', 'psr_nb/forms.py'),
                               'psr_nb.forms.find_column': ('forms.html#find_column', 'psr_nb/forms.py'),
                               'psr_nb.forms.from_datasets': ('forms.html#from_datasets', 'psr_nb/forms.py'),
                               'psr_nb.forms.holds_images': ('forms.html#holds_images', 'psr_nb/forms.py'),

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from .core import PSRError, atomic_folder
+from .weights import cache_folder
 
 # %% auto #0
 __all__ = ['SPLIT_WORDS', 'JUNK', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'MOST_UNPACKED', 'FORMS',
@@ -31,7 +32,7 @@ __all__ = ['SPLIT_WORDS', 'JUNK', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMN
            'walk', 'sub_folders', 'holds_images', 'nfc', 'read_labels', 'split_folders', 'read_folders', 'find_column',
            'read_table', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'as_pixels', 'read_npz',
            'read_pickled_arrays', 'read_cifar', 'read_idx', 'read_idx_folder', 'read_saved', 'from_datasets',
-           'read_shards', 'cache_folder', 'unpack', 'recognise']
+           'read_shards', 'unpack', 'recognise']
 
 # %% ../nbs/02_forms.ipynb #fo004
 @dataclass
@@ -511,7 +512,8 @@ def read_name_tables(
             tables = [t for f in sub_folders(path) if split_name(f.name) for t in _name_tables(f)]
     if not tables:
         return None
-    files, values = {}, {}
+    files: dict[str, list[Path]] = {}
+    values: dict[str, list] = {}
     for table in tables:
         own = split_of_file(table.name) or (split_name(table.parent.name) if table.parent != path else None) or 'train'
         f, v, splits = _table_rows(table, image_column, label_column, endings)
@@ -520,7 +522,7 @@ def read_name_tables(
             values.setdefault(split, []).append(value)
     if all(_as_numbers(v) is not v for v in values.values()):
         values = {s: _as_numbers(v) for s, v in values.items()}
-    classes, labels, notes = read_labels(values, None, f'data {path}')
+    classes, labels, notes = read_labels({**values}, None, f'data {path}')
     return Listing(
         'a table of files and labels',
         classes,
@@ -759,7 +761,7 @@ def read_pickled_arrays(
 
 # %% ../nbs/02_forms.ipynb #fo030
 def _cifar_batch(path: Path) -> tuple[np.ndarray, list]:
-    batch = read_pickled_arrays(path)
+    batch: dict = read_pickled_arrays(path)
     data, label = batch.get('data'), batch.get('fine_labels', batch.get('labels'))
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3072 or data.dtype != np.uint8:
         raise PSRError(f'{path}', 'data of 3,072 bytes for each image', 'other data' if data is not None else 'none')
@@ -995,11 +997,6 @@ def read_shards(
 # %% ../nbs/02_forms.ipynb #fo037
 MOST_UNPACKED = 200 * 2**30  # bytes that an archive may grow to
 _MOST_RATIO = 1000  # times its own size: more is a trap, not a data set
-
-
-def cache_folder() -> Path:
-    "Where what is fetched or unpacked is kept."
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'psr_nb'
 
 
 def unpack(
