@@ -33,7 +33,7 @@ from psr_nb.core import (
     write_atomic,
 )
 from .data import ImageData, find_classes
-from .prior import Prior, _code, _part
+from .prior import Prior, latent_code, load_part
 
 # %% auto #0
 __all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'principal_components', 'new_autoencoder', 'feature_distance',
@@ -291,7 +291,7 @@ def train_autoencoder(
         rows, g = _batch(len(data), batch_size, seed, step, device)
         images = (data.images[rows.cpu()].to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            z = _code(model, images)
+            z = latent_code(model, images)
         z = z + latent_noise * torch.randn(z.shape, generator=g, device=g.device).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             made = model.decoder(z)
@@ -435,9 +435,9 @@ def _latents(
 ) -> torch.Tensor:  # (n, c, h, w) fp16
     "All images, and their mirror images where wanted, as latents in the units that the transformer sees."
     autoencoder = Path(autoencoder)
-    vae = _part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
+    vae = load_part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
     shift, scale = getattr(vae.config, 'shift_factor', None) or 0.0, vae.config.scaling_factor
-    encode = lambda part: ((_code(vae, part.to(device).float() / 127.5 - 1) - shift) * scale).half()
+    encode = lambda part: ((latent_code(vae, part.to(device).float() / 127.5 - 1) - shift) * scale).half()
     rows = min(512, max(1, 512 * 64**2 // images[0, 0].numel()))
     with torch.no_grad():
         return torch.cat(
@@ -757,7 +757,7 @@ def save_prior(
             {k: v for k, v in scheduler_config.items() if k != '_use_default_values'}
         )
     autoencoder = Path(autoencoder)
-    pipe = DiTPipeline(untied.half(), _part(autoencoder.parent, autoencoder.name).half(), scheduler)
+    pipe = DiTPipeline(untied.half(), load_part(autoencoder.parent, autoencoder.name).half(), scheduler)
     with atomic_folder(out) as folder:
         pipe.save_pretrained(folder, safe_serialization=True)
         import json
