@@ -270,6 +270,8 @@ async def remake(path: Path, drawer: Drawer) -> str:
             cell.execution_count = None
     notebook.metadata.pop('language_info', None)
     notebook.metadata.pop('widgets', None)
+    if [c.source for c in nbformat.read(path, as_version=4).cells] != [c.source for c in notebook.cells]:
+        raise RuntimeError('edited while it ran; run it again')
     write(notebook, path)
     size, shown = path.stat().st_size, [o for c in notebook.cells for o in c.get('outputs', [])]
     line = f'{path.name}: {len(shown)} outputs, {size / 1e3:.0f} kB, {time.perf_counter() - began:.0f} s'
