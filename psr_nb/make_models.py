@@ -12,8 +12,10 @@ from .core import PSRError, lookup, write_atomic
 from .data import ImageData, load_data
 from .prior import Prior
 from .teacher import Teacher
-from .train_prior import prior_report, random_crops, train_autoencoder, train_prior
+from .train_autoencoder import train_autoencoder
+from .train_prior import prior_report, train_prior
 from .train_teacher import RECIPES, train_teacher
+from .training import random_crops
 
 # %% auto #0
 __all__ = ['earlier_lines', 'run_training', 'make_teacher', 'load_test', 'training_views', 'make_autoencoder', 'make_prior',
