@@ -232,7 +232,6 @@ async def remake(path: Path, drawer: Drawer) -> str:
     "Run one notebook and write it with its outputs; a line about it."
     import nbformat
     from nbclient import NotebookClient
-    from traitlets.config import Config
 
     began, notebook = time.perf_counter(), nbformat.read(path, as_version=4)
     old = {c.id: (c.get('outputs', []), c.metadata.get('made_from')) for c in notebook.cells}
@@ -246,7 +245,6 @@ async def remake(path: Path, drawer: Drawer) -> str:
         kernel_name='python3',
         resources={'metadata': {'path': str(path.parent)}},
         skip_cells_with_tag='skip-execution',
-        config=Config(KernelManager=dict(transport='ipc')),  # not by TCP, which others of the machine could hear
     )
     async with client.async_setup_kernel(env={**os.environ, 'IN_TEST': '1', 'PYTHONPATH': str(ROOT)}):
         for number, cell in enumerate(notebook.cells):
