@@ -116,6 +116,12 @@ READY = """() => {
     return p && p.context && p.context.isReady && p.context.sessionContext.session;
 }"""
 
+IDLE = """() => {
+    const p = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+    const kernel = p && p.context && p.context.isReady && p.context.sessionContext.session?.kernel;
+    return kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+
 
 @pytest.fixture(scope='module')
 def tour(lab, browser):
@@ -471,6 +477,7 @@ def test_notebook_7(place, browser):
         page = watched(browser.new_page(viewport=dict(width=1280, height=900)))
         page.goto(f'{address}/notebooks/nbs/30_explorer.ipynb?token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]')
+        page.wait_for_function(IDLE)  # the indicator is idle before there is a kernel too
         page.bad.clear()  # what Notebook says of itself
         page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
         page.get_by_text('Run All Cells', exact=True).click()
