@@ -472,8 +472,15 @@ def test_notebook_7(place, browser):
         page.goto(f'{address}/notebooks/nbs/32_explore.ipynb?token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]')
         page.bad.clear()  # what Notebook says of itself
-        page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
-        page.get_by_text('Run All Cells', exact=True).click()
+        begun = (
+            """() => [...document.querySelectorAll('.jp-InputArea-prompt')].some(e => /[*\\d]/.test(e.textContent))"""
+        )
+        end = time.monotonic() + slow / 1000
+        while not page.evaluate(begun):  # the indicator is idle before there is a kernel too, and then nothing runs
+            assert time.monotonic() < end, 'no cell runs'
+            page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
+            page.get_by_text('Run All Cells', exact=True).click()
+            page.wait_for_timeout(3000)
         page.wait_for_selector('.psr.explorer[data-drawn]')
         page.wait_for_function(
             "() => [...document.querySelectorAll('.jp-InputArea-prompt')].every(e => !e.textContent.includes('*'))"
