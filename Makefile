@@ -5,6 +5,7 @@
 #                       make lint   formatting, likely mistakes, types
 #                       make notebooks  runs the notebooks again and keeps their outputs
 #                       make docs   the documentation site, in _site/
+#                       make export after an edit
 # Each first makes the virtual environment .venv, once (about 6 GB; again when settings.ini changes), with uv where it is
 # installed and with Python's venv and pip otherwise. PYTHON= picks the interpreter, VENV= the folder.
 SHELL := /bin/bash
@@ -32,7 +33,7 @@ test: $(STAMP)
 	$(call RUN,pytest) -n $(JOBS) --dist loadfile --durations 15
 
 quick: $(STAMP)
-	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile -m "not slow and not browser and not gpu"
+	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile -m "not slow and not browser and not gpu" $(ORDER)
 
 # Which lines the tests run. The notebooks' own tests are not counted.
 cover: $(STAMP)
@@ -51,7 +52,7 @@ notebooks: $(STAMP)
 	"$(BIN)/python" tools/notebooks.py $(NB)
 
 docs: $(STAMP)
-	"$(BIN)/python" tools/site.py
+	"$(BIN)/python" tools/docs.py
 
 lab: $(STAMP)
 	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/30_explorer.ipynb) nbs/00_core.ipynb)
@@ -61,6 +62,7 @@ export: $(STAMP)
 	"$(BIN)/python" -c "from nbdev.config import set_version; set_version('psr_nb', '$(shell sed -n 's/^version *= *//p' settings.ini)')"
 	$(call RUN,nbdev-export)
 	$(call RUN,nbdev-clean)
+	"$(BIN)/python" tools/rooms.py
 
 set-up: $(STAMP)
 

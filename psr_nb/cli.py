@@ -5,600 +5,526 @@
 # %% ../nbs/33_cli.ipynb #c002
 from __future__ import annotations
 
-import contextlib
 import sys
-import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 # %% auto #0
-__all__ = ['COLUMNS', 'EXPORTS', 'app', 'Stages', 'Roles', 'teacher_roles', 'Distillation', 'distill', 'save_rows', 'text_table',
-           'demo', 'run_training']
+__all__ = ['app', 'EXPORTS', 'run_training']
 
-# %% ../nbs/33_cli.ipynb #c005
-class Stages(list):
-    "What was done, in words, and how long it took: (name, words, seconds)."
-
-    def __init__(
-        self,
-        show: bool = True,  # print each stage when it ends
-    ):
-        super().__init__()
-        self.show = show
-
-    @contextlib.contextmanager
-    def stage(self, name: str):
-        "Times a block; what it yields takes the words."
-        words, began = [], time.perf_counter()
-        yield words.append
-        self.append((name, ' '.join(words), time.perf_counter() - began))
-        if self.show:
-            print(f'{name:10} {self[-1][2]:6.1f} s   {self[-1][1]}', file=sys.stderr, flush=True)
-
-# %% ../nbs/33_cli.ipynb #c008
-@dataclass
-class Roles:
-    "Which teacher does what."
-
-    scoring: object = None  # gates and scores the pool
-    refining: object = None  # gives soft labels to refinement
-    judging: object = None  # accepts or rolls back; took no part in the others
+# %% ../nbs/33_cli.ipynb #e3536f7b
+_elsewhere = {  # name -> its room, and its name there
+    'COLUMNS': ('distill', 'COLUMNS'),
+    'Stages': ('distill', 'Stages'),
+    'Roles': ('distill', 'Roles'),
+    'teacher_roles': ('distill', 'teacher_roles'),
+    'Distillation': ('distill', 'Distillation'),
+    'distill': ('distill', 'distill'),
+    'demo': ('distill', 'demo'),
+    'save_rows': ('distill', 'save_rows'),
+    'text_table': ('distill', 'text_table'),
+    '_licence': ('distill', 'licence'),
+}
 
 
-def teacher_roles(
-    teachers,  # names, folders or `Teacher`s; none: the bundled ones of the prior or of the data
-    classes: list[str],  # of the pool
-    near: tuple[str, ...] = (),  # names of prior and data, to find bundled teachers by
-    needed: bool = True,  # whether to complain when there is none
-) -> Roles:
-    "Loads teachers and gives each its part: the first scores, the second refines, the third judges."
-    from psr_nb.core import PSRError
-    from psr_nb.teacher import Teacher, default_teachers
+def __getattr__(name: str) -> Any:
+    "Fetches a name from its room when it is asked for."
+    if name not in _elsewhere:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from importlib import import_module
 
-    names = list(teachers or ()) or default_teachers(*near, classes=classes)
-    if not names and needed:
-        raise PSRError(
-            'argument teacher',
-            f'at least one that knows the classes {", ".join(classes[:5])}{" …" if len(classes) > 5 else ""}',
-            'none',
-            'Pass --teacher NAME_OR_FOLDER, or train one: psr train-teacher --data … --out …',
-        )
-    loaded = [t if isinstance(t, Teacher) else Teacher.from_pretrained(t, classes=classes) for t in names]
-    return Roles(*(loaded + [loaded[0]] if len(loaded) == 1 else loaded[:3]))
+    room, there = _elsewhere[name]
+    return getattr(import_module(f'psr_nb.{room}'), there)
 
-# %% ../nbs/33_cli.ipynb #c010
-@dataclass
-class Distillation:
-    "What `distill` leaves: every intermediate result, so that nothing has to be computed twice."
+# %% ../nbs/33_cli.ipynb #c024
+class _Commands(typer.core.TyperGroup):
+    "The group of commands: errors in one line, `--debug` anywhere."
 
-    prior: object  # the `Prior`
-    data: object  # the real `ImageData`
-    roles: Roles  # the teachers
-    pool: object  # the `Pool`
-    selection: object  # the `Selection`
-    steps: list  # `RefineStep`s; empty when refinement was left out
-    distilled: object  # the `DistilledSet`
-    stages: Stages  # what was done and how long it took
+    def parse_args(self, ctx, args):
+        if '--debug' in args:
+            args = ['--debug', *(a for a in args if a != '--debug')]
+        return super().parse_args(ctx, args)
 
-
-def _matching(prior, data, split: str = 'train'):
-    "Prior and data that agree on classes and image size; both may be names."
-    from psr_nb.data import ImageData, load_data
-    from psr_nb.prior import Prior
-
-    name = prior
-    if not isinstance(prior, Prior):
-        prior = Prior.from_pretrained(prior)
-    channels, size = prior.image_shape[0], prior.image_shape[-1]
-    if not isinstance(data, ImageData):
-        data = load_data(data, split, size=size, channels=channels)
-    if list(data.classes) != list(prior.classes):
-        prior = Prior.from_pretrained(
-            prior.folder or name if isinstance(name, Prior) else name, classes=list(data.classes)
-        )
-    return prior, data
-
-
-def _writable(path, mark: str | None = None) -> Path:
-    "An output path, tried before the work begins: its folder can be written to, and nothing foreign is in the way."
-    from psr_nb.core import PSRError, make_folder
-
-    path = Path(path)
-    make_folder(path.parent)
-    if mark and (path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / mark).exists()):
-        raise PSRError(
-            f'{path}', f'a new folder, or one with {mark} to replace', 'something else', 'Choose another output folder'
-        )
-    if path.is_dir():
-        make_folder(path)
-    return path
-
-
-def _loaded(prior, data, roles: Roles) -> str:
-    "What a run starts from, in words."
-    teachers = dict.fromkeys(t.name for t in (roles.scoring, roles.refining, roles.judging) if t is not None)
-    return f'prior {prior.name}, {len(data):,} real images of {data.name}, teachers {", ".join(teachers) or "none"}'
-
-
-def _sampler(config: dict) -> str:
-    "A pool's sampler in words."
-    s = config['sampler']
-    low, high = s.get('guidance_interval') or (0, 1)
-    kept = (f', first-block cache {s["cache_threshold"]:g}' if s.get('cache_threshold') else '') + (
-        f', attention at every {s["attention_every"]} steps' if s.get('attention_every', 1) > 1 else ''
-    )
-    return (
-        f'{s["scheduler"]}, {s["num_inference_steps"]} steps, guidance {s["guidance_scale"]:g}'
-        + (f' for noise {low:g} to {high:g}' if (low, high) != (0, 1) else '')
-        + kept
-        + f', seed {config["seed"]}'
-    )
-
-
-def _refinement(settings, roles: Roles) -> str:
-    "A refinement's settings in words."
-    terms = ', '.join(
-        f'{"calibrated " if k == "student" and settings.calibrate else ""}{k.replace("_", " ")} {getattr(settings, k):g}'
-        for k in ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip')
-        if getattr(settings, k)
-    )
-    return (
-        f'{settings.steps} steps on the latents; weights {terms}'
-        + (f'; soft labels by {roles.refining.name}' if settings.soft_label and roles.refining is not None else '')
-        + (f', accepted by {roles.judging.name}' if roles.judging is not None else '')
-    )
-
-
-def _run_refine(selections: list, prior, roles: Roles, data, settings, progress: bool) -> list[list]:
-    "All steps of each refinement behind one progress bar, only the last with its images. On a CPU several run side by side: a processor's cores gain more from that than from sharing small layers."
-    import threading
-    from concurrent.futures import ThreadPoolExecutor
-
-    import torch
-    from tqdm.auto import tqdm
-
-    from psr_nb.refine import refine
-
-    stop, threads = threading.Event(), torch.get_num_threads()
-    side_by_side = min(len(selections), threads) if prior.device.type == 'cpu' else 1
-    with tqdm(
-        total=settings.steps * len(selections), desc='refine', unit='step', disable=not progress, leave=False
-    ) as bar:
-
-        def run(selection):
-            steps = []
-            for step in refine(
-                selection, prior, roles.refining, data, roles.judging, settings, preview=settings.steps + 1
-            ):
-                steps.append(step)
-                bar.update()
-                if stop.is_set():
-                    break
-            return steps
-
+    def invoke(self, ctx):
         try:
-            torch.set_num_threads(max(1, threads // side_by_side))
-            with ThreadPoolExecutor(side_by_side) as workers:
-                try:
-                    return list(workers.map(run, selections))
-                except BaseException:
-                    stop.set()
-                    raise
-        finally:
-            torch.set_num_threads(threads)
-
-
-def _licence(prior, data) -> dict:
-    "What is known about the terms of weights and data."
-    imagenet = dict(
-        weights='Apache-2.0, trained by this project on images of ImageNet',
-        data="part of ImageNet, for research under ImageNet's terms of access",
-    )
-    known = {
-        'fashion': dict(
-            weights='Apache-2.0, trained by this project on Fashion-MNIST', data='Fashion-MNIST, MIT licence'
-        ),
-        'imagenet20': imagenet,
-        'imagenette': imagenet,
-        'imagewoof': imagenet,
-        'cifar10': dict(
-            weights='Apache-2.0, trained by this project on CIFAR-10',
-            data='CIFAR-10 (Krizhevsky 2009), published without a licence',
-        ),
-    }
-    return dict(weights=known.get(prior.name, {}).get('weights'), data=known.get(data.name, {}).get('data'))
-
-
-def _source(data) -> str:
-    "Where data came from, without the path of this machine."
-    from psr_nb.core import assets
-
-    return 'the package' if str(assets()) in data.source else Path(data.source.split(', ')[0]).name or data.source
-
-
-def _known_map(method: str | None) -> None:
-    "Raises before anything is computed where there is no such map."
-    if method is None:
-        return
-    from psr_nb.core import lookup
-    from psr_nb.views import MAP_METHODS
-
-    lookup(dict.fromkeys(MAP_METHODS), method, 'map')
-
-
-def _embed_aside(pool, method: str):
-    "Starts the map's layout in a process of its own; returns a function that waits for it and gives the coordinates."
-    import os
-    import subprocess
-
-    from psr_nb.views import pool_umap
-
-    if method != 'umap':
-        return lambda: pool_umap(pool, method=method)
-    code = f'from psr_nb.pool import Pool; from psr_nb.views import pool_umap; pool_umap(Pool.open({str(pool.path)!r}))'
-    worker = subprocess.Popen(
-        [sys.executable, '-c', code],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
-
-    def coordinates():
-        worker.wait()
-        return pool_umap(pool)  # from the pool's cache, or computed here if the other process failed
-
-    return coordinates
-
-
-def distill(
-    prior='fashion',  # name, folder or hub id; or a `Prior`
-    data='fashion',  # name, folder or hub id of the real images; or an `ImageData`
-    ipc: int = 10,  # images per class
-    method: str = 'psr',  # selector, see `psr_nb.select.SELECTORS`
-    out: str | Path | None = None,  # folder for the distilled set; None: it is only returned
-    pool: str | Path | None = None,  # folder for the pool, resumed if it is there; None: OUT with "-pool" appended
-    teachers=(),  # who scores, who refines, who judges; none: the bundled ones; `Roles`: all is loaded
-    n_per_class: int = 50,  # candidates of each class
-    seed: int = 0,  # of the pool's noise and of every other draw
-    refine: bool = True,  # move the selected latents
-    select_options: dict | None = None,  # further arguments of `select`
-    refine_options: dict | None = None,  # fields of `RefineSettings`; the others are the prior's
-    sampling: dict | None = None,  # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
-    map_method: str | None = None,  # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
-    stages: Stages | None = None,  # a list to go on with
-    progress: bool = True,  # show bars and stages
-) -> Distillation:
-    "Samples a pool, selects, refines and saves: from a prior and real images to a distilled set."
-    from psr_nb.core import PSRError, lookup
-    from psr_nb.select import SELECTORS, select
-
-    lookup(SELECTORS, method, 'selector')
-    _known_map(map_method)
-    if out is None and pool is None:
-        raise PSRError('arguments out and pool', 'at least one: the pool needs a folder', 'neither')
-    if ipc > n_per_class:
-        raise PSRError(
-            'argument ipc',
-            f'at most {n_per_class}, the candidates of each class',
-            ipc,
-            f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})',
-        )
-    if out is not None:
-        out = _writable(out, 'provenance.json')
-    folder = Path(pool) if pool is not None else out.with_name(out.name + '-pool')
-    stages = Stages(progress) if stages is None else stages
-    if not isinstance(teachers, Roles):
-        with stages.stage('load') as say:
-            prior, data = _matching(prior, data)
-            teachers = teacher_roles(
-                teachers, prior.classes, (prior.name, data.name), needed=refine or SELECTORS[method].gate
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.secho(
+                '\nStopped. What was finished is kept: the same command goes on from there.', fg='yellow', err=True
             )
-            say(_loaded(prior, data, teachers))
-    roles = teachers
-    with stages.stage('pool') as say:
-        sampled = _run_pool(prior, roles, n_per_class, folder, seed, progress, sampling)
-        say(
-            f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes by prior {prior.name}: {_sampler(sampled.config)}'
-        )
-    with stages.stage('select') as say:
-        selection = select(
-            sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **(select_options or {})
-        )
-        say(f'{_selection_words(selection)}')
-    steps, embedding = [], _embed_aside(sampled, map_method) if map_method and out is not None else None
-    if refine:
-        with stages.stage('refine') as say:
-            from psr_nb.refine import RefineSettings
+            raise typer.Exit(130) from None
+        except Exception as e:
+            core = sys.modules.get('psr_nb.core')
+            if ctx.params.get('debug') or core is None or not isinstance(e, core.PSRError):
+                raise
+            typer.secho(f'psr: {e}', fg='red', err=True)
+            raise typer.Exit(1) from None
 
-            settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
-            [steps] = _run_refine([selection], prior, roles, data, settings, progress)
-            say(
-                f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(selection)} kept their original'
-            )
-    distilled = _as_set(selection, steps, method, data, prior, roles)
-    if out is not None:
-        with stages.stage('save') as say:
-            distilled.save(out)
-            say(f'{len(distilled)} images with labels, card and provenance')
-    if embedding is not None:
-        with stages.stage('report') as say:
-            from psr_nb.views import report_page
-
-            coordinates = embedding()
-            say(f'map of the pool ({map_method}) and this page')
-            report_page(
-                out / 'report.html',
-                sampled,
-                selection,
-                steps[-1].images if steps else None,
-                steps[-1].accepted if steps else None,
-                None,
-                stages,
-                coordinates=coordinates,
-                method=map_method,
-                highlight=method,
-                provenance={'real images': f'{data.name}, {len(data):,}, from {_source(data)}'},
-                notes=['No student was trained for this page: psr evaluate says what the set is worth.'],
-            )
-    return Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
+# %% ../nbs/33_cli.ipynb #e8467eab
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=dict(help_option_names=['-h', '--help'], max_content_width=110),
+    help='Pool, select, refine: dataset distillation with diffusion priors.',
+    epilog='Each command has its own --help. The notebooks in nbs/ explain every stage.',
+)
 
 
-def _run_pool(
-    prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, sampling: dict | None = None
+def _warned(message, category, filename, lineno, file=None, line=None) -> None:
+    "A warning in one line; those of other libraries about themselves are left out."
+    if issubclass(category, UserWarning):
+        typer.secho(f'psr: {message}', fg='yellow', err=True)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from psr_nb import __version__
+
+        typer.echo(f'psr_nb {__version__}')
+        raise typer.Exit()
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option('--debug', help='Show the whole traceback of an error.')] = False,
+    version: Annotated[
+        bool, typer.Option('--version', callback=_version, is_eager=True, help='Show the version and exit.')
+    ] = False,
 ):
-    "Samples (or resumes) a pool and scores it."
-    from psr_nb.pool import Pool
-    from psr_nb.score import score
+    if not debug:
+        import warnings
 
-    pool = Pool.sample(
-        prior,
-        [t for t in (roles.scoring,) if t is not None],
+        warnings.showwarning = _warned
+
+# %% ../nbs/33_cli.ipynb #579f6c19
+_Prior = Annotated[
+    str,
+    typer.Option(
+        '--prior',
+        metavar='NAME_OR_PATH',
+        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id.',
+    ),
+]
+_Data = Annotated[
+    str,
+    typer.Option(
+        '--data',
+        metavar='NAME_OR_PATH',
+        help='Real images: a known name, a folder a class, parquet, or a Hugging Face data set.',
+    ),
+]
+_Teachers = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--teacher',
+        metavar='NAME_OR_PATH',
+        help='Teacher; give it up to three times: who scores, who refines, who judges. [default: the bundled ones]',
+    ),
+]
+_Ipc = Annotated[int, typer.Option('--ipc', min=1, help='Images per class.')]
+_NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates of each class in the pool.')]
+_Seed = Annotated[int, typer.Option('--seed', help="Of the pool's noise and of every other draw.")]
+_Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
+
+# %% ../nbs/33_cli.ipynb #501d973c
+_Method = Annotated[
+    str,
+    typer.Option(
+        '--method', help='Selector: psr, or a rival such as first, random, herding, k_center, facility_location, dpp.'
+    ),
+]
+_Students = Annotated[
+    list[str], typer.Option('--students', metavar='NAME', help='Architecture to train; give it again for more.')
+]
+_Steps = Annotated[
+    Optional[int],
+    typer.Option('--steps', min=1, help="Refinement steps. [default: the prior's or the refinement's own]"),
+]
+_Space = Annotated[
+    str,
+    typer.Option(
+        '--space',
+        help='Feature space in which images are compared: student, teacher, latent, pixels, timm:NAME; join with +.',
+    ),
+]
+
+# %% ../nbs/33_cli.ipynb #b0436acc
+_InferenceSteps = Annotated[
+    Optional[int], typer.Option('--num-inference-steps', min=1, help="Denoising steps. [default: the prior's own]")
+]
+_Guidance = Annotated[
+    Optional[float],
+    typer.Option('--guidance-scale', help="Classifier-free guidance; 1: none. [default: the prior's own]"),
+]
+_Interval = Annotated[
+    Optional[tuple[float, float]],
+    typer.Option(
+        '--guidance-interval', metavar='LOW HIGH', help='Noise levels at which guidance acts, 0 clean to 1 noise.'
+    ),
+]
+_Scheduler = Annotated[
+    Optional[str], typer.Option('--scheduler', help="dpm, unipc, ddim, ddpm or euler. [default: the prior's own]")
+]
+
+
+def _given(**options) -> dict:
+    "Only the options that were given."
+    return {k: v for k, v in options.items() if v is not None}
+
+
+def _sampling(
+    num_inference_steps: Optional[int],
+    guidance_scale: Optional[float],
+    guidance_interval: Optional[tuple[float, float]],
+    scheduler: Optional[str],
+) -> dict:
+    "The sampler's options that were given."
+    return _given(
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        guidance_interval=guidance_interval or None,
+        scheduler=scheduler,
+    )
+
+
+def _listed(names: list[str]) -> list[str]:
+    "Names given one by one, or joined by commas."
+    return [n for name in names for n in name.split(',') if n]
+
+# %% ../nbs/33_cli.ipynb #c025
+@app.command('demo')
+def _demo(
+    out: Annotated[Path, typer.Option('--out', help='Folder for results.json, report.html, distilled/ and pool/.')],
+    prior: _Prior = 'fashion',
+    data: _Data = 'fashion-mini',
+    teacher: _Teachers = None,
+    ipc: _Ipc = 10,
+    n_per_class: _NPerClass = 50,
+    seed: _Seed = 0,
+    seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
+    students: _Students = ['convnet3'],  # noqa: B006, typer copies it
+    steps: Annotated[int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')] = 26,
+    map_method: Annotated[
+        str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
+    ] = 'umap',
+    quiet: _Quiet = False,
+):
+    "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
+    from psr_nb.distill import demo, text_table
+
+    report = demo(
+        out,
+        seed,
+        seeds,
+        ipc,
         n_per_class,
-        path=folder,
-        seed=seed,
-        progress=progress,
-        **(sampling or {}),
+        prior,
+        data,
+        teachers=teacher or (),
+        students=_listed(students),
+        refine_options=dict(steps=steps),
+        map_method=map_method,
+        progress=not quiet,
     )
-    if pool.teachers:
-        score(pool)
-    return pool
-
-
-def _selection_words(selection) -> str:
-    "How a selection was made, in words."
-    from psr_nb.select import SELECTORS
-
-    config, weights = selection.config, selection.weights
-    reference = config.get('reference')
-    words = f'{selection.ipc} of each class by {selection.method}'
-    if SELECTORS[selection.method].weighted:
-        words += (
-            ': weights '
-            + ', '.join(
-                f'{k} {getattr(weights, k):g}'
-                for k in ('diversity', 'reliability', 'uncertainty', 'representativeness')
-            )
-            + f', space {config["space"]}, representing '
-            + (f'{reference["images"]:,} real images' if reference else 'the pool itself')
-        )
-    return (
-        words
-        + (f', behind the gate of {config["teacher"]}' if config['gate'] else ', no gate')
-        + (f'; {len(selection.notes)} note{"" if len(selection.notes) == 1 else "s"}' if selection.notes else '')
+    typer.echo(
+        f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers.', nl=False
     )
+    typer.echo(f' {out / "results.json"} has one row a training, {out / "distilled"} the set.')
 
+# %% ../nbs/33_cli.ipynb #809a9438
+_Map = Annotated[
+    str,
+    typer.Option(
+        '--map',
+        help='Map of the pool in the report page OUT/report.html: umap, pca, which is quicker, or none for no page.',
+    ),
+]
+_PoolFolder = Annotated[
+    Optional[Path], typer.Option('--pool', help='Folder for the pool, resumed if it is there. [default: OUT-pool]')
+]
+_Out = Annotated[Path, typer.Option('--out', help='Folder for the distilled set; one that is there is replaced.')]
 
-def _as_set(selection, steps: list, method: str, data, prior, roles: Roles):
-    "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."
-    from psr_nb.distilled import DistilledSet
+# %% ../nbs/33_cli.ipynb #c026
+@app.command('distill')
+def _distill(
+    out: _Out,
+    prior: _Prior = 'fashion',
+    data: _Data = 'fashion',
+    teacher: _Teachers = None,
+    ipc: _Ipc = 10,
+    method: _Method = 'psr',
+    n_per_class: _NPerClass = 50,
+    seed: _Seed = 0,
+    pool: _PoolFolder = None,
+    refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Move the selected latents.')] = True,
+    steps: _Steps = None,
+    space: _Space = 'student',
+    num_inference_steps: _InferenceSteps = None,
+    guidance_scale: _Guidance = None,
+    guidance_interval: _Interval = None,
+    scheduler: _Scheduler = None,
+    map_method: _Map = 'umap',
+    quiet: _Quiet = False,
+):
+    "The whole way: sample a pool, select from it, refine, and save a distilled set."
+    from psr_nb.distill import distill
 
-    last = steps[-1] if steps else None
-    distilled = DistilledSet.from_selection(
-        selection,
-        None if last is None else last.images,
-        selection.latents if last is None else last.latents,
-        trace=steps or None,
-        method=method if last is not None or method != 'psr' else 'psr_select',
-        dataset=data.name,
-        licence=_licence(prior, data),
-    )
-    return distilled if roles.refining is None else distilled.relabel(roles.refining)
-
-# %% ../nbs/33_cli.ipynb #c017
-COLUMNS = (
-    'method',
-    'dataset',
-    'ipc',
-    'protocol',
-    'student',
-    'labels',
-    'seed',
-    'accuracy_best',
-    'accuracy_last',
-    'seconds',
-)  # of results.json
-
-
-def save_rows(
-    report,  # a `Report`
-    path: str | Path,  # a .json file
-) -> Path:
-    "Writes a report as a plain list of rows, which any tool reads."
-    from psr_nb.core import make_folder, to_json, write_atomic
-
-    path = Path(path)
-    make_folder(path.parent)
-    return write_atomic(path, to_json([{k: r[k] for k in COLUMNS} for r in report.rows]))
-
-
-def text_table(
-    report,  # a `Report`
-    baseline: str | None = 'random_real',  # others are compared with it, in pairs of seeds
-) -> str:
-    "The report for a terminal: mean of the last epoch with its 95 % interval, and the paired difference from the baseline."
-    from psr_nb.core import PSRError
-
-    percent = lambda v: f'{100 * v:.1f}'
-    differ = [k for k in ('dataset', 'ipc', 'protocol', 'student', 'labels') if len({r[k] for r in report.rows}) > 1]
-    compared = baseline in report.methods and len(report.methods) > 1
-    rows = [
-        [
-            'method',
-            *differ,
-            'accuracy %',
-            '95 % interval',
-            'best',
-            *([f'against {baseline}'] if compared else []),
-            'seeds',
-        ]
-    ]
-    for s in report.summary():
-        row = [
-            s['method'],
-            *(str(s[k]) for k in differ),
-            percent(s['mean']),
-            f'{percent(s["low"])} to {percent(s["high"])}' if s['n'] > 1 else '-',
-            percent(s['best']),
-        ]
-        if compared:
-            try:
-                c = (
-                    None
-                    if s['method'] == baseline
-                    else report.compare(
-                        s['method'], baseline, **{k: s[k] for k in ('dataset', 'ipc', 'protocol', 'student', 'labels')}
-                    )
-                )
-            except PSRError:
-                c = None
-            row.append('' if c is None else f'{100 * c.difference:+.1f} ({100 * c.low:+.1f} to {100 * c.high:+.1f})')
-        rows.append([*row, str(s['n'])])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        '  '.join(cell.ljust(w) if i <= len(differ) else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
-    return '\n'.join([lines[0], '-' * len(lines[0]), *lines[1:]])
-
-# %% ../nbs/33_cli.ipynb #c019
-_DEMO_REFINE = dict(
-    steps=26, width=16
-)  # fewer steps than its own default and students half as wide, to be done within two minutes
-
-
-def demo(
-    out: str | Path,  # folder for results.json, report.html, distilled/ and pool/
-    seed: int = 0,  # of the pool and of every draw
-    seeds: int = 5,  # students trained on each set
-    ipc: int = 10,  # images per class
-    n_per_class: int = 50,  # candidates of each class
-    prior='fashion',  # which prior
-    data='fashion-mini',  # which real images; their training part is represented and matched. The bundled few, so that it takes as long everywhere
-    test=None,  # real images to report on, an `ImageData`; None: the test part of `data`
-    teachers=(),  # who scores, refines and judges; none: the bundled ones
-    students: list[str] = ('convnet3',),  # architectures to train
-    protocol: str = 'quick',  # how they are trained
-    refine_options: dict
-    | None = None,  # fields of `RefineSettings`; the demonstration's own number of steps where it does not say
-    sampling: dict | None = None,  # sampler options
-    map_method: str = 'umap',  # of the report's map: "umap" or "pca"
-    progress: bool = True,  # show bars and stages
-) -> 'Report':
-    "Distils, evaluates six ways to spend the same budget with paired seeds, and writes a report page."
-    from psr_nb.core import PSRError
-
-    _known_map(map_method)
-    if ipc > n_per_class:
-        raise PSRError(
-            'argument ipc',
-            f'at most {n_per_class}, the candidates of each class',
-            ipc,
-            f'Sample more: --n-per-class {ipc}',
-        )
-    out = _writable(out)
-    if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ('pool', 'results.json')):
-        raise PSRError(
-            f'{out}', 'a new folder, or that of an earlier demo', 'something else', 'Choose another output folder'
-        )
-    for name, mark in (('distilled', 'provenance.json'), ('pool', 'pool.json')):
-        _writable(out / name, mark)
-    from psr_nb.data import ImageData, load_data
-    from psr_nb.evaluate import evaluate, random_real
-    from psr_nb.refine import RefineSettings
-    from psr_nb.select import select
-
-    stages = Stages(progress)
-    with stages.stage('load') as say:
-        prior, real = _matching(prior, data)
-        if test is None:
-            test = load_data(data, 'test', size=prior.image_shape[-1], channels=prior.image_shape[0])
-        roles = teacher_roles(teachers, prior.classes, (prior.name, real.name))
-        say(_loaded(prior, real, roles))
     run = distill(
         prior,
-        real,
+        data,
         ipc,
-        'psr',
-        None,
-        out / 'pool',
-        roles,
+        method,
+        out,
+        pool,
+        teacher or (),
         n_per_class,
         seed,
-        False,
-        sampling=sampling,
-        stages=stages,
-        progress=progress,
+        refine,
+        dict(space=space),
+        _given(steps=steps),
+        _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler),
+        None if map_method == 'none' else map_method,
+        progress=not quiet,
     )
-    pool, rival = run.pool, select(run.pool, ipc, 'random', seed=seed)
-    embedding = _embed_aside(pool, map_method)
-    with stages.stage('refine') as say:
-        settings = RefineSettings.suited(prior, **{'seed': seed, **_DEMO_REFINE, **(refine_options or {})})
-        steps, rival_steps = _run_refine([run.selection, rival], prior, roles, real, settings, progress)
-        distilled = _as_set(run.selection, steps, 'psr', real, prior, roles)
-        say(
-            f'{_refinement(settings, roles)}: {int((~steps[-1].accepted).sum())} of {len(run.selection)} kept their original; and one random draw from the pool in the same way'
-        )
-    with stages.stage('evaluate') as say:
-        sets = {
-            'random_real': lambda s: random_real(real, ipc, s),
-            'generate_and_use': _as_set(select(pool, ipc, 'first'), [], 'first', real, prior, Roles()),
-            'random': lambda s: _as_set(select(pool, ipc, 'random', seed=s), [], 'random', real, prior, Roles()),
-            'random+refine': _as_set(rival, rival_steps, 'random+refine', real, prior, Roles()),
-            'psr_select': run.distilled,
-            'psr': distilled,
-        }
-        report = evaluate(sets, test, protocol, list(students), seeds, 'hard', progress=progress)
-        say(
-            f'{len(sets)} sets × {seeds} seeds × {", ".join(students)}, protocol {protocol}, tested on {len(test):,} real images'
-        )
-    save_rows(report, out / 'results.json')
-    distilled.save(out / 'distilled', report.where(method='psr'))
-    with stages.stage('report') as say:
-        from psr_nb.views import report_page
+    page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
+    typer.echo(f'{run.distilled}\n{out}{page}')
 
-        coordinates = embedding()
-        say(f'map of the pool ({map_method}) and this page')
-        report_page(
-            out / 'report.html',
-            pool,
-            run.selection,
-            steps[-1].images,
-            steps[-1].accepted,
-            report,
-            stages,
-            coordinates=coordinates,
-            method=map_method,
-            provenance={
-                'real images': f'{real.name}, {len(real):,} for training, {len(test):,} for testing, from {_source(real)}'
-            },
-            notes=[
-                'The row random+refine is one draw from the pool, refined once; its interval does not contain the luck of the draw. The rows random and random_real are drawn anew for each seed.'
-            ],
-        )
-    return report
+# %% ../nbs/33_cli.ipynb #0f746a9e
+_PoolOut = Annotated[
+    Path,
+    typer.Option(
+        '--out',
+        help="The pool's folder. A pool that is there is resumed, extended or repaired; what is left out is taken from it.",
+    ),
+]
+_PoolPrior = Annotated[
+    Optional[str],
+    typer.Option(
+        '--prior',
+        metavar='NAME_OR_PATH',
+        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id. [default: fashion]',
+    ),
+]
+_PoolTeachers = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--teacher',
+        metavar='NAME_OR_PATH',
+        help='Teacher whose judgement is kept with the pool; give it again for more; "none" for none. '
+        '[default: the first bundled one of the prior]',
+    ),
+]
+_PoolSize = Annotated[
+    Optional[int], typer.Option('--n-per-class', min=1, help='Candidates of each class. [default: 50]')
+]
+_PoolSeed = Annotated[Optional[int], typer.Option('--seed', help="Of every candidate's noise. [default: 0]")]
+_PoolClasses = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--class', metavar='NAME', help="Only this class; give it again for more. [default: all of the prior's]"
+    ),
+]
+_Verify = Annotated[
+    bool,
+    typer.Option('--verify', help='Sample nothing: compare every shard with its hash, and fail if one is damaged.'),
+]
+_Repair = Annotated[bool, typer.Option('--repair', help='Make damaged and missing shards again; add nothing.')]
+
+# %% ../nbs/33_cli.ipynb #c027
+@app.command('pool')
+def _pool(
+    out: _PoolOut,
+    prior: _PoolPrior = None,
+    teacher: _PoolTeachers = None,
+    n_per_class: _PoolSize = None,
+    seed: _PoolSeed = None,
+    classes: _PoolClasses = None,
+    num_inference_steps: _InferenceSteps = None,
+    guidance_scale: _Guidance = None,
+    guidance_interval: _Interval = None,
+    scheduler: _Scheduler = None,
+    verify: _Verify = False,
+    repair: _Repair = False,
+    quiet: _Quiet = False,
+):
+    "Sample candidates of every class, or go on where an earlier run stopped."
+    if verify:
+        from psr_nb.pool import Pool
+
+        pool = Pool.open(out, verify=True)
+    else:
+        from psr_nb.stages import make_pool
+
+        sampling = _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler)
+        only = _listed(classes) if classes else None
+        pool = make_pool(out, prior, teacher, n_per_class, seed, only, repair, sampling, not quiet)
+    typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
+
+# %% ../nbs/33_cli.ipynb #5df5b69a
+_SelectData = Annotated[
+    Optional[str],
+    typer.Option(
+        '--data', metavar='NAME_OR_PATH', help='Real images to represent. [default: the pool represents itself]'
+    ),
+]
+_Reliability = Annotated[Optional[float], typer.Option('--reliability', help="Weight of the teacher's p(y|x).")]
+_Diversity = Annotated[
+    Optional[float],
+    typer.Option('--diversity', help="Weight of volume, or of the rule's own diversity term."),
+]
+_Uncertainty = Annotated[
+    Optional[float],
+    typer.Option('--uncertainty', help='Weight of the entropy; negative prefers certain images.'),
+]
+_Representativeness = Annotated[
+    Optional[float],
+    typer.Option('--representativeness', help='Weight of likeness to the real images of the class.'),
+]
+_SelectTeacher = Annotated[
+    Optional[str],
+    typer.Option(
+        '--teacher',
+        help="Whose judgement counts: one of the pool's teachers, or another. [default: the pool's first]",
+    ),
+]
+_Gate = Annotated[
+    Optional[bool],
+    typer.Option(
+        '--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]'
+    ),
+]
+_SelectOut = Annotated[
+    Optional[Path],
+    typer.Option('--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]'),
+]
+
+# %% ../nbs/33_cli.ipynb #c028
+@app.command('select')
+def _select(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    ipc: _Ipc = 10,
+    method: _Method = 'psr',
+    data: _SelectData = None,
+    reliability: _Reliability = None,
+    diversity: _Diversity = None,
+    uncertainty: _Uncertainty = None,
+    representativeness: _Representativeness = None,
+    space: _Space = 'student',
+    teacher: _SelectTeacher = None,
+    gate: _Gate = None,
+    quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
+    seed: _Seed = 0,
+    out: _SelectOut = None,
+):
+    "Choose images from a pool."
+    from psr_nb.stages import make_selection
+
+    weights = _given(
+        reliability=reliability,
+        diversity=diversity,
+        uncertainty=uncertainty,
+        representativeness=representativeness,
+    )
+    selection, file = make_selection(pool, ipc, method, data, weights, space, gate, quantile, seed, teacher, out)
+    typer.echo(f'{selection}\n{file}')
+
+# %% ../nbs/33_cli.ipynb #8a72df00
+_RefinePrior = Annotated[
+    Optional[str],
+    typer.Option(
+        '--prior',
+        metavar='NAME_OR_PATH',
+        help='The prior the pool was sampled from. [default: the one named in the pool]',
+    ),
+]
+_RefineTeacher = Annotated[
+    Optional[str],
+    typer.Option(
+        '--teacher',
+        metavar='NAME_OR_PATH',
+        help='Gives soft labels: not the one that scored. [default: a bundled one that did not score]',
+    ),
+]
+_Judge = Annotated[
+    Optional[str],
+    typer.Option(
+        '--judge',
+        metavar='NAME_OR_PATH',
+        help='Accepts or rolls back; took no other part. [default: a bundled one]',
+    ),
+]
+_Calibrate = Annotated[
+    Optional[bool],
+    typer.Option(
+        '--calibrate/--no-calibrate',
+        help="Scale the student's answers before its loss is taken. [default: the prior's]",
+    ),
+]
+_Target = Annotated[Optional[str], typer.Option('--target', help='Soft-label target: class_mean, nearest or own.')]
+
+# %% ../nbs/33_cli.ipynb #543e0289
+_Lr = Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')]
+_SoftLabel = Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')]
+_Student = Annotated[
+    Optional[float],
+    typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.'),
+]
+_Matching = Annotated[
+    Optional[float],
+    typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.'),
+]
+_Proximal = Annotated[Optional[float], typer.Option('--proximal', help='Weight of staying near the start.')]
+_Denoising = Annotated[Optional[float], typer.Option('--denoising', help="Weight of the prior's denoising error.")]
+_Roundtrip = Annotated[
+    Optional[float],
+    typer.Option('--roundtrip', help='Weight of the pull to what the prior makes of the noised latent.'),
+]
+
+# %% ../nbs/33_cli.ipynb #c029
+@app.command('refine')
+def _refine(
+    selection: Annotated[Path, typer.Argument(help='A selection: the .json file that psr select wrote.')],
+    out: _Out,
+    prior: _RefinePrior = None,
+    data: _Data = 'fashion',
+    teacher: _RefineTeacher = None,
+    judge: _Judge = None,
+    steps: _Steps = None,
+    lr: _Lr = None,
+    soft_label: _SoftLabel = None,
+    student: _Student = None,
+    calibrate: _Calibrate = None,
+    distribution_matching: _Matching = None,
+    proximal: _Proximal = None,
+    denoising: _Denoising = None,
+    roundtrip: _Roundtrip = None,
+    target: _Target = None,
+    seed: _Seed = 0,
+    quiet: _Quiet = False,
+):
+    "Move selected latents so that a network learns more from their images."
+    from psr_nb.stages import refine_file
+
+    options = _given(
+        seed=seed,
+        steps=steps,
+        lr=lr,
+        student=student,
+        calibrate=calibrate,
+        soft_label=soft_label,
+        distribution_matching=distribution_matching,
+        proximal=proximal,
+        denoising=denoising,
+        roundtrip=roundtrip,
+        target=target,
+    )
+    distilled = refine_file(selection, out, prior, data, teacher, judge, options, not quiet)
+    typer.echo(f'{distilled}\n{out}')
 
 # %% ../nbs/33_cli.ipynb #c021
 def _export_folder(distilled, out: Path) -> None:
@@ -688,521 +614,6 @@ EXPORTS = {  # format -> (function, ending of the file; empty: a folder)
     'sheet': (_export_sheet, '.png'),  # one picture, a row a class
 }
 
-# %% ../nbs/33_cli.ipynb #c024
-class _Commands(typer.core.TyperGroup):
-    "The group of commands: errors in one line, `--debug` anywhere."
-
-    def parse_args(self, ctx, args):
-        if '--debug' in args:
-            args = ['--debug', *(a for a in args if a != '--debug')]
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.secho(
-                '\nStopped. What was finished is kept: the same command goes on from there.', fg='yellow', err=True
-            )
-            raise typer.Exit(130)
-        except Exception as e:
-            core = sys.modules.get('psr_nb.core')
-            if ctx.params.get('debug') or core is None or not isinstance(e, core.PSRError):
-                raise
-            typer.secho(f'psr: {e}', fg='red', err=True)
-            raise typer.Exit(1)
-
-
-app = typer.Typer(
-    cls=_Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings=dict(help_option_names=['-h', '--help'], max_content_width=110),
-    help='Pool, select, refine: dataset distillation with diffusion priors.',
-    epilog='Each command has its own --help. The notebooks in nbs/ explain every stage.',
-)
-
-
-def _warned(message, category, filename, lineno, file=None, line=None) -> None:
-    "A warning in one line; those of other libraries about themselves are left out."
-    if issubclass(category, UserWarning):
-        typer.secho(f'psr: {message}', fg='yellow', err=True)
-
-
-def _version(value: bool) -> None:
-    if value:
-        from psr_nb import __version__
-
-        typer.echo(f'psr_nb {__version__}')
-        raise typer.Exit()
-
-
-@app.callback()
-def _main(
-    debug: Annotated[bool, typer.Option('--debug', help='Show the whole traceback of an error.')] = False,
-    version: Annotated[
-        bool, typer.Option('--version', callback=_version, is_eager=True, help='Show the version and exit.')
-    ] = False,
-):
-    if not debug:
-        import warnings
-
-        warnings.showwarning = _warned
-
-
-_Prior = Annotated[
-    str,
-    typer.Option(
-        '--prior',
-        metavar='NAME_OR_PATH',
-        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id.',
-    ),
-]
-_Data = Annotated[
-    str,
-    typer.Option(
-        '--data',
-        metavar='NAME_OR_PATH',
-        help='Real images: a known name, a folder a class, parquet, or a Hugging Face data set.',
-    ),
-]
-_Teachers = Annotated[
-    Optional[list[str]],
-    typer.Option(
-        '--teacher',
-        metavar='NAME_OR_PATH',
-        help='Teacher; give it up to three times: who scores, who refines, who judges. [default: the bundled ones]',
-    ),
-]
-_Ipc = Annotated[int, typer.Option('--ipc', min=1, help='Images per class.')]
-_NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates of each class in the pool.')]
-_Seed = Annotated[int, typer.Option('--seed', help="Of the pool's noise and of every other draw.")]
-_Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
-_Method = Annotated[
-    str,
-    typer.Option(
-        '--method', help='Selector: psr, or a rival such as first, random, herding, k_center, facility_location, dpp.'
-    ),
-]
-_Students = Annotated[
-    list[str], typer.Option('--students', metavar='NAME', help='Architecture to train; give it again for more.')
-]
-_Steps = Annotated[
-    Optional[int],
-    typer.Option('--steps', min=1, help="Refinement steps. [default: the prior's or the refinement's own]"),
-]
-_InferenceSteps = Annotated[
-    Optional[int], typer.Option('--num-inference-steps', min=1, help="Denoising steps. [default: the prior's own]")
-]
-_Guidance = Annotated[
-    Optional[float],
-    typer.Option('--guidance-scale', help="Classifier-free guidance; 1: none. [default: the prior's own]"),
-]
-_Interval = Annotated[
-    Optional[tuple[float, float]],
-    typer.Option(
-        '--guidance-interval', metavar='LOW HIGH', help='Noise levels at which guidance acts, 0 clean to 1 noise.'
-    ),
-]
-_Scheduler = Annotated[
-    Optional[str], typer.Option('--scheduler', help="dpm, unipc, ddim, ddpm or euler. [default: the prior's own]")
-]
-_Space = Annotated[
-    str,
-    typer.Option(
-        '--space',
-        help='Feature space in which images are compared: student, teacher, latent, pixels, timm:NAME; join with +.',
-    ),
-]
-
-
-def _given(**options) -> dict:
-    "Only the options that were given."
-    return {k: v for k, v in options.items() if v is not None}
-
-
-def _listed(names: list[str]) -> list[str]:
-    "Names given one by one, or joined by commas."
-    return [n for name in names for n in name.split(',') if n]
-
-# %% ../nbs/33_cli.ipynb #c025
-@app.command('demo')
-def _demo(
-    out: Annotated[Path, typer.Option('--out', help='Folder for results.json, report.html, distilled/ and pool/.')],
-    prior: _Prior = 'fashion',
-    data: _Data = 'fashion-mini',
-    teacher: _Teachers = None,
-    ipc: _Ipc = 10,
-    n_per_class: _NPerClass = 50,
-    seed: _Seed = 0,
-    seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
-    students: _Students = ['convnet3'],
-    steps: Annotated[
-        int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')
-    ] = _DEMO_REFINE['steps'],
-    map_method: Annotated[
-        str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
-    ] = 'umap',
-    quiet: _Quiet = False,
-):
-    "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
-    report = demo(
-        out,
-        seed,
-        seeds,
-        ipc,
-        n_per_class,
-        prior,
-        data,
-        teachers=teacher or (),
-        students=_listed(students),
-        refine_options=dict(steps=steps),
-        map_method=map_method,
-        progress=not quiet,
-    )
-    typer.echo(
-        f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers. {out / "results.json"} has one row a training, {out / "distilled"} the set.'
-    )
-
-# %% ../nbs/33_cli.ipynb #c026
-@app.command('distill')
-def _distill(
-    out: Annotated[Path, typer.Option('--out', help='Folder for the distilled set; one that is there is replaced.')],
-    prior: _Prior = 'fashion',
-    data: _Data = 'fashion',
-    teacher: _Teachers = None,
-    ipc: _Ipc = 10,
-    method: _Method = 'psr',
-    n_per_class: _NPerClass = 50,
-    seed: _Seed = 0,
-    pool: Annotated[
-        Optional[Path], typer.Option('--pool', help='Folder for the pool, resumed if it is there. [default: OUT-pool]')
-    ] = None,
-    refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Move the selected latents.')] = True,
-    steps: _Steps = None,
-    space: _Space = 'student',
-    num_inference_steps: _InferenceSteps = None,
-    guidance_scale: _Guidance = None,
-    guidance_interval: _Interval = None,
-    scheduler: _Scheduler = None,
-    map_method: Annotated[
-        str,
-        typer.Option(
-            '--map',
-            help='Map of the pool in the report page OUT/report.html: umap, pca, which is quicker, or none for no page.',
-        ),
-    ] = 'umap',
-    quiet: _Quiet = False,
-):
-    "The whole way: sample a pool, select from it, refine, and save a distilled set."
-    sampling = _given(
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        guidance_interval=guidance_interval or None,
-        scheduler=scheduler,
-    )
-    run = distill(
-        prior,
-        data,
-        ipc,
-        method,
-        out,
-        pool,
-        teacher or (),
-        n_per_class,
-        seed,
-        refine,
-        dict(space=space),
-        _given(steps=steps),
-        sampling,
-        None if map_method == 'none' else map_method,
-        progress=not quiet,
-    )
-    typer.echo(
-        f'{run.distilled}\n{out}'
-        + ('' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images')
-    )
-
-# %% ../nbs/33_cli.ipynb #c027
-@app.command('pool')
-def _pool(
-    out: Annotated[
-        Path,
-        typer.Option(
-            '--out',
-            help="The pool's folder. A pool that is there is resumed, extended or repaired; what is left out is taken from it.",
-        ),
-    ],
-    prior: Annotated[
-        Optional[str],
-        typer.Option(
-            '--prior',
-            metavar='NAME_OR_PATH',
-            help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id. [default: fashion]',
-        ),
-    ] = None,
-    teacher: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            '--teacher',
-            metavar='NAME_OR_PATH',
-            help='Teacher whose judgement is kept with the pool; give it again for more; "none" for none. [default: the first bundled one of the prior]',
-        ),
-    ] = None,
-    n_per_class: Annotated[
-        Optional[int], typer.Option('--n-per-class', min=1, help='Candidates of each class. [default: 50]')
-    ] = None,
-    seed: Annotated[Optional[int], typer.Option('--seed', help="Of every candidate's noise. [default: 0]")] = None,
-    classes: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            '--class', metavar='NAME', help="Only this class; give it again for more. [default: all of the prior's]"
-        ),
-    ] = None,
-    num_inference_steps: _InferenceSteps = None,
-    guidance_scale: _Guidance = None,
-    guidance_interval: _Interval = None,
-    scheduler: _Scheduler = None,
-    verify: Annotated[
-        bool,
-        typer.Option('--verify', help='Sample nothing: compare every shard with its hash, and fail if one is damaged.'),
-    ] = False,
-    repair: Annotated[
-        bool, typer.Option('--repair', help='Make damaged and missing shards again; add nothing.')
-    ] = False,
-    quiet: _Quiet = False,
-):
-    "Sample candidates of every class, or go on where an earlier run stopped."
-    from psr_nb.core import PSRError, read_json
-    from psr_nb.pool import Pool
-
-    there = (out / 'pool.json').exists()
-    if verify or repair and not there:
-        pool = Pool.open(out, verify=True)
-    else:
-        from psr_nb.prior import Prior
-        from psr_nb.score import score
-        from psr_nb.teacher import Teacher, default_teachers
-
-        _writable(out, 'pool.json')
-        info = read_json(out / 'pool.json') if there else {}
-        old = info.get('config') or {}
-        if repair and n_per_class is not None:
-            raise PSRError('option --n-per-class', 'not together with --repair, which adds nothing', n_per_class)
-        n = n_per_class or max(info.get('n_wanted', 0), info.get('n_per_class', 0)) or 50
-        model = Prior.from_pretrained(
-            prior or (old.get('prior') or {}).get('name') or 'fashion',
-            classes=_listed(classes) if classes else old.get('classes'),
-        )
-        names = (
-            [t for t in teacher if t != 'none']
-            if teacher
-            else [t['name'] for t in old['teachers']]
-            if there and 'teachers' in old
-            else default_teachers(model.name, classes=model.classes)[:1]
-        )
-        pool = Pool.sample(
-            model,
-            [Teacher.from_pretrained(t, classes=model.classes) for t in names],
-            n,
-            path=out,
-            seed=old.get('seed', 0) if seed is None else seed,
-            progress=not quiet,
-            **_given(
-                num_inference_steps=num_inference_steps,
-                guidance_scale=guidance_scale,
-                guidance_interval=guidance_interval or None,
-                scheduler=scheduler,
-            ),
-        )
-        if pool.teachers:
-            score(pool)
-    typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
-
-# %% ../nbs/33_cli.ipynb #c028
-@app.command('select')
-def _select(
-    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
-    ipc: _Ipc = 10,
-    method: _Method = 'psr',
-    data: Annotated[
-        Optional[str],
-        typer.Option(
-            '--data', metavar='NAME_OR_PATH', help='Real images to represent. [default: the pool represents itself]'
-        ),
-    ] = None,
-    reliability: Annotated[
-        Optional[float], typer.Option('--reliability', help="Weight of the teacher's p(y|x).")
-    ] = None,
-    diversity: Annotated[
-        Optional[float], typer.Option('--diversity', help="Weight of volume, or of the rule's own diversity term.")
-    ] = None,
-    uncertainty: Annotated[
-        Optional[float], typer.Option('--uncertainty', help='Weight of the entropy; negative prefers certain images.')
-    ] = None,
-    representativeness: Annotated[
-        Optional[float],
-        typer.Option('--representativeness', help='Weight of likeness to the real images of the class.'),
-    ] = None,
-    space: _Space = 'student',
-    teacher: Annotated[
-        Optional[str],
-        typer.Option(
-            '--teacher',
-            help="Whose judgement counts: one of the pool's teachers, or another. [default: the pool's first]",
-        ),
-    ] = None,
-    gate: Annotated[
-        Optional[bool],
-        typer.Option(
-            '--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]'
-        ),
-    ] = None,
-    quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
-    seed: _Seed = 0,
-    out: Annotated[
-        Optional[Path],
-        typer.Option(
-            '--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]'
-        ),
-    ] = None,
-):
-    "Choose images from a pool."
-    from psr_nb.core import lookup
-    from psr_nb.data import load_data
-    from psr_nb.pool import Pool
-    from psr_nb.select import SELECTORS, select
-    from psr_nb.teacher import Teacher
-
-    weights = (
-        replace(lookup(SELECTORS, method, 'selector').weights, **given)
-        if (
-            given := _given(
-                reliability=reliability,
-                diversity=diversity,
-                uncertainty=uncertainty,
-                representativeness=representativeness,
-            )
-        )
-        else None
-    )
-    sampled = Pool.open(pool)
-    shape = sampled.images.shape
-    reference = None if data is None else load_data(data, size=shape[-1], channels=shape[1])
-    judge = (
-        teacher
-        if teacher is None or teacher in sampled.teachers
-        else Teacher.from_pretrained(teacher, classes=sampled.classes)
-    )
-    selection = select(sampled, ipc, method, weights, reference, space, gate, quantile, seed=seed, teacher=judge)
-    typer.echo(f'{selection}\n{selection.save(out or pool / "selections")}')
-
-# %% ../nbs/33_cli.ipynb #c029
-@app.command('refine')
-def _refine(
-    selection: Annotated[Path, typer.Argument(help='A selection: the .json file that psr select wrote.')],
-    out: Annotated[Path, typer.Option('--out', help='Folder for the distilled set; one that is there is replaced.')],
-    prior: Annotated[
-        Optional[str],
-        typer.Option(
-            '--prior',
-            metavar='NAME_OR_PATH',
-            help='The prior the pool was sampled from. [default: the one named in the pool]',
-        ),
-    ] = None,
-    data: _Data = 'fashion',
-    teacher: Annotated[
-        Optional[str],
-        typer.Option(
-            '--teacher',
-            metavar='NAME_OR_PATH',
-            help='Gives soft labels: not the one that scored. [default: a bundled one that did not score]',
-        ),
-    ] = None,
-    judge: Annotated[
-        Optional[str],
-        typer.Option(
-            '--judge',
-            metavar='NAME_OR_PATH',
-            help='Accepts or rolls back; took no other part. [default: a bundled one]',
-        ),
-    ] = None,
-    steps: _Steps = None,
-    lr: Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')] = None,
-    soft_label: Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')] = None,
-    student: Annotated[
-        Optional[float],
-        typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.'),
-    ] = None,
-    calibrate: Annotated[
-        Optional[bool],
-        typer.Option(
-            '--calibrate/--no-calibrate',
-            help="Scale the student's answers before its loss is taken. [default: the prior's]",
-        ),
-    ] = None,
-    distribution_matching: Annotated[
-        Optional[float],
-        typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.'),
-    ] = None,
-    proximal: Annotated[Optional[float], typer.Option('--proximal', help='Weight of staying near the start.')] = None,
-    denoising: Annotated[
-        Optional[float], typer.Option('--denoising', help="Weight of the prior's denoising error.")
-    ] = None,
-    roundtrip: Annotated[
-        Optional[float],
-        typer.Option('--roundtrip', help='Weight of the pull to what the prior makes of the noised latent.'),
-    ] = None,
-    target: Annotated[
-        Optional[str], typer.Option('--target', help='Soft-label target: class_mean, nearest or own.')
-    ] = None,
-    seed: _Seed = 0,
-    quiet: _Quiet = False,
-):
-    "Move selected latents so that a network learns more from their images."
-    from psr_nb.data import load_data
-    from psr_nb.prior import Prior
-    from psr_nb.refine import RefineSettings
-    from psr_nb.select import Selection
-    from psr_nb.teacher import Teacher, default_teachers
-
-    _writable(out, 'provenance.json')
-    chosen = Selection.open(selection)
-    classes, config = chosen.pool.classes, chosen.pool.config
-    model = Prior.from_pretrained(prior or config['prior']['name'], classes=classes)
-    real = load_data(data, size=model.image_shape[-1], channels=model.image_shape[0])
-    taken = {chosen.config.get('teacher'), *chosen.pool.teachers, teacher, judge}
-    free = [t for t in default_teachers(model.name, real.name, classes=classes) if t not in taken]
-    teacher = teacher or (free.pop(0) if free else chosen.config.get('teacher'))
-    judge = judge or (free.pop(0) if free else None)
-    load = lambda name: None if name is None else Teacher.from_pretrained(name, classes=classes)
-    roles, stages = Roles(None, load(teacher), load(judge)), Stages(not quiet)
-    settings = RefineSettings.suited(
-        model,
-        seed=seed,
-        **_given(
-            steps=steps,
-            lr=lr,
-            student=student,
-            calibrate=calibrate,
-            soft_label=soft_label,
-            distribution_matching=distribution_matching,
-            proximal=proximal,
-            denoising=denoising,
-            roundtrip=roundtrip,
-            target=target,
-        ),
-    )
-    with stages.stage('refine') as say:
-        [done] = _run_refine([chosen], model, roles, real, settings, not quiet)
-        say(f'{_refinement(settings, roles)}: {int((~done[-1].accepted).sum())} of {len(chosen)} kept their original')
-    distilled = _as_set(
-        chosen, done, 'psr' if chosen.method == 'psr' else f'{chosen.method}+refine', real, model, roles
-    )
-    typer.echo(f'{distilled}\n{distilled.save(out)}')
-
 # %% ../nbs/33_cli.ipynb #c030
 @app.command('export')
 def _export(
@@ -1224,6 +635,7 @@ def _export(
     from psr_nb.core import lookup
 
     write, ending = lookup(EXPORTS, format, 'export format')
+    from psr_nb.distill import writable
     from psr_nb.distilled import DistilledSet
 
     if source.suffix == '.json' and source.name != 'provenance.json':
@@ -1240,9 +652,29 @@ def _export(
         distilled = distilled.relabel(Teacher.from_pretrained(teacher, classes=distilled.classes), temperature)
     if ending and out.suffix != ending:
         out = out.with_name(out.name + ending)
-    _writable(out, None if ending else 'provenance.json')
+    writable(out, None if ending else 'provenance.json')
     write(distilled, out)
     typer.echo(f'{distilled}\n{out}')
+
+# %% ../nbs/33_cli.ipynb #5c337a40
+_EvaluateTeacher = Annotated[
+    Optional[str],
+    typer.Option(
+        '--teacher',
+        metavar='NAME_OR_PATH',
+        help='Gives soft labels, where the set has none or the protocol asks for every batch.',
+    ),
+]
+_Baseline = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--baseline', help='Also train on as many real images: random_real or herding_real; give it again for both.'
+    ),
+]
+_Labels = Annotated[Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')]
+_Name = Annotated[
+    Optional[str], typer.Option('--name', help='What the set is called in the table. [default: its method]')
+]
 
 # %% ../nbs/33_cli.ipynb #c031
 @app.command('evaluate')
@@ -1252,73 +684,36 @@ def _evaluate(
     ],
     data: _Data = 'fashion',
     protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax or rded.')] = 'quick',
-    students: _Students = ['convnet3'],
+    students: _Students = ['convnet3'],  # noqa: B006, typer copies it
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained of each architecture.')] = 5,
-    labels: Annotated[
-        Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')
-    ] = None,
-    teacher: Annotated[
-        Optional[str],
-        typer.Option(
-            '--teacher',
-            metavar='NAME_OR_PATH',
-            help='Gives soft labels, where the set has none or the protocol asks for every batch.',
-        ),
-    ] = None,
-    baseline: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            '--baseline', help='Also train on as many real images: random_real or herding_real; give it again for both.'
-        ),
-    ] = None,
-    name: Annotated[
-        Optional[str], typer.Option('--name', help='What the set is called in the table. [default: its method]')
-    ] = None,
+    labels: _Labels = None,
+    teacher: _EvaluateTeacher = None,
+    baseline: _Baseline = None,
+    name: _Name = None,
     out: Annotated[Optional[Path], typer.Option('--out', help='A .json file for the rows.')] = None,
     append: Annotated[bool, typer.Option('--append', help='Add to the rows that are in the file.')] = False,
     quiet: _Quiet = False,
 ):
     "Train students from scratch on a set and test them on real images."
-    from psr_nb.core import PSRError, lookup, make_folder
-    from psr_nb.data import load_data
-    from psr_nb.distilled import DistilledSet
-    from psr_nb.evaluate import PROTOCOLS, Report, evaluate, herding_real, random_real
+    from psr_nb.distill import text_table
+    from psr_nb.stages import evaluate_set
 
-    lookup(PROTOCOLS, protocol, 'protocol')
-    for b in _listed(baseline or []):
-        lookup(dict.fromkeys(('random_real', 'herding_real')), b, 'baseline')
-    if out is not None:
-        make_folder(out.parent)
-        if out.is_dir():
-            raise PSRError(f'{out}', 'a .json file', 'a folder', f'Pass --out {out / "results.json"}')
-    report = Report.open(out) if append and out is not None and out.exists() else Report([])
-    if (distilled / 'provenance.json').is_file():
-        images = DistilledSet.open(distilled)
-        shape = images.images.shape
-    elif not distilled.exists():
-        raise PSRError(f'{distilled}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
-    else:
-        images = None
-    test = load_data(data, 'test', **(dict(size=shape[-1], channels=shape[1]) if images is not None else {}))
-    if images is None:
-        images = load_data(distilled, size=test.images.shape[-1], channels=test.images.shape[1])
-    judge = None
-    if teacher is not None:
-        from psr_nb.teacher import Teacher
-
-        judge = Teacher.from_pretrained(teacher, classes=test.classes)
-    sets = {name or getattr(images, 'method', None) or images.name: images}
-    if baseline:
-        real, ipc = (
-            load_data(data, 'train', size=test.images.shape[-1], channels=test.images.shape[1]),
-            int(images.labels.bincount().max()),
-        )
-        for b in _listed(baseline):
-            sets[b] = (lambda s: random_real(real, ipc, s)) if b == 'random_real' else herding_real(real, ipc)
-    report = report + evaluate(sets, test, protocol, _listed(students), seeds, labels, None, not quiet, judge)
-    if out is not None:
-        save_rows(report, out)
-    typer.echo(text_table(report, next(iter(_listed(baseline or [])), None)))
+    others = _listed(baseline or [])
+    report = evaluate_set(
+        distilled,
+        data,
+        protocol,
+        _listed(students),
+        seeds,
+        labels,
+        teacher,
+        others,
+        name,
+        out,
+        append,
+        not quiet,
+    )
+    typer.echo(text_table(report, others[0] if others else None))
     if out is not None:
         typer.echo(str(out))
 
@@ -1387,10 +782,11 @@ def _train_teacher(
     "Train a teacher; an interrupted run goes on."
     from psr_nb.core import PSRError, lookup
     from psr_nb.data import load_data
+    from psr_nb.distill import writable
     from psr_nb.teacher import Teacher
     from psr_nb.train_teacher import RECIPES, train_teacher
 
-    _writable(out, 'config.json')
+    writable(out, 'config.json')
     options = dict(architecture=architecture, input_size=input_size)
     if recipe is not None:
         options = dict(
@@ -1486,11 +882,12 @@ def _train_prior(
     "Train a diffusion prior: an autoencoder, then a transformer; an interrupted run goes on."
     from psr_nb.core import PSRError
     from psr_nb.data import load_data
+    from psr_nb.distill import writable
     from psr_nb.prior import Prior
     from psr_nb.teacher import Teacher
     from psr_nb.train_prior import prior_report, random_crops, train_autoencoder, train_prior
 
-    _writable(out, 'model_index.json')
+    writable(out, 'model_index.json')
     if crops > 1 and size is None:
         raise PSRError('option --size', 'pixels a side, since --crops asks for squares of larger images', 'none')
     views = (

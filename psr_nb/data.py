@@ -5,12 +5,11 @@
 # %% ../nbs/03_data.ipynb #c002
 from __future__ import annotations
 
-import gzip
 import io
-import json
 import os
 import re
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +22,12 @@ from PIL import Image
 
 from .classes import IMAGENET_SUBSETS, class_hash, class_names, find_classes, imagenet_index, spoken  # noqa: F401
 from .core import PSRError, assets, atomic_folder, hub_reachable, lookup, reachable
+from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
 from .pictures import augment, decode_image, decode_images, image_grid, resize_images, to_float  # noqa: F401
+from .weights import cache_folder
 
 # %% auto #0
-__all__ = ['FASHION_CLASSES', 'DATASETS', 'ImageData', 'read_idx', 'read_image_folder', 'read_parquet', 'load_data']
+__all__ = ['FASHION_CLASSES', 'DATASETS', 'ImageData', 'read_listing', 'read_path', 'load_data']
 
 # %% ../nbs/03_data.ipynb #c005
 @dataclass(frozen=True, repr=False)
@@ -110,140 +111,51 @@ class ImageData:
         return buffer.getvalue()
 
 # %% ../nbs/03_data.ipynb #c007
-def read_idx(
-    path: Path,  # an IDX file, gzipped or not
-) -> np.ndarray:  # uint8
-    "An IDX file's array (the form of MNIST)."
-    with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f:
-        data = f.read()
-    if len(data) < 4 or data[:3] != b'\0\0\x08':
-        raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', data[:4].hex(' ') or 'an empty file')
-    ndim = data[3]
-    shape = np.frombuffer(data, '>i4', ndim, 4)
-    array = np.frombuffer(data, np.uint8, offset=4 + 4 * ndim)
-    if array.size != shape.prod():
-        raise PSRError(
-            f'{path}', f'{shape.prod():,} values', f'{array.size:,}', 'The file is cut short: fetch it again'
-        )
-    return array.reshape(shape)
-
-# %% ../nbs/03_data.ipynb #c010
-_EXTENSIONS = {'.jpg', '.jpeg', '.png', '.webp', '.bmp'}
+def _set_name(path: Path) -> str:
+    "What to call the set at a path: the folder's name, or the parent's where the folder is only a split."
+    path = path.resolve()
+    name = path.stem if path.is_file() else path.name
+    return path.parent.name if split_of_file(name) and path.parent.name else name
 
 
-def read_image_folder(
-    path: Path,  # a folder with one sub-folder per class
+def read_listing(
+    listing: Listing,  # what `recognise` found
+    split: str = 'train',  # "train", "validation" or "test"
     size: int | None = None,  # see `decode_image`
-    channels: int | None = None,  # see `decode_image`
-    # read only these, in this order, see `find_classes`; None: all, in alphabetical order
+    channels: int | None = None,  # see `decode_images`
+    # read only these, in this order, see `find_classes`; None: all, in the listing's order
     classes: list[str] | None = None,
+    name: str | None = None,  # None: from the path
 ) -> ImageData:
-    "A folder per class; files in alphabetical order."
-    folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith('.'))
-    if not folders:
-        raise PSRError(f'{path}', 'a sub-folder for each class', 'none')
+    "Decodes the rows of one split."
+    part = listing.split(split)
+    rows, labels, names = np.arange(len(part)), part.labels, listing.classes
     if classes is not None:
-        folders = [folders[i] for i in find_classes(classes, [f.name for f in folders], f'data {path}')]
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, folder in enumerate(folders):
-        found = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _EXTENSIONS)
-        if not found:
-            raise PSRError(f'class folder {folder}', 'at least one image', 'none', 'Add images or remove the folder')
-        files += found
-        labels += [label] * len(found)
-    return ImageData(
-        decode_images(((f, str(f)) for f in files), len(files), size, channels),
-        torch.tensor(labels),
-        [f.name for f in folders] if classes is None else list(classes),
-        path.name,
-        str(path),
-    )
+        new = np.full(len(names), -1)
+        new[find_classes(classes, names, f'data {listing.path}')] = np.arange(len(classes))
+        rows, names = rows[new[labels] >= 0], list(classes)
+        labels = new[labels][rows]
+    if not len(rows):
+        raise PSRError(f'data {listing.path}', f'images in {split}', 'none')
+    for why, n in listing.left_out.items():
+        if why.startswith(('samples', 'folder')):
+            warnings.warn(f'data {listing.path}: left out {n} {why}', stacklevel=3)
+    images = decode_images(part.rows(rows), len(rows), size, channels)
+    return ImageData(images, torch.from_numpy(labels), names, name or _set_name(listing.path), str(listing.path))
 
-# %% ../nbs/03_data.ipynb #c010b
-@dataclass
-class _ParquetFile:
-    "One parquet file of images, opened but not yet decoded."
 
-    path: Path
-    table: Any  # a `pyarrow.parquet.ParquetFile`
-    image: str  # the column of the images
-    labels: list[int]
-    classes: list[str] | None  # from the schema
-
-    @classmethod
-    def open(cls, path: Path) -> _ParquetFile:
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.ParquetFile(path)
-        except Exception as e:
-            raise PSRError(f'{path}', 'a parquet file', f'{type(e).__name__}: {e}') from None
-        columns = table.schema_arrow.names
-        image = 'img' if 'img' in columns else 'image'
-        if missing := {image, 'label'} - set(columns):
-            raise PSRError(f'{path}', 'columns image and label', f'{columns} (no {", ".join(sorted(missing))})')
-        meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
-        names = json.loads(meta)['info']['features'].get('label', {}).get('names') if meta else None
-        return cls(path, table, image, table.read(['label'])['label'].to_pylist(), names)
-
-    def rows(self) -> Iterator[tuple[bytes, str]]:
-        "Each encoded image and where it is."
-        row = 0
-        for batch in self.table.iter_batches(256, columns=[self.image]):
-            for cell in batch.column(0).to_pylist():
-                yield (cell['bytes'] if isinstance(cell, dict) else cell), f'{self.path} row {row}'
-                row += 1
-
-# %% ../nbs/03_data.ipynb #c010c
-def read_parquet(
-    # one or more parquet files with the columns `image` (bytes) and `label`, or `img` as some have it
-    files: list[Path],
-    size: int | None = None,  # see `decode_image`
-    channels: int | None = None,  # see `decode_image`
+def read_path(
+    path: str | Path,  # a folder or a file, see `forms.FORMS`
+    split: str = 'train',
+    size: int | None = None,
+    channels: int | None = None,
+    classes: list[str] | None = None,
+    image_column: str | None = None,  # of a table or parquet; None: found by its name
+    label_column: str | None = None,  # likewise
 ) -> ImageData:
-    "Parquet as Hugging Face writes it: encoded images, integer labels, class names in the schema."
-    opened: list[_ParquetFile] = []
-    for path in files:
-        opened.append(_ParquetFile.open(path))
-    labels = [label for file in opened for label in file.labels]
-    if not labels:
-        raise PSRError(f'{files[0]}', 'at least one row', 'none')
-    classes = next((f.classes for f in opened if f.classes), None) or [str(i) for i in range(max(labels) + 1)]
-    if not 0 <= min(labels) <= max(labels) < len(classes):
-        raise PSRError(f'{files[0]}', f'labels from 0 to {len(classes) - 1}', f'{min(labels)} to {max(labels)}')
-    return ImageData(
-        decode_images((row for file in opened for row in file.rows()), len(labels), size, channels),
-        torch.tensor(labels),
-        list(classes),
-        files[0].parent.name,
-        ', '.join(map(str, files)),
-    )
-
-# %% ../nbs/03_data.ipynb #c010e
-def _parquet_files(path: Path, split: str) -> list[Path]:
-    "A folder's parquet files for one split: `train.parquet`, `train-00000-of-00002.parquet`, `data/train-….parquet`."
-    return sorted(p for folder in (path, path / 'data', path / 'plain_text') for p in folder.glob(f'{split}*.parquet'))
-
-
-def _read_path(
-    path: Path, split: str, size: int | None, channels: int | None, classes: list[str] | None = None
-) -> ImageData:
-    "The images of one split, from a parquet file or a folder."
-    if path.is_file():
-        return read_parquet([path], size, channels)
-    if files := _parquet_files(path, split):
-        return read_parquet(files, size, channels)
-    names = ['train'] if split == 'train' else ['test', 'val']
-    folder = next((path / name for name in names if (path / name).is_dir()), path)
-    if folder == path and (split == 'test' or _parquet_files(path, '')):
-        raise PSRError(
-            f'{path}',
-            f'{split}.parquet or a sub-folder {split}' + (' or val' if split == 'test' else ''),
-            'neither',
-            'Evaluation needs images that were not distilled' if split == 'test' else '',
-        )
-    return read_image_folder(folder, size, channels, classes)
+    "The images of one split at a path. See `read_listing`."
+    listing = recognise(path, image_column, label_column)
+    return read_listing(listing, split, size, channels, classes, _set_name(Path(path)))
 
 # %% ../nbs/03_data.ipynb #c010g
 def _load_hub(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
@@ -262,19 +174,7 @@ def _load_hub(name: str, split: str, size: int | None, channels: int | None) -> 
             f'{type(e).__name__}: {str(e)[:120]}',
             f'Without a network: fetch it elsewhere with "{command}" and pass the folder',
         ) from None
-    image = next((k for k in ('image', 'img') if k in table.features), None)
-    label = next((k for k in ('label', 'labels') if k in table.features), None)
-    if not image or not label:
-        raise PSRError(f'data {name}', 'columns image and label', f'{list(table.features)}')
-    encoded = table.cast_column(image, datasets.Image(decode=False))
-    rows = ((row[image]['bytes'], f'{name} row {i}') for i, row in enumerate(encoded))
-    return ImageData(
-        decode_images(rows, len(table), size, channels),
-        torch.tensor(table[label][:]),
-        list(table.features[label].names),
-        name,
-        name,
-    )
+    return read_listing(from_datasets({split: table}, Path(name)), split, size, channels, name=name)
 
 # %% ../nbs/03_data.ipynb #c012
 FASHION_CLASSES = [
@@ -309,17 +209,13 @@ def _load_fashion(split: str, size: int | None, channels: int | None, bundled: b
                 pixels = torch.from_numpy(np.pad(read_idx(images), ((0, 0), (2, 2), (2, 2)))[:, None])
                 positions = torch.from_numpy(read_idx(labels).astype(np.int64))
                 return ImageData(pixels, positions, FASHION_CLASSES, 'fashion', str(folder))
-    data = read_parquet([assets() / 'fashion' / 'data' / f'{split}.parquet'])
+    data = read_listing(recognise(assets() / 'fashion' / 'data'), split)
     return replace(data, images=F.pad(data.images, (2, 2, 2, 2)), name='fashion')
 
 # %% ../nbs/03_data.ipynb #k008
 _ARCHIVE = (
     'https://s3.amazonaws.com/fast-ai-imageclas/{}.tgz'  # fastai's; also where torchvision's Imagenette comes from
 )
-
-
-def _cache() -> Path:
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'psr_nb'
 
 
 def _fetch_archive(stem: str, into: Path) -> Path:
@@ -342,7 +238,7 @@ def _natural_folders(name: str) -> list[Path]:
     "Folders called like the set, the likeliest first; `PSR_DATA` may be the set's own folder."
     given = os.environ.get('PSR_DATA')
     own = [Path(given)] if given and Path(given).name.startswith(name) else []
-    roots = [Path(r) for r in (given, 'data', _cache()) if r]
+    roots = [Path(r) for r in (given, 'data', cache_folder()) if r]
     found = [p for root in roots if root.is_dir() for p in sorted(root.iterdir()) if p.is_dir()]
     return own + [p for p in found if re.fullmatch(rf'{name}2?([-_]\w+)?', p.name)]
 
@@ -358,7 +254,7 @@ def _fetch_natural(name: str, split: str, size: int | None, channels: int | None
         stem = f'{name}2{ending}'
         by_hand = f'curl -L {_ARCHIVE.format(stem)} | tar xz -C "$PSR_DATA"'
         if reachable(_ARCHIVE.format(stem)):
-            return _read_path(_fetch_archive(stem, _cache()), split, size, channels)
+            return read_path(_fetch_archive(stem, cache_folder()), split, size, channels)
     raise PSRError(
         f'data {name}',
         f'a folder {name} in $PSR_DATA or in data/, or a network to fetch it',
@@ -370,7 +266,7 @@ def _fetch_natural(name: str, split: str, size: int | None, channels: int | None
 def _load_natural(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
     "A known set of natural images: from a folder of its name, else fetched."
     folders = _natural_folders(name)
-    data = _read_path(folders[0], split, size, channels) if folders else _fetch_natural(name, split, size, channels)
+    data = read_path(folders[0], split, size, channels) if folders else _fetch_natural(name, split, size, channels)
     if name in IMAGENET_SUBSETS:
         wnids = sorted(IMAGENET_SUBSETS[name].split())
         short = dict(zip(IMAGENET_SUBSETS[name].split(), class_names(name)))
@@ -408,13 +304,15 @@ def _joined(parts: list[ImageData], name: str) -> ImageData:
 
 # %% ../nbs/03_data.ipynb #c014b
 def load_data(
-    # a known name, a folder, a parquet file, "owner/name" of a Hugging Face data set, or two of them joined by "+"
+    # a known name, a folder or file in any of `forms.FORMS`, "owner/name" on the Hub, or two of them joined by "+"
     name: str | Path,
     split: str = 'train',  # "train" or "test"
     size: int | None = None,  # scale images to this many pixels a side; needed where they differ in size
     channels: int | None = None,  # 1 (grey) or 3 (RGB); None: as stored
     # only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all
     classes: str | list[str] | None = None,
+    image_column: str | None = None,  # of a table or parquet; None: found by its name
+    label_column: str | None = None,  # likewise
 ) -> ImageData:
     "Labelled images from a name or a path. Raises `PSRError` when there is no such data or a file is broken."
     if split not in ('train', 'test'):
@@ -425,13 +323,13 @@ def load_data(
     path = next((p for p in paths if p.exists()), None)
     known = str(name) in DATASETS
     if path is not None and not known:
-        data = _read_path(path, split, size, channels, wanted)
+        data = read_path(path, split, size, channels, wanted, image_column, label_column)
     elif not known and '+' in str(name):
         data = _joined([load_data(part, split, size, channels) for part in str(name).split('+')], str(name))
     elif not known and str(name).count('/') == 1 and not str(name).startswith(('.', '/', '~')):
         data = _load_hub(str(name), split, size, channels)
     elif not known and (isinstance(name, Path) or '/' in str(name) or '.' in str(name)):
-        raise PSRError(f'data {name}', 'a folder or a parquet file', 'nothing there')
+        raise PSRError(f'data {name}', 'a folder or a file', 'nothing there')
     else:
         data = lookup(DATASETS, str(name), 'data set')(split, size, channels)
     if wanted is not None and data.classes != wanted:

@@ -22,25 +22,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from .core import PSRError, atomic_folder
+from .weights import cache_folder
 
 # %% auto #0
-__all__ = ['SPLIT_WORDS', 'JUNK', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'MOST_UNPACKED', 'FORMS',
-           'FORMS_IN_WORDS', 'Split', 'Listing', 'split_name', 'split_of_file', 'is_junk', 'image_endings', 'is_image',
-           'walk', 'sub_folders', 'holds_images', 'nfc', 'read_labels', 'split_folders', 'read_folders', 'find_column',
-           'read_table', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'as_pixels', 'read_npz',
-           'read_pickled_arrays', 'read_cifar', 'read_idx', 'read_idx_folder', 'read_saved', 'from_datasets',
-           'read_shards', 'cache_folder', 'unpack', 'recognise']
+__all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'MOST_UNPACKED',
+           'FORMS', 'FORMS_IN_WORDS', 'Split', 'Listing', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
+           'is_image', 'walk', 'sub_folders', 'holds_images', 'nfc', 'read_labels', 'split_folders', 'read_folders',
+           'find_column', 'read_table', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'as_pixels',
+           'read_npz', 'read_pickled_arrays', 'read_cifar', 'read_idx', 'read_idx_folder', 'read_saved',
+           'from_datasets', 'read_shards', 'unpack', 'recognise']
 
 # %% ../nbs/02_forms.ipynb #fo004
+Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
+
+
 @dataclass
 class Split:
     "The rows of one split: labels in memory, images on demand."
 
     labels: np.ndarray  # (n,) int64, positions in the listing's classes
     rows: Callable[
-        [np.ndarray], Iterator[tuple[object, str]]
+        [np.ndarray], Iterator[tuple[Encoded, str]]
     ]  # row numbers -> (encoded bytes, file, array or picture; where it is)
 
     def __len__(self) -> int:
@@ -57,6 +62,10 @@ class Listing:
     path: Path  # where the form begins: may be a folder below the one given
     left_out: Counter = field(default_factory=Counter)  # reason -> how many files
     notes: list[str] = field(default_factory=list)  # what a user should know
+
+    def __post_init__(self) -> None:
+        order = [*SPLIT_WORDS, *sorted(set(self.splits) - set(SPLIT_WORDS))]
+        self.splits = {s: self.splits[s] for s in order if s in self.splits}
 
     def split(
         self,
@@ -296,7 +305,7 @@ def _from_one_hot(array: np.ndarray, where: str) -> np.ndarray:
     return array.argmax(1)
 
 # %% ../nbs/02_forms.ipynb #fo016
-def _files(files: list[Path]) -> Callable[[np.ndarray], Iterator[tuple[object, str]]]:
+def _files(files: list[Path]) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
     return lambda rows: ((files[i], str(files[i])) for i in rows)
 
 
@@ -436,7 +445,9 @@ def read_table(
     except (OSError, ValueError, csv.Error) as e:
         raise PSRError(f'{path}', 'a table in UTF-8', f'{type(e).__name__}: {e}'[:160]) from None
     if not rows or not all(isinstance(r, dict) for r in rows):
-        raise PSRError(f'{path}', 'rows with named columns (file_name, label)', 'none' if not rows else 'other things')
+        raise PSRError(
+            f'{path}', 'rows with named columns (file_name, label)', 'an empty table' if not rows else 'other things'
+        )
     return rows
 
 # %% ../nbs/02_forms.ipynb #fo020
@@ -511,7 +522,8 @@ def read_name_tables(
             tables = [t for f in sub_folders(path) if split_name(f.name) for t in _name_tables(f)]
     if not tables:
         return None
-    files, values = {}, {}
+    files: dict[str, list[Path]] = {}
+    values: dict[str, list] = {}
     for table in tables:
         own = split_of_file(table.name) or (split_name(table.parent.name) if table.parent != path else None) or 'train'
         f, v, splits = _table_rows(table, image_column, label_column, endings)
@@ -520,7 +532,7 @@ def read_name_tables(
             values.setdefault(split, []).append(value)
     if all(_as_numbers(v) is not v for v in values.values()):
         values = {s: _as_numbers(v) for s, v in values.items()}
-    classes, labels, notes = read_labels(values, None, f'data {path}')
+    classes, labels, notes = read_labels({**values}, None, f'data {path}')
     return Listing(
         'a table of files and labels',
         classes,
@@ -561,7 +573,7 @@ def _open_parquet(file: Path):
         raise PSRError(f'{file}', 'a parquet file', f'{type(e).__name__}: {e}'[:160]) from None
 
 
-def _cell(value: object, base: Path, where: str) -> object:
+def _cell(value: object, base: Path, where: str) -> bytes | Path:
     "The encoded image of a cell."
     if isinstance(value, dict):
         value = value.get('bytes') or value.get('path')
@@ -575,10 +587,10 @@ def _cell(value: object, base: Path, where: str) -> object:
     raise PSRError(where, 'an encoded image', 'nothing' if value is None else type(value).__name__)
 
 # %% ../nbs/02_forms.ipynb #fo024
-def _parquet_rows(tables: list[tuple]) -> Callable[[np.ndarray], Iterator[tuple[object, str]]]:
+def _parquet_rows(tables: list[tuple]) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
     "Walks the image column of several files, batch by batch."
 
-    def rows(wanted: np.ndarray) -> Iterator[tuple[object, str]]:
+    def rows(wanted: np.ndarray) -> Iterator[tuple[Encoded, str]]:
         keep, at = set(wanted.tolist()), 0
         for file, table, column in tables:
             row = 0
@@ -671,7 +683,7 @@ def as_pixels(
     raise PSRError(where, 'bytes, or floats in [0, 1]', f'{array.dtype} up to {high:g}')
 
 
-def _array_split(images: np.ndarray, where: str) -> Callable[[np.ndarray], Iterator[tuple[object, str]]]:
+def _array_split(images: np.ndarray, where: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
     return lambda rows: ((images[i], f'{where} image {i}') for i in rows)
 
 # %% ../nbs/02_forms.ipynb #fo028
@@ -759,12 +771,14 @@ def read_pickled_arrays(
 
 # %% ../nbs/02_forms.ipynb #fo030
 def _cifar_batch(path: Path) -> tuple[np.ndarray, list]:
-    batch = read_pickled_arrays(path)
+    batch: dict = read_pickled_arrays(path)
     data, label = batch.get('data'), batch.get('fine_labels', batch.get('labels'))
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3072 or data.dtype != np.uint8:
-        raise PSRError(f'{path}', 'data of 3,072 bytes for each image', 'other data' if data is not None else 'none')
+        raise PSRError(
+            f'{path}', "CIFAR's data: 3,072 bytes for each image", 'other data' if data is not None else 'no data'
+        )
     if not isinstance(label, list) or len(label) != len(data):
-        raise PSRError(f'{path}', f'{len(data)} labels', 'none' if label is None else f'{len(label)}')
+        raise PSRError(f'{path}', f'{len(data)} labels', 'no labels' if label is None else f'{len(label)}')
     return data.reshape(-1, 3, 32, 32), label
 
 
@@ -985,7 +999,7 @@ def read_shards(
     )
     classes, labels, notes = read_labels(values, names, f'data {path}')
 
-    def rows(split: str) -> Callable[[np.ndarray], Iterator[tuple[object, str]]]:
+    def rows(split: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
         return lambda wanted: (
             (_bytes_at(f, offset, size), f'{f} {name}') for f, name, offset, size in (places[split][i] for i in wanted)
         )
@@ -995,11 +1009,6 @@ def read_shards(
 # %% ../nbs/02_forms.ipynb #fo037
 MOST_UNPACKED = 200 * 2**30  # bytes that an archive may grow to
 _MOST_RATIO = 1000  # times its own size: more is a trap, not a data set
-
-
-def cache_folder() -> Path:
-    "Where what is fetched or unpacked is kept."
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'psr_nb'
 
 
 def unpack(

@@ -12,12 +12,13 @@ from typing import Iterable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['to_uint8', 'to_float', 'to_pil', 'decode_image', 'decode_images', 'image_grid', 'resize_images', 'augment']
+__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'decode_images', 'image_grid', 'resize_images',
+           'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
 def to_uint8(
@@ -58,47 +59,130 @@ def _centre_square(
     left, top = (wide - size) // 2, (high - size) // 2
     return image.crop((left, top, left + size, top + size))
 
+# %% ../nbs/01_pictures.ipynb #pd002
+def _grey8(
+    image: Image.Image,  # of mode "I", "I;16…" or "F"
+    where: str,
+) -> Image.Image:  # mode "L"
+    "Deep greys scaled to bytes."
+    array = np.asarray(image).astype(np.float64)
+    low, high = float(array.min()), float(array.max())
+    if not np.isfinite([low, high]).all():
+        raise PSRError(where, 'finite pixels', 'NaN or infinity')
+    if image.mode.startswith('I;16') or (image.mode == 'I' and 0 <= low and 255 < high <= 65535):
+        array = array / 257
+    elif 0 <= low and high <= 1 and image.mode == 'F':
+        array = array * 255
+    elif low < 0 or high > 255:
+        array = (array - low) * (255 / max(high - low, 1e-9))
+    return Image.fromarray(np.round(array).astype(np.uint8))
+
+
+def plain_picture(
+    image: Image.Image,
+    background: tuple[int, int, int] = (255, 255, 255),  # what shows through transparent places
+    where: str = 'a picture',  # for errors
+) -> Image.Image:  # mode "L" or "RGB"
+    "A picture as a viewer shows it: upright, opaque, one or three channels of bytes. The first frame of several."
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ('L', 'RGB') and 'transparency' not in image.info:
+        return image
+    if image.mode == '1':
+        return image.convert('L')
+    if image.mode == 'F' or image.mode.startswith('I'):
+        return _grey8(image, where)
+    grey = image.mode in ('L', 'LA', 'La')
+    if image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info:
+        opaque = Image.new('RGBA', image.size, (*background, 255))
+        opaque.alpha_composite(image.convert('LA').convert('RGBA') if grey else image.convert('RGBA'))
+        return opaque.convert('L') if grey and len(set(background)) == 1 else opaque.convert('RGB')
+    return image.convert('RGB')
+
+# %% ../nbs/01_pictures.ipynb #pd004
+def _opened(data: bytes | Path | np.ndarray | Image.Image, where: str, background: tuple[int, int, int]) -> Image.Image:
+    "Whatever holds an image as a plain picture. Every complaint of the decoder becomes a sentence with the file's name."
+    try:
+        if isinstance(data, Image.Image):
+            return plain_picture(data, background, where)
+        if isinstance(data, np.ndarray):
+            return to_pil(np.array(data))
+        with Image.open(data if isinstance(data, Path) else io.BytesIO(data)) as image:
+            image.load()
+            return plain_picture(image, background, where)
+    except PSRError:
+        raise
+    except Image.DecompressionBombError as e:
+        raise PSRError(
+            where,
+            f'an image of at most {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels',
+            str(e)[:120],
+            'Scale it down before',
+        ) from None
+    except Exception as e:  # decoders raise nearly anything on damaged data
+        raise PSRError(
+            where, 'a readable image', f'{type(e).__name__}: {e}'[:160], 'Remove or replace the file'
+        ) from None
+
 
 def decode_image(
-    data: bytes | Path,  # an encoded image, or the file it is in
+    data: bytes
+    | Path
+    | np.ndarray
+    | Image.Image,  # an encoded image, the file it is in, pixels (c, h, w), or a picture
     size: int | None = None,  # short side is scaled to this and the centre cut out; None: left as it is
-    channels: int | None = None,  # 1 or 3; None: as stored
+    channels: int | None = None,  # 1 or 3; None: 1 where it is grey
     where: str = '',  # named in an error
+    background: tuple[int, int, int] = (255, 255, 255),  # what shows through transparent places
 ) -> np.ndarray:  # (c, h, w) uint8
-    "One JPEG, PNG or WebP image as bytes in CHW order."
-    where = where or str(data)
-    try:
-        image = Image.open(data if isinstance(data, Path) else io.BytesIO(data))
-        if channels is None:
-            channels = 1 if image.mode in ('L', '1', 'I', 'I;16') else 3
+    "One image as bytes in CHW order: whatever Pillow opens, as a viewer shows it. Raises `PSRError` with the file's name."
+    image = _opened(data, where or str(data)[:200], background)
+    if channels is not None:
         image = image.convert('L' if channels == 1 else 'RGB')
-    except (UnidentifiedImageError, OSError, SyntaxError) as e:
-        raise PSRError(where, 'a readable image', f'{type(e).__name__}: {e}', 'Remove or replace the file') from None
     array = np.asarray(image if size is None else _centre_square(image, size))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
-# %% ../nbs/01_pictures.ipynb #p013
+# %% ../nbs/01_pictures.ipynb #pd006
 def decode_images(
-    items: Iterable[tuple],  # (encoded image or its file, where it is) each
+    items: Iterable[tuple],  # (encoded image, file, pixels or picture; where it is) each
     n: int,  # how many there are
     size: int | None = None,  # see `decode_image`
-    channels: int | None = None,  # see `decode_image`; None: as the first
+    channels: int | None = None,  # 1 or 3; None: 3 if any image is coloured
+    background: tuple[int, int, int] = (255, 255, 255),  # see `decode_image`
 ) -> torch.Tensor:  # (n, c, h, w) uint8
-    "Decodes images one by one into one array; names the first that is of another size."
-    out, first = torch.empty(0, dtype=torch.uint8), ''
+    "Decodes images one by one into one array. Raises `PSRError` that names all damaged files, or two of different sizes."
+    out, first, damaged = torch.empty(0, dtype=torch.uint8), '', []
     for i, (data, where) in enumerate(items):
-        array = decode_image(data, size, channels, where)
-        if i == 0:
-            out, first, channels = torch.empty((n, *array.shape), dtype=torch.uint8), where, array.shape[0]
-        if array.shape != out.shape[1:]:
+        try:
+            array = decode_image(data, size, channels, where, background)
+        except PSRError as e:
+            damaged.append(e)
+            continue
+        if not first:
+            out, first = torch.empty((n, *array.shape), dtype=torch.uint8), where
+        if array.shape[1:] != out.shape[2:]:
             raise PSRError(
                 where,
-                f'{"×".join(map(str, out.shape[1:]))} like {first}',
-                '×'.join(map(str, array.shape)),
-                'Pass size= to scale all images to one size',
+                f'{out.shape[2]}×{out.shape[3]} pixels like {first}',
+                '×'.join(map(str, array.shape[1:])),
+                'Pass size= (in the shell: --size) to scale all images to one size',
             )
+        if len(array) > out.shape[1]:
+            out = out.expand(-1, 3, -1, -1).contiguous()
         out[i] = torch.from_numpy(np.array(array))
+    if damaged:
+        raise damaged[0] if len(damaged) == 1 else _all_damaged(damaged, n)
     return out
+
+
+def _all_damaged(errors: list[PSRError], n: int) -> PSRError:
+    names = [e.thing for e in errors]
+    more = f' and {len(names) - 20} more' if len(names) > 20 else ''
+    return PSRError(
+        f'{len(names)} of {n} images',
+        'readable images',
+        f'damaged: {", ".join(names[:20])}{more}',
+        f'The first says: {errors[0].found}',
+    )
 
 # %% ../nbs/01_pictures.ipynb #p016
 def image_grid(

@@ -6,74 +6,34 @@
 from __future__ import annotations
 
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
-import timm
 import torch
 import torch.nn.functional as F
-from torch.func import functional_call
 
-from .core import PSRError, keep_memory, lookup, seeded, to_float, to_uint8
+from .core import PSRError, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
+from psr_nb.losses import (  # noqa: F401, names that stay importable from here
+    TARGETS,
+    best_scale,
+    fresh_network,
+    matching_loss,
+    student_loss,
+    target_class_mean,
+    target_nearest,
+    target_own,
+)
 from .prior import Prior
-from .select import Selection, embed
-from .teacher import Teacher, quicken
+from .select import embed
+from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'RefineSettings', 'RefineStep', 'fresh_network',
-           'best_scale', 'student_loss', 'matching_loss', 'Refinement', 'accept', 'refine']
-
-# %% ../nbs/19_refine.ipynb #c005
-@torch.no_grad()
-def target_class_mean(
-    teacher: Teacher, images: torch.Tensor, labels: torch.Tensor, real: ImageData, temperature: float
-) -> torch.Tensor:
-    "Softened mean prediction over real images of the class."
-    means = torch.stack(
-        [
-            (teacher.predict(real.of_class(c)[:500])[0] / temperature).softmax(1).mean(0)
-            for c in range(len(real.classes))
-        ]
-    )
-    return means[labels.cpu()]
-
-
-@torch.no_grad()
-def target_nearest(
-    teacher: Teacher, images: torch.Tensor, labels: torch.Tensor, real: ImageData, temperature: float, k: int = 10
-) -> torch.Tensor:
-    "Softened mean prediction over the `k` nearest real images of the class, in teacher features."
-    features, out = F.normalize(teacher.predict(images)[1], dim=1), torch.empty(len(images), len(real.classes))
-    for c in labels.unique().tolist():
-        mine = (labels == c).cpu()
-        logits, known = teacher.predict(real.of_class(c)[:1000])
-        near = (features[mine] @ F.normalize(known, dim=1).T).topk(min(k, len(known)), dim=1).indices
-        out[mine] = (logits / temperature).softmax(1)[near].mean(1)
-    return out
-
-
-@torch.no_grad()
-def target_own(
-    teacher: Teacher,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    real: ImageData | None,
-    temperature: float,
-    smoothing: float = 0.5,
-) -> torch.Tensor:
-    "The prediction for the unrefined image mixed with the label."
-    logits = teacher.predict(images)[0]
-    return smoothing * F.one_hot(labels.cpu(), logits.shape[1]).float() + (1 - smoothing) * (
-        logits / temperature
-    ).softmax(1)
-
-
-TARGETS = {
-    'class_mean': target_class_mean,
-    'nearest': target_nearest,
-    'own': target_own,
-}  # name -> (teacher, images, labels, real, temperature) -> (n, classes)
+__all__ = ['TERMS', 'SEES_IMAGES', 'RefineSettings', 'RefineStep', 'Latents', 'Batch', 'draw_network', 'student_term',
+           'soft_label_term', 'distribution_matching_term', 'proximal_term', 'denoising_term', 'roundtrip_term',
+           'check_parts', 'channel_statistics', 'Refinement', 'accept', 'refine', 'run_refinements']
 
 # %% ../nbs/19_refine.ipynb #c007
 @dataclass
@@ -84,27 +44,23 @@ class RefineSettings:
     lr: float = 0.05  # Adam's rate on the latents; falls to zero over the second half
     student: float = 1.0  # weight of the loss on real images of a student that was trained on the refined ones
     soft_label: float = 0.1  # weight of KL(target ‖ teacher)
-    distribution_matching: float = (
-        0.0  # weight of the distance between class means of real and refined images in fresh untrained networks
-    )
+    distribution_matching: float = 0.0  # weight of the distance of class means in fresh untrained networks
     proximal: float = 0.05  # weight of the squared distance from the start, per latent dimension
     denoising: float = 0.0  # weight of the prior's denoising error at small noise
     roundtrip: float = 0.0  # weight of the pull towards what the prior makes of the noised latent
     target: str = 'class_mean'  # see `TARGETS`
     temperature: float = 1.0  # of the target and of the teacher's answer
-    enlarge: float = 2.5  # the teacher sees images at most so many times as large as they are: one trained at 240 pixels sees those of 64 at 160
-    networks: tuple[str, ...] = (
-        'convnet3',
-    )  # timm names of the students and of the matching networks, one drawn at each step
+    enlarge: float = 2.5  # the teacher sees images at most this many times as large as they are
+    networks: tuple[str, ...] = ('convnet3',)  # timm names of students and matching networks, one drawn at each step
     width: int = 32  # channels of those networks
     moments: int = 1  # 1: match means of features; 2: means of features and of their squares
-    warm_up: int = 60  # the student's training steps before those that gradients pass through: drawn from 0 to this
+    warm_up: int = 60  # the student's training steps before those with gradients: drawn from 0 to this
     unroll: int = 15  # training steps of the student that gradients pass through
     student_lr: float = 0.03  # its rate; SGD with Nesterov momentum .9
     student_batch: int = 50  # refined images in one of its steps
     student_real: int = 256  # real images that it is judged by
-    calibrate: bool = False  # its answers are first scaled by the number that makes this loss smallest, so that it counts what it confuses, not how sure it is
-    real_batch: int = 16  # real images a class a step, for matching
+    calibrate: bool = False  # scale its answers first, so that it counts what it confuses, not how sure it is
+    real_batch: int = 16  # real images per class and step, for matching
     images_per_class: int = 20  # at most this many refined images of a class in one step, drawn afresh
     shift: int = 2  # augmentation: pixels
     flip: bool = True  # augmentation: mirror images
@@ -114,21 +70,18 @@ class RefineSettings:
     def suited(
         cls,
         prior: Prior,  # may bring settings of its own
-        **options,  # fields that count for more
+        **options: Any,  # fields that count for more
     ) -> RefineSettings:
-        "The settings that were measured to suit a prior, the defaults where it brings none. Raises `PSRError` for a field that is none."
+        "The settings measured to suit a prior, else the defaults. Raises `PSRError` for a field that is none."
         given = {**prior.refinement, **options}
         for name in given:
-            lookup(
-                cls.__dataclass_fields__,
-                name,
-                'setting of refinement' + ('' if name in options else f' in prior {prior.name}'),
-            )
-        return cls(
-            **{**given, **({'networks': tuple(given['networks'])} if 'networks' in given else {})}
-        )  # a list, where it comes from a file
+            source = '' if name in options else f' in prior {prior.name}'
+            lookup(cls.__dataclass_fields__, name, 'setting of refinement' + source)
+        if 'networks' in given:
+            given['networks'] = tuple(given['networks'])  # a list, where it comes from a file
+        return cls(**given)
 
-
+# %% ../nbs/19_refine.ipynb #93bc3b9e
 @dataclass
 class RefineStep:
     "One step of refinement, as it happens."
@@ -136,175 +89,32 @@ class RefineStep:
     step: int  # steps done
     total: int  # steps planned
     latents: torch.Tensor  # (n, c, h, w) now
-    images: torch.Tensor | None  # (n, c, H, W) in [0, 1]; None except at every `preview` steps and at the end
+    images: torch.Tensor | None  # (n, c, H, W) in [0, 1]; None except every `preview` steps and at the end
     losses: dict[str, float]  # unweighted value of each active term
     drift: torch.Tensor  # (n,) root mean square distance of each latent from its start
     probability: torch.Tensor  # (n,) the refining teacher's p(y|x), as last seen
     accepted: torch.Tensor | None = None  # (n,) bool, at the end only: False where the original was kept
     settings: RefineSettings | None = None  # what it minimised and how
 
-# %% ../nbs/19_refine.ipynb #c009
-def fresh_network(
-    name: str,  # timm name
-    width: int,  # channels of its (first) layers
-    image_shape: tuple[int, int, int],  # (c, h, w)
-    seed: int,  # of its weights
-    device: torch.device,
-    num_classes: int = 2,  # outputs, where they matter
-) -> torch.nn.Module:
-    "An untrained network of the student's kind; the same seed gives the same weights."
-    extra = dict(width=width, img_size=image_shape[-1]) if name.startswith(('convnet', 'resnet_ap')) else {}
-    with seeded(seed):
-        network = (
-            timm.create_model(name, in_chans=image_shape[0], num_classes=num_classes, **extra)
-            .to(device)
-            .eval()
-            .requires_grad_(False)
-        )
-    return quicken(network) if torch.device(device).type == 'cpu' else network
-
-
-def best_scale(
-    logits: torch.Tensor,  # (m, C)
-    labels: torch.Tensor,  # (m,)
-) -> torch.Tensor:  # scalar, from .03 to 3
-    "The number that logits are multiplied by for the smallest cross-entropy, to a tenth. Source: temperature scaling, Guo et al. 2017, arXiv 1706.04599."
-    scales = torch.logspace(-1.5, 0.5, 49, device=logits.device)
-    return scales[torch.stack([F.cross_entropy(logits * k, labels) for k in scales]).argmin()]
-
-
-def student_loss(
-    images: torch.Tensor,  # (n, c, H, W) in [0, 1], refined; gradients flow back to them
-    labels: torch.Tensor,  # (n,)
-    real: torch.Tensor,  # (m, c, H, W) in [0, 1]
-    real_labels: torch.Tensor,  # (m,)
-    network: torch.nn.Module,  # where training begins; not changed
-    mean: torch.Tensor,  # (1, c, 1, 1) that images are normalised by
-    std: torch.Tensor,  # (1, c, 1, 1) likewise
-    settings: RefineSettings,  # warm_up, unroll, student_lr, student_batch, calibrate, shift, flip
-    g: torch.Generator,  # of the draws
-) -> torch.Tensor:  # scalar: cross-entropy
-    "Loss on real images of a network trained on `images` for a few steps. Source: Wang et al. 2018, arXiv 1811.10959; Feng et al. 2024, arXiv 2310.07882."
-    s, names = settings, [name for name, _ in network.named_parameters()]
-    values = [p.detach().clone().requires_grad_(True) for p in network.parameters()]
-    speed, waiting = [torch.zeros_like(v) for v in values], torch.empty(0, dtype=torch.long)
-    answer = lambda values, x: functional_call(
-        network, dict(zip(names, values)), ((augment(x, s.shift, s.flip, g) - mean) / std,)
-    )
-    warm = int(torch.randint(s.warm_up + 1, (1,), generator=g))
-    for i in range(warm + s.unroll):
-        if not len(waiting):
-            waiting = torch.randperm(len(labels), generator=g)
-        pick, waiting = waiting[: s.student_batch].to(images.device), waiting[s.student_batch :]
-        keep = i >= warm  # as a graph
-        grads = torch.autograd.grad(
-            F.cross_entropy(answer(values, images[pick] if keep else images.detach()[pick]), labels[pick]),
-            values,
-            create_graph=keep,
-        )
-        with torch.set_grad_enabled(keep):
-            grads = [d + 5e-4 * v for d, v in zip(grads, values)]
-            speed = [0.9 * m + d for m, d in zip(speed, grads)]
-            values = [v - s.student_lr * (d + 0.9 * m) for v, d, m in zip(values, grads, speed)]
-        if not keep:
-            values = [v.requires_grad_(True) for v in values]
-    logits = answer(values, real)
-    if s.calibrate:
-        logits = logits * best_scale(logits.detach(), real_labels)
-    return F.cross_entropy(logits, real_labels)
-
-
-def matching_loss(
-    fake: torch.Tensor,  # (n, d) features of refined images
-    fake_labels: torch.Tensor,  # (n,)
-    real: torch.Tensor,  # (classes, m, d) features of real images
-    classes: torch.Tensor,  # (classes,) their labels
-) -> torch.Tensor:  # scalar; about 1 for a random real choice of the same size
-    "Squared distance between class means, in units of what a random choice of that size would show. Source: Zhao & Bilen 2023, arXiv 2110.04181, eq. 4, rescaled."
-    onehot = (fake_labels[:, None] == classes[None]).float()
-    count = onehot.sum(0)
-    mean = onehot.T @ fake / count.clamp(min=1)[:, None]
-    centre = real.mean(1)
-    spread = (real - centre[:, None]).square().sum(2).mean(1)
-    return ((mean - centre).square().sum(1) * count / spread)[count > 0].mean()
-
-# %% ../nbs/19_refine.ipynb #c011
-class Refinement:
-    "The state of a refinement: `step()` moves it on, `state()` and `restore()` go back."
+# %% ../nbs/19_refine.ipynb #d1182463
+class Latents:
+    "Latents that are moved by Adam: `state()` and `restore()` go back, `reset()` takes single ones back."
 
     def __init__(
         self,
-        latents: torch.Tensor,  # (n, c, h, w) start
-        labels: torch.Tensor,  # (n,) class positions
-        prior: Prior,  # decodes, and judges latents
-        teacher: Teacher | None,  # gives soft labels; needed where `soft_label` is not 0
-        real: ImageData
-        | None = None,  # real training images; needed for the student, for matching and for two of the targets
-        settings: RefineSettings | None = None,  # may be changed between steps
+        start: torch.Tensor,  # (n, c, h, w)
+        lr: float,  # Adam's rate
     ):
-        self.prior, self.real, self.settings = prior, real, settings or RefineSettings.suited(prior)
-        if prior.device.type == 'cpu':
-            keep_memory()
-        s, d = self.settings, prior.device
-        self.teacher = teacher and teacher.at_most(int(s.enlarge * prior.image_shape[-1]))
-        if s.soft_label and teacher is None:
-            raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
-        for name in ('student', 'distribution_matching'):
-            if getattr(s, name) and real is None:
-                raise PSRError(
-                    'argument real',
-                    f'real images, since {name} is not 0',
-                    None,
-                    f'Set {name}=0 to refine without real data',
-                )
-        if real is not None and tuple(real.images.shape[1:]) != prior.image_shape:
-            raise PSRError(
-                'argument real',
-                f"images of {'×'.join(map(str, prior.image_shape))} like the prior's",
-                '×'.join(map(str, real.images.shape[1:])),
-                'load_data(…, size=, channels=) scales them',
-            )
-        self.start, self.labels = latents.detach().to(d, torch.float32), labels.to(d)
+        self.start = start.detach()
         self.z = self.start.clone().requires_grad_(True)
-        self.optimizer = torch.optim.Adam([self.z], lr=s.lr)
-        self.done = 0
-        self.classes = self.labels.unique()
-        sample = to_float(real.images[:: max(1, len(real) // 1000)]) if real is not None else torch.zeros(1, 1, 1, 1)
-        self.mean, self.std = (
-            v.view(1, -1, 1, 1).to(d)
-            for v in (sample.mean((0, 2, 3)), sample.std((0, 2, 3)) if len(sample) > 1 else torch.ones(1))
-        )
-        self.rows = (
-            {int(c): torch.nonzero(real.labels == int(c))[:, 0] for c in self.classes} if real is not None else {}
-        )
-        self.mine = {int(c): torch.nonzero(self.labels == int(c))[:, 0] for c in self.classes}
-        self.probability, self._target, self._trip = torch.full((len(labels),), float('nan')), None, None
-
-    def target(self) -> torch.Tensor:  # (n, classes)
-        "The soft labels; made again when target or temperature change."
-        key = (self.settings.target, self.settings.temperature)
-        if self._target is None or self._target[0] != key:
-            make = lookup(TARGETS, self.settings.target, 'soft-label target')
-            if self.settings.target != 'own' and self.real is None:
-                raise PSRError('argument target', '"own", since there are no real images', repr(self.settings.target))
-            with torch.no_grad():
-                images = self.prior.decode(self.start)
-            self._target = (
-                key,
-                make(self.teacher, images, self.labels, self.real, self.settings.temperature).to(self.prior.device),
-            )
-        return self._target[1]
+        self.optimizer = torch.optim.Adam([self.z], lr=lr)
+        self.done = 0  # steps made
+        self.probability = torch.full((len(start),), float('nan'))  # of each label, as the teacher last saw it
 
     def state(self) -> dict:
         "What is needed to come back to this step."
-        return copy.deepcopy(
-            dict(
-                done=self.done,
-                z=self.z.detach().clone(),
-                optimizer=self.optimizer.state_dict(),
-                probability=self.probability,
-            )
-        )
+        now = dict(done=self.done, z=self.z.detach(), optimizer=self.optimizer.state_dict())
+        return copy.deepcopy({**now, 'probability': self.probability})
 
     def restore(self, state: dict) -> None:
         "Goes back to a `state()`."
@@ -321,135 +131,239 @@ class Refinement:
             if value.shape == self.z.shape:
                 value[rows] = 0.0
 
-# %% ../nbs/19_refine.ipynb #c013
-def _batch_rows(self: Refinement, g: torch.Generator) -> torch.Tensor:
-    "The rows of this step: all, or a draw of each class."
-    most = self.settings.images_per_class
-    return torch.cat(
-        [
-            rows
-            if len(rows) <= most
-            else rows[torch.randperm(len(rows), generator=g)[:most].sort().values.to(rows.device)]
-            for rows in self.mine.values()
-        ]
-    )
+    def descend(
+        self,
+        loss: torch.Tensor,  # scalar
+        lr: float,  # rate of this step
+        rows: torch.Tensor | None = None,  # the latents that move; None: all
+    ) -> None:
+        "One step of Adam. Latents that are not in `rows` do not coast on old momentum."
+        for group in self.optimizer.param_groups:
+            group['lr'] = lr
+        self.optimizer.zero_grad()
+        before = None if rows is None else self.z.detach().clone()
+        loss.backward()
+        self.optimizer.step()
+        if before is not None:
+            keep = torch.ones(len(self.z), dtype=torch.bool, device=self.z.device)
+            keep[rows] = False
+            with torch.no_grad():
+                self.z[keep] = before[keep]
+        self.done += 1
+
+    def drift(self) -> torch.Tensor:  # (n,)
+        "Root mean square distance of each latent from its start."
+        return (self.z.detach() - self.start).square().flatten(1).mean(1).sqrt().cpu()
+
+# %% ../nbs/19_refine.ipynb #73c65227
+@dataclass
+class Batch:
+    "What the terms of one step see."
+
+    rows: torch.Tensor  # (m,) which latents
+    z: torch.Tensor  # (m, c, h, w) these latents; gradients flow back to them
+    labels: torch.Tensor  # (m,)
+    images: torch.Tensor  # (m, c, H, W) in [0, 1]; empty where no term looks at images
+    view: torch.Tensor  # (m, c, H, W) the images, augmented
+    g: torch.Generator  # of every draw in this step
 
 
-Refinement._batch_rows = _batch_rows
+def draw_network(state: Refinement, g: torch.Generator, num_classes: int = 2) -> torch.nn.Module:
+    "One of the settings' networks with fresh weights."
+    s = state.settings
+    name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
+    seed = int(torch.randint(2**31, (1,), generator=g))
+    return fresh_network(name, s.width, state.prior.image_shape, seed, state.prior.device, num_classes)
+
+# %% ../nbs/19_refine.ipynb #116320ec
+def student_term(state: Refinement, batch: Batch) -> torch.Tensor:
+    "Loss on real images of a student trained on the images."
+    real, d, g = state.real, state.prior.device, batch.g
+    assert real is not None
+    network = draw_network(state, g, len(real.classes))
+    pick = torch.randint(len(real), (state.settings.student_real,), generator=g)
+    known, answers = to_float(real.images[pick]).to(d), real.labels[pick].to(d)
+    return student_loss(batch.images, batch.labels, known, answers, network, state.mean, state.std, state.settings, g)
 
 
-def _step(self: Refinement) -> dict[str, float]:
-    "One optimisation step; returns the unweighted value of each active term."
-    s, d = self.settings, self.prior.device
-    g = torch.Generator().manual_seed(s.seed * 1_000_003 + self.done)
-    rows = self._batch_rows(g)
-    z, y, n = self.z[rows], self.labels[rows], len(rows)
-    terms, together = {}, s.student or s.distribution_matching or s.soft_label
-    if together:
-        images = self.prior.decode(z)
-        view = augment(images, s.shift, s.flip, g)
-    if s.student:
-        name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
-        network = fresh_network(
-            name,
-            s.width,
-            self.prior.image_shape,
-            int(torch.randint(2**31, (1,), generator=g)),
-            d,
-            len(self.real.classes),
+def soft_label_term(state: Refinement, batch: Batch) -> torch.Tensor:
+    "KL divergence of what the teacher sees from the target; keeps the probability that it gives the label."
+    assert state.teacher is not None
+    logits = state.teacher.logits(batch.view)
+    answer = (logits / state.settings.temperature).log_softmax(1)
+    right = logits.detach().float().softmax(1).gather(1, batch.labels[:, None])[:, 0]
+    state.probability[batch.rows.cpu()] = right.cpu()
+    return F.kl_div(answer, state.target()[batch.rows], reduction='batchmean')
+
+# %% ../nbs/19_refine.ipynb #ec1f0f67
+def distribution_matching_term(state: Refinement, batch: Batch) -> torch.Tensor:
+    "Distance of class means from those of real images, in a fresh untrained network."
+    s, d, g, images = state.settings, state.prior.device, batch.g, state.real
+    assert images is not None
+    pick = torch.stack([r[torch.randint(len(r), (s.real_batch,), generator=g)] for r in state.rows.values()])
+    real = augment(to_float(images.images[pick.flatten()]).to(d), s.shift, s.flip, g)
+    network: Any = draw_network(state, g)
+
+    def features(x: torch.Tensor) -> torch.Tensor:
+        return network.forward_features((x - state.mean) / state.std).flatten(1)
+
+    with torch.no_grad():  # in small parts: they stay in a processor's cache
+        known = torch.cat([features(part) for part in real.split(128 if d.type == 'cpu' else len(real))])
+    seen = features(batch.view)
+    if s.moments == 2:
+        unit = known.std(0) + 1e-6
+        known, seen = (torch.cat([f / unit, (f / unit).square() / 2], 1) for f in (known, seen))
+    return matching_loss(seen, batch.labels, known.view(*pick.shape, -1), state.classes)
+
+# %% ../nbs/19_refine.ipynb #12d4fa9b
+def proximal_term(state: Refinement, batch: Batch) -> torch.Tensor:
+    "Mean square distance from the start."
+    return (batch.z - state.start[batch.rows]).square().mean()
+
+
+def denoising_term(state: Refinement, batch: Batch) -> torch.Tensor:
+    "The prior's denoising error at small noise."
+    level = 0.05 + 0.15 * float(torch.rand(1, generator=batch.g))
+    noise = torch.randn(batch.z.shape, generator=batch.g)
+    return state.prior.denoising_error(batch.z, batch.labels, level, noise).mean()
+
+
+def roundtrip_term(state: Refinement, batch: Batch) -> torch.Tensor:
+    "Mean square distance from what the prior makes of the noised latents, asked anew every 20 steps."
+    return (batch.z - state.roundtrip()[batch.rows]).square().mean()
+
+
+TERMS: dict[str, Callable[[Refinement, Batch], torch.Tensor]] = {  # field of `RefineSettings` -> its value in a step
+    'student': student_term,
+    'soft_label': soft_label_term,
+    'distribution_matching': distribution_matching_term,
+    'proximal': proximal_term,
+    'denoising': denoising_term,
+    'roundtrip': roundtrip_term,
+}
+SEES_IMAGES = ('student', 'soft_label', 'distribution_matching')  # these need the decoder
+
+# %% ../nbs/19_refine.ipynb #afb809cd
+def check_parts(
+    prior: Prior,
+    teacher: Teacher | None,
+    real: ImageData | None,
+    settings: RefineSettings,
+) -> None:
+    "Raises `PSRError` where the settings need a part that is missing, or the parts do not fit."
+    if settings.soft_label and teacher is None:
+        raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
+    for name in ('student', 'distribution_matching'):
+        if getattr(settings, name) and real is None:
+            raise PSRError(
+                'argument real',
+                f'real images, since {name} is not 0',
+                None,
+                f'Set {name}=0 to refine without real data',
+            )
+    if real is not None and tuple(real.images.shape[1:]) != prior.image_shape:
+        raise PSRError(
+            'argument real',
+            f"images of {'×'.join(map(str, prior.image_shape))} like the prior's",
+            '×'.join(map(str, real.images.shape[1:])),
+            'load_data(…, size=, channels=) scales them',
         )
-        pick = torch.randint(len(self.real), (s.student_real,), generator=g)
-        terms['student'] = student_loss(
-            images,
-            y,
-            to_float(self.real.images[pick]).to(d),
-            self.real.labels[pick].to(d),
-            network,
-            self.mean,
-            self.std,
-            s,
-            g,
-        )
-    if s.soft_label:
-        logits = self.teacher.logits(view)
-        terms['soft_label'] = F.kl_div(
-            (logits / s.temperature).log_softmax(1), self.target()[rows], reduction='batchmean'
-        )
-        self.probability[rows.cpu()] = logits.detach().float().softmax(1).gather(1, y[:, None])[:, 0].cpu()
-    if s.distribution_matching:
-        pick = torch.stack([r[torch.randint(len(r), (s.real_batch,), generator=g)] for r in self.rows.values()])
-        real = augment(to_float(self.real.images[pick.flatten()]).to(d), s.shift, s.flip, g)
-        name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
-        network = fresh_network(name, s.width, self.prior.image_shape, int(torch.randint(2**31, (1,), generator=g)), d)
-        with torch.no_grad():
-            known = torch.cat(
-                [
-                    network.forward_features((part - self.mean) / self.std).flatten(1)
-                    for part in real.split(128 if d.type == 'cpu' else len(real))
-                ]
-            )  # small parts stay in a processor's cache
-        seen = network.forward_features((view - self.mean) / self.std).flatten(1)
-        if s.moments == 2:
-            unit = known.std(0) + 1e-6
-            known, seen = (torch.cat([f / unit, (f / unit).square() / 2], 1) for f in (known, seen))
-        terms['distribution_matching'] = matching_loss(seen, y, known.view(*pick.shape, -1), self.classes)
-    if s.proximal:
-        terms['proximal'] = (z - self.start[rows]).square().mean()
-    if s.denoising:
-        level = 0.05 + 0.15 * float(torch.rand(1, generator=g))
-        terms['denoising'] = self.prior.denoising_error(z, y, level, torch.randn(z.shape, generator=g)).mean()
-    if s.roundtrip:
+
+
+def channel_statistics(
+    real: ImageData | None,  # a thousand of them are looked at
+) -> tuple[torch.Tensor, torch.Tensor]:  # mean and standard deviation, each (1, c, 1, 1)
+    "What networks normalise images by; 0 and 1 where there are no real images."
+    sample = to_float(real.images[:: max(1, len(real) // 1000)]) if real is not None else torch.zeros(1, 1, 1, 1)
+    std = sample.std((0, 2, 3)) if len(sample) > 1 else torch.ones(1)
+    return sample.mean((0, 2, 3)).view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
+# %% ../nbs/19_refine.ipynb #c011
+class Refinement(Latents):
+    "The state of a refinement: `step()` moves it on, `state()` and `restore()` go back."
+
+    def __init__(
+        self,
+        latents: torch.Tensor,  # (n, c, h, w) start
+        labels: torch.Tensor,  # (n,) class positions
+        prior: Prior,  # decodes, and judges latents
+        teacher: Teacher | None,  # gives soft labels; needed where `soft_label` is not 0
+        real: ImageData | None = None,  # training images: for the student, for matching, for two of the targets
+        settings: RefineSettings | None = None,  # may be changed between steps
+    ):
+        s, d = settings or RefineSettings.suited(prior), prior.device
+        self.prior, self.real, self.settings = prior, real, s
+        if d.type == 'cpu':
+            keep_memory()
+        check_parts(prior, teacher, real, s)
+        self.teacher = teacher and teacher.at_most(int(s.enlarge * prior.image_shape[-1]))
+        super().__init__(latents.detach().to(d, torch.float32), s.lr)
+        self.labels = labels.to(d)
+        self.classes = self.labels.unique()
+        self.mean, self.std = (v.to(d) for v in channel_statistics(real))
+        where = lambda y: {int(c): torch.nonzero(y == int(c))[:, 0] for c in self.classes}
+        self.rows = where(real.labels) if real is not None else {}  # real images of each class
+        self.mine = where(self.labels)  # latents of each class
+        self._target: tuple[tuple, torch.Tensor] | None = None
+        self._trip: torch.Tensor | None = None
+
+    def target(self) -> torch.Tensor:  # (n, classes)
+        "The soft labels; made again when target or temperature change."
+        s = self.settings
+        if self._target is None or self._target[0] != (s.target, s.temperature):
+            make: Any = lookup(TARGETS, s.target, 'soft-label target')
+            if s.target != 'own' and self.real is None:
+                raise PSRError('argument target', '"own", since there are no real images', repr(s.target))
+            with torch.no_grad():
+                images = self.prior.decode(self.start)
+            found = make(self.teacher, images, self.labels, self.real, s.temperature)
+            self._target = ((s.target, s.temperature), found.to(self.prior.device))
+        return self._target[1]
+
+    def roundtrip(self) -> torch.Tensor:  # (n, c, h, w)
+        "What the prior makes of the latents, noised a little; asked anew every 20 steps."
         if self._trip is None or self.done % 20 == 0:
             self._trip = self.prior.roundtrip(self.z.detach(), self.labels, 0.2, seed=self.done)
-        terms['roundtrip'] = (z - self._trip[rows]).square().mean()
-    loss = sum(getattr(s, name) * value for name, value in terms.items())
-    for group in self.optimizer.param_groups:
-        group['lr'] = s.lr * min(1.0, 2 * (1 - self.done / max(1, s.steps)))
-    self.optimizer.zero_grad()
-    before = self.z.detach().clone() if n < len(self.z) else None
-    (loss * (n / len(self.classes))).backward()  # per image, whatever the number of classes
-    self.optimizer.step()
-    if before is not None:  # latents outside the draw do not coast on old momentum
-        keep = torch.ones(len(self.z), dtype=torch.bool, device=d)
-        keep[rows] = False
-        with torch.no_grad():
-            self.z[keep] = before[keep]
-    self.done += 1
-    return {k: v.item() for k, v in terms.items()}
+        assert self._trip is not None
+        return self._trip
 
+    def draw(self, g: torch.Generator) -> Batch:
+        "What is looked at in this step: all, or a draw of each class."
+        s = self.settings
+        few = lambda rows: rows[
+            torch.randperm(len(rows), generator=g)[: s.images_per_class].sort().values.to(rows.device)
+        ]
+        rows = torch.cat([r if len(r) <= s.images_per_class else few(r) for r in self.mine.values()])
+        z = self.z[rows]
+        images = view = z.new_empty(0)
+        if any(getattr(s, name) for name in SEES_IMAGES):
+            images = self.prior.decode(z)
+            view = augment(images, s.shift, s.flip, g)
+        return Batch(rows, z, self.labels[rows], images, view, g)
 
-Refinement.step = _step
+    def step(self) -> dict[str, float]:
+        "One optimisation step; returns the unweighted value of each active term."
+        s = self.settings
+        batch = self.draw(torch.Generator().manual_seed(s.seed * 1_000_003 + self.done))
+        n = len(batch.rows)
+        terms = {name: term(self, batch) for name, term in TERMS.items() if getattr(s, name)}
+        loss: Any = sum(getattr(s, name) * value for name, value in terms.items())
+        lr = s.lr * min(1.0, 2 * (1 - self.done / max(1, s.steps)))
+        per_image = loss * (n / len(self.classes))  # whatever the number of classes
+        self.descend(per_image, lr, batch.rows if n < len(self.z) else None)
+        return {name: value.item() for name, value in terms.items()}
 
-
-def _drift(self: Refinement) -> torch.Tensor:  # (n,)
-    "Root mean square distance of each latent from its start."
-    return (self.z.detach() - self.start).square().flatten(1).mean(1).sqrt().cpu()
-
-
-Refinement.drift = _drift
-
-
-def _now(
-    self: Refinement,
-    losses: dict[str, float],  # of the step just made
-    images: torch.Tensor | None = None,  # what to show
-    accepted: torch.Tensor | None = None,  # at the end
-) -> RefineStep:
-    "This moment as a step to hand out."
-    return RefineStep(
-        self.done,
-        self.settings.steps,
-        self.z.detach().clone(),
-        images,
-        losses,
-        self.drift(),
-        self.probability.clone(),
-        accepted,
-        replace(self.settings),
-    )
-
-
-Refinement.now = _now
+    def now(
+        self,
+        losses: dict[str, float],  # of the step just made
+        images: torch.Tensor | None = None,  # what to show
+        accepted: torch.Tensor | None = None,  # at the end
+    ) -> RefineStep:
+        "This moment as a step to hand out."
+        s, z = self.settings, self.z.detach().clone()
+        return RefineStep(
+            self.done, s.steps, z, images, losses, self.drift(), self.probability.clone(), accepted, replace(s)
+        )
 
 # %% ../nbs/19_refine.ipynb #c015
 @torch.no_grad()
@@ -475,17 +389,19 @@ def accept(
 
 # %% ../nbs/19_refine.ipynb #c017
 def refine(
-    selection: Selection,  # what `select` returned; anything with `latents` and `labels`
+    selection: Any,  # what `select` returned; anything with `latents` and `labels`
     prior: Prior,  # decodes, and judges latents
     teacher: Teacher | None = None,  # gives soft labels: not the one that scored the pool
     real: ImageData | None = None,  # real training images
-    judge: Teacher
-    | None = None,  # held-out teacher for accept/roll-back; None: everything is judged by diversity alone
+    judge: Teacher | None = None,  # held-out teacher for accept/roll-back; None: only diversity is judged
     settings: RefineSettings | None = None,  # all of it in one object, whatever the prior brings …
     preview: int = 10,  # a step carries images every so many steps
-    **options,  # … or single fields of `RefineSettings`
+    **options: Any,  # … or single fields of `RefineSettings`
 ) -> Iterator[RefineStep]:
-    "Refines the latents of a selection; yields every step, the last one with `accepted`. Stop whenever you like: the state is in the steps."
+    """Refines the latents of a selection; yields every step, the last one with `accepted`.
+
+    Stop whenever you like: the state is in the steps.
+    """
     settings = settings or RefineSettings.suited(prior, **options)
     state = Refinement(
         torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings
@@ -504,3 +420,38 @@ def refine(
     state.reset(torch.nonzero(~kept)[:, 0].to(prior.device))
     after[~kept] = before[~kept]
     yield state.now(losses, after, kept)
+
+# %% ../nbs/19_refine.ipynb #708b9a68
+def run_refinements(
+    selections: list,  # each refined in the same way
+    prior: Prior,
+    teacher: Teacher | None,  # gives soft labels
+    real: ImageData | None,  # real training images
+    judge: Teacher | None,  # accepts or rolls back
+    settings: RefineSettings,
+    on_step: Callable[[RefineStep], Any] | None = None,  # called at every step of every refinement, from its thread
+) -> list[list[RefineStep]]:  # one list per selection
+    "All steps of each refinement, only the last with its images. On a CPU several run side by side."
+    stop, threads = threading.Event(), torch.get_num_threads()
+    side_by_side = min(len(selections), threads) if prior.device.type == 'cpu' else 1
+
+    def run(selection):
+        steps = []
+        for step in refine(selection, prior, teacher, real, judge, settings, preview=settings.steps + 1):
+            steps.append(step)
+            if on_step is not None:
+                on_step(step)
+            if stop.is_set():
+                break
+        return steps
+
+    try:
+        torch.set_num_threads(max(1, threads // side_by_side))
+        with ThreadPoolExecutor(side_by_side) as workers:
+            try:
+                return list(workers.map(run, selections))
+            except BaseException:
+                stop.set()
+                raise
+    finally:
+        torch.set_num_threads(threads)

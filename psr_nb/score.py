@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, cast
 
 import numpy as np
 import torch
@@ -14,11 +16,16 @@ import torch.nn.functional as F
 
 from .core import PSRError, content_hash, lookup, to_float
 from .data import ImageData, augment
-from .pool import Pool, weights_hash
-from .teacher import Teacher
+from .pool import Pool, PoolLike, weights_hash
+
+if TYPE_CHECKING:
+    import pandas
+
+    from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['SCORES', 'reliability', 'difficulty', 'margin', 'entropy', 'mutual_information', 'typicality', 'class_means', 'score']
+__all__ = ['SCORES', 'reliability', 'difficulty', 'margin', 'entropy', 'mutual_information', 'typicality', 'class_means',
+           'Answers', 'teacher_answers', 'score']
 
 # %% ../nbs/11_score.ipynb #c005
 def reliability(
@@ -100,33 +107,34 @@ SCORES = {  # name -> function of logits, labels, features, prototypes, ensemble
     'difficulty': difficulty,  # 1 − p(y|x), as in difficulty-guided sampling, Li et al. 2026, arXiv 2601.10090
 }
 
-# %% ../nbs/11_score.ipynb #c019
-def _network(
-    pool: Pool,  # the pool
-    teacher: str | Teacher | None,  # as passed to `score`
-) -> Teacher:
-    "The teacher itself; one that the pool only knows by name is loaded and compared with the hash the pool recorded."
-    if isinstance(teacher, Teacher):
-        return teacher
-    entry = pool.config['teachers'][pool._teacher(teacher)]
-    network = Teacher.from_pretrained(entry['name'], classes=pool.classes)
-    if (found := weights_hash(network)) != entry['weights_hash']:
-        raise PSRError(
-            f'teacher {entry["name"]}',
-            f'the weights that pool {pool.path} was sampled with ({entry["weights_hash"][:12]})',
-            found[:12],
-            'Pass the Teacher itself: teacher=…',
+# %% ../nbs/11_score.ipynb #badf78a1
+@dataclass(frozen=True)
+class Answers:
+    "What one teacher says of a pool's images."
+
+    teacher: str  # its name
+    logits: Callable[..., torch.Tensor]  # (ids=slice(None)) -> (n, C) float32
+    features: Callable[..., torch.Tensor]  # (ids=slice(None)) -> (n, d) float32
+
+
+def teacher_answers(
+    pool: PoolLike,  # the pool
+    teacher: str | Teacher | None = None,  # one of the pool's by name, or any; None: the pool's first
+) -> Answers:
+    "What a teacher says: stored in the pool, or asked now and kept in its cache."
+    name = pool.find_teacher(teacher)
+    if name is not None:
+        return Answers(
+            name,
+            lambda ids=slice(None): pool.logits(name, ids),
+            lambda ids=slice(None): pool.features(name, ids),
         )
-    return network
-
-
-def _predict(pool: Pool, teacher: Teacher) -> dict[str, torch.Tensor]:
-    "Logits and features of a teacher that the pool was not sampled with, kept in the pool's cache."
-    if list(teacher.classes) != pool.classes:
+    assert not (teacher is None or isinstance(teacher, str))  # find_teacher has refused what it does not know
+    if list(teacher.classes) != list(pool.classes):
         raise PSRError(
             f'teacher {teacher.name}',
-            f'the classes of the pool in their order ({", ".join(pool.classes[:12])})',
-            ', '.join(teacher.classes[:12]),
+            f"the pool's classes in their order ({', '.join(pool.classes[:12])})",
+            ', '.join(map(str, teacher.classes[:12])),
             'Load it with classes=pool.classes',
         )
 
@@ -134,10 +142,18 @@ def _predict(pool: Pool, teacher: Teacher) -> dict[str, torch.Tensor]:
         parts = [teacher.predict(pool.images[ids]) for ids in torch.arange(len(pool)).split(2048)]
         return {'logits': torch.cat([p[0] for p in parts]), 'features': torch.cat([p[1] for p in parts])}
 
-    return pool.cache(f'teacher {weights_hash(teacher)}', build)
+    said = pool.cache(f'teacher {weights_hash(teacher)}', build)
+    return Answers(
+        teacher.name, lambda ids=slice(None): said['logits'][ids], lambda ids=slice(None): said['features'][ids]
+    )
+
+# %% ../nbs/11_score.ipynb #f885722d
+def _network(pool: PoolLike, teacher: str | Teacher | None) -> Teacher:
+    "The teacher itself; one that is only named is loaded."
+    return pool.load_teacher(teacher) if teacher is None or isinstance(teacher, str) else teacher
 
 
-def _views(pool: Pool, teacher: Teacher, views: int, seed: int) -> torch.Tensor:  # (views, n, C)
+def _views(pool: PoolLike, teacher: Teacher, views: int, seed: int) -> torch.Tensor:  # (views, n, C)
     "Logits of shifted and mirrored views, kept in the pool's cache."
 
     def build():
@@ -151,8 +167,8 @@ def _views(pool: Pool, teacher: Teacher, views: int, seed: int) -> torch.Tensor:
 
     return pool.cache(f'views {views} {seed} {weights_hash(teacher)}', build)
 
-
-def _reference_means(pool: Pool, teacher: Teacher, reference: ImageData) -> torch.Tensor:  # (C, d)
+# %% ../nbs/11_score.ipynb #c019
+def _reference_means(pool: PoolLike, teacher: Teacher, reference: ImageData) -> torch.Tensor:  # (C, d)
     "Class means of real images, kept in the pool's cache."
     if missing := [c for c in pool.classes if c not in reference.classes]:
         raise PSRError(
@@ -177,84 +193,76 @@ def _reference_means(pool: Pool, teacher: Teacher, reference: ImageData) -> torc
         lambda: class_means(teacher.predict(images)[1], labels, len(pool.classes)),
     )
 
+# %% ../nbs/11_score.ipynb #d1d6277c
+_GIVEN = ('labels', 'logits', 'features', 'prototypes', 'ensemble')  # what a score may ask for, by parameter name
+
+
+def _needs(names: list[str]) -> dict[str, list[str]]:  # score -> the names of its parameters
+    "What each score asks for. Raises `PSRError` for an unknown score, and for one that asks for something else."
+    needs = {n: list(inspect.signature(cast(Callable, lookup(SCORES, n, 'score'))).parameters) for n in names}
+    for n, parameters in needs.items():
+        if unknown := set(parameters) - set(_GIVEN):
+            raise PSRError(
+                f'parameters of score {n}',
+                'some of logits, labels, features, prototypes, ensemble',
+                ', '.join(sorted(unknown)),
+            )
+    return needs
+
+
+def _prototypes(pool: PoolLike, answers: Answers) -> torch.Tensor:  # (C, d)
+    "Class means of the pool's own features, one class at a time."
+    means = [
+        class_means(answers.features(ids), torch.zeros(len(ids), dtype=torch.int64), 1)
+        for ids in torch.arange(len(pool)).split(pool.n_per_class)
+    ]
+    return torch.cat(means)
+
 # %% ../nbs/11_score.ipynb #c020
 def score(
     pool: Pool,  # whose candidates are scored
     names: list[str] | str | None = None,  # see `SCORES`; None: all that need nothing beyond what is given
     teacher: str | Teacher | None = None,  # who scores: one of the pool's by name, or any; None: the pool's first
-    reference: ImageData
-    | None = None,  # real images whose class means `typicality` is measured against; None: the pool's own
+    reference: ImageData | None = None,  # real images whose class means `typicality` uses; None: the pool's own
     ensemble: list[str] | None = None,  # which of the pool's teachers `mutual_information` compares; None: all
     views: int = 8,  # augmented views for `mutual_information` where there is only one teacher
     seed: int = 0,  # of the augmentations
-) -> 'pandas.DataFrame':  # one row a candidate: class, index, score columns
+) -> pandas.DataFrame:  # one row a candidate: class, index, score columns
     "Scores every candidate, adds the columns to the pool and returns its table."
     members = list(pool.teachers if ensemble is None else ensemble)
     for m in members:
-        pool._teacher(m)
-    stored = not isinstance(teacher, Teacher) or weights_hash(teacher) in [
-        t['weights_hash'] for t in pool.config['teachers']
-    ]
-    name = (
-        teacher
-        if not isinstance(teacher, Teacher)
-        else pool.teachers[[t['weights_hash'] for t in pool.config['teachers']].index(weights_hash(teacher))]
-        if stored
-        else None
-    )
-    if stored:
-        pool._teacher(name)
-    predicted = None if stored else _predict(pool, teacher)
-    labels = pool.labels
-    wanted = (
-        [names]
-        if isinstance(names, str)
-        else list(
-            names
-            or [n for n in SCORES if n != 'mutual_information' or len(members) > 1 or isinstance(teacher, Teacher)]
-        )
-    )
-    needs = {n: list(inspect.signature(lookup(SCORES, n, 'score')).parameters) for n in wanted}
-    needed, fixed = set(sum(needs.values(), [])), {}
-    if unknown := needed - {'logits', 'labels', 'features', 'prototypes', 'ensemble'}:
-        raise PSRError(
-            f'parameters of score {next(n for n in wanted if unknown & set(needs[n]))}',
-            'some of logits, labels, features, prototypes, ensemble',
-            ', '.join(sorted(unknown)),
-        )
-    read = {
+        pool.find_teacher(m)  # refuses a name that the pool does not know
+    answers, labels = teacher_answers(pool, teacher), pool.labels
+    several = len(members) > 1
+    if names is None or not len(names):
+        foreign = not (teacher is None or isinstance(teacher, str))
+        names = [n for n in SCORES if n != 'mutual_information' or several or foreign]
+    needs = _needs([names] if isinstance(names, str) else list(names))
+    needed = set(sum(needs.values(), []))
+    read: dict[str, Callable] = {
         'labels': lambda ids: labels[ids],
-        'logits': lambda ids: predicted['logits'][ids] if predicted else pool.logits(name, ids),
-        'features': lambda ids: predicted['features'][ids] if predicted else pool.features(name, ids),
+        'logits': answers.logits,
+        'features': answers.features,
     }
     if 'prototypes' in needed:
-        if reference is not None:
-            fixed['prototypes'] = _reference_means(pool, _network(pool, teacher), reference)
-        else:
-            fixed['prototypes'] = torch.cat(
-                [
-                    class_means(read['features'](ids), torch.zeros(len(ids), dtype=torch.int64), 1)
-                    for ids in torch.arange(len(pool)).split(pool.n_per_class)
-                ]
-            )
+        real = reference is not None
+        means = _reference_means(pool, _network(pool, teacher), reference) if real else _prototypes(pool, answers)
+        read['prototypes'] = lambda ids: means
     if 'ensemble' in needed:
-        if len(members) > 1:
-            read['ensemble'] = lambda ids: torch.stack([pool.logits(m, ids) for m in members])
-        else:
-            of_views = _views(pool, _network(pool, teacher), views, seed)
-            read['ensemble'] = lambda ids: of_views[:, ids]
-    columns = {n: [] for n in wanted}
+        of_views = None if several else _views(pool, _network(pool, teacher), views, seed)
+        read['ensemble'] = lambda ids: (
+            torch.stack([pool.logits(m, ids) for m in members]) if of_views is None else of_views[:, ids]
+        )
+    columns, sources = {n: [] for n in needs}, {}
     for ids in torch.arange(len(pool)).split(2**16):  # a pool need not fit into memory
-        given = {**fixed, **{k: read[k](ids) for k in needed if k in read}}
-        for n in wanted:
+        given = {k: read[k](ids) for k in needed}
+        for n in needs:
             columns[n].append(SCORES[n](**{k: given[k] for k in needs[n]}))
-    by = name or (teacher.name if isinstance(teacher, Teacher) else pool.teachers[0])
-    source = lambda n: (
-        'several: ' + ', '.join(members)
-        if 'ensemble' in needs[n] and len(members) > 1
-        else f'{by}, reference {reference.name}'
-        if 'prototypes' in needs[n] and reference is not None
-        else by
-    )
-    pool.add_scores({n: torch.cat(columns[n]).numpy() for n in wanted}, {n: source(n) for n in wanted})
+    for n in needs:
+        sources[n] = answers.teacher
+        if 'ensemble' in needs[n] and several:
+            sources[n] = f'several: {", ".join(members)}'
+        elif 'prototypes' in needs[n] and reference is not None:
+            sources[n] = f'{answers.teacher}, reference {reference.name}'
+    pool.add_scores({n: torch.cat(columns[n]).numpy() for n in needs}, sources)
     return pool.table

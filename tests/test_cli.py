@@ -40,9 +40,7 @@ def worked(*words, timeout=300):
 
 def test_help():
     "All commands are listed, and nothing heavy is loaded for it."
-    began = time.perf_counter()
     text = worked('--help').stdout
-    print(f'psr --help took {time.perf_counter() - began:.2f} s')
     for name in COMMANDS:
         assert f'\n  {name} ' in text
     loaded = subprocess.run(
@@ -110,6 +108,7 @@ BAD = {  # what -> (arguments after `psr`, given a folder; words that the messag
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('what', BAD)
 def test_bad_input(what, tmp_path):
     "One line that says what to do, exit code 1, nothing written."
@@ -126,6 +125,7 @@ def test_bad_input(what, tmp_path):
     assert sorted(tmp_path.rglob('*')) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir('/sys/kernel'), reason='needs a folder that nobody can write to')
 def test_read_only_output():
     done = psr('distill', '--out', '/sys/kernel/psr')
@@ -134,6 +134,7 @@ def test_read_only_output():
     ), done.stderr
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback(tmp_path):
     for words in (['--debug', 'select', tmp_path / 'pool'], ['select', tmp_path / 'pool', '--debug']):
         assert 'Traceback' in psr(*words).stderr
@@ -165,6 +166,7 @@ def home(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_distill_and_evaluate(home):
     from psr_nb.distilled import DistilledSet
     from psr_nb.pool import Pool
@@ -199,6 +201,7 @@ def test_distill_and_evaluate(home):
     assert all(0.1 < r['accuracy_last'] <= r['accuracy_best'] < 1 for r in rows)
 
 
+@pytest.mark.slow
 def test_stages_one_by_one_are_the_whole_way(home):
     "pool, select and refine as single commands give the set that distill gave."
     from psr_nb.distilled import DistilledSet
@@ -252,6 +255,7 @@ def test_stages_one_by_one_are_the_whole_way(home):
     assert len(DistilledSet.open(home / 'small')) == 10
 
 
+@pytest.mark.slow
 def test_damaged_shard(home, tmp_path):
     "--verify names it and changes nothing, --repair makes it again."
     import shutil
@@ -268,6 +272,7 @@ def test_damaged_shard(home, tmp_path):
     assert Pool.open(tmp_path / 'pool', verify=True).fingerprint == Pool.open(home / 'pool').fingerprint
 
 
+@pytest.mark.slow
 def test_newer_pool(home, tmp_path):
     import shutil
 
@@ -278,6 +283,7 @@ def test_newer_pool(home, tmp_path):
     assert done.returncode == 1 and 'format 99' in done.stderr and 'pip install -U psr_nb' in done.stderr
 
 
+@pytest.mark.slow
 def test_classes_that_do_not_match(tmp_path):
     from PIL import Image
 
@@ -288,6 +294,7 @@ def test_classes_that_do_not_match(tmp_path):
     assert done.returncode == 1 and 'beagle' in done.stderr and 'T-shirt/top' in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_interrupt(home, tmp_path):
     "Ctrl-C ends with one line, and the same command goes on."
     words = [
@@ -323,6 +330,7 @@ def test_interrupt(home, tmp_path):
     assert list((tmp_path / 'pool' / 'shards').glob('c*.safetensors'))
 
 
+@pytest.mark.slow
 def test_train_commands(tmp_path):
     "Both trainings run through, keep their curve, and leave what Teacher and Prior can open."
     from psr_nb.prior import Prior

@@ -1,14 +1,12 @@
 "`psr demo` in small: its files, its table, and its page in a real browser."
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 
 import pytest
 from test_cli import COLUMNS, worked
+
+pytestmark = pytest.mark.slow
 
 METHODS = ['random_real', 'generate_and_use', 'random', 'random+refine', 'psr_select', 'psr']
 
@@ -83,19 +81,7 @@ def test_page_is_one_file(demo):
     assert str(demo[0]) not in own  # no path of this machine
 
 
-@pytest.fixture(scope='module')
-def browser():
-    "Chromium, where there is one."
-    sync = pytest.importorskip('playwright.sync_api')
-    executable = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-    if executable is None:
-        pytest.skip('no Chromium on this machine')
-    with sync.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=executable, args=['--no-sandbox'])
-        yield browser
-        browser.close()
-
-
+@pytest.mark.browser
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_page_in_a_browser(demo, browser, scheme):
     "It draws without an error and without a request; pointing at a candidate shows its picture."
@@ -107,8 +93,12 @@ def test_page_in_a_browser(demo, browser, scheme):
     page.wait_for_selector('#map .scatterlayer .point', timeout=60_000)
     assert page.locator('#map .scatterlayer .point').count() == 60
     assert page.locator('#accuracy-plot .scatterlayer .point').count() > 6 and page.locator('#card').is_hidden()
-    where = """() => { const m = document.getElementById('map'), t = m.data.findIndex(t => t.meta == 'selected'), f = m._fullLayout; m.scrollIntoView({block: 'center'});
-        const r = m.getBoundingClientRect(); return [r.left + f.xaxis._offset + f.xaxis.l2p(m._fullData[t].x[0]), r.top + f.yaxis._offset + f.yaxis.l2p(m._fullData[t].y[0])] }"""
+    where = """() => {
+        const m = document.getElementById('map'), t = m.data.findIndex(t => t.meta == 'selected'), f = m._fullLayout;
+        m.scrollIntoView({block: 'center'});
+        const r = m.getBoundingClientRect(), { x, y } = m._fullData[t];
+        return [r.left + f.xaxis._offset + f.xaxis.l2p(x[0]), r.top + f.yaxis._offset + f.yaxis.l2p(y[0])];
+    }"""
     x, y = page.evaluate(where)
     page.wait_for_timeout(300)
     x, y = page.evaluate(where)

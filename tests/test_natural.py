@@ -13,6 +13,8 @@ from psr_nb.prior import Prior
 from psr_nb.teacher import IMAGENET_PACKAGES, Teacher
 from psr_nb.train_prior import feature_distance, train_autoencoder, train_prior
 
+pytestmark = pytest.mark.slow
+
 DOGS = ['n02086240', 'n02088364', 'n02111889']
 
 
@@ -44,9 +46,9 @@ def pictures(tmp_path_factory):
 def prior(pictures, tmp_path_factory):
     "A prior for them, trained for seconds: RGB 64 px, latents of 16×16, 64 tokens."
     folder, data = tmp_path_factory.mktemp('prior'), load_data(pictures, size=64)
-    for s in train_autoencoder(data, folder / 'autoencoder', latent_channels=4, steps=10, batch_size=8, device='cpu'):
+    for _ in train_autoencoder(data, folder / 'autoencoder', latent_channels=4, steps=10, batch_size=8, device='cpu'):
         pass
-    for s in train_prior(
+    for _ in train_prior(
         data,
         folder / 'prior',
         folder / 'autoencoder',
@@ -137,7 +139,7 @@ def test_low_rank_updates_are_merged(prior, pictures, tmp_path):
         if s.step == 5:
             break
     assert next(iter(train_prior(data, tmp_path / 'tuned', **options))).step == 4
-    for s in train_prior(data, tmp_path / 'tuned', **options):
+    for _ in train_prior(data, tmp_path / 'tuned', **options):
         pass
     old, new = (Prior.from_pretrained(p, device='cpu').transformer.state_dict() for p in (prior, tmp_path / 'tuned'))
     assert old.keys() == new.keys()

@@ -199,6 +199,25 @@ def test_every_import_is_required():
 
 
 def test_the_package_itself_imports_nothing_heavy():
-    code = "import sys; before = set(sys.modules); import psr_nb; print(sorted(m for m in set(sys.modules) - before if not m.startswith('psr_nb')))"
+    code = 'import sys; before = set(sys.modules); import psr_nb; print(sorted(set(sys.modules) - before))'
     done = subprocess.run([sys.executable, '-c', code], cwd=root, capture_output=True, text=True, check=True)
     assert not {'torch', 'numpy', 'diffusers', 'timm', 'plotly', 'umap', 'pandas'} & set(ast.literal_eval(done.stdout))
+
+
+@pytest.mark.parametrize('name', sorted(p.name for p in (root / 'psr_nb' / 'assets').iterdir() if p.is_dir()))
+def test_bundled_weights_have_a_model_card(name):
+    "As the hub reads it: a header that names the licence, the library, and the data behind the weights."
+    from huggingface_hub import ModelCard
+
+    card = ModelCard((root / 'psr_nb' / 'assets' / name / 'README.md').read_text(encoding='utf-8'))
+    assert card.data.license == settings()['license'].lower() and card.data.library_name == 'diffusers'
+    assert card.data.datasets and 'dataset-distillation' in card.data.tags
+    assert all(f'{part.name}' in card.text for part in (root / 'psr_nb' / 'assets' / name).iterdir() if part.is_dir())
+
+
+def test_citation_is_of_this_version():
+    import yaml
+
+    cited, config = yaml.safe_load((root / 'CITATION.cff').read_text(encoding='utf-8')), settings()
+    assert cited['version'] == config['version'] and cited['license'] == config['license']
+    assert cited['repository-code'] == config['git_url'] and cited['cff-version'] == '1.2.0'

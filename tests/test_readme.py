@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     code = re.findall(
         r'```python\n(.*?)```', (Path(__file__).parent.parent / 'README.md').read_text(encoding='utf-8'), re.S

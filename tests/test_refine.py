@@ -7,24 +7,23 @@ import pytest
 import torch
 
 from psr_nb.core import PSRError
-from psr_nb.data import load_data
 from psr_nb.prior import Prior
 from psr_nb.refine import TARGETS, Refinement, RefineSettings, accept, fresh_network, refine, student_loss
-from psr_nb.teacher import Teacher
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
-def pieces():
-    torch.set_num_threads(2)
-    prior, real = Prior.from_pretrained('fashion', device='cpu'), load_data('fashion-mini')
+def pieces(fashion_prior, fashion_mini, fashion_teachers):
+    prior, real = fashion_prior, fashion_mini
     chosen = real.per_class(2)
     with torch.no_grad():
         latents = prior.encode(chosen.floats())
     return SimpleNamespace(
         prior=prior,
         real=real,
-        teacher=Teacher.from_pretrained('fashion/b', device='cpu'),
-        judge=Teacher.from_pretrained('fashion/c', device='cpu'),
+        teacher=fashion_teachers['b'],
+        judge=fashion_teachers['c'],
         start=SimpleNamespace(latents=latents, labels=chosen.labels),
     )
 

@@ -33,7 +33,6 @@ from psr_nb.select import (
     greedy,
     objective,
     plan,
-    prepare,
     saturated,
     select,
     similarity,
@@ -240,7 +239,7 @@ def test_orders_are_nested(method, seed, small, gate):
 
 def test_gains_are_the_objective():
     for weights in (Weights(), Weights(0.5, 1.0, 0.2), Weights(1.0, 0.3, -0.4, 0.5), Weights(1.0, 0.0, 0.0, 0.0)):
-        s = quiet(lambda: prepared(3).select(6, weights=weights))
+        s = quiet(lambda weights=weights: prepared(3).select(6, weights=weights))
         np.testing.assert_allclose(
             s.objective(), [sum(v.sum() for v in g.values()) for g in s.gains], rtol=1e-6, atol=1e-9
         )

@@ -1,0 +1,132 @@
+"The whole way as a function: what it tells, that it stops and goes on, and that the command line has its names."
+
+from dataclasses import replace
+
+import pytest
+
+from psr_nb.core import PSRError
+from psr_nb.data import load_data
+from psr_nb.distill import Progress, Stages, distill, licence, load_matching, text_table, writable
+from psr_nb.distilled import DistilledSet
+from psr_nb.evaluate import Report
+from psr_nb.pool import Pool
+
+SMALL = dict(
+    prior='fashion',
+    data='fashion-mini',
+    ipc=1,
+    n_per_class=3,
+    sampling=dict(num_inference_steps=4),
+    refine_options=dict(steps=2, warm_up=2, unroll=2, student_real=32),
+    progress=False,
+)
+
+
+class Enough(Exception):
+    "What a callback raises to stop a run."
+
+
+@pytest.fixture(scope='module')
+def told(tmp_path_factory):
+    "A run that was stopped after two shards and begun again, with what each told."
+    out, first, second = tmp_path_factory.mktemp('distill') / 'set', [], []
+
+    def two_shards(progress):
+        first.append(progress)
+        if (progress.stage, progress.done) == ('pool', 2):
+            raise Enough
+
+    with pytest.raises(Enough):
+        distill(out=out, on_progress=two_shards, **SMALL)
+    run = distill(out=out, on_progress=second.append, **SMALL)
+    return out, first, second, run
+
+
+def test_a_callback_sees_every_moment(told):
+    _, _, moments, run = told
+    assert all(isinstance(p, Progress) for p in moments)
+    assert list(dict.fromkeys(p.stage for p in moments)) == ['load', 'pool', 'select', 'refine', 'save']
+    refined = [p for p in moments if p.stage == 'refine']
+    assert [(p.done, p.total) for p in refined] == [(0, 0), (1, 2), (2, 2), (0, 0)]
+    assert [p.step.step for p in refined if p.step is not None] == [1, 2]
+    ended = [(p.stage, p.words, p.seconds) for p in moments if p.seconds is not None]
+    assert ended == list(run.stages) and all(words for _, words, _ in ended)
+
+
+def test_a_stopped_run_goes_on(told):
+    "The shards that were there are kept; the set is that of a run in one go."
+    out, first, second, run = told
+    shards = lambda moments: [p.done for p in moments if p.stage == 'pool' and p.step is not None]
+    assert shards(first) == [1, 2] and shards(second) == list(range(3, 11))
+    assert len(Pool.open(out.with_name('set-pool'), verify=True)) == 30
+    assert DistilledSet.open(out).images.equal(run.distilled.images)
+    again = distill(pool=out.with_name('again'), **SMALL)
+    assert again.distilled.images.equal(run.distilled.images) and again.steps[-1].step == 2
+
+
+def test_nothing_is_printed_without_progress(capsys):
+    with Stages(False).stage('quiet') as say:
+        say('nothing')
+    assert capsys.readouterr() == ('', '')
+    with Stages().stage('loud') as say:
+        say('a word')
+    assert 'loud' in (said := capsys.readouterr().err) and 'a word' in said
+
+
+def test_an_error_leaves_no_stage(tmp_path):
+    "A stage that failed is not told as done."
+    moments = []
+    stages = Stages(False, moments.append)
+    with pytest.raises(ValueError), stages.stage('pool'):
+        raise ValueError
+    assert list(stages) == [] and [p.seconds for p in moments] == [None]
+
+
+def test_folders_in_the_way(tmp_path):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'thesis.txt').write_text('…')
+    with pytest.raises(PSRError, match='something else'):
+        distill(out=tmp_path / 'mine', **SMALL)
+    with pytest.raises(PSRError, match='at least one: the pool needs a folder'):
+        distill(**SMALL)
+    assert writable(tmp_path / 'new', 'provenance.json') == tmp_path / 'new' and not (tmp_path / 'new').exists()
+
+
+def test_prior_and_data_agree():
+    prior, data = load_matching('fashion', 'fashion-mini')
+    assert prior.classes == data.classes and prior.image_shape == tuple(data.images.shape[1:])
+    few = load_data('fashion-mini', classes=['Bag', 'Sandal'])
+    again, same = load_matching(prior, few)
+    assert again.classes == ['Bag', 'Sandal'] and same is few
+
+
+def test_only_bundled_names_have_known_terms():
+    prior, data = load_matching('fashion', 'fashion-mini')
+    assert licence(prior, data)['data'] == 'Fashion-MNIST, MIT licence'
+    assert licence(prior, replace(data, name='holiday'))['data'] is None
+
+
+def test_the_command_line_has_the_names():
+    from psr_nb import cli
+
+    assert cli.distill is distill and cli._licence is licence and cli.text_table is text_table
+    with pytest.raises(AttributeError, match='no_such_name'):
+        cli.no_such_name  # noqa: B018
+
+
+def test_table_of_one_method_and_many_settings():
+    row = dict(
+        method='psr',
+        dataset='fashion',
+        protocol='quick',
+        student='convnet3',
+        labels='hard',
+        seed=0,
+        accuracy_best=0.9,
+        accuracy_last=0.8,
+        seconds=1.0,
+        network_evaluations=1,
+    )
+    lines = text_table(Report([row | dict(ipc=1), row | dict(ipc=10)])).splitlines()
+    assert lines[0].split() == ['method', 'ipc', 'accuracy', '%', '95', '%', 'interval', 'best', 'seeds']
+    assert [line.split()[:3] for line in lines[2:]] == [['psr', '1', '80.0'], ['psr', '10', '80.0']]
