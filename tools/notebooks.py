@@ -240,13 +240,15 @@ async def remake(path: Path, drawer: Drawer) -> str:
     for cell in notebook.cells:
         if cell.id in left:
             cell.metadata['tags'] = ['skip-execution']
+    sockets = tempfile.TemporaryDirectory()
     client = NotebookClient(
         notebook,
         timeout=900,
         kernel_name='python3',
         resources={'metadata': {'path': str(path.parent)}},
         skip_cells_with_tag='skip-execution',
-        config=Config(KernelManager=dict(transport='ipc')),  # not by TCP, which others of the machine could hear
+        # Not by TCP, which others of the machine could hear. The sockets' path is whole: the kernel runs in another folder.
+        config=Config(KernelManager=dict(transport='ipc', ip=f'{sockets.name}/kernel')),
     )
     async with client.async_setup_kernel(env={**os.environ, 'IN_TEST': '1', 'PYTHONPATH': str(ROOT)}):
         for number, cell in enumerate(notebook.cells):
