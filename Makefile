@@ -55,7 +55,7 @@ docs: $(STAMP)
 	"$(BIN)/python" tools/docs.py
 
 lab: $(STAMP)
-	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/30_explorer.ipynb) nbs/00_core.ipynb)
+	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/32_explore.ipynb) nbs/00_core.ipynb)
 
 # After editing a notebook or the version in settings.ini.
 export: $(STAMP)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+from typer.core import TyperGroup
 
 # %% auto #0
-__all__ = ['app', 'EXPORTS', 'run_training']
+__all__ = ['app', 'EXPORTS']
 
-# %% ../nbs/33_cli.ipynb #e3536f7b
+# %% ../nbs/33_cli.ipynb #a120d085
 _elsewhere = {  # name -> its room, and its name there
     'COLUMNS': ('distill', 'COLUMNS'),
     'Stages': ('distill', 'Stages'),
@@ -25,6 +26,7 @@ _elsewhere = {  # name -> its room, and its name there
     'demo': ('distill', 'demo'),
     'save_rows': ('distill', 'save_rows'),
     'text_table': ('distill', 'text_table'),
+    'run_training': ('make_models', 'run_training'),
     '_licence': ('distill', 'licence'),
 }
 
@@ -39,7 +41,7 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f'psr_nb.{room}'), there)
 
 # %% ../nbs/33_cli.ipynb #c024
-class _Commands(typer.core.TyperGroup):
+class _Commands(TyperGroup):
     "The group of commands: errors in one line, `--debug` anywhere."
 
     def parse_args(self, ctx, args):
@@ -62,7 +64,7 @@ class _Commands(typer.core.TyperGroup):
             typer.secho(f'psr: {e}', fg='red', err=True)
             raise typer.Exit(1) from None
 
-# %% ../nbs/33_cli.ipynb #e8467eab
+# %% ../nbs/33_cli.ipynb #91bc1a11
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
@@ -101,7 +103,7 @@ def _main(
 
         warnings.showwarning = _warned
 
-# %% ../nbs/33_cli.ipynb #579f6c19
+# %% ../nbs/33_cli.ipynb #78b04f61
 _Prior = Annotated[
     str,
     typer.Option(
@@ -131,7 +133,7 @@ _NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidate
 _Seed = Annotated[int, typer.Option('--seed', help="Of the pool's noise and of every other draw.")]
 _Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
 
-# %% ../nbs/33_cli.ipynb #501d973c
+# %% ../nbs/33_cli.ipynb #b3db70e1
 _Method = Annotated[
     str,
     typer.Option(
@@ -153,7 +155,7 @@ _Space = Annotated[
     ),
 ]
 
-# %% ../nbs/33_cli.ipynb #b0436acc
+# %% ../nbs/33_cli.ipynb #ac82f19d
 _InferenceSteps = Annotated[
     Optional[int], typer.Option('--num-inference-steps', min=1, help="Denoising steps. [default: the prior's own]")
 ]
@@ -236,7 +238,7 @@ def _demo(
     )
     typer.echo(f' {out / "results.json"} has one row a training, {out / "distilled"} the set.')
 
-# %% ../nbs/33_cli.ipynb #809a9438
+# %% ../nbs/33_cli.ipynb #6f20dc7f
 _Map = Annotated[
     str,
     typer.Option(
@@ -294,7 +296,7 @@ def _distill(
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')
 
-# %% ../nbs/33_cli.ipynb #0f746a9e
+# %% ../nbs/33_cli.ipynb #f8064bba
 _PoolOut = Annotated[
     Path,
     typer.Option(
@@ -365,7 +367,7 @@ def _pool(
         pool = make_pool(out, prior, teacher, n_per_class, seed, only, repair, sampling, not quiet)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
 
-# %% ../nbs/33_cli.ipynb #5df5b69a
+# %% ../nbs/33_cli.ipynb #b91dc4d8
 _SelectData = Annotated[
     Optional[str],
     typer.Option(
@@ -433,7 +435,7 @@ def _select(
     selection, file = make_selection(pool, ipc, method, data, weights, space, gate, quantile, seed, teacher, out)
     typer.echo(f'{selection}\n{file}')
 
-# %% ../nbs/33_cli.ipynb #8a72df00
+# %% ../nbs/33_cli.ipynb #e1936601
 _RefinePrior = Annotated[
     Optional[str],
     typer.Option(
@@ -467,7 +469,7 @@ _Calibrate = Annotated[
 ]
 _Target = Annotated[Optional[str], typer.Option('--target', help='Soft-label target: class_mean, nearest or own.')]
 
-# %% ../nbs/33_cli.ipynb #543e0289
+# %% ../nbs/33_cli.ipynb #bf9549f2
 _Lr = Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')]
 _SoftLabel = Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')]
 _Student = Annotated[
@@ -600,10 +602,10 @@ def _export_safetensors(distilled, out: Path) -> None:
 
 def _export_sheet(distilled, out: Path) -> None:
     from psr_nb.core import write_atomic
-    from psr_nb.views import _rows
+    from psr_nb.views import image_rows
 
     rows = [distilled.images[distilled.labels == c][:20] for c in range(min(50, len(distilled.classes)))]
-    write_atomic(out, lambda p: _rows(rows, distilled.classes[:50], min(20, distilled.ipc), None).save(p, 'png'))
+    write_atomic(out, lambda p: image_rows(rows, distilled.classes[:50], min(20, distilled.ipc), None).save(p, 'png'))
 
 
 EXPORTS = {  # format -> (function, ending of the file; empty: a folder)
@@ -656,7 +658,7 @@ def _export(
     write(distilled, out)
     typer.echo(f'{distilled}\n{out}')
 
-# %% ../nbs/33_cli.ipynb #5c337a40
+# %% ../nbs/33_cli.ipynb #18986044
 _EvaluateTeacher = Annotated[
     Optional[str],
     typer.Option(
@@ -717,239 +719,142 @@ def _evaluate(
     if out is not None:
         typer.echo(str(out))
 
+# %% ../nbs/33_cli.ipynb #433916f3
+_Recipe = Annotated[Optional[str], typer.Option('--recipe', help='As the bundled teachers: a, b or c.')]
+_Size = Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')]
+_InputSize = Annotated[
+    Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
+]
+_Epochs = Annotated[
+    Optional[int], typer.Option('--epochs', min=1, help="Passes over the data. [default: 6, or the recipe's]")
+]
+_TeacherLr = Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")]
+
 # %% ../nbs/33_cli.ipynb #c033
-def run_training(
-    steps,  # a generator of `TrainStep`s
-    out: str | Path,  # the folder that the training writes; the curve goes beside it
-    title: str,  # of the progress bar
-    progress: bool = True,  # show it
-    every: int = 10,  # steps between two lines of the curve
-) -> Path:  # the CSV file
-    "Runs a training with a progress bar and keeps its loss curve: step, mean loss, seconds."
-    from tqdm.auto import tqdm
-
-    from psr_nb.core import write_atomic
-
-    out = Path(out)
-    file = out.with_name(f'{out.name}-loss.csv')
-    bar, lines, recent, began = tqdm(desc=title, unit='step', disable=not progress), None, [], 0.0
-
-    def keep():
-        if lines is not None:
-            write_atomic(file, '\n'.join(['step,loss,seconds', *lines, '']))
-
-    try:
-        for s in steps:
-            if lines is None:  # the first step of this call: earlier lines are of the run it resumes
-                old = file.read_text().splitlines()[1:] if file.exists() and s.step > 1 else []
-                lines = [line for line in old if int(line.split(',')[0]) < s.step]
-                began = float(lines[-1].split(',')[2]) if lines else 0.0
-                bar.total, bar.initial, bar.n = s.total, s.step - 1, s.step - 1
-            recent.append(s.loss)
-            if s.step % every == 0 or s.step == s.total:
-                lines.append(f'{s.step},{sum(recent) / len(recent):.6g},{began + s.seconds:.1f}')
-                bar.set_postfix_str(f'loss {sum(recent) / len(recent):.4f}')
-                recent = []
-            if s.step % 250 == 0:
-                keep()
-            bar.update()
-    finally:
-        bar.close()
-        keep()
-    return file
-
-# %% ../nbs/33_cli.ipynb #c035
 @app.command('train-teacher')
 def _train_teacher(
     data: _Data,
     out: Annotated[Path, typer.Option('--out', help='Folder for the teacher.')],
-    recipe: Annotated[Optional[str], typer.Option('--recipe', help='As the bundled teachers: a, b or c.')] = None,
+    recipe: _Recipe = None,
     architecture: Annotated[
         str, typer.Option('--architecture', help='Any timm name, where no recipe is given.')
     ] = 'resnet18',
-    size: Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')] = None,
-    input_size: Annotated[
-        Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
-    ] = None,
-    epochs: Annotated[
-        Optional[int], typer.Option('--epochs', min=1, help="Passes over the data. [default: 6, or the recipe's]")
-    ] = None,
+    size: _Size = None,
+    input_size: _InputSize = None,
+    epochs: _Epochs = None,
     batch_size: Annotated[int, typer.Option('--batch-size', min=1)] = 128,
-    lr: Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")] = None,
+    lr: _TeacherLr = None,
     seed: Annotated[int, typer.Option('--seed', help='Of weights, order and augmentation.')] = 0,
     quiet: _Quiet = False,
 ):
     "Train a teacher; an interrupted run goes on."
-    from psr_nb.core import PSRError, lookup
-    from psr_nb.data import load_data
+    from psr_nb.make_models import load_test, make_teacher
+
     from psr_nb.distill import writable
-    from psr_nb.teacher import Teacher
-    from psr_nb.train_teacher import RECIPES, train_teacher
 
     writable(out, 'config.json')
-    options = dict(architecture=architecture, input_size=input_size)
-    if recipe is not None:
-        options = dict(
-            zip(('architecture', 'model_args', 'input_size', 'epochs', 'lr'), lookup(RECIPES, recipe, 'recipe'))
-        )
-    images = load_data(data, 'train', size=size)
-    file = run_training(
-        train_teacher(
-            images,
-            out,
-            **{**options, **_given(input_size=input_size, epochs=epochs, lr=lr)},
-            batch_size=batch_size,
-            seed=seed,
-        ),
-        out,
-        'teacher',
-        not quiet,
+    teacher, file = make_teacher(
+        data, out, recipe, architecture, size, input_size, epochs, lr, batch_size, seed, not quiet
     )
-    teacher = Teacher.from_pretrained(out)
     typer.echo(f'{teacher}\n{out}, loss curve {file}')
-    try:
-        test = load_data(data, 'test', size=size)
-    except PSRError:
-        return
-    typer.echo(f'accuracy on {len(test):,} test images: {100 * teacher.accuracy(test):.1f} %')
+    if (test := load_test(data, size)) is not None:
+        typer.echo(f'accuracy on {len(test):,} test images: {100 * teacher.accuracy(test):.1f} %')
 
+# %% ../nbs/33_cli.ipynb #4fb9f082
+_Start = Annotated[
+    Optional[str],
+    typer.Option(
+        '--from',
+        metavar='NAME_OR_PATH',
+        help='A prior to train further; its autoencoder is used as it is. [default: new weights]',
+    ),
+]
+_Tune = Annotated[str, typer.Option('--tune', help='What of that prior is trained: full, difffit or lora.')]
+_Autoencoder = Annotated[
+    Optional[Path],
+    typer.Option(
+        '--autoencoder',
+        help='Folder of a trained autoencoder. [default: OUT-autoencoder, trained first if it is not there]',
+    ),
+]
+_Helper = Annotated[
+    Optional[str],
+    typer.Option(
+        '--teacher',
+        metavar='NAME_OR_PATH',
+        help='Its features help to train autoencoder and transformer; a network of convolutions.',
+    ),
+]
+_Judges = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--judge',
+        metavar='NAME_OR_PATH',
+        help='Teacher that says how good the prior is in the end; give it again for more.',
+    ),
+]
+_Crops = Annotated[
+    int, typer.Option('--crops', min=1, help='Views of each image: the whole and random squares; needs --size.')
+]
 
+# %% ../nbs/33_cli.ipynb #71150a46
+_LoraRank = Annotated[int, typer.Option('--lora-rank', min=1, help='Rank of the updates, for lora.')]
+_PriorSteps = Annotated[int, typer.Option('--steps', min=1, help='Training steps of the transformer.')]
+_AutoencoderSteps = Annotated[
+    int, typer.Option('--autoencoder-steps', min=1, help='Training steps of the autoencoder.')
+]
+_Halvings = Annotated[
+    int,
+    typer.Option(
+        '--halvings',
+        min=2,
+        help='How often the autoencoder halves the side of an image: 2 for 32 pixels, 3 for 64.',
+    ),
+]
+_LatentChannels = Annotated[int, typer.Option('--latent-channels', min=1, help='Channels of its latents.')]
+_PatchSize = Annotated[int, typer.Option('--patch-size', min=1, help='Side of a token in latent pixels.')]
+
+# %% ../nbs/33_cli.ipynb #c035
 @app.command('train-prior')
 def _train_prior(
     data: _Data,
     out: Annotated[Path, typer.Option('--out', help='Folder for the prior, in DiTPipeline form.')],
-    start: Annotated[
-        Optional[str],
-        typer.Option(
-            '--from',
-            metavar='NAME_OR_PATH',
-            help='A prior to train further; its autoencoder is used as it is. [default: new weights]',
-        ),
-    ] = None,
-    tune: Annotated[str, typer.Option('--tune', help='What of that prior is trained: full, difffit or lora.')] = 'full',
-    lora_rank: Annotated[int, typer.Option('--lora-rank', min=1, help='Rank of the updates, for lora.')] = 8,
-    autoencoder: Annotated[
-        Optional[Path],
-        typer.Option(
-            '--autoencoder',
-            help='Folder of a trained autoencoder. [default: OUT-autoencoder, trained first if it is not there]',
-        ),
-    ] = None,
-    teacher: Annotated[
-        Optional[str],
-        typer.Option(
-            '--teacher',
-            metavar='NAME_OR_PATH',
-            help='Its features help to train autoencoder and transformer; a network of convolutions.',
-        ),
-    ] = None,
-    judge: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            '--judge',
-            metavar='NAME_OR_PATH',
-            help='Teacher that says how good the prior is in the end; give it again for more.',
-        ),
-    ] = None,
-    size: Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')] = None,
-    steps: Annotated[int, typer.Option('--steps', min=1, help='Training steps of the transformer.')] = 10_000,
-    autoencoder_steps: Annotated[
-        int, typer.Option('--autoencoder-steps', min=1, help='Training steps of the autoencoder.')
-    ] = 2000,
-    halvings: Annotated[
-        int,
-        typer.Option(
-            '--halvings',
-            min=2,
-            help='How often the autoencoder halves the side of an image: 2 for 32 pixels, 3 for 64.',
-        ),
-    ] = 2,
-    latent_channels: Annotated[int, typer.Option('--latent-channels', min=1, help='Channels of its latents.')] = 8,
-    patch_size: Annotated[int, typer.Option('--patch-size', min=1, help='Side of a token in latent pixels.')] = 2,
+    start: _Start = None,
+    tune: _Tune = 'full',
+    lora_rank: _LoraRank = 8,
+    autoencoder: _Autoencoder = None,
+    teacher: _Helper = None,
+    judge: _Judges = None,
+    size: _Size = None,
+    steps: _PriorSteps = 10_000,
+    autoencoder_steps: _AutoencoderSteps = 2000,
+    halvings: _Halvings = 2,
+    latent_channels: _LatentChannels = 8,
+    patch_size: _PatchSize = 2,
     batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='Latents a step.')] = 128,
     lr: Annotated[float, typer.Option('--lr', help='Highest rate of the transformer.')] = 1e-3,
     dim: Annotated[int, typer.Option('--dim', help='Width of the transformer.')] = 192,
     depth: Annotated[int, typer.Option('--depth', help='Blocks.')] = 6,
     heads: Annotated[int, typer.Option('--heads', help='Attention heads.')] = 6,
     flip: Annotated[bool, typer.Option('--flip', help='Mirror half of the images.')] = False,
-    crops: Annotated[
-        int, typer.Option('--crops', min=1, help='Views of each image: the whole and random squares; needs --size.')
-    ] = 1,
+    crops: _Crops = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
     seed: Annotated[int, typer.Option('--seed', help='Of weights and batches.')] = 0,
     quiet: _Quiet = False,
 ):
     "Train a diffusion prior: an autoencoder, then a transformer; an interrupted run goes on."
-    from psr_nb.core import PSRError
-    from psr_nb.data import load_data
+    from psr_nb.make_models import judge_prior, make_prior
+
     from psr_nb.distill import writable
-    from psr_nb.prior import Prior
-    from psr_nb.teacher import Teacher
-    from psr_nb.train_prior import prior_report, random_crops, train_autoencoder, train_prior
 
     writable(out, 'model_index.json')
-    if crops > 1 and size is None:
-        raise PSRError('option --size', 'pixels a side, since --crops asks for squares of larger images', 'none')
-    views = (
-        load_data(data, 'train', size=size)
-        if crops == 1
-        else random_crops(load_data(data, 'train', size=5 * size // 4), size, crops, seed=seed)
+    first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
+    shape = dict(dim=dim, depth=depth, heads=heads, patch_size=patch_size)
+    training = dict(steps=steps, batch_size=batch_size, lr=lr, flip=flip, compile=compile)
+    training |= dict(tune=tune, lora_rank=lora_rank)
+    model, file = make_prior(
+        data, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
     )
-    helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=views.classes)
-    folder = autoencoder or (None if start is not None else out.with_name(f'{out.name}-autoencoder'))
-    if autoencoder is not None and not (autoencoder / 'config.json').exists():
-        raise PSRError(
-            f'{autoencoder}', 'the folder of an autoencoder', 'no config.json', 'Leave the option out to train one'
-        )
-    if folder is not None and not (folder / 'config.json').exists():
-        run_training(
-            train_autoencoder(
-                views, folder, helper, latent_channels, halvings=halvings, steps=autoencoder_steps, seed=seed
-            ),
-            folder,
-            'autoencoder',
-            not quiet,
-        )
-    file = run_training(
-        train_prior(
-            views,
-            out,
-            folder,
-            dim=dim,
-            depth=depth,
-            heads=heads,
-            patch_size=patch_size,
-            steps=steps,
-            batch_size=batch_size,
-            lr=lr,
-            flip=flip,
-            start=start,
-            tune=tune,
-            lora_rank=lora_rank,
-            teacher=helper,
-            compile=compile,
-            seed=seed,
-        ),
-        out,
-        'prior',
-        not quiet,
-    )
-    prior = Prior.from_pretrained(out)
-    typer.echo(f'{prior}\n{out}, loss curve {file}')
-    if judge:
-        images = views if crops == 1 else load_data(data, 'train', size=size)
-        found = prior_report(
-            prior,
-            images,
-            load_data(data, 'test', size=size),
-            [Teacher.from_pretrained(t, classes=images.classes) for t in _listed(judge)],
-        )
-        for what, value in found.items():
-            typer.echo(
-                f'{what}: '
-                + (
-                    ', '.join(f'{k.replace("_", " ")} {v:.3f}' for k, v in value.items())
-                    if isinstance(value, dict)
-                    else f'{value:.2f}'
-                )
-            )
+    typer.echo(f'{model}\n{out}, loss curve {file}')
+    for line in judge_prior(model, data, _listed(judge), size) if judge else ():
+        typer.echo(line)

@@ -115,7 +115,7 @@ def load_matching(
     channels, size = model.image_shape[0], model.image_shape[-1]
     images = data if isinstance(data, ImageData) else load_data(data, split, size=size, channels=channels)
     if list(images.classes) != list(model.classes):
-        source = model.folder or prior if isinstance(prior, Prior) else prior
+        source = (prior.folder or prior.name) if isinstance(prior, Prior) else prior
         model = Prior.from_pretrained(source, classes=list(images.classes))
     return model, images
 

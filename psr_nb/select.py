@@ -5,723 +5,148 @@
 # %% ../nbs/17_select.ipynb #c002
 from __future__ import annotations
 
-import base64
-import html
-import io
-import math
-import os
+import heapq
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Any, Iterable, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from fastcore.basics import patch
 
-from psr_nb.core import (
-    PSRError,
-    best_device,
-    candidate_seed,
-    content_hash,
-    lookup,
-    make_folder,
-    read_json,
-    seeded,
-    to_float,
-    to_json,
-    to_pil,
-    write_atomic,
-)
+from .core import PSRError, best_device, lookup
 from .data import ImageData
-from psr_nb.greedy import (
-    Coverage,
+from .greedy import Coverage, coverage_in_lockstep, greedy
+from .pool import PoolLike
+from .problems import Problem, Problems, make_problems
+from .selection import Selection
+from .selectors import SELECTORS, Selector, Weights, by_class, constraints, quality_terms
+
+# %% auto #0
+__all__ = ['plan', 'allocate', 'Prepared', 'prepare', 'select', 'gain_curve', 'saturated', 'Coverage', 'first_best', 'greedy',
+           'unit_rows', 'similarity', 'facility_location', 'coverage_in_lockstep', 'MeanMatch', 'LogDet', 'Farthest',
+           'Priority', 'HistogramMatch', 'Space', 'SPACES', 'untrained_students', 'embed', 'Weights', 'objective',
+           'volume', 'Problem', 'Selector', 'SELECTORS', 'Selection', 'ImagePool', 'Explanation']
+
+# %% ../nbs/17_select.ipynb #cc325d86
+from psr_nb.greedy import (  # noqa: F401
     Farthest,
     HistogramMatch,
     LogDet,
     MeanMatch,
     Priority,
-    coverage_in_lockstep,
     facility_location,
-    first_best,  # noqa: F401  moved to greedy, importable from here too
-    greedy,
+    first_best,
     similarity,
     unit_rows,
 )
-
-# %% auto #0
-__all__ = ['SPACES', 'SELECTORS', 'Space', 'untrained_students', 'embed', 'Weights', 'objective', 'volume', 'plan', 'Problem',
-           'Selector', 'Selection', 'Prepared', 'allocate', 'prepare', 'select', 'ImagePool', 'Explanation',
-           'gain_curve', 'saturated']
-
-# %% ../nbs/17_select.ipynb #c022
-@dataclass(frozen=True)
-class Space:
-    "One way to turn images into features."
-
-    build: Callable  # (source, options) -> (n, d) features
-    source: str  # where the idea comes from
-    kept: bool = True  # whether the result is kept in the pool's cache
-    centred: bool = False  # whether the class's mean is taken out before directions are compared
-
-
-@dataclass(frozen=True)
-class _Options:
-    "What a space may need besides the images."
-
-    argument: str  # what stands after the colon in its name
-    teacher: object  # a `Teacher`, the name of one, or None
-    prior: object  # a `Prior` or None
-    batch_size: int
-    device: torch.device
-
-
-def _batches(source, size: int) -> Iterator[torch.Tensor]:
-    "The images of a pool, an `ImageData` or a tensor, uint8, some at a time."
-    images = source.images if hasattr(source, 'images') else source
-    for start in range(0, len(images), size):
-        yield images[start : start + size]
-
-
-def untrained_students(
-    shape: tuple,  # (c, h, w) of the images
-    width: int = 32,  # channels
-    nets: int = 3,  # how many
-    seed: int = 0,  # of their weights
-) -> list[torch.nn.Module]:
-    "ConvNets with random weights, the same ones each time, deep enough to end in about 4×4 positions."
-    from psr_nb.teacher import ConvNet
-
-    depth, out = max(1, round(math.log2(min(shape[1:]) / 4))), []
-    for i in range(nets):
-        with seeded(candidate_seed(seed, width, i)):
-            out.append(ConvNet(depth, width, 'instance', min(shape[1:]), shape[0], 1).eval().requires_grad_(False))
-    return out
-
-
-@torch.no_grad()
-def _student(source, options: _Options) -> torch.Tensor:
-    try:
-        width, nets = map(int, (options.argument or '32x3').split('x'))
-    except ValueError:
-        raise PSRError(f'feature space student:{options.argument}', 'width and number, as in student:32x3') from None
-    out, networks = [], None
-    for batch in _batches(source, options.batch_size):
-        networks = networks or [n.to(options.device) for n in untrained_students(tuple(batch.shape[1:]), width, nets)]
-        x = to_float(batch).to(options.device) * 2 - 1
-        out.append(torch.cat([unit_rows(n.forward_features(x)) for n in networks], 1).half().cpu())
-    return torch.cat(out)
-
-
-def _by_teacher(source, teacher, options: _Options) -> torch.Tensor:
-    return torch.cat(
-        [teacher.predict(batch, options.batch_size)[1] for batch in _batches(source, 16 * options.batch_size)]
-    )
-
-
-def _teacher(source, options: _Options) -> torch.Tensor:
-    teacher, known = options.teacher, getattr(source, 'teachers', [])
-    name = teacher if isinstance(teacher, str) else getattr(teacher, 'name', None) or (known[0] if known else None)
-    if name in known:
-        return source.features(name)
-    if isinstance(teacher, str):
-        from psr_nb.teacher import Teacher
-
-        teacher = Teacher.from_pretrained(teacher)
-    if teacher is None:
-        raise PSRError(
-            'feature space teacher', 'a teacher', None, 'Pass teacher=, or sample the pool with teachers=[…]'
-        )
-    return _by_teacher(source, teacher, options)
-
-
-def _timm(source, options: _Options) -> torch.Tensor:
-    from psr_nb.teacher import Teacher
-
-    return _by_teacher(source, Teacher.from_pretrained(options.argument, device=options.device), options)
-
-
-def _latent(source, options: _Options) -> torch.Tensor:
-    if hasattr(source, 'latents'):
-        return source.latents[:].flatten(1)
-    if options.prior is None:
-        raise PSRError(
-            'feature space latent, of images', 'a prior whose encoder makes their latents', None, 'Pass prior='
-        )
-    with torch.no_grad():
-        return torch.cat(
-            [
-                options.prior.encode(to_float(b).to(options.prior.device)).float().cpu().flatten(1)
-                for b in _batches(source, options.batch_size)
-            ]
-        )
-
-
-SPACES = {  # name -> how
-    'student': Space(_student, 'features of untrained networks: Zhao & Bilen 2023, arXiv 2110.04181'),
-    'teacher': Space(_teacher, 'penultimate activations, as most selection papers', kept=False, centred=True),
-    'latent': Space(_latent, "the prior's own latents, centred", kept=False, centred=True),
-    'pixels': Space(
-        lambda source, options: torch.cat([to_float(b).flatten(1) for b in _batches(source, 512)]),
-        'the images themselves',
-        kept=False,
-    ),
-    'timm': Space(_timm, 'any pretrained network: timm:NAME', centred=True),
-    'dino': Space(
-        lambda source, options: _timm(source, replace(options, argument='vit_small_patch14_dinov2.lvd142m')),
-        'Oquab et al. 2023, arXiv 2304.07193',
-        centred=True,
-    ),
-}
-
-
-def _parts(space: str) -> list[tuple[str, Space, str]]:  # (full name, entry, argument)
-    "The parts of a joined name; raises `PSRError` for an unknown one."
-    split = [part.strip().partition(':') for part in str(space).split('+')]
-    return [
-        (name + (f':{argument}' if argument else ''), lookup(SPACES, name, 'feature space'), argument)
-        for name, _, argument in split
-    ]
-
-
-def embed(
-    source,  # a `Pool`, an `ImageData`, or uint8 images (n, c, h, w)
-    space: str = 'student',  # names in `SPACES`, joined with +
-    teacher: object = None,  # a `Teacher` or its name, for the space "teacher"; None: the pool's first
-    prior: object = None,  # a `Prior`, for the space "latent" of images that are not in a pool
-    pool: object = None,  # keeps the features of `source` in this pool's cache
-    batch_size: int = 32,  # images a forward pass; small batches stay in a processor's cache
-    device: torch.device | str | None = None,  # default: the best at hand
-) -> torch.Tensor:  # (n, d) float32, unit rows
-    "Features of images in a space; those of a pool are kept in its folder."
-    keep = getattr(pool if pool is not None else source, 'cache', None)
-    about = '' if pool is None else f' of {content_hash(source.images.numpy().tobytes())[:16]}'
-    rows = []
-    for name, entry, argument in _parts(space):
-        options = _Options(argument, teacher, prior, batch_size, torch.device(device or best_device()))
-        build = lambda: entry.build(source, options)
-        if name == 'teacher':
-            about_teacher = f' {getattr(teacher, "name", teacher)}'
-        kept = keep is not None and (entry.kept or pool is not None)
-        rows.append(
-            unit_rows(
-                keep(f'space {name}{about_teacher if name == "teacher" else ""}{about} 1', build) if kept else build()
-            )
-        )
-    return unit_rows(torch.cat(rows, 1)) if len(rows) > 1 else rows[0]
-
-# %% ../nbs/17_select.ipynb #c039
-@dataclass(frozen=True)
-class Weights:
-    "How much each term counts."
-
-    reliability: float = 1.0  # w_r: the teacher's probability of the class
-    diversity: float = 1.0  # w_d: volume, or the rule's own diversity term
-    uncertainty: float = 0.0  # w_u: normalised entropy; negative prefers certain candidates
-    representativeness: float = 0.05  # w_t: likeness to the reference, in standard deviations
-    scale: float = 50.0  # B: what a candidate's own worth is divided by where it is added to coverage or matching
-
-    def __post_init__(self):
-        for name, value in asdict(self).items():
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise PSRError(f'weight {name}', 'a finite number', value)
-        if self.diversity < 0:
-            raise PSRError('weight diversity', 'zero or more', self.diversity)
-        if self.scale <= 0:
-            raise PSRError('weight scale', 'more than zero', self.scale)
-
-
-def objective(
-    similarity: np.ndarray,  # (q, n) references × candidates
-    chosen: Iterable[int],  # positions of the chosen candidates
-    bonus: np.ndarray | float = 0.0,  # (n,) what each is worth by itself
-    diversity: float = 1.0,  # w_d
-) -> float:
-    "F(S) of `psr_coverage` straight from its definition; without bonus, coverage."
-    chosen = np.asarray(list(chosen), np.int64)
-    if not len(chosen):
-        return 0.0
-    return float(
-        diversity * similarity[:, chosen].max(1).astype(np.float64).mean()
-        + np.broadcast_to(bonus, similarity.shape[1])[chosen].sum()
-    )
-
-
-def volume(
-    kernel: np.ndarray,  # (n, n) similarity of the candidates with each other
-    chosen: Iterable[int],  # positions of the chosen candidates
-    bonus: np.ndarray | float = 0.0,  # (n,) 2 log q of each
-    diversity: float = 1.0,  # w_d
-    jitter: float = 1e-6,  # added to the diagonal, as `LogDet` does
-) -> float:
-    "F(S) of `psr` straight from its definition; without bonus, log det."
-    chosen = np.asarray(list(chosen), np.int64)
-    return float(
-        diversity
-        * np.linalg.slogdet(kernel[np.ix_(chosen, chosen)].astype(np.float64) + jitter * np.eye(len(chosen)))[1]
-        + np.broadcast_to(bonus, len(kernel))[chosen].sum()
-    )
-
-# %% ../nbs/17_select.ipynb #c042
-def plan(
-    n: int,  # candidates of the class
-    k: int,  # how many are wanted
-    agrees: np.ndarray | None = None,  # (n,) bool: passes the gate; None: no gate
-    reliability: np.ndarray | None = None,  # (n,) for the cut and for filling up
-    quantile: float = 0.0,  # share of the passing to drop, the least reliable
-    pins: Iterable[int] = (),  # must be in, in this order
-    bans: Iterable[int] = (),  # must not
-    name: str = 'class',  # named in errors and notes
-) -> tuple[
-    np.ndarray, np.ndarray, str
-]:  # allowed (n,) bool, forced (k,) with -1 where free, and a note, empty if all is well
-    "Turns constraints into what `greedy` understands."
-    pins, bans = list(dict.fromkeys(map(int, pins))), set(map(int, bans))
-    for kind, ids in (('pin', pins), ('ban', bans)):
-        for i in ids:
-            if not 0 <= i < n:
-                raise PSRError(f'{kind} {i} of {name}', f'a candidate from 0 to {n - 1}', i)
-    if both := sorted(bans.intersection(pins)):
-        raise PSRError(f'candidate {both[0]} of {name}', 'pinned or banned', 'both')
-    if len(pins) > k:
-        raise PSRError(f'pins of {name}', f'at most {k}, the budget of the class', len(pins))
-    if k > n - len(bans):
-        raise PSRError(
-            'argument ipc',
-            f'at most {n - len(bans)}, the candidates of {name}' + (f' without the {len(bans)} banned' if bans else ''),
-            k,
-            'Extend the pool: psr pool --n-per-class …',
-        )
-    if not 0 <= quantile < 1:
-        raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
-    open_ = np.ones(n, bool)
-    open_[list(bans)] = False
-    allowed = open_.copy() if agrees is None else open_ & agrees
-    if quantile > 0 and allowed.any():
-        allowed &= reliability >= np.quantile(reliability[allowed], quantile)
-    passing = int(allowed.sum())
-    forced = np.full(k, -1)
-    forced[: len(pins)] = pins
-    allowed[pins] = False
-    short = k - len(pins) - int(allowed.sum())
-    if short <= 0:
-        return allowed, forced, ''
-    rest = open_ & ~allowed
-    rest[pins] = False
-    rest = np.flatnonzero(rest)
-    rest = rest[np.argsort(-(reliability if reliability is not None else np.zeros(n))[rest], kind='stable')]
-    forced[k - short :] = rest[:short]
-    return (
-        allowed,
-        forced,
-        f'{name}: {passing} of {n} candidates pass, {short} of the {k} chosen are the most reliable of the others',
-    )
-
-# %% ../nbs/17_select.ipynb #c045
-@dataclass(eq=False, repr=False)
-class Problem:
-    "One class: its candidates, what they are compared with, and what the teacher says of them."
-
-    label: int  # class number
-    name: str  # class name
-    candidates: torch.Tensor  # (n, d) unit rows
-    reference: torch.Tensor | None  # (q, d) unit rows; None: the candidates themselves
-    reliability: np.ndarray | None = None  # (n,) in [0, 1]
-    uncertainty: np.ndarray | None = None  # (n,) in [0, 1]
-    seen: np.ndarray | None = None  # (n,) the class that the teacher sees
-    difficulty: Callable[[], np.ndarray] | None = None  # of the reference images, when asked for
-
-    @property
-    def n(self) -> int:
-        return len(self.candidates)
-
-    @cached_property
-    def memo(self) -> dict:
-        return {}  # states of `Coverage` after the same first picks
-
-    @cached_property
-    def representativeness(self) -> np.ndarray:  # (n,)
-        "Mean similarity to the reference, in standard deviations over the candidates."
-        mean = self.totals / len(self.similarity)
-        return (mean - mean.mean()) / max(mean.std(), 1e-9)
-
-    @property
-    def agrees(self) -> np.ndarray | None:
-        return None if self.seen is None else self.seen == self.label  # (n,) bool: passes the gate
-
-    @cached_property
-    def kernel(self) -> np.ndarray:  # (n, n)
-        "The candidates' similarity with each other."
-        return similarity(self.candidates, self.candidates)
-
-    @cached_property
-    def similarity(self) -> np.ndarray:  # (q, n)
-        "References × candidates."
-        return self.kernel if self.reference is None else similarity(self.candidates, self.reference)
-
-    @cached_property
-    def totals(self) -> np.ndarray:
-        return self.similarity.sum(0, dtype=np.float64)
-
-    @cached_property
-    def own_totals(self) -> np.ndarray:
-        return self.totals if self.reference is None else self.kernel.sum(0, dtype=np.float64)
-
-    def need(self, name: str, by: str) -> np.ndarray:
-        "A score, or a `PSRError` that says who asked for it."
-        value = getattr(self, name)
-        if value is None:
-            raise PSRError(
-                f'{by}, which reads {name}',
-                'a pool sampled with teachers',
-                'none',
-                'Sample it with teachers=[…]'
-                + {'agrees': ' or pass gate=False', 'reliability': ' or pass weights=Weights(reliability=0)'}.get(
-                    name, ''
-                ),
-            )
-        return value
-
-
-def _random_priority(problem: Problem, seed: int) -> np.ndarray:
-    "A candidate's place in the random order depends on itself alone: extending the pool keeps the others' order."
-    return np.array([candidate_seed(seed, problem.label, i) for i in range(problem.n)]) / 2.0**63
-
-
-def _k_means(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> Priority:
-    from sklearn.cluster import KMeans
-
-    ids = np.flatnonzero(allowed)
-    rows = problem.candidates[ids].numpy()
-    fit = KMeans(min(k, len(ids)), n_init=1, random_state=seed).fit(rows)
-    values = -1.0 - np.arange(problem.n) / problem.n
-    for c in np.argsort(-np.bincount(fit.labels_), kind='stable'):  # the largest cluster first
-        near = ids[np.argsort(((rows - fit.cluster_centers_[c]) ** 2).sum(1), kind='stable')]
-        values[next(i for i in near if values[i] < 0)] = 1.0 + np.mean(
-            fit.labels_ == c
-        )  # the nearest that no other cluster has
-    return Priority(values)
-
-
-def _difficulty(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> HistogramMatch:
-    if problem.difficulty is None:
-        raise PSRError('selector difficulty_matched', 'real images as reference', None, 'Pass reference=')
-    return HistogramMatch(
-        1 - problem.need('reliability', 'selector difficulty_matched'),
-        problem.difficulty(),
-        priority=_random_priority(problem, seed),
-    )
-
-
-@dataclass(frozen=True)
-class Selector:
-    "One rule for choosing."
-
-    term: Callable  # (problem, k, seed, allowed) -> an object with `gains` and `add`
-    source: str  # where it comes from
-    weighted: bool = False  # whether `Weights` apply
-    gate: bool = False  # whether the gate is on unless asked otherwise
-    factor: bool = False  # quality multiplies (log scale) rather than adds
-    nested: bool = True  # whether a smaller budget's set is the beginning of a larger one's
-    weights: Weights = Weights()  # used when none are given
-
-
-_covers_reference = lambda p, k, seed, allowed: Coverage(p.similarity, p.totals, p.memo)
-_volume = lambda p, k, seed, allowed: LogDet(p.kernel)
-_coverage_alone = Weights(reliability=0.0, representativeness=0.0)
-
-SELECTORS = {  # name -> rule
-    'first': Selector(
-        lambda p, k, seed, allowed: Priority(-np.arange(p.n)), 'generate-and-use: the first the prior made'
-    ),
-    'random': Selector(lambda p, k, seed, allowed: Priority(_random_priority(p, seed)), 'a seeded draw from the pool'),
-    'top_confidence': Selector(
-        lambda p, k, seed, allowed: Priority(p.need('reliability', 'selector top_confidence')),
-        'highest p(y|x), as in CaO2 (Wang et al. 2025)',
-    ),
-    'herding': Selector(
-        lambda p, k, seed, allowed: MeanMatch(p.kernel, p.kernel.mean(0)),
-        "running mean to the pool's mean: Welling 2009; Rebuffi et al. 2017, arXiv 1611.07725",
-    ),
-    'k_center': Selector(lambda p, k, seed, allowed: Farthest(p.kernel), 'Sener & Savarese 2018, arXiv 1708.00489'),
-    'k_means': Selector(
-        _k_means, 'nearest to each of k centroids, as prototypes in D4M (Su et al. 2024)', nested=False
-    ),
-    'facility_location': Selector(
-        lambda p, k, seed, allowed: Coverage(p.kernel, p.own_totals),
-        'cover the pool: Mirzasoleiman et al. 2020, arXiv 1906.01827',
-    ),
-    'dpp': Selector(_volume, 'greedy MAP of a determinantal point process: Chen et al. 2018, arXiv 1709.05135'),
-    'difficulty_matched': Selector(
-        _difficulty, 'DiffGuideSamp: difficulty distributed as in real images, arXiv 2601.10090'
-    ),
-    'psr': Selector(
-        _volume,
-        'Pool-Select-Refine, arXiv 2606.01920, as reconstructed here: volume × quality',
-        weighted=True,
-        gate=True,
-        factor=True,
-    ),
-    'psr_coverage': Selector(
-        _covers_reference,
-        'the same with coverage of the reference + quality',
-        weighted=True,
-        gate=True,
-        weights=_coverage_alone,
-    ),
-    'psr_mmd': Selector(
-        lambda p, k, seed, allowed: MeanMatch(p.kernel, p.similarity.mean(0)),
-        'the same with mean matching (kernel herding): Chen, Welling & Smola 2010',
-        weighted=True,
-        gate=True,
-        weights=_coverage_alone,
-    ),
-}
-
-
-def _bonus(problem: Problem, selector: Selector, weights: Weights) -> dict[str, np.ndarray]:  # term -> (n,)
-    "What each candidate is worth by itself."
-    out = {}
-    if selector.weighted:
-        for name in ('reliability', 'uncertainty', 'representativeness'):
-            weight = getattr(weights, name)
-            if weight == 0:
-                continue
-            score = problem.need(name, f'weight {name}').astype(np.float64)
-            if selector.factor:
-                out[name] = 2 * weight * (np.log(np.maximum(score, 1e-6)) if name == 'reliability' else score)
-            else:
-                out[name] = weight * score / weights.scale
-    return out
-
-# %% ../nbs/17_select.ipynb #c048
-def _relative(path, start: Path) -> str | None:
-    "A path as seen from a folder, so that both can be moved together."
-    return None if path is None else os.path.relpath(Path(path).resolve(), start.resolve())
-
-
-@dataclass(eq=False, repr=False)
-class Selection:
-    "Chosen candidates of each class, in the order of choice."
-
-    pool: object  # the `Pool` they are in
-    ids: list[np.ndarray]  # one int64 array a class: candidate numbers in the order of choice
-    method: str  # which rule
-    weights: Weights  # of its terms
-    gains: list[dict[str, np.ndarray]]  # one dict a class: term -> what it gained at each choice
-    config: dict  # everything else that decided it
-    notes: list[str] = field(default_factory=list)  # what the reader should know: back-filled classes
-    prepared: Prepared | None = None  # similarities and scores, for `explain` and `metrics`; None after opening a file
-
-    @property
-    def ipc(self) -> int:
-        return max(map(len, self.ids))  # images per class; of the largest class where budgets differ
-
-    @property
-    def counts(self) -> list[int]:
-        return [len(i) for i in self.ids]
-
-    @property
-    def classes(self) -> list[str]:
-        return self.pool.classes
-
-    @property
-    def positions(self) -> np.ndarray:  # (sum of counts,) flat positions in the pool, class after class
-        return np.concatenate([label * self.pool.n_per_class + ids for label, ids in enumerate(self.ids)])
-
-    @property
-    def labels(self) -> torch.Tensor:
-        return torch.arange(len(self.ids)).repeat_interleave(torch.tensor(self.counts))
-
-    @property
-    def images(self) -> torch.Tensor:
-        return self.pool.images[self.positions]  # (m, c, h, w) uint8
-
-    @property
-    def latents(self) -> torch.Tensor:
-        return self.pool.latents[self.positions]  # (m, c, h, w) float32
-
-    def __len__(self) -> int:
-        return sum(self.counts)
-
-    def __repr__(self) -> str:
-        size = (
-            f'{self.ipc} of {self.pool.n_per_class}'
-            if len(set(self.counts)) == 1
-            else f'{min(self.counts)} to {self.ipc} of {self.pool.n_per_class}'
-        )
-        return f'Selection {self.method}: {size} in each of {len(self.ids)} classes, space {self.config["space"]}' + (
-            f', {len(self.notes)} notes' if self.notes else ''
-        )
-
-    def take(
-        self,
-        ipc: int,  # at most so many of each class
-    ) -> Selection:
-        "The beginning of this selection: the one that a smaller budget would have given."
-        if not 1 <= ipc <= self.ipc:
-            raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this selection', ipc)
-        notes = (
-            self.notes
-            if SELECTORS[self.method].nested
-            else [*self.notes, f'{self.method} is not nested: choosing {ipc} anew gives another set']
-        )
-        return replace(
-            self,
-            ids=[i[:ipc] for i in self.ids],
-            gains=[{k: v[:ipc] for k, v in g.items()} for g in self.gains],
-            notes=notes,
-        )
-
-    def _content(self, start: Path) -> dict:
-        return dict(
-            kind='selection',
-            format=1,
-            method=self.method,
-            weights=asdict(self.weights),
-            ids=[i.tolist() for i in self.ids],
-            gains=[{k: v.tolist() for k, v in g.items()} for g in self.gains],
-            config=self.config,
-            notes=self.notes,
-            classes=list(self.classes),
-            pool=dict(
-                path=_relative(getattr(self.pool, 'path', None), start),
-                fingerprint=self.pool.fingerprint,
-                n_per_class=self.pool.n_per_class,
-            ),
-        )
-
-    @property
-    def key(self) -> str:  # hex
-        "Hash of what was chosen, from what, and how."
-        return content_hash(
-            {k: v for k, v in self._content(Path()).items() if k not in ('pool', 'notes')}
-            | {'pool': self.pool.fingerprint}
-        )
-
-    def save(
-        self,
-        path: str | Path,  # a folder (the file is named by its key) or a .json file
-    ) -> Path:  # the file
-        "Writes the selection as JSON."
-        path = Path(path)
-        if path.suffix != '.json':
-            path = make_folder(path) / f'selection-{self.key[:16]}.json'
-        else:
-            make_folder(path.parent)
-        return write_atomic(path, to_json({**self._content(path.parent), 'key': self.key}, indent=None))
-
-    @classmethod
-    def open(
-        cls,
-        path: str | Path,  # the file
-        pool: object = None,  # the pool, if it is not where the file says
-    ) -> Selection:
-        "A saved selection with its pool. Raises `PSRError` if the file was altered or the pool is another one."
-        path = Path(path)
-        content = read_json(path)
-        if not isinstance(content, dict) or content.get('kind') != 'selection':
-            raise PSRError(f'{path}', 'a selection', 'JSON of another kind')
-        if content['format'] > 1:
-            raise PSRError(
-                f'{path}',
-                'format 1',
-                f'format {content["format"]}',
-                'It was written by a newer psr_nb: pip install -U psr_nb',
-            )
-        if pool is None:
-            if content['pool']['path'] is None:
-                raise PSRError(f'{path}', 'a pool on disk', 'one that was only in memory', 'Pass pool=')
-            from psr_nb.pool import Pool
-
-            pool = Pool.open(path.parent / content['pool']['path'])
-            if pool.n_per_class > content['pool']['n_per_class']:
-                pool = Pool.open(pool.path, n_per_class=content['pool']['n_per_class'])  # extended since
-        if pool.fingerprint != content['pool']['fingerprint']:
-            raise PSRError(
-                f'{path}',
-                f'the pool it was made from (fingerprint {content["pool"]["fingerprint"][:12]})',
-                pool.fingerprint[:12],
-                'Pass pool= with the right one',
-            )
-        self = cls(
-            pool,
-            [np.asarray(i, np.int64) for i in content['ids']],
-            content['method'],
-            Weights(**content['weights']),
-            [{k: np.asarray(v) for k, v in g.items()} for g in content['gains']],
-            content['config'],
-            content['notes'],
-        )
-        if self.key != content['key']:
-            raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
-        return self
-
-    def sheet(self, n: int = 20, scale: int = 1) -> 'PIL.Image.Image':
-        "The first `n` of each class in the order of choice, a row a class."
-        from torchvision.utils import make_grid
-
-        width = min(n, self.ipc)
-        shape = self.pool.images[:1].shape[1:]
-        rows = []
-        for label, ids in list(enumerate(self.ids))[:20]:
-            row = (
-                self.pool.images[label * self.pool.n_per_class + ids[:width]]
-                if len(ids)
-                else torch.zeros(0, *shape, dtype=torch.uint8)
-            )
-            rows.append(torch.cat([row, torch.full((width - len(row), *shape), 255, dtype=torch.uint8)]))
-        image = to_pil(make_grid(torch.cat(rows), nrow=width, padding=1, pad_value=128))
-        return image.resize((image.width * scale, image.height * scale), 0)
-
-    def _repr_html_(self) -> str:
-        buffer = io.BytesIO()
-        self.sheet().save(buffer, 'png')
-        notes = ''.join(f'<li>{html.escape(n)}</li>' for n in self.notes)
-        return (
-            f'<p>{html.escape(repr(self))}</p>'
-            + (f'<ul>{notes}</ul>' if notes else '')
-            + f'<img alt="chosen images, a row a class" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
-        )
+from .problems import ImagePool, reference_images  # noqa: F401
+from .score import teacher_answers  # noqa: F401
+from .selection import Explanation  # noqa: F401
+from .selectors import objective, volume  # noqa: F401
+from .spaces import SPACES, Space, embed, untrained_students  # noqa: F401
+
+# earlier names
+plan, _bonus, _references = constraints, quality_terms, reference_images
+
+
+def _teacher_says(pool: PoolLike, teacher: Any) -> tuple[str | None, torch.Tensor | None]:  # name, logits (n, classes)
+    if teacher is None and not pool.teachers:
+        return None, None
+    answers = teacher_answers(pool, teacher)
+    return answers.teacher, answers.logits()
+
+
+_all_ = ['Coverage', 'first_best', 'greedy', 'unit_rows', 'similarity', 'facility_location', 'coverage_in_lockstep']
+_all_ += ['MeanMatch', 'LogDet', 'Farthest', 'Priority', 'HistogramMatch', 'Space', 'SPACES', 'untrained_students']
+_all_ += ['embed', 'Weights', 'objective', 'volume', 'Problem', 'Selector', 'SELECTORS', 'Selection', 'ImagePool']
+_all_ += ['Explanation']
+
+# %% ../nbs/17_select.ipynb #c052
+def allocate(
+    gains: Sequence[np.ndarray],  # one array for each class: what each further image gains
+    budget: int,  # images in all
+    least: int | list[int] = 1,  # of each class
+) -> np.ndarray:  # (classes,) images of each class, summing to `budget`
+    "Gives each image of a total budget to the class that gains most by it."
+    counts = np.broadcast_to(np.asarray(least, np.int64), len(gains)).copy()
+    if not counts.sum() <= budget <= sum(map(len, gains)):
+        raise PSRError('argument budget', f'{counts.sum()} to {sum(map(len, gains))}', budget)
+    heap = [(-g[n], c) for c, (g, n) in enumerate(zip(gains, counts)) if n < len(g)]
+    heapq.heapify(heap)
+    for _ in range(budget - counts.sum()):
+        _, c = heapq.heappop(heap)
+        counts[c] += 1
+        if counts[c] < len(gains[c]):
+            heapq.heappush(heap, (-gains[c][counts[c]], c))
+    return counts
 
 # %% ../nbs/17_select.ipynb #c050
-def _by_class(classes: list[str], pairs: Iterable, kind: str) -> dict[int, list[int]]:
-    "(class, index) pairs, classes by number or name, sorted by class."
-    out, position = {}, {c: i for i, c in enumerate(classes)}
-    for pair in pairs:
-        try:
-            label, index = pair
-            index = int(index)
-        except (TypeError, ValueError):
-            raise PSRError(f'{kind} {pair!r}', 'a pair (class, index)', pair) from None
-        label = lookup(position, label, f'class of a {kind}') if isinstance(label, str) else int(label)
-        if not 0 <= label < len(classes):
-            raise PSRError(f'{kind} {pair!r}', f'a class from 0 to {len(classes) - 1}', label)
-        out.setdefault(label, []).append(index)
-    return out
+_TERMS = ('reliability', 'uncertainty', 'representativeness')  # of quality; a selection has a gain of each
 
 
-class Prepared:
-    "A pool made ready for selection: one `Problem` a class."
+def _gains(
+    order: np.ndarray,  # (k,) the chosen
+    gained: np.ndarray,  # (k,) what the rule's own term gained
+    worth: dict[str, np.ndarray],  # term -> (n,)
+) -> dict[str, np.ndarray]:  # term -> (k,)
+    "What each term gained at each choice."
+    zero = np.zeros(len(order))
+    return {'diversity': gained, **{t: worth[t][order] if t in worth else zero.copy() for t in _TERMS}}
 
-    def __init__(
-        self,
-        pool: object,  # the `Pool`
-        problems: list[Problem],  # one a class
-        config: dict,  # what they were made with
-        device: torch.device,  # where many classes are chosen in lockstep
-    ):
-        self.pool, self.problems, self.config, self.device = pool, problems, config, device
 
-    def __repr__(self) -> str:
-        return f'{len(self.problems)} classes × {self.problems[0].n} candidates in space {self.config["space"]}, against {self.config["reference"] or "the pool itself"}'
+def _one_class(
+    problem: Problem,
+    selector: Selector,
+    k: int,  # how many
+    limits: tuple,  # of `constraints`
+    worth: np.ndarray | None,  # (n,) what each candidate is worth by itself
+    diversity: float,  # weight of the rule's own term
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:  # order and gains
+    allowed, forced, _ = limits
+    may = allowed.copy()
+    may[forced[forced >= 0]] = True
+    return greedy(selector.term(problem, k, seed, may), k, diversity, worth, allowed, forced)
+
+# %% ../nbs/17_select.ipynb #94a022ce
+def _budgets(
+    budget: int,  # images in all
+    pinned: list[int],  # pins of each class
+    passing: list[int],  # candidates of each class that may be chosen, pins included
+) -> tuple[list[int], list[int]]:  # least and most of each class
+    "Between what numbers each class's share must lie."
+    least = [max(1, n) for n in pinned]
+    if budget < sum(least):
+        raise PSRError('argument budget', f'at least {sum(least)}, one for each class and its pins', budget)
+    most = [max(low, min(n, budget - sum(least) + low)) for low, n in zip(least, passing)]
+    if budget > sum(most):
+        raise PSRError(
+            'argument budget',
+            f'at most {sum(most)}, the candidates that pass',
+            budget,
+            'Extend the pool, or choose with gate=False',
+        )
+    return least, most
+
+
+def _tell(short: list[str]) -> None:
+    "Warns about classes that were filled up."
+    if short:
+        more = f'; and {len(short) - 3} more classes' if len(short) > 3 else ''
+        warnings.warn(f'filled up from below the gate: {"; ".join(short[:3])}{more}', stacklevel=3)
+
+# %% ../nbs/17_select.ipynb #9fd1ff87
+class Prepared(Problems):
+    "A pool made ready for selection: one `Problem` for each class."
 
     @cached_property
     def _even(self) -> bool:
-        "Whether all classes go in lockstep: on a GPU, or where each is so small that a step costs more than its numbers. A processor is faster class by class otherwise."
+        """Whether all classes go in lockstep.
+
+        They do on a GPU, and where each is so small that a step costs more than its numbers.
+        Otherwise a processor is faster class by class.
+        """
         return len({p.similarity.shape for p in self.problems}) == 1 and (
             self.device.type != 'cpu' or self.problems[0].similarity.size <= 10_000
         )
@@ -730,49 +155,26 @@ class Prepared:
     def _stack(self) -> torch.Tensor:  # (classes, q, n)
         return torch.from_numpy(np.stack([p.similarity for p in self.problems])).to(self.device)
 
-    def _choose(self, name: str, k: list[int], weights: Weights, constraints: list, seed: int) -> tuple[list, list]:
+    def _choose(self, name: str, k: list[int], weights: Weights, limits: list, seed: int) -> tuple[list, list]:
         "Orders and gains of all classes."
         selector = SELECTORS[name]
-        bonus = [_bonus(p, selector, weights) for p in self.problems]
-        worth = [sum(b.values()) if b else None for b in bonus]
+        terms = [quality_terms(p, selector, weights) for p in self.problems]
+        worth = [np.asarray(sum(b.values())) if b else None for b in terms]
         diversity = weights.diversity if selector.weighted else 1.0
-        if selector.term is _covers_reference and len(set(k)) == 1 and self._even:
+        if selector.lockstep and len(set(k)) == 1 and self._even:
             tensor = lambda arrays: torch.from_numpy(np.stack(arrays)).to(self.device)
-            orders, gained = coverage_in_lockstep(
-                self._stack,
-                k[0],
-                diversity,
-                None if worth[0] is None else tensor(worth),
-                *[tensor([c[i] for c in constraints]) for i in (0, 1)],
-            )
-            results = list(zip(orders, gained))
+            bonus = None if worth[0] is None else tensor(worth)
+            allowed, forced = (tensor([c[i] for c in limits]) for i in (0, 1))
+            results = list(zip(*coverage_in_lockstep(self._stack, k[0], diversity, bonus, allowed, forced)))
         else:
-
-            def one(i):
-                allowed, forced, _ = constraints[i]
-                may = allowed.copy()
-                may[forced[forced >= 0]] = True
-                return greedy(
-                    selector.term(self.problems[i], k[i], seed, may), k[i], diversity, worth[i], allowed, forced
-                )
-
+            one = lambda i: _one_class(self.problems[i], selector, k[i], limits[i], worth[i], diversity, seed)
             workers = min(len(self.problems), torch.get_num_threads())
             if workers > 1 and len(self.problems[0].candidates) > 200:
                 with ThreadPoolExecutor(workers) as threads:
                     results = list(threads.map(one, range(len(self.problems))))
             else:
                 results = [one(i) for i in range(len(self.problems))]
-        zero = lambda order: np.zeros(len(order))
-        gains = [
-            {
-                'diversity': gained,
-                **{
-                    t: b[t][order] if t in b else zero(order)
-                    for t in ('reliability', 'uncertainty', 'representativeness')
-                },
-            }
-            for (order, gained), b in zip(results, bonus)
-        ]
+        gains = [_gains(order, gained, b) for (order, gained), b in zip(results, terms)]
         return [order for order, _ in results], gains
 
     def select(
@@ -789,7 +191,7 @@ class Prepared:
     ) -> Selection:
         "Chooses. Raises `PSRError` for a budget beyond the pool, contradictory pins and bans, or unknown names."
         selector = lookup(SELECTORS, method, 'selector')
-        notes, classes = [], self.pool.classes
+        notes, classes, problems = [], self.pool.classes, self.problems
         if weights is not None and not selector.weighted:
             notes.append(f'{method} takes no weights')
             weights = None
@@ -797,235 +199,55 @@ class Prepared:
         gate = selector.gate if gate is None else bool(gate)
         if not isinstance(ipc, (int, np.integer)) or ipc < 1:
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
-        pinned, banned = _by_class(classes, pins, 'pin'), _by_class(classes, bans, 'ban')
-        agrees = [p.need('agrees', 'the gate') if gate else None for p in self.problems]
+        pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
+        agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]
         if quantile:
-            [p.need('reliability', 'the quantile cut') for p in self.problems]
-        limit = lambda i, k: plan(
-            self.problems[i].n,
-            k,
-            agrees[i],
-            self.problems[i].reliability,
-            quantile,
-            pinned.get(i, ()),
-            banned.get(i, ()),
-            classes[i],
-        )
-        if budget is None:
-            counts = [int(ipc)] * len(classes)
-        else:
-            least = [max(1, len(set(pinned.get(i, ())))) for i in range(len(classes))]
-            if budget < sum(least):
-                raise PSRError('argument budget', f'at least {sum(least)}, one for each class and its pins', budget)
-            passing = [int(limit(i, least[i])[0].sum()) + len(set(pinned.get(i, ()))) for i in range(len(classes))]
-            most = [max(least[i], min(passing[i], budget - sum(least) + least[i])) for i in range(len(classes))]
-            if budget > sum(most):
-                raise PSRError(
-                    'argument budget',
-                    f'at most {sum(most)}, the candidates that pass',
-                    budget,
-                    'Extend the pool, or choose with gate=False',
-                )
+            [p.need('reliability', 'the quantile cut') for p in problems]
+
+        def limit(i: int, k: int) -> tuple:
+            wishes = quantile, pinned.get(i, ()), banned.get(i, ())
+            return constraints(problems[i].n, k, agrees[i], problems[i].reliability, *wishes, classes[i])
+
+        counts = [int(ipc)] * len(classes)
+        if budget is not None:
+            pins_of = [len(set(pinned.get(i, ()))) for i in range(len(classes))]
+            passing = [int(limit(i, max(1, n))[0].sum()) + n for i, n in enumerate(pins_of)]
+            least, most = _budgets(budget, pins_of, passing)
             _, gains = self._choose(method, most, weights, [limit(i, k) for i, k in enumerate(most)], seed)
-            counts = allocate([sum(g.values()) for g in gains], budget, least).tolist()
-        constraints = [limit(i, k) for i, k in enumerate(counts)]
-        short = [note for _, _, note in constraints if note]
-        if short:
-            warnings.warn(
-                f'filled up from below the gate: {"; ".join(short[:3])}'
-                + (f'; and {len(short) - 3} more classes' if len(short) > 3 else ''),
-                stacklevel=2,
-            )
-        orders, gains = self._choose(method, counts, weights, constraints, seed)
-        config = {
-            **self.config,
-            'gate': gate,
-            'quantile': quantile,
-            'pins': sorted([c, i] for c, ids in pinned.items() for i in ids),
-            'bans': sorted([c, i] for c, ids in banned.items() for i in ids),
-            'seed': seed,
-            'budget': budget,
-        }
+            counts = allocate([np.asarray(sum(g.values())) for g in gains], budget, least).tolist()
+        limits = [limit(i, k) for i, k in enumerate(counts)]
+        short = [note for _, _, note in limits if note]
+        _tell(short)
+        orders, gains = self._choose(method, counts, weights, limits, seed)
+        listed = lambda wishes: sorted([c, i] for c, ids in wishes.items() for i in ids)
+        config = {**self.config, 'gate': gate, 'quantile': quantile, 'pins': listed(pinned), 'bans': listed(banned)}
+        config |= {'seed': seed, 'budget': budget}
         return Selection(self.pool, orders, method, weights, gains, config, notes + short, self)
 
-# %% ../nbs/17_select.ipynb #c052
-def allocate(
-    gains: list[np.ndarray],  # one array a class: what each further image gains
-    budget: int,  # images in all
-    least: int | list[int] = 1,  # of each class
-) -> np.ndarray:  # (classes,) images of each class, summing to `budget`
-    "Gives each image of a total budget to the class that gains most by it."
-    import heapq
-
-    counts = np.broadcast_to(np.asarray(least, np.int64), len(gains)).copy()
-    if not counts.sum() <= budget <= sum(map(len, gains)):
-        raise PSRError('argument budget', f'{counts.sum()} to {sum(map(len, gains))}', budget)
-    heap = [(-g[n], c) for c, (g, n) in enumerate(zip(gains, counts)) if n < len(g)]
-    heapq.heapify(heap)
-    for _ in range(budget - counts.sum()):
-        _, c = heapq.heappop(heap)
-        counts[c] += 1
-        if counts[c] < len(gains[c]):
-            heapq.heappush(heap, (-gains[c][counts[c]], c))
-    return counts
-
 # %% ../nbs/17_select.ipynb #c055
-def _teacher_says(pool, teacher) -> tuple[str | None, torch.Tensor | None]:  # name, logits (n, classes)
-    "A teacher's logits on the pool: stored ones by name, else asked now and kept."
-    if teacher is None:
-        return (pool.teachers[0], pool.logits(None)) if pool.teachers else (None, None)
-    name = teacher if isinstance(teacher, str) else teacher.name
-    if name in pool.teachers or isinstance(teacher, str):
-        return name, pool.logits(name)
-    if list(teacher.classes) != list(pool.classes):
-        raise PSRError(
-            f'teacher {name}',
-            f"the pool's classes, {', '.join(pool.classes[:5])} …",
-            ', '.join(map(str, teacher.classes[:5])),
-        )
-    from psr_nb.pool import weights_hash
-
-    return name, pool.cache(
-        f'logits {weights_hash(teacher)}', lambda: torch.cat([teacher.predict(b)[0] for b in _batches(pool, 512)])
-    )
-
-
-def _references(pool, reference: ImageData, most: int, seed: int) -> ImageData:
-    "The reference images of the pool's classes, in the pool's order, at most `most` of each."
-    position = {c: i for i, c in enumerate(reference.classes)}
-    if missing := [c for c in pool.classes if c not in position]:
-        raise PSRError(
-            f'reference {reference.name}',
-            "the pool's classes",
-            f'no {", ".join(missing[:5])}',
-            f'It has {", ".join(map(str, reference.classes[:12]))}',
-        )
-    shape = tuple(pool.images[:1].shape[1:])
-    if tuple(reference.images.shape[1:]) != shape:
-        raise PSRError(
-            f'reference {reference.name}',
-            "images of the pool's size {}×{}×{}".format(*shape),
-            '{}×{}×{}'.format(*reference.images.shape[1:]),
-            f'Load it with size={shape[1]}, channels={shape[0]}',
-        )
-    picks, labels = [], []
-    for label, c in enumerate(pool.classes):
-        mine = np.flatnonzero(reference.labels.numpy() == position[c])
-        if not len(mine):
-            raise PSRError(f'reference {reference.name}', f'images of class {c}', 'none')
-        mine = np.sort(np.random.default_rng([seed, label]).permutation(mine)[:most])
-        picks.append(mine)
-        labels += [label] * len(mine)
-    return replace(reference.take(np.concatenate(picks)), labels=torch.tensor(labels), classes=list(pool.classes))
-
-
 def prepare(
-    pool: object,  # a `Pool` (or an `ImagePool`)
+    pool: PoolLike,  # a `Pool` (or an `ImagePool`)
     reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
     space: str = 'student',  # where similarity is measured, see `SPACES`
-    teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
+    teacher: Any = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
     uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
     reliability: str = 'probability',  # "probability", or a score column
-    max_reference: int = 500,  # reference images a class
+    max_reference: int = 500,  # reference images of each class
     centred: bool | None = None,  # take each class's mean feature out first; None: as the space says
-    prior: object = None,  # for the space "latent" with a reference
+    prior: Any = None,  # for the space "latent" with a reference
     seed: int = 0,  # which reference images, where there are more
     device: torch.device | str | None = None,  # default: the best at hand
 ) -> Prepared:
     "Features, similarities and scores of a pool: all that does not depend on weights, constraints or budget."
     device = torch.device(device or best_device())
-    n, labels = pool.n_per_class, pool.labels
-    centred = any(entry.centred for _, entry, _ in _parts(space)) if centred is None else centred
-    name, logits = _teacher_says(pool, teacher)
-    candidates = embed(pool, space, teacher or name, prior, device=device)
-    real = rows = None
-    if reference is not None:
-        real = _references(pool, reference, max_reference, seed)
-        rows = embed(real, space, teacher or name, prior, pool=pool, device=device)
-    scores = dict(reliability=None, uncertainty=None, seen=None)
-    if logits is not None:
-        p = logits.double().softmax(1)
-        scores = dict(
-            reliability=p[torch.arange(len(p)), labels].numpy(),
-            uncertainty=(-(p * p.clamp(min=1e-30).log()).sum(1) / math.log(max(2, p.shape[1]))).numpy(),
-            seen=logits.argmax(1).numpy(),
-        )
-    for term, column, built_in in (
-        ('reliability', reliability, 'probability'),
-        ('uncertainty', uncertainty, 'entropy'),
-    ):
-        if column == built_in:
-            continue
-        table = pool.table
-        scores[term] = np.asarray(
-            lookup(
-                {built_in: None, **{c: table[c] for c in table.columns if c not in ('class', 'index')}},
-                column,
-                'score column',
-            ),
-            np.float64,
-        )
-    said = {}
-
-    def difficulty():
-        if 'p' not in said:
-            from psr_nb.teacher import Teacher
-
-            judge = (
-                Teacher.from_pretrained(teacher or name, classes=list(pool.classes))
-                if teacher is None or isinstance(teacher, str)
-                else teacher
-            )
-            said['p'] = (
-                torch.cat([judge.predict(b)[0] for b in _batches(real, 512)])
-                .double()
-                .softmax(1)[torch.arange(len(real)), real.labels]
-                .numpy()
-            )
-        return 1 - said['p']
-
-    problems = []
-    for label, c in enumerate(pool.classes):
-        mine = slice(label * n, (label + 1) * n)
-        x, y = candidates[mine], None if rows is None else rows[real.labels == label]
-        if centred:
-            middle = (x if y is None else y).mean(0)
-            x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
-        which = None if real is None else (real.labels == label).numpy()
-        problems.append(
-            Problem(
-                label,
-                c,
-                x,
-                y,
-                *[None if scores[s] is None else scores[s][mine] for s in ('reliability', 'uncertainty', 'seen')],
-                None if real is None or logits is None else lambda which=which: difficulty()[which],
-            )
-        )
-    about = (
-        None
-        if real is None
-        else dict(name=real.name, images=len(real), hash=content_hash(real.images.numpy().tobytes()))
+    made = make_problems(
+        pool, reference, space, teacher, uncertainty, reliability, max_reference, centred, prior, seed, device
     )
-    return Prepared(
-        pool,
-        problems,
-        dict(
-            space=space,
-            centred=centred,
-            teacher=name,
-            reference=about,
-            max_reference=max_reference,
-            reference_seed=seed,
-            reliability=reliability,
-            uncertainty=uncertainty,
-        ),
-        device,
-    )
+    return Prepared(pool, *made, device)
 
 # %% ../nbs/17_select.ipynb #c057
 def select(
-    pool: object,  # a `Pool` (or an `ImagePool`)
+    pool: PoolLike,  # a `Pool` (or an `ImagePool`)
     ipc: int = 10,  # images per class
     method: str = 'psr',  # a name in `SELECTORS`
     weights: Weights | None = None,  # None: the method's own
@@ -1036,9 +258,9 @@ def select(
     pins: Iterable = (),  # (class, index) that must be in, first in the order
     bans: Iterable = (),  # (class, index) that must not
     seed: int = 0,  # of random choices, and of which reference images where there are more than max_reference
-    teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
+    teacher: Any = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
     budget: int | None = None,  # images in all, given to classes by what they gain; takes the place of ipc
-    **options,  # for `prepare`
+    **options: Any,  # for `prepare`
 ) -> Selection:
     "Chooses `ipc` candidates of every class."
     lookup(SELECTORS, method, 'selector')
@@ -1046,272 +268,27 @@ def select(
         ipc, method, weights, gate, quantile, pins, bans, seed, budget
     )
 
-# %% ../nbs/17_select.ipynb #c059
-class ImagePool:
-    "Labelled images in the place of a sampled pool, for coresets and baselines. In memory only; has no latents."
-
-    def __init__(
-        self,
-        data: ImageData,  # the candidates
-        n_per_class: int | None = None,  # candidates of each class; None: as many as the smallest class has
-        teachers: Iterable = (),  # `Teacher`s that judge them
-        seed: int = 0,  # which, and in what order
-    ):
-        smallest = int(data.labels.bincount(minlength=len(data.classes)).min())
-        self.n_per_class = n_per_class or smallest
-        if self.n_per_class > smallest:
-            raise PSRError(
-                'argument n_per_class',
-                f'at most {smallest}, the size of the smallest class of {data.name}',
-                n_per_class,
-            )
-        chosen = data.per_class(self.n_per_class, seed)
-        self.images, self.labels, self.classes, self.path = chosen.images, chosen.labels, list(data.classes), None
-        self._teachers = {t.name: t for t in teachers}
-        self.teachers, self.config = (
-            list(self._teachers),
-            dict(data=data.name, source=data.source, seed=seed, n_per_class=self.n_per_class),
-        )
-        self._kept, self._scores = {}, {}
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        return f'ImagePool {self.config["data"]}: {len(self.classes)} classes × {self.n_per_class} images'
-
-    def cache(self, name: str, build: Callable[[], object]) -> object:
-        "A derived array, computed once."
-        if name not in self._kept:
-            self._kept[name] = build()
-        return self._kept[name]
-
-    def _said(self, name: str | None, which: int) -> torch.Tensor:
-        if not self.teachers:
-            raise PSRError('this ImagePool', 'a teacher', 'none', 'Make it with teachers=[…]')
-        teacher = lookup(self._teachers, name or self.teachers[0], 'teacher of this pool')
-        return self.cache(f'said {teacher.name}', lambda: teacher.predict(self.images))[which]
-
-    def logits(self, name: str | None = None) -> torch.Tensor:
-        return self._said(name, 0)  # (n, classes)
-
-    def features(self, name: str | None = None) -> torch.Tensor:
-        return self._said(name, 1)  # (n, d)
-
-    @property
-    def fingerprint(self) -> str:
-        return self.cache(
-            'fingerprint', lambda: content_hash(self.images.numpy().tobytes() + ''.join(self.classes).encode())
-        )
-
-    @property
-    def table(self) -> 'pandas.DataFrame':
-        import pandas as pd
-
-        return pd.DataFrame(
-            {'class': self.labels.numpy(), 'index': np.arange(len(self)) % self.n_per_class, **self._scores}
-        )
-
-    def add_scores(self, scores: dict[str, np.ndarray], source: str = '') -> None:
-        self._scores.update(scores)
-
-# %% ../nbs/17_select.ipynb #c061
-@dataclass(eq=False)
-class Explanation:
-    "Why a candidate was chosen, or why not."
-
-    label: int  # class number
-    index: int  # candidate number
-    chosen: bool
-    place: int | None  # place in the order, from 0
-    terms: dict[str, float]  # what each term gained when it was chosen, or would gain if it were added now
-    reason: str  # in words
-    stands_for: int  # reference images that it represents best among the chosen
-    nearest: int | None  # the chosen candidate most like it (itself not counted)
-    likeness: float | None  # similarity to it, (1 + cos)/2
-    images: torch.Tensor  # (2, c, h, w) uint8: it and the nearest chosen
-
-    def __repr__(self) -> str:
-        terms = ', '.join(f'{t} {v:+.5f}' for t, v in self.terms.items() if v) or 'nothing'
-        near = (
-            ''
-            if self.nearest is None
-            else f' Most like it among the chosen: {self.nearest} (similarity {self.likeness:.3f}).'
-        )
-        return (
-            f'{self.reason} {"Gained" if self.chosen else "Would add"}: {terms}.'
-            + (f' Stands for {self.stands_for} references.' if self.chosen else '')
-            + near
-        )
-
-    def _repr_html_(self) -> str:
-        buffer = io.BytesIO()
-        to_pil(torch.cat(list(F.pad(self.images, (1, 1, 1, 1), value=128)), 2)).save(buffer, 'png')
-        return f'<img alt="the candidate and the chosen one most like it" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"> {html.escape(repr(self))}'
-
-
-@patch
-def _state(self: Selection) -> Prepared:
-    "Similarities and scores; made again for a selection that was opened from a file, where that needs no real images."
-    if self.prepared is None:
-        if self.config['reference']:
-            raise PSRError(
-                'this selection',
-                f'its reference images ({self.config["reference"]["name"]})',
-                'none: it was opened from a file',
-                'selection.prepared = prepare(selection.pool, reference, …)',
-            )
-        self.prepared = prepare(
-            self.pool,
-            None,
-            **{
-                k: self.config[k]
-                for k in ('space', 'centred', 'teacher', 'uncertainty', 'reliability', 'max_reference')
-            },
-        )
-    return self.prepared
-
-
-@patch
-def _bonus(self: Selection, problem: Problem) -> dict[str, np.ndarray]:
-    return _bonus(problem, SELECTORS[self.method], self.weights)
-
-
-@patch
-def objective(
-    self: Selection,
-    weights: Weights | None = None,  # None: this selection's own
-) -> np.ndarray:  # (classes,)
-    "F of `psr` for every class, from the definition and whatever the rule was: log volume plus the chosen's log quality."
-    weights = weights or self.weights
-    worth = lambda p: sum(_bonus(p, SELECTORS['psr'], weights).values())
-    return np.array(
-        [volume(p.kernel, ids, worth(p), weights.diversity) for p, ids in zip(self._state().problems, self.ids)]
-    )
-
-
-@patch
-def explain(
-    self: Selection,
-    label: int | str,  # class, by number or name
-    index: int,  # candidate
-) -> Explanation:
-    "Why a candidate was chosen, or why not."
-    label, index = next(iter((c, i[0]) for c, i in _by_class(self.classes, [(label, index)], 'candidate').items()))
-    p, ids, selector, name = self._state().problems[label], self.ids[label], SELECTORS[self.method], self.classes[label]
-    if not 0 <= index < p.n:
-        raise PSRError(f'candidate {index} of {name}', f'0 to {p.n - 1}', index)
-    others = ids[ids != index]
-    like = similarity(p.candidates[others], p.candidates[index : index + 1])[0] if len(others) else np.zeros(0)
-    nearest = int(others[like.argmax()]) if len(others) else None
-    chosen, gate = index in ids, self.config['gate']
-    fails = gate and not p.agrees[index]
-    at = f'{name} {index}'
-    if chosen:
-        place = int(np.flatnonzero(ids == index)[0])
-        terms = {t: float(v[place]) for t, v in self.gains[label].items()}
-        how = (
-            'pinned'
-            if [label, index] in self.config['pins']
-            else f'filled up from below the gate: the teacher sees {self.classes[p.seen[index]]}'
-            if fails
-            else 'the largest gain at that moment'
-        )
-        reason, stands = (
-            f'{at} is place {place + 1} of {len(ids)}: {how}.',
-            int((p.similarity[:, ids].argmax(1) == place).sum()),
-        )
-    else:
-        term = selector.term(p, len(ids), self.config['seed'], np.ones(p.n, bool))
-        for i in ids:
-            term.add(int(i))
-        bonus = self._bonus(p)
-        terms = {
-            'diversity': 0.0
-            if isinstance(term, (Priority, HistogramMatch))
-            else (self.weights.diversity if selector.weighted else 1.0) * float(term.gains()[index]),
-            **{t: float(b[index]) for t, b in bonus.items()},
-        }
-        place, stands = None, 0
-        if [label, index] in self.config['bans']:
-            why = 'it is banned'
-        elif fails:
-            why = f'the teacher sees {self.classes[p.seen[index]]} (probability of {name}: {p.reliability[index]:.2f})'
-        elif self.config['quantile'] and p.reliability[index] < np.quantile(
-            p.reliability[p.agrees] if gate else p.reliability, self.config['quantile']
-        ):
-            why = f'its reliability {p.reliability[index]:.3f} is below the cut'
-        elif isinstance(term, (Priority, HistogramMatch)):
-            why = f'{self.method} puts others first'
-        else:
-            why = f'it would add {sum(terms.values()):.5f} where the last one chosen added {sum(v[-1] for v in self.gains[label].values()):.5f}'
-        reason = f'{at} is not chosen: {why}.'
-    both = self.pool.images[label * self.pool.n_per_class + np.array([index, index if nearest is None else nearest])]
-    return Explanation(
-        label,
-        index,
-        chosen,
-        place,
-        terms,
-        reason,
-        stands,
-        nearest,
-        None if nearest is None else float(like.max()),
-        both,
-    )
-
-
-@patch
-def metrics(
-    self: Selection,
-    draws: int = 20,  # random sets of the same size to compare with
-) -> 'pandas.DataFrame':  # a row a class
-    "How well the chosen cover their reference, how alike they are, and what the teacher says of them."
-    import pandas as pd
-
-    rows = []
-    for p, ids in zip(self._state().problems, self.ids):
-        g = np.random.default_rng(p.label)
-        inner = similarity(p.candidates[ids], p.candidates[ids])
-        np.fill_diagonal(inner, -1)
-        row = {
-            'class': p.name,
-            'images': len(ids),
-            'coverage': objective(p.similarity, ids),
-            'coverage_random': np.mean([objective(p.similarity, g.permutation(p.n)[: len(ids)]) for _ in range(draws)]),
-            'redundancy': float(inner.max(1).mean()) if len(ids) > 1 else np.nan,
-        }
-        if p.seen is not None:
-            row |= {
-                'agreement': p.agrees[ids].mean(),
-                'reliability': p.reliability[ids].mean(),
-                'uncertainty': p.uncertainty[ids].mean(),
-            }
-        rows.append(row)
-    return pd.DataFrame(rows)
-
 # %% ../nbs/17_select.ipynb #c082
 def gain_curve(
     prepared: Prepared,  # a pool made ready
     ipc: int = 10,  # budget
-    sizes: Iterable[int]
-    | None = None,  # candidates a class; None: the whole pool, halved until the budget no longer fits
+    sizes: Iterable[int] | None = None,  # candidates per class; None: the pool, halved while the budget fits
     gate: bool = True,  # only candidates whose class the teacher recognises
 ) -> tuple[np.ndarray, np.ndarray]:  # sizes (s,), and coverage of the reference (s, classes), 1 at most
     "How well the reference can be covered when the choice is made from the first candidates of each class only."
     n = prepared.problems[0].n
     if sizes is None:
         sizes = [n // 2**i for i in range(20) if n // 2**i >= max(ipc, 1)]
-    sizes = np.array(sorted(set(map(int, sizes))))
-    if not len(sizes) or sizes[0] < ipc or sizes[-1] > n:
-        raise PSRError('argument sizes', f'numbers from {ipc}, the budget, to {n}, the pool', sizes.tolist())
-    values = np.zeros((len(sizes), len(prepared.problems)))
+    steps = np.array(sorted(set(map(int, sizes))))
+    if not len(steps) or steps[0] < ipc or steps[-1] > n:
+        raise PSRError('argument sizes', f'numbers from {ipc}, the budget, to {n}, the pool', steps.tolist())
+    values = np.zeros((len(steps), len(prepared.problems)))
     for c, p in enumerate(prepared.problems):
-        for s, size in enumerate(sizes):
+        for s, size in enumerate(steps):
             agrees = p.need('agrees', 'the gate') if gate else None
-            allowed, forced, _ = plan(p.n, ipc, agrees, p.reliability, bans=range(size, p.n), name=p.name)
+            allowed, forced, _ = constraints(p.n, ipc, agrees, p.reliability, bans=range(size, p.n), name=p.name)
             values[s, c] = greedy(Coverage(p.similarity, p.totals), ipc, allowed=allowed, forced=forced)[1].sum()
-    return sizes, values
+    return steps, values
 
 
 def saturated(

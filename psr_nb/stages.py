@@ -55,8 +55,8 @@ def make_pool(
     else:
         names = default_teachers(model.name, classes=model.classes)[:1]
     judges = [Teacher.from_pretrained(t, classes=model.classes) for t in names]
-    seed = old.get('seed', 0) if seed is None else seed
-    pool = Pool.sample(model, judges, n, path=out, seed=seed, progress=progress, **(sampling or {}))
+    root: int = old.get('seed', 0) if seed is None else seed
+    pool = Pool.sample(model, judges, n, path=out, seed=root, progress=progress, **(sampling or {}))
     if pool.teachers:
         score(pool)
     return pool
@@ -95,9 +95,10 @@ def free_teachers(
     judge: str | None = None,  # who judges; None: the next that is free, if any
 ) -> tuple[str | None, str | None]:  # names of the two
     "Who refines and who judges a selection, once somebody has scored it."
+    pool: Any = selection.pool
     scored = selection.config.get('teacher')
-    taken = {scored, *selection.pool.teachers, teacher, judge}
-    free = [t for t in default_teachers(*near, classes=selection.pool.classes) if t not in taken]
+    taken = {scored, *pool.teachers, teacher, judge}
+    free = [t for t in default_teachers(*near, classes=pool.classes) if t not in taken]
     teacher = teacher or (free.pop(0) if free else scored)
     return teacher, judge or (free.pop(0) if free else None)
 
@@ -116,8 +117,9 @@ def refine_file(
     "Refines a selection and saves it as a distilled set."
     out = writable(out, 'provenance.json')
     chosen = Selection.open(selection)
-    classes = chosen.pool.classes
-    model = Prior.from_pretrained(prior or chosen.pool.config['prior']['name'], classes=classes)
+    pool: Any = chosen.pool
+    classes = pool.classes
+    model = Prior.from_pretrained(prior or pool.config['prior']['name'], classes=classes)
     real = load_data(data, size=model.image_shape[-1], channels=model.image_shape[0])
     names = free_teachers(chosen, (model.name, real.name), teacher, judge)
     roles = Roles(None, *(None if t is None else Teacher.from_pretrained(t, classes=classes) for t in names))

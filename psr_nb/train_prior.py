@@ -9,306 +9,32 @@ import contextlib
 import copy
 import math
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from psr_nb.core import (
-    PSRError,
-    atomic_folder,
-    best_device,
-    best_dtype,
-    content_hash,
-    lookup,
-    make_folder,
-    seeded,
-    to_float,
-    to_json,
-    write_atomic,
-)
-from .data import ImageData, find_classes
+from .classes import find_classes
+from .core import PSRError, atomic_folder, best_device, lookup, make_folder, read_json, to_float, to_json
+from .data import ImageData
 from .prior import Prior, latent_code, load_part
+from .teacher import Teacher
+from psr_nb.train_autoencoder import (  # noqa: F401
+    feature_distance,
+    new_autoencoder,
+    principal_components,
+    train_autoencoder,
+)
+from .training import Checkpoint, TrainStep, mixed_precision, random_crops, training_batch  # noqa: F401
 
 # %% auto #0
-__all__ = ['TUNINGS', 'NOISE_SCHEDULE', 'TrainStep', 'Checkpoint', 'principal_components', 'new_autoencoder', 'feature_distance',
-           'train_autoencoder', 'new_transformer', 'random_crops', 'train_prior', 'save_prior', 'frechet_distance',
+__all__ = ['NOISE_SCHEDULE', 'Merge', 'TUNINGS', 'new_transformer', 'train_prior', 'save_prior', 'frechet_distance',
            'prior_report']
-
-# %% ../nbs/42_train_prior.ipynb #c005
-@dataclass
-class TrainStep:
-    "One step of training, as it happens."
-
-    step: int  # steps done
-    total: int  # steps planned
-    loss: float  # of this batch
-    seconds: float  # since this call began
-
-
-class Checkpoint:
-    "The state of a training run in one file beside its output."
-
-    def __init__(
-        self,
-        out: Path,  # where the finished model will go
-        settings: dict,  # what the run is: a checkpoint of other settings is not used
-        every: int = 250,  # steps between two writes
-    ):
-        self.path, self.key, self.every = out.with_name(f'.{out.name}.checkpoint.pt'), content_hash(settings), every
-
-    def load(self, parts: dict, device: torch.device) -> int:  # the step to go on from
-        "Restores `parts` (name -> anything with `load_state_dict`) when there is a checkpoint of this run."
-        if not self.path.exists():
-            return 0
-        saved = torch.load(self.path, map_location=device, weights_only=True)
-        if saved['key'] != self.key:
-            return 0
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        return saved['step']
-
-    def save(self, step: int, parts: dict, force: bool = False) -> None:
-        "Writes the state when `step` is due."
-        if force or step % self.every == 0:
-            write_atomic(
-                self.path,
-                lambda p: torch.save(
-                    {'key': self.key, 'step': step, **{k: v.state_dict() for k, v in parts.items()}}, p
-                ),
-            )
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-
-def _batch(
-    n: int, size: int, seed: int, step: int, device: torch.device = torch.device('cpu')
-) -> tuple[torch.Tensor, torch.Generator]:
-    "The rows of one batch and a generator for its other draws, from the step's number and the kind of device alone."
-    g = torch.Generator(device if device.type == 'cuda' else 'cpu').manual_seed(
-        seed * 1_000_003 + step
-    )  # a GPU would wait for draws of the CPU
-    return torch.randint(n, (min(size, n),), generator=g, device=g.device), g
-
-# %% ../nbs/42_train_prior.ipynb #c007
-def _centre(conv: nn.Conv2d) -> torch.Tensor:  # (out, in), a view
-    "Empties a 3×3 convolution and gives its middle tap to be filled."
-    nn.init.zeros_(conv.weight)
-    nn.init.zeros_(conv.bias)
-    return conv.weight.data[:, :, 1, 1]
-
-
-def principal_components(
-    images: torch.Tensor,  # (n, c, h, w) uint8
-    side: int,  # of the squares, in pixels
-    seed: int = 0,  # which images are looked at: as many as give 200,000 squares
-) -> tuple[
-    torch.Tensor, torch.Tensor, torch.Tensor
-]:  # mean (d,), components (d, d) as rows, standard deviations (d,), float64, d = c*side*side
-    "Principal components of all squares of pixels in [-1, 1], the strongest first."
-    n = max(1, 200_000 * side**2 // images[0, 0].numel())
-    some = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]].double() / 127.5 - 1
-    squares = F.pixel_unshuffle(some, side).movedim(1, -1).flatten(0, 2)
-    mean = squares.mean(0)
-    squares -= mean
-    values, vectors = torch.linalg.eigh(squares.T @ squares / len(squares))
-    return mean, vectors.flip(1).T, values.flip(0).clamp_min(1e-12).sqrt()
-
-
-@torch.no_grad()
-def new_autoencoder(
-    images: torch.Tensor,  # (n, c, h, w) uint8, whose components it starts from
-    halvings: int = 2,  # the latent's side is the image's, halved so often
-    latent_channels: int = 8,  # components kept
-    width: int
-    | None = None,  # channels at half the image's side, doubled with each further halving; None: as many as a linear code needs, at least 32 (grey) or 48
-    blocks: int = 2,  # residual blocks of the decoder at each size
-    seed: int = 0,  # of the blocks' weights
-) -> nn.Module:  # an `AutoencoderDC`
-    "An autoencoder that is a linear code of the principal components, and can learn more. Raises `PSRError` where that many channels cannot hold it."
-    from diffusers import AutoencoderDC
-    from diffusers.models.autoencoders.autoencoder_dc import DCDownBlock2d, DCUpBlock2d, ResBlock
-
-    c, side, k = images.shape[1], 2**halvings, latent_channels
-    least = 2 * c * side
-    width = width or max(32 if c == 1 else 48, least)
-    if halvings < 2:
-        raise PSRError('argument halvings', '2 or more', halvings)
-    if width < least or width % 4:
-        raise PSRError(
-            'argument width', f'a multiple of 4, at least {least} for {c} channels and {halvings} halvings', width
-        )
-    if k > c * side**2:
-        raise PSRError('argument latent_channels', f'at most {c * side**2}, the values of a square', k)
-    torch.manual_seed(seed)
-    widths, layers = (width, *(width * 2**i for i in range(halvings))), (0,) + (1,) * halvings
-    model = AutoencoderDC(
-        c,
-        k,
-        encoder_block_out_channels=widths,
-        decoder_block_out_channels=widths,
-        encoder_layers_per_block=layers,
-        decoder_layers_per_block=(0,) + (blocks,) * halvings,
-        encoder_qkv_multiscales=((),) * (halvings + 1),
-        decoder_qkv_multiscales=((),) * (halvings + 1),
-        encoder_out_shortcut=False,
-        decoder_in_shortcut=False,
-    ).double()
-    for block in model.modules():
-        if isinstance(block, ResBlock):
-            nn.init.zeros_(block.norm.weight)
-            nn.init.zeros_(block.norm.bias)  # the identity
-    mean, components, std = principal_components(images, side)
-    scale = std[:k].sqrt()
-    scale *= (std[:k] / scale).square().mean().sqrt()
-
-    # Encoder: maps of single pixels. Each undoes what stands before it, large enough that the block's own shortcut cannot take anything away; the last gives the code.
-    def arriving(
-        conv: nn.Conv2d, corner: int
-    ) -> torch.Tensor:  # (channels, values): what each value of a square in the corner sends to the convolution
-        squares, seen = torch.zeros(c * corner**2, c, side, side, dtype=torch.float64), []
-        squares[:, :, :corner, :corner] = F.pixel_shuffle(
-            torch.eye(len(squares), dtype=torch.float64)[..., None, None], corner
-        )
-        hook = conv.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, :, 0, 0]))
-        model.encoder(squares)
-        hook.remove()
-        return seen[0].T
-
-    for i, block in enumerate(block for block in model.encoder.modules() if isinstance(block, DCDownBlock2d)):
-        before, taps = arriving(block.conv, 2**i), _centre(block.conv)
-        taps[: before.shape[1]] = 2 * torch.linalg.matrix_norm(before, 2) * torch.linalg.pinv(before)
-    to_code, out = components[:k] / scale[:, None], model.encoder.conv_out
-    _centre(out).copy_(to_code @ torch.linalg.pinv(arriving(out, side)))
-    out.bias.data = -(to_code @ mean)
-    # Decoder: a quarter of the square at each step, until 2×2 pixels are left. The blocks' own shortcuts are subtracted.
-    decoder, size = model.decoder, side
-    _centre(decoder.conv_in)[:k] = torch.eye(k, dtype=torch.float64)
-    ups = [block for part in reversed(decoder.up_blocks) for block in part if isinstance(block, DCUpBlock2d)]
-    from_code = (components[:k].T * scale).view(c, side, side, k)
-    for i, up in enumerate(ups):
-        taps, half = _centre(up.conv), size // 2
-        rows = torch.arange(len(taps))
-        taps[rows, rows // up.repeats] -= 1
-        for a in (0, 1):
-            for b in (0, 1):
-                quarter = 4 * torch.arange(c * half**2) + 2 * a + b
-                pick = lambda values: values.view(c, 2, half, 2, half, -1)[:, a, :, b].flatten(0, 2)
-                if i == 0:
-                    taps[quarter, :k] += pick(from_code)
-                else:
-                    taps[quarter, pick(torch.arange(c * size**2)).squeeze(1)] += 1
-        size = half
-    constant = 30.0  # a channel so large that the normalisation before the last layer hardly changes the others, and +2 that keeps them out of the ReLU's reach
-    ups[-1].conv.bias.data[-4:] = constant
-    decoder.norm_out.weight.data.fill_(constant / width**0.5)
-    decoder.norm_out.bias.data.fill_(2.0)
-    last = decoder.conv_out.conv
-    _centre(last)[:, : 4 * c] = torch.eye(4 * c, dtype=torch.float64)
-    last.bias.data = mean.view(c, side // 2, 2, side // 2, 2).mean((1, 3)).flatten() - 2
-    return model.float()
-
-
-def feature_distance(
-    teacher: nn.Module,  # a `Teacher`
-    made: torch.Tensor,  # (n, c, h, w) in [0, 1]; gradients flow back to them
-    wanted: torch.Tensor,  # (n, c, h, w) in [0, 1]
-) -> torch.Tensor:  # scalar; 0: alike
-    "How differently a teacher sees two sets of images: its pooled features, in units of their variance, and its feature maps at every scale where the network gives them. Source for the maps: Zhang et al. 2018, arXiv 1801.03924, without learnt weights."
-    model = teacher.model
-    if not hasattr(model, 'forward_intermediates'):
-        a, b = teacher.features(made), teacher.features(wanted).detach()
-        maps = []
-    else:
-        (a, mine), (b, theirs) = (model.forward_intermediates(teacher.prepare(x)) for x in (made, wanted.detach()))
-        a, b = (model.forward_head(x, pre_logits=True) for x in (a, b))
-        maps = [
-            (F.normalize(m.float(), dim=1) - F.normalize(t.float(), dim=1)).square().sum(1).mean()
-            for m, t in zip(mine, theirs)
-        ]
-    pooled = (a.float() - b.float()).square().mean() / b.float().var(0).mean()
-    return pooled + sum(maps) / max(1, len(maps))
-
-
-def train_autoencoder(
-    data: ImageData,  # training images
-    out: str | Path,  # folder for the finished autoencoder
-    teacher: nn.Module
-    | None = None,  # a `Teacher` to whom the rebuilt images should look the same, see `feature_distance`; None: pixels only
-    latent_channels: int = 8,  # channels of the latent
-    width: int | None = None,  # see `new_autoencoder`
-    halvings: int = 2,  # 2: the latent has a quarter of the image's side
-    blocks: int = 2,  # see `new_autoencoder`
-    steps: int = 2000,  # training steps; 0: the linear code alone
-    batch_size: int = 32,  # images a step
-    lr: float = 1e-3,  # highest AdamW rate
-    latent_noise: float = 0.05,  # standard deviation added to the latent, whose mean square is 1, in training
-    feature_weight: float = 0.1,  # weight of that distance
-    feature_share: float = 0.25,  # share of the batch on which it is computed: it costs more than the rest
-    seed: int = 0,  # weights and batches
-    device: torch.device | str | None = None,  # default: the best at hand
-    checkpoint_every: int = 250,  # steps
-) -> Iterator[TrainStep]:
-    "Trains the decoder of an `AutoencoderDC` that starts as a linear code; yields every step; resumes."
-    device = torch.device(device or best_device())
-    out = Path(out)
-    make_folder(out.parent)
-    if teacher is not None:
-        teacher = teacher.at_most(2 * data.images.shape[-1])
-    model = new_autoencoder(data.images, halvings, latent_channels, width, blocks, seed).to(
-        device, memory_format=torch.channels_last
-    )
-    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.05)
-    parts = dict(decoder=model.decoder, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(
-        out,
-        dict(
-            kind='autoencoder',
-            data=data.name,
-            n=len(data),
-            latent_channels=latent_channels,
-            width=width,
-            halvings=halvings,
-            blocks=blocks,
-            steps=steps,
-            batch_size=batch_size,
-            lr=lr,
-            seed=seed,
-            teacher=getattr(teacher, 'name', None),
-        ),
-        checkpoint_every,
-    )
-    start, began = checkpoint.load(parts, device), time.perf_counter()
-    half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
-    for step in range(start, steps):
-        rows, g = _batch(len(data), batch_size, seed, step, device)
-        images = (data.images[rows.cpu()].to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            z = latent_code(model, images)
-        z = z + latent_noise * torch.randn(z.shape, generator=g, device=g.device).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            made = model.decoder(z)
-            loss = F.mse_loss(made, images) + 0.1 * F.l1_loss(made, images)
-            if teacher is not None:
-                few = slice(0, max(8, int(feature_share * len(images))))
-                loss = loss + feature_weight * feature_distance(teacher, (made[few] + 1) / 2, (images[few] + 1) / 2)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        checkpoint.save(step + 1, parts)
-        yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    with atomic_folder(out) as folder:
-        model.to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
-    checkpoint.remove()
 
 # %% ../nbs/42_train_prior.ipynb #c009
 def new_transformer(
@@ -319,11 +45,11 @@ def new_transformer(
     depth: int = 6,  # blocks
     heads: int = 6,  # attention heads
     patch_size: int = 2,  # side of a token in latent pixels
-) -> nn.Module:  # a `DiTTransformer2DModel`
+) -> Any:  # a `DiTTransformer2DModel`
     "A DiT with the initialisation of the paper (adaLN-zero) and tied embedders."
-    from diffusers import DiTTransformer2DModel
+    from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 
-    model = DiTTransformer2DModel(
+    model: Any = DiTTransformer2DModel(
         num_attention_heads=heads,
         attention_head_dim=dim // heads,
         in_channels=latent_channels,
@@ -343,11 +69,28 @@ def new_transformer(
     for layer in (model.proj_out_1, model.proj_out_2):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-    return (
-        model.eval()
-    )  # diffusers would drop labels per block in training mode: the null label is drawn here, once a sample
+    return model.eval()  # in training mode diffusers drops labels per block; here the null label is drawn per sample
+
+# %% ../nbs/42_train_prior.ipynb #n002
+NOISE_SCHEDULE: dict[str, Any] = dict(
+    num_train_timesteps=1000,
+    beta_schedule='squaredcos_cap_v2',
+    prediction_type='v_prediction',
+    timestep_spacing='trailing',
+    clip_sample=False,
+)
+
+
+def _timesteps(n: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0, 1000)
+    """Noise levels with a normal distribution of the log signal-to-noise ratio, centred where signal and noise are equal
+    (Esser et al. 2024, for the cosine schedule)."""
+    angle = torch.atan(torch.exp(1.2 * torch.randn(n, generator=g, device=g.device)))
+    return (angle * 2 / math.pi * 1000).long().clamp(0, 999)
 
 # %% ../nbs/42_train_prior.ipynb #k002
+Merge = Callable[[Any], None]  # folds what was learnt beside the weights into them
+
+
 class _Factor(nn.Module):
     "A linear layer whose output is multiplied by a learnt number."
 
@@ -359,18 +102,15 @@ class _Factor(nn.Module):
         return self.gamma * self.linear(x)
 
 
-def _tune_full(model: nn.Module, rank: int):
-    return lambda trained: None
-
-
-def _tune_difffit(model: nn.Module, rank: int):
-    "Leaves biases, norms, class embedding and factors trainable; returns what folds the factors in. Source: Xie et al. 2023, arXiv 2304.06648."
+def _tune_difffit(model: Any, rank: int) -> Merge:
+    """Leaves biases, norms, class embedding and factors trainable; returns what folds the factors in.
+    Source: Xie et al. 2023, arXiv 2304.06648."""
     for block in model.transformer_blocks:
         block.attn1.to_out[0], block.ff.net[2] = _Factor(block.attn1.to_out[0]), _Factor(block.ff.net[2])
     for name, p in model.named_parameters():
         p.requires_grad_(p.ndim < 2 or name.endswith('embedding_table.weight'))
 
-    def merge(trained: nn.Module) -> None:
+    def merge(trained: Any) -> None:
         for block in trained.transformer_blocks:
             for layers, i in ((block.attn1.to_out, 0), (block.ff.net, 2)):
                 linear, gamma = layers[i].linear, layers[i].gamma.data
@@ -380,9 +120,10 @@ def _tune_difffit(model: nn.Module, rank: int):
 
     return merge
 
-
-def _tune_lora(model: nn.Module, rank: int):
-    "Adds low-rank updates and leaves them and the class embedding trainable; returns what merges them. Source: Hu et al. 2021, arXiv 2106.09685."
+# %% ../nbs/42_train_prior.ipynb #k002b
+def _tune_lora(model: Any, rank: int) -> Merge:
+    """Adds low-rank updates and leaves them and the class embedding trainable; returns what merges them.
+    Source: Hu et al. 2021, arXiv 2106.09685."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
@@ -391,16 +132,12 @@ def _tune_lora(model: nn.Module, rank: int):
         ) from None
     from peft.tuners.lora import LoraLayer
 
-    inject_adapter_in_model(
-        LoraConfig(
-            r=rank, lora_alpha=rank, target_modules=['to_q', 'to_k', 'to_v', 'to_out.0', 'ff.net.0.proj', 'ff.net.2']
-        ),
-        model,
-    )
+    layers = ['to_q', 'to_k', 'to_v', 'to_out.0', 'ff.net.0.proj', 'ff.net.2']
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), model)
     for name, p in model.named_parameters():
         p.requires_grad_('lora_' in name or name.endswith('embedding_table.weight'))
 
-    def merge(trained: nn.Module) -> None:
+    def merge(trained: Any) -> None:
         for name, layer in list(trained.named_modules()):
             if isinstance(layer, LoraLayer):
                 layer.merge()
@@ -408,8 +145,14 @@ def _tune_lora(model: nn.Module, rank: int):
 
     return merge
 
+# %% ../nbs/42_train_prior.ipynb #k002c
+def _tune_full(model: Any, rank: int) -> Merge:
+    "Every weight moves, and there is nothing to merge."
+    return lambda trained: None
 
-TUNINGS = {  # name -> function of (transformer, rank) that leaves the right parameters trainable and returns the function that merges them
+
+# name -> function of (transformer, rank) that leaves the right parameters trainable and returns the one that merges them
+TUNINGS: dict[str, Callable[[Any, int], Merge]] = {
     'full': _tune_full,
     'difffit': _tune_difffit,  # Xie et al. 2023, arXiv 2304.06648
     'lora': _tune_lora,  # Hu et al. 2021, arXiv 2106.09685
@@ -429,84 +172,26 @@ class _Parameters:
         for n, p in self.parameters.items():
             p.data.copy_(state[n])
 
-
-def _latents(
-    images: torch.Tensor, autoencoder: str | Path, device: torch.device, flip: bool
-) -> torch.Tensor:  # (n, c, h, w) fp16
-    "All images, and their mirror images where wanted, as latents in the units that the transformer sees."
-    autoencoder = Path(autoencoder)
-    vae = load_part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
-    shift, scale = getattr(vae.config, 'shift_factor', None) or 0.0, vae.config.scaling_factor
-    encode = lambda part: ((latent_code(vae, part.to(device).float() / 127.5 - 1) - shift) * scale).half()
-    rows = min(512, max(1, 512 * 64**2 // images[0, 0].numel()))
-    with torch.no_grad():
-        return torch.cat(
-            [encode(part) for im in ([images, images.flip(-1)] if flip else [images]) for part in im.split(rows)]
-        )
-
-# %% ../nbs/42_train_prior.ipynb #c010
-NOISE_SCHEDULE = dict(
-    num_train_timesteps=1000,
-    beta_schedule='squaredcos_cap_v2',
-    prediction_type='v_prediction',
-    timestep_spacing='trailing',
-    clip_sample=False,
-)
+# %% ../nbs/42_train_prior.ipynb #f001
+def _with_classes(state: dict[str, torch.Tensor], known: list[str], classes: list[str], dim: int) -> dict:
+    "A transformer's weights with other rows in its label embedding: known classes and the null class keep theirs."
+    rows, found = torch.randn(len(classes) + 1, dim) * 0.02, {}
+    for i, c in enumerate(classes):
+        with contextlib.suppress(PSRError):
+            found[i] = find_classes([c], known)[0]
+    for name in [n for n in state if n.endswith('class_embedder.embedding_table.weight')]:
+        new = rows.clone()
+        new[-1] = state[name][-1]
+        for i, at in found.items():
+            new[i] = state[name][at]
+        state[name] = new
+    return state
 
 
-def random_crops(
-    data: ImageData,  # images larger than `size`
-    size: int,  # pixels a side that come out
-    versions: int = 4,  # of each image: the whole, and random squares of it
-    area: float = 0.6,  # smallest share of the image that a square shows
-    seed: int = 0,  # of the squares
-) -> ImageData:  # `versions` times as many
-    "More views of the same images, so that many rounds over few images teach more than these images."
-    from torchvision.transforms import RandomResizedCrop
-    from torchvision.transforms.functional import resize, resized_crop
-
-    draw = RandomResizedCrop(size, (area, 1.0), (1.0, 1.0))
-    whole = torch.cat([resize(part, [size, size], antialias=True) for part in data.images.split(1024)])
-    with seeded(seed):
-        others = [
-            torch.stack(
-                [
-                    resized_crop(image, *draw.get_params(image, draw.scale, draw.ratio), [size, size], antialias=True)
-                    for image in data.images
-                ]
-            )
-            for _ in range(versions - 1)
-        ]
-    return replace(
-        data,
-        images=torch.cat([whole, *others]),
-        labels=data.labels.repeat(versions),
-        name=f'{data.name}, {versions} crops',
-    )
-
-
-def _timesteps(n: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0, 1000)
-    "Noise levels with a normal distribution of the log signal-to-noise ratio, centred where signal and noise are equal (Esser et al. 2024, for the cosine schedule)."
-    angle = torch.atan(torch.exp(1.2 * torch.randn(n, generator=g, device=g.device)))
-    return (angle * 2 / math.pi * 1000).long().clamp(0, 999)
-
-
-@contextlib.contextmanager
-def _mixed_precision(device: torch.device) -> Iterator[None]:
-    "Matrix products in bfloat16 where the hardware has them: GPUs, and CPUs with AMX or AVX-512 BF16, on which the fused attention of a few tokens is slow backwards."
-    if device.type != 'cpu':
-        with torch.autocast(device.type, torch.bfloat16, enabled=best_dtype(device) == torch.bfloat16):
-            yield
-    elif any(getattr(torch.cpu, name, bool)() for name in ('_is_amx_tile_supported', '_is_avx512_bf16_supported')):
-        with torch.autocast('cpu', torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            yield
-    else:
-        yield
-
-
-def _further(old: Prior, classes: list[str], latent_shape: tuple) -> nn.Module:
-    "A prior's transformer with a label embedding for these classes: rows of classes it knows are kept, as is the null class. Embedders that are equal are tied."
-    from diffusers import DiTTransformer2DModel
+def _further(old: Prior, classes: list[str], latent_shape: tuple) -> Any:
+    """A prior's transformer with a label embedding for these classes: rows of classes it knows are kept, as is the null
+    class. Embedders that are equal are tied."""
+    from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 
     if old.prompts is not None:
         raise PSRError(
@@ -521,29 +206,34 @@ def _further(old: Prior, classes: list[str], latent_shape: tuple) -> nn.Module:
             f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them',
             '×'.join(map(str, old.latent_shape)),
         )
-    model = DiTTransformer2DModel.from_config({**old.transformer.config, 'num_embeds_ada_norm': len(classes)})
-    state, rows, found = old.transformer.state_dict(), torch.randn(len(classes) + 1, model.inner_dim) * 0.02, {}
-    for i, c in enumerate(classes):
-        with contextlib.suppress(PSRError):
-            found[i] = find_classes([c], old.classes)[0]
-    for name in [n for n in state if n.endswith('class_embedder.embedding_table.weight')]:
-        new = rows.clone()
-        new[-1] = state[name][-1]
-        for i, at in found.items():
-            new[i] = state[name][at]
-        state[name] = new
-    model.load_state_dict(state)
+    model: Any = DiTTransformer2DModel.from_config({**old.transformer.config, 'num_embeds_ada_norm': len(classes)})
+    model.load_state_dict(_with_classes(old.transformer.state_dict(), old.classes, classes, model.inner_dim))
     first, *others = [block.norm1.emb for block in model.transformer_blocks]
     if all(torch.equal(a, b) for other in others for a, b in zip(first.parameters(), other.parameters())):
         for block in model.transformer_blocks:
             block.norm1.emb = first
     return model.eval()
 
+# %% ../nbs/42_train_prior.ipynb #f003
+def _latents(
+    images: torch.Tensor, autoencoder: str | Path, device: torch.device, flip: bool
+) -> torch.Tensor:  # (n, c, h, w) fp16
+    "All images, and their mirror images where wanted, as latents in the units that the transformer sees."
+    autoencoder = Path(autoencoder)
+    vae = load_part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
+    shift, scale = getattr(vae.config, 'shift_factor', None) or 0.0, vae.config.scaling_factor
+    encode = lambda part: ((latent_code(vae, part.to(device).float() / 127.5 - 1) - shift) * scale).half()
+    rows = min(512, max(1, 512 * 64**2 // images[0, 0].numel()))
+    with torch.no_grad():
+        return torch.cat(
+            [encode(part) for im in ([images, images.flip(-1)] if flip else [images]) for part in im.split(rows)]
+        )
 
+# %% ../nbs/42_train_prior.ipynb #f005
 @torch.no_grad()
 def _feature_maps(
     data: ImageData,  # training images
-    teacher: nn.Module,  # a `Teacher` of convolutions
+    teacher: Teacher,  # of convolutions
     side: int,  # of the grid: one feature vector a token; the teacher sees the images at the size that gives as many
     flip: bool,  # followed by those of the mirror images
     keep: int = 192,  # principal components kept
@@ -551,13 +241,11 @@ def _feature_maps(
     "What a teacher sees where each token is."
 
     def see(images: torch.Tensor) -> torch.Tensor:  # (n, channels, h, w)
-        with _mixed_precision(teacher.device) if teacher.device.type == 'cuda' else contextlib.nullcontext():
-            maps = torch.cat(
-                [
-                    teacher.model.forward_features(teacher.prepare(to_float(part.to(teacher.device))))
-                    for part in images.split(64)
-                ]
-            )
+        model: Any = teacher.model
+        fast = mixed_precision(teacher.device) if teacher.device.type == 'cuda' else contextlib.nullcontext()
+        with fast:
+            batches = (teacher.prepare(to_float(part.to(teacher.device))) for part in images.split(64))
+            maps = torch.cat([model.forward_features(batch) for batch in batches])
         if maps.ndim != 4:
             raise PSRError(
                 'argument teacher',
@@ -568,15 +256,105 @@ def _feature_maps(
 
     teacher = teacher.at(teacher.input_size * side // see(data.images[:1]).shape[-1])
     tokens = lambda images: F.adaptive_avg_pool2d(see(images).float(), side).movedim(1, -1)  # (n, side, side, channels)
-    some = tokens(data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]]).flatten(
-        0, 2
-    )
+    few = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:512]
+    some = tokens(data.images[few]).flatten(0, 2)
     mean, (_, vectors) = some.mean(0), torch.linalg.eigh(torch.cov(some.T).double())
     basis = vectors[:, -keep:].float()
     maps = torch.cat([((tokens(part) - mean) @ basis).half() for part in data.images.split(256)])
     return torch.cat([maps, maps.flip(2)] if flip else [maps]).flatten(1, 2)
 
+# %% ../nbs/42_train_prior.ipynb #f006
+class _Alignment:
+    "Draws what the middle block has made of a noisy latent to what a teacher sees in the clean image."
 
+    def __init__(self, model: Any, data: ImageData, teacher: Teacher, side: int, flip: bool, device: torch.device):
+        self.maps = _feature_maps(data, teacher, side // model.config.patch_size, flip).to(device)
+        dim, self.middle = model.inner_dim, []
+        layers = nn.Linear(dim, 2 * dim), nn.SiLU(), nn.Linear(2 * dim, self.maps.shape[2])
+        self.project = nn.Sequential(*layers).to(device)  # thrown away afterwards
+        block = model.transformer_blocks[(len(model.transformer_blocks) - 1) // 2]
+        block.register_forward_hook(lambda module, inputs, output: self.middle.append(output))
+
+    def similarity(self, rows: torch.Tensor, device: torch.device) -> torch.Tensor:  # scalar, at most 1
+        "Of the forward pass just made and the teacher's maps of the same rows."
+        with mixed_precision(device):
+            told = self.project(self.middle.pop())
+        return F.cosine_similarity(told.float(), self.maps[rows].float(), dim=-1).mean()
+
+# %% ../nbs/42_train_prior.ipynb #f008
+@dataclass
+class _Denoiser:
+    "A diffusion transformer in training, and all that a checkpoint keeps of it."
+
+    model: Any  # the transformer
+    noise: Any  # a diffusers scheduler with its noise schedule
+    null: int  # the label of no class
+    lr: float
+    steps: int  # planned
+    align: float  # weight of the teacher's help
+    alignment: _Alignment | None
+
+    def prepare(self, average: Any, device: torch.device) -> None:
+        "The average's copy, the optimiser and its schedule."
+        self.device = device
+        pairs = ({n: p for n, p in m.named_parameters() if p.requires_grad} for m in (self.model, average))
+        self.trained, self.averaged = pairs
+        average.requires_grad_(False)
+        helped = dict(self.alignment.project.named_parameters()) if self.alignment else {}
+        self.learning = [*self.trained.values(), *helped.values()]
+        self.optimizer = torch.optim.AdamW(
+            self.learning, self.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=device.type == 'cuda'
+        )
+        cool = max(1, self.steps // 4)
+        rate = lambda s: min(1, (s + 1) / 200, max(0.0, (self.steps - s) / cool))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
+        self.parts: dict[str, Any] = dict(
+            model=_Parameters(self.trained),
+            ema=_Parameters(self.averaged),
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            **(dict(project=_Parameters(helped)) if self.alignment else {}),
+        )
+
+    def timesteps(self, n: int, g: torch.Generator) -> torch.Tensor:
+        if self.noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule']:
+            return _timesteps(n, g)
+        return torch.randint(self.noise.config.num_train_timesteps, (n,), generator=g, device=g.device)
+
+    def step(
+        self,
+        z: torch.Tensor,  # (n, c, h, w) clean latents
+        y: torch.Tensor,  # (n,) labels
+        rows: torch.Tensor,  # (n,) which ones they are
+        g: torch.Generator,  # for all draws
+        label_dropout: float,  # share of samples trained with the null class
+    ) -> float:  # the denoising loss
+        "One step of the optimiser."
+        t = self.timesteps(len(z), g).to(self.device)
+        epsilon = torch.randn(z.shape, generator=g, device=g.device).to(self.device)
+        dropped = torch.rand(len(z), generator=g, device=g.device).to(self.device) < label_dropout
+        y = torch.where(dropped, self.null, y)
+        with mixed_precision(self.device):
+            made = self.model(self.noise.add_noise(z, epsilon, t), t, y).sample
+        made = made[:, : z.shape[1]].float()  # a learned variance stays as it is
+        kind = self.noise.config.prediction_type
+        wanted = {'v_prediction': lambda: self.noise.get_velocity(z, epsilon, t), 'epsilon': lambda: epsilon}
+        loss = F.mse_loss(made, wanted.get(kind, lambda: z)())
+        total = loss - self.align * self.alignment.similarity(rows, self.device) if self.alignment else loss
+        self.optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(self.learning, 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def average(self, decay: float) -> None:
+        "Moves the average a little towards the weights."
+        weights = [p.detach() for p in self.trained.values()]
+        torch._foreach_lerp_(list(self.averaged.values()), weights, 1 - decay)  # pyright: ignore
+
+# %% ../nbs/42_train_prior.ipynb #f009
 def train_prior(
     data: ImageData,  # training images
     out: str | Path,  # folder for the finished prior (diffusers' DiTPipeline form)
@@ -586,21 +364,21 @@ def train_prior(
     heads: int = 6,  # attention heads
     patch_size: int = 2,  # side of a token in latent pixels
     steps: int = 10_000,  # training steps
-    batch_size: int = 128,  # latents a step
+    batch_size: int = 128,  # latents per step
     lr: float = 1e-3,  # AdamW rate, warmed up, constant, then falling to zero over the last quarter
     label_dropout: float = 0.1,  # share of samples trained with the null class
     ema_decay: float = 0.999,  # of the averaged weights, which are the ones saved
     flip: bool = False,  # mirror half of the images; wrong where left and right differ, as for shoes
     defaults: dict | None = None,  # sampler settings kept with the prior; None: those of `start`
-    refinement: dict
-    | None = None,  # settings of refinement kept with it, fields of `RefineSettings`; None: those of `start`
-    start: str
-    | Path
-    | None = None,  # a prior (folder, name or hub id) whose transformer is trained further, in its own size and noise schedule; None: new weights
+    # settings of refinement kept with it, fields of `RefineSettings`; None: those of `start`
+    refinement: dict | None = None,
+    # a prior (folder, name or hub id) whose transformer is trained further, in its own size and noise schedule; None:
+    # new weights
+    start: str | Path | None = None,
     tune: str = 'full',  # what of `start` is trained, see `TUNINGS`: "full", "difffit" or "lora"
     lora_rank: int = 8,  # rank of each update, for "lora"
-    teacher: nn.Module
-    | None = None,  # a `Teacher` of convolutions: the middle block is drawn to what it sees in the clean image; None: no such help
+    # a teacher of convolutions: the middle block is drawn to what it sees in the clean image; None: no such help
+    teacher: Teacher | None = None,
     align: float = 0.5,  # weight of that
     compile: bool = False,  # torch.compile its blocks
     seed: int = 0,  # weights and batches
@@ -608,133 +386,73 @@ def train_prior(
     checkpoint_every: int = 250,  # steps
 ) -> Iterator[TrainStep]:
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
-    from diffusers import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    device = torch.device(device or best_device())
-    out = Path(out)
+    settings = dict(
+        dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip
+    )
+    device, out = torch.device(device or best_device()), Path(out)
     make_folder(out.parent)
-    prepare = lookup(TUNINGS, tune, 'tuning')
-    if start is None and (tune != 'full' or autoencoder is None):
-        raise PSRError(
-            'argument start',
-            'a prior to train further' if tune != 'full' else 'a prior, or autoencoder=',
-            'neither' if tune == 'full' else f'none, with tune={tune!r}',
-        )
-    old = None if start is None else Prior.from_pretrained(start, device='cpu', dtype=torch.float32)
-    latents = _latents(data.images, autoencoder or old.folder / 'vae', device, flip)
-    if start is None and latents.shape[2] % patch_size:
-        raise PSRError(
-            'argument patch_size',
-            f'a divisor of {latents.shape[2]}, the side of the latents',
-            patch_size,
-            'Take images of another size, or patch_size=1',
-        )
+    old, autoencoder = _beginning(start, tune, autoencoder)
+    latents = _latents(data.images, autoencoder, device, flip)
+    if old is None and latents.shape[2] % patch_size:
+        wanted = f'a divisor of {latents.shape[2]}, the side of the latents'
+        raise PSRError('argument patch_size', wanted, patch_size, 'Take images of another size, or patch_size=1')
     labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
-    model = (
-        new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size)
-        if start is None
-        else _further(old, data.classes, latents.shape[1:])
-    ).to(device)
-    merge = prepare(model, lora_rank)
-    ema, noise = copy.deepcopy(model), DDIMScheduler(**NOISE_SCHEDULE) if start is None else old.make_scheduler('ddim')
-    trained, averaged = ({n: p for n, p in m.named_parameters() if p.requires_grad} for m in (model, ema))
-    ema.requires_grad_(False)
-    middle, helped = [], {}
+    if old is None:
+        model = new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size)
+        noise = DDIMScheduler(**NOISE_SCHEDULE)
+    else:
+        model, noise = _further(old, data.classes, latents.shape[1:]), old.make_scheduler('ddim')
+        settings |= dict(start=str(start), tune=tune, lora_rank=lora_rank)
+    merge = TUNINGS[tune](model.to(device), lora_rank)
+    ema, alignment = copy.deepcopy(model), None
     if teacher is not None:
-        maps = _feature_maps(data, teacher, latents.shape[2] // model.config.patch_size, flip).to(device)
-        project = nn.Sequential(
-            nn.Linear(model.inner_dim, 2 * model.inner_dim), nn.SiLU(), nn.Linear(2 * model.inner_dim, maps.shape[2])
-        ).to(device)
-        helped = dict(project.named_parameters())
-        model.transformer_blocks[(len(model.transformer_blocks) - 1) // 2].register_forward_hook(
-            lambda module, inputs, output: middle.append(output)
-        )
-    learning = [*trained.values(), *helped.values()]
-    optimizer = torch.optim.AdamW(learning, lr, betas=(0.9, 0.99), weight_decay=0.01, fused=device.type == 'cuda')
-    cool = max(1, steps // 4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min(1, (s + 1) / 200, max(0.0, (steps - s) / cool))
-    )
-    parts = dict(
-        model=_Parameters(trained),
-        ema=_Parameters(averaged),
-        optimizer=optimizer,
-        schedule=schedule,
-        **({} if teacher is None else dict(project=_Parameters(helped))),
-    )
-    checkpoint = Checkpoint(
-        out,
-        dict(
-            kind='prior',
-            data=data.name,
-            n=len(data),
-            dim=dim,
-            depth=depth,
-            patch_size=patch_size,
-            batch_size=batch_size,
-            lr=lr,
-            steps=steps,
-            seed=seed,
-            flip=flip,
-            **({} if start is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)),
-            **({} if teacher is None else dict(teacher=teacher.name, align=align)),
-        ),
-        checkpoint_every,
-    )
-    first, began = checkpoint.load(parts, device), time.perf_counter()
+        alignment = _Alignment(model, data, teacher, latents.shape[2], flip, device)
+        settings |= dict(teacher=teacher.name, align=align)
+    run = _Denoiser(model, noise, len(data.classes), lr, steps, align, alignment)
+    run.prepare(ema, device)
+    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), **settings), checkpoint_every)
+    first, began = checkpoint.load(run.parts, device), time.perf_counter()
     for block in model.transformer_blocks if compile else ():
         block.compile()  # compiled once, for all of them
-    kind, times = (
-        noise.config.prediction_type,
-        _timesteps
-        if noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule']
-        else lambda n, g: torch.randint(noise.config.num_train_timesteps, (n,), generator=g, device=g.device),
-    )
     for step in range(first, steps):
-        rows, g = _batch(len(latents), batch_size, seed, step, device)
+        rows, g = training_batch(len(latents), batch_size, seed, step, device)
         rows = rows.to(device)
-        z, y, t = latents[rows].float(), labels[rows], times(len(rows), g).to(device)
-        epsilon, dropped = (
-            torch.randn(z.shape, generator=g, device=g.device).to(device),
-            torch.rand(len(rows), generator=g, device=g.device).to(device) < label_dropout,
-        )
-        y = torch.where(dropped, len(data.classes), y)
-        middle.clear()
-        with _mixed_precision(device):
-            made = model(noise.add_noise(z, epsilon, t), t, y).sample[
-                :, : z.shape[1]
-            ]  # a learned variance stays as it is
-        loss = F.mse_loss(
-            made.float(),
-            noise.get_velocity(z, epsilon, t) if kind == 'v_prediction' else epsilon if kind == 'epsilon' else z,
-        )
-        total = loss
-        if teacher is not None:
-            with _mixed_precision(device):
-                told = project(middle[0])
-            total = loss - align * F.cosine_similarity(told.float(), maps[rows].float(), dim=-1).mean()
-        optimizer.zero_grad()
-        total.backward()
-        nn.utils.clip_grad_norm_(learning, 1.0)
-        optimizer.step()
-        schedule.step()
-        decay = min(ema_decay, (step + 1) / (step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(averaged.values()), [p.detach() for p in trained.values()], 1 - decay)
-        checkpoint.save(step + 1, parts)
-        yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
+        loss = run.step(latents[rows].float(), labels[rows], rows, g, label_dropout)
+        run.average(min(ema_decay, (step + 1) / (step + 10)))
+        checkpoint.save(step + 1, run.parts)
+        yield TrainStep(step + 1, steps, loss, time.perf_counter() - began)
     merge(ema)
+    schedule = None
     if old is not None:
         defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
-    save_prior(
-        ema, autoencoder or old.folder / 'vae', out, data.classes, defaults, old and old.scheduler_config, refinement
-    )
+        schedule = old.scheduler_config
+    save_prior(ema, autoencoder, out, data.classes, defaults, schedule, refinement)
     checkpoint.remove()
+
+
+def _beginning(
+    start: str | Path | None, tune: str, autoencoder: str | Path | None
+) -> tuple[Prior | None, str | Path]:  # the prior to start from, and the folder of the autoencoder
+    "What a training starts from. Raises `PSRError` where it has nothing to start from."
+    lookup(TUNINGS, tune, 'tuning')
+    if start is None:
+        if tune != 'full' or autoencoder is None:
+            raise PSRError(
+                'argument start',
+                'a prior to train further' if tune != 'full' else 'a prior, or autoencoder=',
+                'neither' if tune == 'full' else f'none, with tune={tune!r}',
+            )
+        return None, autoencoder
+    old = Prior.from_pretrained(start, device='cpu', dtype=torch.float32)
+    assert old.folder is not None  # it was read from one
+    return old, autoencoder or old.folder / 'vae'
 
 # %% ../nbs/42_train_prior.ipynb #c011
 def save_prior(
-    transformer: nn.Module,  # the DiT, embedders tied or not
+    transformer: Any,  # the DiT, embedders tied or not
     autoencoder: str | Path,  # folder of the autoencoder
     out: str | Path,  # folder to write
     classes: list[str],  # class names in label order
@@ -744,35 +462,31 @@ def save_prior(
 ) -> Path:
     "Writes a `DiTPipeline` folder in half precision."
     import diffusers
-    from diffusers import DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler
+    from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
+    from diffusers.pipelines.dit.pipeline_dit import DiTPipeline
+    from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
-    untied = DiTTransformer2DModel.from_config(transformer.config)
+    untied: Any = DiTTransformer2DModel.from_config(transformer.config)
     untied.load_state_dict(transformer.state_dict())
     if scheduler_config is None:
-        scheduler = DPMSolverMultistepScheduler.from_config(
-            dict(NOISE_SCHEDULE, lambda_min_clipped=-5.1, solver_order=2, algorithm_type='dpmsolver++')
-        )
+        solver = dict(lambda_min_clipped=-5.1, solver_order=2, algorithm_type='dpmsolver++')
+        scheduler: Any = DPMSolverMultistepScheduler.from_config({**NOISE_SCHEDULE, **solver})
     else:
-        scheduler = getattr(diffusers, scheduler_config.get('_class_name', 'DDIMScheduler')).from_config(
-            {k: v for k, v in scheduler_config.items() if k != '_use_default_values'}
-        )
+        kind = getattr(diffusers, scheduler_config.get('_class_name', 'DDIMScheduler'))
+        scheduler = kind.from_config({k: v for k, v in scheduler_config.items() if k != '_use_default_values'})
     autoencoder = Path(autoencoder)
     pipe = DiTPipeline(untied.half(), load_part(autoencoder.parent, autoencoder.name).half(), scheduler)
     with atomic_folder(out) as folder:
         pipe.save_pretrained(folder, safe_serialization=True)
-        import json
-
-        index = json.loads((folder / 'model_index.json').read_text())
+        index = read_json(folder / 'model_index.json')
         index['id2label'] = {str(i): c for i, c in enumerate(classes)}
         if defaults:
             index['_psr_defaults'] = defaults
         if refinement:
             index['_psr_refinement'] = refinement
         (folder / 'model_index.json').write_text(to_json(index))
-        for file in folder.glob('*/config.json'):
-            file.write_text(
-                to_json({k: v for k, v in json.loads(file.read_text()).items() if k != '_name_or_path'})
-            )  # where its parts lay before
+        for file in folder.glob('*/config.json'):  # which would say where its parts lay before
+            file.write_text(to_json({k: v for k, v in read_json(file).items() if k != '_name_or_path'}))
     return Path(out)
 
 # %% ../nbs/42_train_prior.ipynb #c015
@@ -780,23 +494,25 @@ def frechet_distance(
     a: torch.Tensor,  # (n, d) features
     b: torch.Tensor,  # (m, d) features
 ) -> float:
-    "Fréchet distance between normal distributions fitted to two sets. Source: Heusel et al. 2017, arXiv 1706.08500 (there with Inception features)."
+    """Fréchet distance between normal distributions fitted to two sets.
+    Source: Heusel et al. 2017, arXiv 1706.08500 (there with Inception features)."""
     from scipy.linalg import sqrtm
 
-    a, b = (np.asarray(x, np.float64) for x in (a, b))
-    ca, cb = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    return float(np.square(a.mean(0) - b.mean(0)).sum() + np.trace(ca + cb - 2 * np.real(sqrtm(ca @ cb))))
+    first, second = (np.asarray(x, np.float64) for x in (a, b))
+    ca, cb = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    apart = np.square(first.mean(0) - second.mean(0)).sum()
+    return float(apart + np.trace(ca + cb - 2 * np.real(sqrtm(ca @ cb))))
 
-
+# %% ../nbs/42_train_prior.ipynb #c015b
 @torch.no_grad()
 def prior_report(
-    prior,  # a `Prior`
+    prior: Prior,
     train: ImageData,  # images it was trained on
     test: ImageData,  # images it has not seen
-    teachers: list,  # `Teacher`s, none of which took part in the training
-    n_per_class: int = 100,  # samples a class
+    teachers: list[Teacher],  # none of which took part in the training
+    n_per_class: int = 100,  # samples per class
     seed: int = 0,  # of the samples
-    **sampling,  # settings for `prior.sample`
+    **sampling: Any,  # settings for `prior.sample`
 ) -> dict:  # name -> figure
     "Reconstruction, class agreement, Fréchet distance with its floor, and a check for copies."
     labels = torch.arange(len(prior.classes)).repeat_interleave(n_per_class)
@@ -805,7 +521,7 @@ def prior_report(
     real = some.floats()
     rebuilt = prior.decode(prior.encode(real)).cpu()
     known = train.per_class(n_per_class, seed)
-    out = {'psnr': -10 * (rebuilt - real).square().mean().log10().item()}
+    out: dict[str, Any] = {'psnr': -10 * (rebuilt - real).square().mean().log10().item()}
     for t in teachers:
         (lm, fm), (lr, fr), (lb, fb), (_, fk) = (t.predict(x) for x in (made, real, rebuilt, known.images))
         right = (lm.argmax(1) == labels).float()

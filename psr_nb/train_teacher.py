@@ -6,23 +6,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator
+from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
 
 from .core import atomic_folder, best_device, make_folder, to_json
-from .data import ImageData, augment
+from .data import ImageData
+from .pictures import augment
 from .teacher import Teacher
-from .train_prior import Checkpoint, TrainStep, _batch
+from .training import Checkpoint, TrainStep, training_batch
 
 # %% auto #0
-__all__ = ['RECIPES', 'train_teacher', 'save_teacher']
+__all__ = ['RECIPES', 'channel_statistics', 'save_teacher', 'train_teacher']
 
 # %% ../nbs/43_train_teacher.ipynb #c005
-RECIPES = {  # name -> (timm architecture, its arguments, input pixels, epochs, highest learning rate)
+RECIPES: dict[str, tuple[str, dict[str, Any], int, int, float]] = {
+    # name -> (timm architecture, its arguments, input pixels, epochs, highest learning rate)
     'a': ('resnet18', dict(layers=(1, 1, 1, 1), channels=(24, 48, 96, 144)), 64, 6, 4e-3),  # residual connections
     'b': ('densenet121', dict(growth_rate=16, block_config=(3, 4, 4)), 48, 6, 4e-3),  # dense connections
     'c': (
@@ -34,76 +37,24 @@ RECIPES = {  # name -> (timm architecture, its arguments, input pixels, epochs, 
     ),  # pre-activation residuals
 }
 
-# %% ../nbs/43_train_teacher.ipynb #c006
-def train_teacher(
-    data: ImageData,  # training images
-    out: str | Path,  # folder for the finished teacher, in timm's form
-    architecture: str = 'resnet18',  # any timm name
-    model_args: dict | None = None,  # its arguments
-    input_size: int | None = None,  # pixels a side; None: the images' own
-    epochs: int = 6,  # passes over the data
-    batch_size: int = 128,  # images a step
-    lr: float = 4e-3,  # highest AdamW rate, one cycle
-    seed: int = 0,  # weights, order and augmentation
-    device: torch.device | str | None = None,  # default: the best at hand
-    checkpoint_every: int = 200,  # steps between checkpoints, from which an interrupted run goes on
-) -> Iterator[TrainStep]:
-    "Trains a classifier and saves it as a teacher folder; yields every step. Resumes from `out`'s checkpoint."
-    device = torch.device(device or best_device())
-    out = Path(out)
-    make_folder(out.parent)
-    torch.manual_seed(seed)
-    size = input_size or data.images.shape[-1]
-    mean, std = zip(
-        *[
-            (m.item(), s.item())
-            for m, s in ((c.mean(), c.std()) for c in data.images[:5000].float().div(255).transpose(0, 1))
-        ]
-    )
-    kwargs = dict(in_chans=data.images.shape[1], num_classes=len(data.classes), **(model_args or {}))
-    model = timm.create_model(architecture, **kwargs).to(device)
-    teacher = Teacher(model, str(out), mean, std, size, data.classes).to(device)
-    model.requires_grad_(True)
-    steps = max(1, epochs * (len(data) // min(batch_size, len(data))))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.2)
-    parts = dict(model=model, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(
-        out,
-        dict(
-            kind='teacher',
-            architecture=architecture,
-            model_args=kwargs,
-            size=size,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            seed=seed,
-            data=data.name,
-            n=len(data),
-        ),
-        checkpoint_every,
-    )
-    start, began = checkpoint.load(parts, device), time.perf_counter()
-    for step in range(start, steps):
-        pick, g = _batch(len(data), batch_size, seed, step)
-        images = augment(data.images[pick].to(device).float() / 255, generator=g)
-        model.train()
-        logits = model(teacher.prepare(images))
-        loss = F.cross_entropy(logits, data.labels[pick].to(device), label_smoothing=0.05)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        checkpoint.save(step + 1, parts)
-        yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    with atomic_folder(out) as folder:
-        save_teacher(model, folder, architecture, kwargs, mean, std, size, data.classes)
-    checkpoint.remove()
+# %% ../nbs/43_train_teacher.ipynb #c005c
+def channel_statistics(
+    images: torch.Tensor,  # (n, c, h, w) uint8
+) -> tuple[tuple[float, ...], tuple[float, ...]]:  # mean and standard deviation of each channel, in [0, 1]
+    "What a network's input is standardised with."
+    channels = list(images.float().div(255).transpose(0, 1))
+    return tuple(c.mean().item() for c in channels), tuple(c.std().item() for c in channels)
 
 
 def save_teacher(
-    model, folder: Path, architecture: str, model_args: dict, mean, std, size: int, classes: list[str]
+    model: Any,  # a timm model
+    folder: Path,  # where to
+    architecture: str,  # its timm name
+    model_args: dict[str, Any],  # the arguments it was made with
+    mean: Sequence[float],  # of each channel
+    std: Sequence[float],  # of each channel
+    size: int,  # pixels a side
+    classes: list[str],  # their names, in label order
 ) -> None:
     "Writes timm's `config.json` and half-precision `model.safetensors`."
     from safetensors.torch import save_file
@@ -131,3 +82,53 @@ def save_teacher(
         ),
     )
     (folder / 'config.json').write_text(to_json(config))
+
+# %% ../nbs/43_train_teacher.ipynb #c006
+def train_teacher(
+    data: ImageData,  # training images
+    out: str | Path,  # folder for the finished teacher, in timm's form
+    architecture: str = 'resnet18',  # any timm name
+    model_args: dict | None = None,  # its arguments
+    input_size: int | None = None,  # pixels a side; None: the images' own
+    epochs: int = 6,  # passes over the data
+    batch_size: int = 128,  # images per step
+    lr: float = 4e-3,  # highest AdamW rate, one cycle
+    seed: int = 0,  # weights, order and augmentation
+    device: torch.device | str | None = None,  # default: the best at hand
+    checkpoint_every: int = 200,  # steps between checkpoints, from which an interrupted run goes on
+) -> Iterator[TrainStep]:
+    "Trains a classifier and saves it as a teacher folder; yields every step. Resumes from `out`'s checkpoint."
+    size = input_size or data.images.shape[-1]
+    kwargs: dict[str, Any] = dict(in_chans=data.images.shape[1], num_classes=len(data.classes), **(model_args or {}))
+    settings = dict(
+        architecture=architecture, model_args=kwargs, size=size, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed
+    )
+    device = torch.device(device or best_device())
+    out = Path(out)
+    make_folder(out.parent)
+    torch.manual_seed(seed)
+    mean, std = channel_statistics(data.images[:5000])
+    model: Any = timm.create_model(architecture, **kwargs).to(device)
+    teacher = Teacher(model, str(out), mean, std, size, data.classes).to(device)
+    model.requires_grad_(True)
+    steps = max(1, epochs * (len(data) // min(batch_size, len(data))))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.2)
+    parts = dict(model=model, optimizer=optimizer, schedule=schedule)
+    checkpoint = Checkpoint(out, dict(kind='teacher', data=data.name, n=len(data), **settings), checkpoint_every)
+    start, began = checkpoint.load(parts, device), time.perf_counter()
+    for step in range(start, steps):
+        pick, g = training_batch(len(data), batch_size, seed, step)
+        images = augment(data.images[pick].to(device).float() / 255, generator=g)
+        model.train()
+        logits = model(teacher.prepare(images))
+        loss = F.cross_entropy(logits, data.labels[pick].to(device), label_smoothing=0.05)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        checkpoint.save(step + 1, parts)
+        yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
+    with atomic_folder(out) as folder:
+        save_teacher(model, folder, architecture, kwargs, mean, std, size, data.classes)
+    checkpoint.remove()

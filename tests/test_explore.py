@@ -1,4 +1,4 @@
-"The panels of nbs/30_explorer.ipynb in a real JupyterLab and a real browser, and the page that they write, without a network."
+"The panels of nbs/32_explore.ipynb in a real JupyterLab and a real browser, and the page that they write, without a network."
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ slow = 180_000  # ms; the machine may be busy with other things
 def place(tmp_path_factory):
     "A copy of the notebook's tour, as `make lab` opens it, in a folder of its own."
     place = tmp_path_factory.mktemp('lab')
-    notebook = json.loads((root / 'nbs' / '30_explorer.ipynb').read_text(encoding='utf-8'))
+    notebook = json.loads((root / 'nbs' / '32_explore.ipynb').read_text(encoding='utf-8'))
     end = next(i for i, cell in enumerate(notebook['cells']) if 'That is the tour.' in ''.join(cell['source']))
     notebook['cells'] = notebook['cells'][:end]
     for cell in notebook['cells']:
@@ -32,7 +32,7 @@ def place(tmp_path_factory):
             cell['outputs'], cell['execution_count'] = [], None
     (place / 'nbs').mkdir()
     shutil.copytree(root / 'docs', place / 'docs')
-    (place / 'nbs' / '30_explorer.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
+    (place / 'nbs' / '32_explore.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
     return place
 
 
@@ -91,7 +91,7 @@ def jupyterlab(folder, app='LabApp'):
 def lab(place):
     "Address of the tour in a server."
     with jupyterlab(place) as (address, token):
-        yield f'{address}/lab/tree/nbs/30_explorer.ipynb?token={token}'
+        yield f'{address}/lab/tree/nbs/32_explore.ipynb?token={token}'
 
 
 def watched(page):
@@ -469,11 +469,18 @@ def test_notebook_7(place, browser):
     "The same panels in Notebook 7."
     with jupyterlab(place, 'JupyterNotebookApp') as (address, token):
         page = watched(browser.new_page(viewport=dict(width=1280, height=900)))
-        page.goto(f'{address}/notebooks/nbs/30_explorer.ipynb?token={token}')
+        page.goto(f'{address}/notebooks/nbs/32_explore.ipynb?token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]')
         page.bad.clear()  # what Notebook says of itself
-        page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
-        page.get_by_text('Run All Cells', exact=True).click()
+        begun = (
+            """() => [...document.querySelectorAll('.jp-InputArea-prompt')].some(e => /[*\\d]/.test(e.textContent))"""
+        )
+        end = time.monotonic() + slow / 1000
+        while not page.evaluate(begun):  # the indicator is idle before there is a kernel too, and then nothing runs
+            assert time.monotonic() < end, 'no cell runs'
+            page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
+            page.get_by_text('Run All Cells', exact=True).click()
+            page.wait_for_timeout(3000)
         page.wait_for_selector('.psr.explorer[data-drawn]')
         page.wait_for_function(
             "() => [...document.querySelectorAll('.jp-InputArea-prompt')].every(e => !e.textContent.includes('*'))"

@@ -232,6 +232,7 @@ async def remake(path: Path, drawer: Drawer) -> str:
     "Run one notebook and write it with its outputs; a line about it."
     import nbformat
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
     began, notebook = time.perf_counter(), nbformat.read(path, as_version=4)
     old = {c.id: (c.get('outputs', []), c.metadata.get('made_from')) for c in notebook.cells}
@@ -239,12 +240,15 @@ async def remake(path: Path, drawer: Drawer) -> str:
     for cell in notebook.cells:
         if cell.id in left:
             cell.metadata['tags'] = ['skip-execution']
+    sockets = tempfile.TemporaryDirectory()
     client = NotebookClient(
         notebook,
         timeout=900,
         kernel_name='python3',
         resources={'metadata': {'path': str(path.parent)}},
         skip_cells_with_tag='skip-execution',
+        # Not by TCP, which others of the machine could hear. The sockets' path is whole: the kernel runs in another folder.
+        config=Config(KernelManager=dict(transport='ipc', ip=f'{sockets.name}/kernel')),
     )
     async with client.async_setup_kernel(env={**os.environ, 'IN_TEST': '1', 'PYTHONPATH': str(ROOT)}):
         for number, cell in enumerate(notebook.cells):
@@ -268,6 +272,8 @@ async def remake(path: Path, drawer: Drawer) -> str:
             cell.execution_count = None
     notebook.metadata.pop('language_info', None)
     notebook.metadata.pop('widgets', None)
+    if [c.source for c in nbformat.read(path, as_version=4).cells] != [c.source for c in notebook.cells]:
+        raise RuntimeError('edited while it ran; run it again')
     write(notebook, path)
     size, shown = path.stat().st_size, [o for c in notebook.cells for o in c.get('outputs', [])]
     line = f'{path.name}: {len(shown)} outputs, {size / 1e3:.0f} kB, {time.perf_counter() - began:.0f} s'

@@ -1,0 +1,50 @@
+// Six measures of the selection, each beside two others.
+
+import { h, say } from './dom.js';
+import { fixed, percentBetween, signed } from './numbers.js';
+
+const meterNode = () =>
+  h(
+    'div',
+    { class: 'panel meter' },
+    h('div', { class: 'head' }, h('span'), h('b')),
+    h(
+      'div',
+      { class: 'bar', 'aria-hidden': true },
+      h('div', { class: 'fill' }),
+      h('div', { class: 'tick first' }),
+      h('div', { class: 'tick random' }),
+    ),
+    h('small', {}, h('span'), h('span')),
+    h('small', {}, h('span'), h('span')),
+  );
+
+function fillMeter(node, m) {
+  const lines = node.querySelectorAll('small');
+  const place = (value) => percentBetween(value, m.low, m.high);
+  node.title = m.hint;
+  say(node.querySelector('.head span'), m.name);
+  say(node.querySelector('b'), fixed(m.value));
+  node.querySelector('.fill').style.width = `${Math.max(0, place(m.value))}%`;
+  for (const name of ['first', 'random']) {
+    const tick = node.querySelector(`.tick.${name}`);
+    tick.style.left = `${place(m[name])}%`;
+    tick.style.display = m[name] === null ? 'none' : '';
+  }
+  ['random', 'first'].forEach((name, i) => {
+    const [value, distance] = lines[i].children;
+    say(value, `${name} ${fixed(m[name])}`);
+    say(distance, m.value === null || m[name] === null ? '' : signed(m.value - m[name]));
+  });
+}
+
+export function createMeters(model) {
+  const nodes = model.get('meters').map(meterNode);
+  const node = h('div', { class: 'meters', role: 'group', 'aria-label': 'Meters' }, ...nodes);
+  const fill = () => {
+    model.get('meters').forEach((m, i) => {
+      fillMeter(nodes[i], m);
+    });
+  };
+  return { node, fill };
+}

@@ -1,0 +1,174 @@
+// Thumbnails: the selection by class, or what the lasso holds.
+
+import { afterPaint, button, check, h, say } from './dom.js';
+import { tell } from './model.js';
+import { thousands } from './numbers.js';
+
+const MOST = 400; // thumbnails of a lasso
+const IN_SIGHT = 80; // that are made before the others
+
+// Tiles of one class: [id, words, css class, mark]. `before` holds what was chosen when it was kept, or is null.
+export function rowTiles(chosen, first, isPinned, before) {
+  const tiles = chosen.map((index, place) => {
+    const pinned = isPinned(first + index);
+    const fresh = before !== null && !before.has(index);
+    const words = `place ${place + 1}${pinned ? ', pinned' : ''}${fresh ? ', new' : ''}`;
+    return [
+      first + index,
+      words,
+      `${pinned ? 'pinned ' : ''}${fresh ? 'new' : ''}`,
+      fresh ? '+' : pinned ? '\u25a0' : '',
+    ];
+  });
+  const now = new Set(chosen);
+  for (const index of before || [])
+    if (!now.has(index)) tiles.push([first + index, 'no longer chosen', 'gone', '\u2212']);
+  return tiles;
+}
+
+const MARKS = { pinned: '\u25a0', banned: '\u2212', selected: '\u25c6' };
+
+function createTools(desk, refill) {
+  const { model, still } = desk;
+  const show = (what) => () => {
+    desk.showing = what;
+    refill();
+  };
+  const tabs = {
+    selection: button('Selection', 'show-selection', show('selection'), 'Show the selection'),
+    lasso: button('Lasso (0)', 'show-lasso', show('lasso'), 'Show what the lasso holds'),
+  };
+  const shown = h('span', { class: 'group', role: 'group', 'aria-label': 'What the sheet shows' });
+  shown.append(tabs.selection, tabs.lasso);
+  const keepHint = 'Later changes are shown against the selection as it is now';
+  const keep = button('Keep for comparison', 'keep', () => desk.act('keep', []), keepHint);
+  const compare = (on) => {
+    desk.compare = on;
+    refill();
+  };
+  const changedHint = 'Marks what came (+) and went (\u2212) since the selection was kept';
+  const changed = check('What changed', 'changed', false, compare, changedHint);
+  const clear = () => {
+    desk.lassoed = [];
+    desk.forgetPath();
+    desk.showing = 'selection';
+    tell(model, { do: 'lasso', ids: [] });
+    refill();
+  };
+  const several = [
+    button('Pin these', 'pin_all', () => desk.act('pin', desk.lassoed), 'Pin all candidates in the lasso'),
+    button('Ban these', 'ban_all', () => desk.act('ban', desk.lassoed), 'Ban all candidates in the lasso'),
+    button('Clear', 'clear', clear, 'Forget the lasso'),
+  ];
+  const update = () => {
+    for (const [name, tab] of Object.entries(tabs)) tab.setAttribute('aria-pressed', name === desk.showing);
+    say(tabs.lasso, `Lasso (${thousands(desk.lassoed.length)})`);
+    for (const b of several) b.disabled = !desk.lassoed.length;
+    changed.box.disabled = !model.get('kept').length;
+  };
+  return { node: h('div', { class: 'tools' }, shown, ...(still ? [] : [keep, changed, ...several])), update };
+}
+
+function classRow(name) {
+  const meter = h('meter', { min: 0, 'aria-label': 'pinned of the budget' });
+  const head = h('div', { class: 'name' }, h('b', {}, name), meter, h('small'));
+  return h('div', { class: 'row', role: 'group', 'aria-label': name }, head, h('div', { class: 'tiles' }));
+}
+
+export function createSheet(desk) {
+  const { model, about, n, still } = desk;
+  const node = h('div', { class: 'sheet', role: 'group', 'aria-label': 'Thumbnails: Enter pins, B bans' });
+  const rows = new Map();
+
+  const tileOf = (id, words, kind, mark) => {
+    const canvas = h('canvas', { class: 'small', 'aria-hidden': true });
+    const label = `${desk.nameOf(id)}, ${words}`;
+    const style = `tile ${kind}${id === desk.current ? ' current' : ''}`;
+    const tile = h(
+      'button',
+      { type: 'button', class: style, 'data-id': id, 'aria-label': label, title: label },
+      canvas,
+    );
+    if (mark) tile.append(h('i', { 'aria-hidden': true }, mark));
+    desk.pictures.want(id, canvas);
+    return tile;
+  };
+  const pointed = (event) => {
+    const tile = event.target.closest('.tile');
+    if (tile && +tile.dataset.id !== desk.current) desk.focusOn(+tile.dataset.id);
+  };
+  node.addEventListener('click', (event) => {
+    const tile = event.target.closest('.tile');
+    if (!tile) return;
+    desk.focusOn(+tile.dataset.id);
+    if (!still) desk.act('toggle', [+tile.dataset.id]);
+  });
+  node.addEventListener('focusin', pointed);
+  node.addEventListener('pointerover', pointed);
+
+  function fillLasso(scrolled) {
+    const seen = scrolled ? MOST : IN_SIGHT;
+    const all = desk.lassoed;
+    const tile = (id) => {
+      const { name } = about.states[desk.states[id]];
+      return tileOf(id, name, name === 'pinned' ? 'pinned' : '', MARKS[name]);
+    };
+    const held = h('div', { class: 'tiles' }, ...all.slice(0, seen).map(tile));
+    if (all.length > seen)
+      afterPaint(() => {
+        if (held.isConnected) held.append(...all.slice(seen, MOST).map(tile)); // those in sight first
+      });
+    rows.clear();
+    const words = [];
+    if (all.length > MOST) words.push(h('p', {}, `The first ${MOST} of ${thousands(all.length)}.`));
+    if (!all.length) words.push(h('p', {}, 'Draw around candidates on the map.'));
+    node.replaceChildren(held, ...words);
+  }
+
+  function fillSelection() {
+    const ids = model.get('ids');
+    const kept = model.get('kept');
+    const wanted = about.classes.map((_, c) => c).filter((c) => desk.only < 0 || c === desk.only);
+    if (rows.size !== wanted.length || wanted.some((c) => !rows.has(c))) {
+      rows.clear();
+      for (const c of wanted) rows.set(c, classRow(about.classes[c]));
+      node.replaceChildren(...rows.values());
+    }
+    const isPinned = (id) => desk.states[id] === about.pinned;
+    for (const c of wanted) {
+      const row = rows.get(c);
+      const before = desk.compare && kept.length ? new Set(kept[c]) : null;
+      const list = rowTiles(ids[c], c * n, isPinned, before);
+      const key = JSON.stringify(list);
+      if (row.dataset.key !== key) {
+        row.dataset.key = key;
+        row.lastChild.replaceChildren(...list.map((tile) => tileOf(...tile)));
+      }
+      const count = ids[c].filter((index) => isPinned(c * n + index)).length;
+      const meter = row.querySelector('meter');
+      meter.max = Math.max(1, ids[c].length);
+      meter.value = count;
+      say(row.querySelector('small'), `${count}/${ids[c].length} pinned`);
+    }
+  }
+
+  function fill() {
+    tools.update();
+    const active = document.activeElement;
+    const focus = node.contains(active) ? [...node.querySelectorAll('.tile')].indexOf(active) : -1;
+    const scroll = node.scrollTop;
+    if (desk.showing === 'lasso') fillLasso(scroll > 0);
+    else fillSelection();
+    node.scrollTop = scroll;
+    if (focus < 0 || node.contains(document.activeElement)) return;
+    const all = node.querySelectorAll('.tile');
+    if (all.length) all[Math.min(focus, all.length - 1)].focus({ preventScroll: true });
+  }
+
+  const tools = createTools(desk, fill);
+  const mark = (id) => {
+    for (const b of node.querySelectorAll('button.tile.current')) b.classList.remove('current');
+    for (const b of node.querySelectorAll(`button.tile[data-id="${id}"]`)) b.classList.add('current');
+  };
+  return { node: h('div', { class: 'panel' }, tools.node, node), sheet: node, fill, mark };
+}

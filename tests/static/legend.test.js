@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { mixed, packed, ramp, toRGB } from '../../psr_nb/static/colours.js';
+import { legendEntries, stateCounts } from '../../psr_nb/static/legend.js';
+
+const states = [
+  { name: 'undecided', shape: 'circle', colour: '#8f959d', size: 0.8, top: false },
+  { name: 'rejected by the cut', shape: 'bar', colour: '#e69f00', size: 1.1, top: false },
+  { name: 'pinned', shape: 'square', colour: '#009e73', size: 1.6, top: true },
+];
+const about = { classes: ['Coat', 'Bag'], classColours: ['#0072b2'], states, ink: 'black' };
+const of = (more) => legendEntries({ ...about, by: 'state', low: 0, high: 1, counts: [1200, 0, 0], ...more });
+
+test('states are counted', () => {
+  assert.deepEqual(stateCounts(Uint8Array.from([0, 2, 0, 2, 2]), 3), [2, 0, 3]);
+});
+
+test('a state that nobody is in has no entry, unless it is one to decide', () => {
+  assert.deepEqual(
+    of({}).map((e) => e.text),
+    ['undecided 1,200', 'pinned 0'],
+  );
+});
+
+test('a score has a ramp with its ends, and grey marks', () => {
+  const [first, second] = of({ by: 'reliability', low: 0.1, high: 0.98765 });
+  assert.deepEqual(first.ramp, ['0.100', '0.988']);
+  assert.equal(second.colour, '#888888');
+  assert.deepEqual(of({ by: 'reliability', low: Infinity, high: -Infinity })[0].ramp, ['\u2013', '\u2013']);
+});
+
+test('classes take turns with the colours; real images come last', () => {
+  const entries = of({ by: 'class', showReal: true });
+  assert.deepEqual(
+    entries.map((e) => e.text),
+    ['Coat', 'Bag', 'real', 'real, missed by the pool'],
+  );
+  assert.equal(entries[1].colour, '#0072b2');
+});
+
+test('colours go from dark blue to yellow, and stay within', () => {
+  assert.equal(ramp(0), 'rgb(0,34,78)');
+  assert.equal(ramp(-1), ramp(0));
+  assert.equal(ramp(2), ramp(1));
+  assert.deepEqual(toRGB('rgba(1, 2, 3, 0.5)'), [1, 2, 3]);
+  assert.deepEqual(toRGB('transparent'), [255, 255, 255]);
+  assert.equal(mixed([0, 0, 0], [100, 200, 50], 0.5), 'rgb(50,100,25)');
+  assert.equal(packed([255, 0, 0]) >>> 0, 0xff0000ff);
+});
