@@ -748,9 +748,8 @@ def _train_teacher(
     quiet: _Quiet = False,
 ):
     "Train a teacher; an interrupted run goes on."
-    from psr_nb.make_models import load_test, make_teacher
-
     from psr_nb.distill import writable
+    from psr_nb.make_models import load_test, make_teacher
 
     writable(out, 'config.json')
     teacher, file = make_teacher(
@@ -843,9 +842,8 @@ def _train_prior(
     quiet: _Quiet = False,
 ):
     "Train a diffusion prior: an autoencoder, then a transformer; an interrupted run goes on."
-    from psr_nb.make_models import judge_prior, make_prior
-
     from psr_nb.distill import writable
+    from psr_nb.make_models import judge_prior, make_prior
 
     writable(out, 'model_index.json')
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
