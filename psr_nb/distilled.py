@@ -10,17 +10,19 @@ import html
 import io
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from fastcore.basics import patch
 
 from psr_nb.core import (
     PSRError,
+    assets,
     atomic_folder,
     candidate_seed,
     content_hash,
@@ -33,8 +35,13 @@ from psr_nb.core import (
 )
 from .data import ImageData, decode_image
 
+if TYPE_CHECKING:
+    import jinja2
+    from huggingface_hub import DatasetCardData
+    from PIL import Image
+
 # %% auto #0
-__all__ = ['DISTILLED_FORMAT', 'class_folder', 'soft_label_bytes', 'DistilledSet', 'card']
+__all__ = ['DISTILLED_FORMAT', 'class_folder', 'soft_label_bytes', 'DistilledSet', 'card_data', 'card']
 
 # %% ../nbs/21_distilled.ipynb #c005
 def class_folder(
@@ -56,80 +63,93 @@ def soft_label_bytes(
     "What the soft labels take on disk."
     return n_images * n_classes * epochs * torch.tensor([], dtype=getattr(torch, dtype)).element_size()
 
-# %% ../nbs/21_distilled.ipynb #c011
+# %% ../nbs/21_distilled.ipynb #d001
 DISTILLED_FORMAT = 1
 
 
+def _plain(obj: Any, paths: bool = True) -> Any:
+    "What JSON makes of an object; numbers that are not finite become None and, without `paths`, a path from the root only its last part."
+
+    def tidy(o: Any) -> Any:
+        if isinstance(o, float):
+            return o if np.isfinite(o) else None
+        if isinstance(o, str) and not paths and re.fullmatch(r'(/|~/|[A-Za-z]:[\\/]).+', o):
+            return re.split(r'[\\/]', o.rstrip('\\/'))[-1]
+        if isinstance(o, dict):
+            return {str(k): tidy(v) for k, v in o.items()}
+        return [tidy(v) for v in o] if isinstance(o, list) else o
+
+    return tidy(json.loads(to_json(obj, indent=None)))
+
+
+def _checked_images(images: Any, labels: Any, n_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    "(n, c, h, w) uint8 and (n,) int64. Raises when they are something else."
+    images, labels = torch.as_tensor(images).detach().cpu(), torch.as_tensor(labels).detach().cpu().long()
+    if images.is_floating_point():
+        images = to_uint8(images)
+    if images.ndim != 4 or images.dtype != torch.uint8:
+        found = f'{tuple(images.shape)} of {images.dtype}'
+        raise PSRError('images', '(n, c, h, w) of bytes or of floats in [0, 1]', found)
+    if labels.shape != images.shape[:1]:
+        raise PSRError('labels', f'one for each of {len(images)} images', f'shape {tuple(labels.shape)}')
+    if len(labels) and not 0 <= (low := int(labels.min())) <= (high := int(labels.max())) < n_classes:
+        raise PSRError('labels', f'0 to {n_classes - 1}, for {n_classes} classes', f'{low} to {high}')
+    return images, labels
+
+
+def _checked_soft_labels(soft: Any, n: int, n_classes: int) -> torch.Tensor:
+    "(n, C) float32. Raises when they are no distributions."
+    soft = torch.as_tensor(soft).detach().cpu().float()
+    if soft.shape != (n, n_classes):
+        raise PSRError('soft_labels', f'shape {(n, n_classes)}', tuple(soft.shape))
+    if not torch.allclose(soft.sum(1), torch.ones(n), atol=1e-2) or soft.min() < 0:
+        say = 'probabilities, rows that sum to 1'
+        raise PSRError('soft_labels', say, 'other numbers', 'Pass logits.softmax(1)')
+    return soft
+
+# %% ../nbs/21_distilled.ipynb #c011
 @dataclass(frozen=True, repr=False, eq=False)
 class DistilledSet(torch.utils.data.Dataset):
-    "A distilled data set: images, labels, and where each image came from. As a torch data set it gives (image in [0, 1], label)."
+    "Images, labels, and where each image came from. As a torch data set it gives (image in [0, 1], label)."
 
     images: torch.Tensor  # (n, c, h, w) uint8; floats in [0, 1] are rounded
     labels: torch.Tensor  # (n,) int64, positions in `classes`
     classes: list[str]  # class names, in the order of the labels
     soft_labels: torch.Tensor | None = None  # (n, C) float32, rows that sum to 1
-    provenance: dict = field(default_factory=dict)  # how it was made; its `images` has a dict for each image
+    provenance: dict[str, Any] = field(default_factory=dict)  # how it was made; its `images` has a dict for each image
     latents: torch.Tensor | None = None  # (n, c, h, w) float32, where the images have any
 
-    def __post_init__(self):
-        put = lambda name, value: object.__setattr__(self, name, value)
-        images, labels = torch.as_tensor(self.images).detach().cpu(), torch.as_tensor(self.labels).detach().cpu().long()
-        if images.is_floating_point():
-            images = to_uint8(images)
-        if images.ndim != 4 or images.dtype != torch.uint8:
-            raise PSRError(
-                'images', '(n, c, h, w) of bytes or of floats in [0, 1]', f'{tuple(images.shape)} of {images.dtype}'
-            )
-        if labels.shape != images.shape[:1]:
-            raise PSRError('labels', f'one for each of {len(images)} images', f'shape {tuple(labels.shape)}')
-        if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
-            raise PSRError(
-                'labels',
-                f'0 to {len(self.classes) - 1}, for {len(self.classes)} classes',
-                f'{labels.min().item()} to {labels.max().item()}',
-            )
-        soft = self.soft_labels
+    def __post_init__(self) -> None:
+        images, labels = _checked_images(self.images, self.labels, len(self.classes))
+        n, soft, latents = len(labels), self.soft_labels, self.latents
         if soft is not None:
-            soft = torch.as_tensor(soft).detach().cpu().float()
-            if soft.shape != (len(labels), len(self.classes)):
-                raise PSRError('soft_labels', f'shape {(len(labels), len(self.classes))}', tuple(soft.shape))
-            if not torch.allclose(soft.sum(1), torch.ones(len(soft)), atol=1e-2) or soft.min() < 0:
-                raise PSRError(
-                    'soft_labels', 'probabilities, rows that sum to 1', 'other numbers', 'Pass logits.softmax(1)'
-                )
-        latents = None if self.latents is None else torch.as_tensor(self.latents).detach().cpu().float()
-        if latents is not None and len(latents) != len(labels):
-            raise PSRError('latents', f'{len(labels)} of them', len(latents))
+            soft = _checked_soft_labels(soft, n, len(self.classes))
+        if latents is not None:
+            latents = torch.as_tensor(latents).detach().cpu().float()
+            if len(latents) != n:
+                raise PSRError('latents', f'{n} of them', len(latents))
         records = list(self.provenance.get('images') or [{} for _ in labels])
-        if len(records) != len(labels):
-            raise PSRError("provenance['images']", f'{len(labels)} records', len(records))
+        if len(records) != n:
+            raise PSRError("provenance['images']", f'{n} records', len(records))
         order = torch.sort(labels, stable=True).indices  # class after class; the order inside a class is kept
-        if not torch.equal(order, torch.arange(len(labels))):
-            images, labels, soft, latents = (
-                images[order],
-                labels[order],
-                None if soft is None else soft[order],
-                None if latents is None else latents[order],
-            )
-            records = [records[i] for i in order.tolist()]
-        put('images', images)
-        put('labels', labels)
-        put('soft_labels', soft)
-        put('latents', latents)
-        put('classes', list(self.classes))
-        put('provenance', {**_plain(self.provenance, paths=False), 'images': _plain(records, paths=False)})
+        if not torch.equal(order, torch.arange(n)):
+            images, labels, records = images[order], labels[order], [records[i] for i in order.tolist()]
+            soft, latents = (None if x is None else x[order] for x in (soft, latents))
+        provenance = {**_plain(self.provenance, paths=False), 'images': _plain(records, paths=False)}
+        values = dict(images=images, labels=labels, soft_labels=soft, latents=latents, provenance=provenance)
+        for name, value in (values | dict(classes=list(self.classes))).items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-        return to_float(self.images[i]), self.labels[i].item()
+        return to_float(self.images[i]), int(self.labels[i])
 
     @property
     def ipc(self) -> int:
-        return int(
-            self.labels.bincount(minlength=len(self.classes)).max()
-        )  # images per class; of the largest where they differ
+        "Images per class; of the largest where they differ."
+        return int(self.labels.bincount(minlength=len(self.classes)).max())
 
     @property
     def method(self) -> str:
@@ -140,10 +160,10 @@ class DistilledSet(torch.utils.data.Dataset):
         return self.provenance.get('dataset') or 'distilled'
 
     @property
-    def ranks(self) -> list[int]:  # place of each image within its class
-        starts = torch.cat(
-            [torch.zeros(1, dtype=torch.long), self.labels.bincount(minlength=len(self.classes)).cumsum(0)]
-        )
+    def ranks(self) -> list[int]:
+        "Place of each image within its class."
+        ends = self.labels.bincount(minlength=len(self.classes)).cumsum(0)
+        starts = torch.cat([torch.zeros(1, dtype=torch.long), ends])
         return (torch.arange(len(self)) - starts[self.labels]).tolist()
 
     @property
@@ -153,8 +173,10 @@ class DistilledSet(torch.utils.data.Dataset):
     def __repr__(self) -> str:
         c, h, w = self.images.shape[1:]
         counts = self.labels.bincount(minlength=len(self.classes))
-        each = f'{self.ipc}' if counts.min() == counts.max() else f'{counts.min().item()} to {counts.max().item()}'
-        return f'DistilledSet {self.method} of {self.name}: {each} of {c}×{h}×{w} in each of {len(self.classes)} classes, {"soft and hard" if self.soft_labels is not None else "hard"} labels'
+        each = f'{self.ipc}' if counts.min() == counts.max() else f'{int(counts.min())} to {int(counts.max())}'
+        labels = 'hard' if self.soft_labels is None else 'soft and hard'
+        what = f'{each} of {c}×{h}×{w} in each of {len(self.classes)} classes'
+        return f'DistilledSet {self.method} of {self.name}: {what}, {labels} labels'
 
     def take(
         self,
@@ -164,19 +186,13 @@ class DistilledSet(torch.utils.data.Dataset):
         if not 1 <= ipc <= self.ipc:
             raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this set', ipc)
         keep = torch.tensor(self.ranks) < ipc
-        cut = lambda x: None if x is None else x[keep]
         records = [r for r, k in zip(self.provenance['images'], keep.tolist()) if k]
-        return replace(
-            self,
-            images=self.images[keep],
-            labels=self.labels[keep],
-            soft_labels=cut(self.soft_labels),
-            latents=cut(self.latents),
-            provenance={**self.provenance, 'ipc': ipc, 'images': records},
-        )
+        provenance = {**self.provenance, 'ipc': ipc, 'images': records}
+        soft, latents = (None if x is None else x[keep] for x in (self.soft_labels, self.latents))
+        return DistilledSet(self.images[keep], self.labels[keep], self.classes, soft, provenance, latents)
 
-    def sheet(self, n: int = 10, scale: int = 1) -> 'PIL.Image.Image':
-        "The first `n` images of each class, a row a class."
+    def sheet(self, n: int = 10, scale: int = 1) -> Image.Image:
+        "The first `n` images of each class, one row per class."
         return self.data.sheet(min(n, self.ipc), scale)
 
     def _repr_png_(self) -> bytes:
@@ -185,144 +201,166 @@ class DistilledSet(torch.utils.data.Dataset):
         return buffer.getvalue()
 
     def _repr_html_(self) -> str:
-        return f'<p>{html.escape(repr(self))}</p><img alt="images, a row a class" src="data:image/png;base64,{base64.b64encode(self._repr_png_()).decode()}">'
+        picture = base64.b64encode(self._repr_png_()).decode()
+        about = f'<p>{html.escape(repr(self))}</p>'
+        return f'{about}<img alt="images, one row per class" src="data:image/png;base64,{picture}">'
 
+    @classmethod
+    def from_selection(
+        cls,
+        selection: Any,  # a `Selection`
+        images: torch.Tensor | None = None,  # (n, c, h, w) refined images; None: the pool's own
+        latents: torch.Tensor | None = None,  # (n, c, h, w) refined latents
+        soft_labels: torch.Tensor | None = None,  # (n, C) probabilities; see also `relabel`
+        trace: Any = None,  # the last `RefineStep`, or all of them: what refinement did
+        method: str | None = None,  # name in tables; None: the selection's
+        dataset: str | None = None,  # what was distilled
+        licence: dict[str, str | None] | None = None,  # {"weights": …, "data": …}; stated on the card
+        **more: Any,  # further entries of the provenance
+    ) -> DistilledSet:
+        "The selected (and refined) images with their provenance."
+        method = method or str(selection.method) + ('+refine' if images is not None and trace is not None else '')
+        provenance = _from_selection(selection, trace, method, dataset, licence or {}) | more
+        if images is None:
+            images, latents = selection.images, latents if latents is not None else getattr(selection, 'latents', None)
+        labels, classes = torch.as_tensor(selection.labels), list(selection.classes)
+        return cls(torch.as_tensor(images), labels, classes, soft_labels, provenance, latents)
 
-def _plain(obj, paths: bool = True):
-    "What JSON makes of an object; numbers that are not finite become None and, without `paths`, a path from the root only its last part."
+    def relabel(
+        self,
+        teacher: Any,  # a `Teacher` of the same classes
+        temperature: float = 1.0,  # divides the logits; higher is softer
+    ) -> DistilledSet:
+        "The same images with the teacher's soft labels."
+        if list(teacher.classes) != self.classes:
+            ours, theirs = (f'{", ".join(list(c)[:5])}…' for c in (self.classes, teacher.classes))
+            say = 'Pass classes= to Teacher.from_pretrained'
+            raise PSRError(f'teacher {teacher.name}', f'the classes {ours}', theirs, say)
+        logits = teacher.predict(self.images)[0]
+        agree = (logits.argmax(1) == self.labels).float().mean().item()
+        about = dict(teacher=teacher.name, temperature=temperature, agreement=round(agree, 4))
+        soft = (logits / temperature).softmax(1)
+        return replace(self, soft_labels=soft, provenance={**self.provenance, 'soft_labels': about})
 
-    def tidy(o):
-        if isinstance(o, float):
-            return o if np.isfinite(o) else None
-        if isinstance(o, str) and not paths and re.fullmatch(r'(/|~/|[A-Za-z]:[\\/]).+', o):
-            return re.split(r'[\\/]', o.rstrip('\\/'))[-1]
-        return (
-            {str(k): tidy(v) for k, v in o.items()}
-            if isinstance(o, dict)
-            else [tidy(v) for v in o]
-            if isinstance(o, list)
-            else o
-        )
+    def save(
+        self,
+        path: str | Path,  # the folder to make; a distilled set that is there is replaced
+        report: Any = None,  # a `Report` for the card
+        soft_dtype: str = 'float32',  # "float16" halves the soft labels and rounds them
+    ) -> Path:  # the folder
+        "Writes the image folder, metadata, soft labels, latents, card and provenance."
+        path = Path(path)
+        if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / 'provenance.json').is_file():
+            say = 'Choose another output folder'
+            raise PSRError(f'{path}', 'a new folder, or a distilled set to replace', 'something else', say)
+        if self.images.shape[1] not in (1, 3):
+            raise PSRError('images', '1 or 3 channels, to be written as PNG', self.images.shape[1])
+        with atomic_folder(path) as folder:
+            _write(self, folder, report, soft_dtype)
+        return path
 
-    return tidy(json.loads(to_json(obj, indent=None)))
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,  # a folder that `save` wrote
+        verify: bool = True,  # compare every file with its recorded hash
+    ) -> DistilledSet:
+        "A saved set. Raises `PSRError` when it is not one, is incomplete, was altered, or is from a newer version."
+        path = Path(path)
+        about = _read_provenance(path)
+        images, tensors = _read_images(path, about, verify), _read_tensors(path, about, verify)
+        labels = torch.tensor([r['label'] for r in about['images']])
+        provenance = {k: v for k, v in about.items() if k not in ('kind', 'format', 'shape', 'files')}
+        return cls(images, labels, about['classes'], tensors.get('soft_labels'), provenance, tensors.get('latents'))
 
 # %% ../nbs/21_distilled.ipynb #c016
-def _get(obj, name, default=None):
+def _get(obj: Any, name: str, default: Any = None) -> Any:
     "An attribute or a key, whichever there is."
     return obj.get(name, default) if isinstance(obj, dict) else getattr(obj, name, default)
 
 
-@patch(cls_method=True)
-def from_selection(
-    cls: DistilledSet,
-    selection,  # a `Selection`
-    images: torch.Tensor | None = None,  # (n, c, h, w) refined images; None: the pool's own
-    latents: torch.Tensor | None = None,  # (n, c, h, w) refined latents
-    soft_labels: torch.Tensor | None = None,  # (n, C) probabilities; see also `relabel`
-    trace=None,  # the last `RefineStep`, or all of them: what refinement did
-    method: str | None = None,  # name in tables; None: the selection's
-    dataset: str | None = None,  # what was distilled
-    licence: dict | None = None,  # {"weights": …, "data": …}; stated on the card
-    **more,  # further entries of the provenance
-) -> DistilledSet:
-    "The selected (and refined) images with their provenance."
-    pool, ids, labels = selection.pool, selection.ids, torch.as_tensor(selection.labels)
-    config = _get(pool, 'config') or {}
-    seed, class_ids = config.get('seed', _get(pool, 'seed')), config.get('class_ids') or list(range(len(ids)))
-    table = _get(pool, 'table')
-    scores = (
-        {}
-        if table is None
-        else {
-            c: np.asarray(table[c])[np.asarray(selection.positions)]
-            for c in table.columns
-            if c not in ('class', 'index', 'label') and np.issubdtype(np.asarray(table[c]).dtype, np.number)
-        }
-    )
-    records, row = [], 0
-    for label, chosen in enumerate(ids):
+def _score_columns(selection: Any) -> dict[str, np.ndarray]:
+    "The pool's numeric columns, for the selected images."
+    table = _get(selection.pool, 'table')
+    columns = {} if table is None else {c: np.asarray(table[c]) for c in table.columns}
+    chosen = np.asarray(selection.positions) if columns else None
+    return {
+        name: values[chosen]
+        for name, values in columns.items()
+        if name not in ('class', 'index', 'label') and np.issubdtype(values.dtype, np.number)
+    }
+
+
+def _records(selection: Any, seed: int | None, class_ids: list[int]) -> list[dict[str, Any]]:
+    "One for each image: its candidate, gains, scores, and the seed that gives its noise back."
+    scores, records = _score_columns(selection), []
+    for label, chosen in enumerate(selection.ids):
         gains = selection.gains[label] if getattr(selection, 'gains', None) else {}
         for rank, index in enumerate(np.asarray(chosen).tolist()):
-            record = dict(
-                label=label,
-                rank=rank,
-                index=index,
-                gains={k: round(float(v[rank]), 6) for k, v in gains.items()},
-                scores={k: round(float(v[row]), 6) for k, v in scores.items()},
-            )
+            record: dict[str, Any] = dict(label=label, rank=rank, index=index)
+            record['gains'] = {k: round(float(v[rank]), 6) for k, v in gains.items()}
+            record['scores'] = {k: round(float(v[len(records)]), 6) for k, v in scores.items()}
             if seed is not None:
                 record['seed'] = candidate_seed(seed, class_ids[label], index)
             records.append(record)
-            row += 1
-    refined = None
-    if trace is not None:
-        steps = list(trace) if isinstance(trace, (list, tuple)) else [trace]
-        refined = dict(
-            steps=_get(steps[-1], 'total') or len(steps),
-            losses={
-                k: [round(float(_get(s, 'losses')[k]), 6) for s in steps if k in _get(s, 'losses')]
-                for k in _get(steps[-1], 'losses') or {}
-            },
-        )
-        if settings := _get(steps[-1], 'settings'):
-            refined['settings'] = asdict(settings)
-        for name in ('drift', 'probability', 'accepted'):
-            values = _get(steps[-1], name)
-            if values is not None:
-                for record, v in zip(records, torch.as_tensor(values).tolist()):
-                    record.setdefault('refine', {})[name] = v if isinstance(v, bool) else round(v, 6)
-    weights = getattr(selection, 'weights', None)
-    provenance = dict(
-        method=method or selection.method + ('+refine' if images is not None and trace is not None else ''),
+    return records
+
+
+def _refinement(
+    trace: Any,  # a `RefineStep` or all of them
+    records: list[dict[str, Any]],  # get what happened to each image
+) -> dict[str, Any]:
+    "What refinement did."
+    steps = list(trace) if isinstance(trace, (list, tuple)) else [trace]
+    last, losses = steps[-1], {}
+    for k in _get(last, 'losses') or {}:
+        losses[k] = [round(float(_get(s, 'losses')[k]), 6) for s in steps if k in _get(s, 'losses')]
+    refined = dict(steps=_get(last, 'total') or len(steps), losses=losses)
+    if settings := _get(last, 'settings'):
+        refined['settings'] = asdict(settings)
+    for name in ('drift', 'probability', 'accepted'):
+        values = _get(last, name)
+        if values is not None:
+            for record, v in zip(records, torch.as_tensor(values).tolist()):
+                record.setdefault('refine', {})[name] = v if isinstance(v, bool) else round(v, 6)
+    return refined
+
+
+def _from_selection(
+    selection: Any,
+    trace: Any,
+    method: str,
+    dataset: str | None,
+    licence: dict[str, str | None],
+) -> dict[str, Any]:
+    "The provenance of a selection's images."
+    pool = selection.pool
+    config = _get(pool, 'config') or {}
+    seed, class_ids = config.get('seed', _get(pool, 'seed')), config.get('class_ids') or list(range(len(selection.ids)))
+    records = _records(selection, seed, class_ids)
+    weights: Any = getattr(selection, 'weights', None)
+    chosen = dict(
+        method=selection.method,
+        weights=asdict(weights) if is_dataclass(weights) and not isinstance(weights, type) else weights,
+        config=getattr(selection, 'config', None),
+    )
+    return dict(
+        method=method,
         dataset=dataset,
         prior=config.get('prior'),
         sampler=config.get('sampler'),
         seed=seed,
         teachers=config.get('teachers', []),
         pool=_get(pool, 'fingerprint'),
-        selection=dict(
-            method=selection.method,
-            weights=asdict(weights) if is_dataclass(weights) else weights,
-            config=getattr(selection, 'config', None),
-        ),
+        selection=chosen,
         notes=list(getattr(selection, 'notes', [])),
-        refine=refined,
-        licence=licence or {},
+        refine=None if trace is None else _refinement(trace, records),
+        licence=licence,
         images=records,
-        **more,
-    )
-    if images is None:
-        images, latents = selection.images, (latents if latents is not None else getattr(selection, 'latents', None))
-    return cls(images, labels, list(selection.classes), soft_labels, provenance, latents)
-
-# %% ../nbs/21_distilled.ipynb #c021
-@patch
-def relabel(
-    self: DistilledSet,
-    teacher,  # a `Teacher` of the same classes
-    temperature: float = 1.0,  # divides the logits; higher is softer
-) -> DistilledSet:
-    "The same images with the teacher's soft labels."
-    if list(teacher.classes) != self.classes:
-        raise PSRError(
-            f'teacher {teacher.name}',
-            f'the classes {", ".join(self.classes[:5])}…',
-            f'{", ".join(list(teacher.classes)[:5])}…',
-            'Pass classes= to Teacher.from_pretrained',
-        )
-    logits = teacher.predict(self.images)[0]
-    agree = (logits.argmax(1) == self.labels).float().mean().item()
-    return replace(
-        self,
-        soft_labels=(logits / temperature).softmax(1),
-        provenance={
-            **self.provenance,
-            'soft_labels': dict(teacher=teacher.name, temperature=temperature, agreement=round(agree, 4)),
-        },
     )
 
 # %% ../nbs/21_distilled.ipynb #c025
-def _about(value, unknown: str = 'not recorded') -> str:
+def _about(value: Any, unknown: str = 'not recorded') -> str:
     "Text for a cell of a Markdown table, with what has a meaning there made harmless."
     if value is None or value == '' or value == {}:
         return unknown
@@ -331,124 +369,78 @@ def _about(value, unknown: str = 'not recorded') -> str:
     return html.escape(str(value), quote=False).replace('|', '\\|').replace('\n', ' ')
 
 
-def card(
-    distilled: DistilledSet,
-    report=None,  # a `Report` of its accuracy
-) -> str:  # Markdown with YAML front matter
-    "The data set card: what it is, how it was made, licence, accuracy."
-    import yaml
-
-    p, n, (c, h, w) = distilled.provenance, len(distilled), distilled.images.shape[1:]
-    licence, soft, refined, chosen = (
-        p.get('licence') or {},
-        p.get('soft_labels'),
-        p.get('refine'),
-        p.get('selection') or {},
-    )
-    sizes = [(1000, 'n<1K'), (10_000, '1K<n<10K'), (100_000, '10K<n<100K'), (float('inf'), '100K<n<1M')]
-    front = dict(
-        pretty_name=f'{distilled.name}, distilled to {distilled.ipc} images per class',
-        license='other',
-        license_name='see-the-section-licence',
-        task_categories=['image-classification'],
-        tags=['dataset-distillation', 'synthetic'],
-        size_categories=[next(s for limit, s in sizes if n < limit)],
-        configs=[dict(config_name='default', data_files=[dict(split='train', path='train/**')])],
-    )
-    rows = [
+def _card_rows(distilled: DistilledSet) -> list[tuple[str, Any]]:
+    "What the first table of the card says."
+    p, (c, h, w) = distilled.provenance, distilled.images.shape[1:]
+    soft, refined, chosen = p.get('soft_labels'), p.get('refine'), p.get('selection')
+    refinement, labels = 'none', 'none' if distilled.soft_labels is None else 'given'
+    if refined:
+        losses = ', '.join(f'{k} {v[-1]:.4g}' for k, v in refined.get('losses', {}).items() if v)
+        refinement = f'{refined.get("steps")} steps; final losses {losses}'
+    if soft:
+        agree = f'agrees with {soft["agreement"]:.1%} of the labels'
+        labels = f'teacher {soft["teacher"]}, temperature {soft["temperature"]}, {agree}'
+    return [
         ('distilled from', distilled.name),
         ('method', distilled.method),
-        ('images', f'{n} ({distilled.ipc} per class), {c}×{h}×{w}, PNG'),
+        ('images', f'{len(distilled)} ({distilled.ipc} per class), {c}×{h}×{w}, PNG'),
         ('prior', p.get('prior')),
         ('sampler', p.get('sampler')),
         ('root seed', p.get('seed')),
         ('pool', p.get('pool')),
         ('selection', f'{chosen.get("method")}, weights {_about(chosen.get("weights"))}' if chosen else None),
-        (
-            'refinement',
-            f'{refined.get("steps")} steps; final losses '
-            + ', '.join(f'{k} {v[-1]:.4g}' for k, v in refined.get('losses', {}).items() if v)
-            if refined
-            else 'none',
-        ),
-        (
-            'soft labels',
-            f'teacher {soft["teacher"]}, temperature {soft["temperature"]}, agrees with {soft["agreement"]:.1%} of the labels'
-            if soft
-            else 'none'
-            if distilled.soft_labels is None
-            else 'given',
-        ),
+        ('refinement', refinement),
+        ('soft labels', labels),
     ]
-    lines = [
-        '---',
-        yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
-        '---',
-        '',
-        f'# {_about(front["pretty_name"])}',
-        '',
-        'A small training set made to stand in for a large one. Train a classifier from scratch on it and test on the real test images.',
-        '',
-        '| | |',
-        '|---|---|',
-        *(f'| {k} | {_about(v)} |' for k, v in rows),
-        '',
-        '## Load',
-        '',
-        '```python',
-        'from datasets import load_dataset',
-        'data = load_dataset("imagefolder", data_dir="THIS_FOLDER", split="train")   # image, label, candidate, scores',
-        '',
-        'from torchvision.datasets import ImageFolder',
-        'data = ImageFolder("THIS_FOLDER/train")',
-        '',
-        'from psr_nb.distilled import DistilledSet',
-        'data = DistilledSet.open("THIS_FOLDER")   # with soft labels and provenance',
-        '```',
-        '',
-    ]
-    if distilled.soft_labels is not None:
-        lines += [
-            f'`soft_labels.safetensors` holds a distribution for each image in the order of `train/metadata.parquet`: {soft_label_bytes(n, len(distilled.classes)):,} bytes.',
-            '',
-        ]
-    lines += [
-        '## Classes',
-        '',
-        '| label | folder | name | images |',
-        '|--:|---|---|--:|',
-        *(
-            f'| {i} | {class_folder(i, name, len(distilled.classes))} | {_about(name, "(no name)")} | {int((distilled.labels == i).sum())} |'
-            for i, name in enumerate(distilled.classes)
-        ),
-        '',
-    ]
-    if report is not None:
-        lines += [
-            '## Accuracy on real test images',
-            '',
-            '| method | images per class | protocol | student | labels | last (95 % interval) | best | seeds |',
-            '|---|--:|---|---|---|---|---|--:|',
-            *(
-                f'| {_about(r["method"])} | {r["ipc"]} | {_about(r["protocol"])} | {_about(r["student"])} | {r["labels"]} | {r["mean"]:.1%} ({r["low"]:.1%} to {r["high"]:.1%}) | {r["best"]:.1%} | {r["n"]} |'
-                for r in report.summary()
-            ),
-            '',
-        ]
-    lines += [
-        '## Licence',
-        '',
-        f'* Weights of the generator: {_about(licence.get("weights"), "not recorded; ask before you use or pass on these images")}',
-        f'* Data distilled from: {_about(licence.get("data"), "not recorded; the terms of the original apply")}',
-        '',
-        'Images sampled from a model are bound by the terms of its weights as well as by those of the data.',
-        '',
-        '## Provenance',
-        '',
-        '`provenance.json` has a record for each image: its class, candidate number, seed, scores, the gain of each selection term, and what refinement changed. `train/metadata.parquet` has the same as columns.',
-        '',
-    ]
-    return '\n'.join(lines)
+
+
+def card_data(distilled: DistilledSet) -> DatasetCardData:
+    "The front matter that the Hugging Face hub reads."
+    from huggingface_hub import DatasetCardData
+
+    sizes = [(1000, 'n<1K'), (10_000, '1K<n<10K'), (100_000, '10K<n<100K'), (float('inf'), '100K<n<1M')]
+    return DatasetCardData(
+        pretty_name=f'{distilled.name}, distilled to {distilled.ipc} images per class',
+        license='other',
+        license_name='see-the-section-licence',
+        task_categories=['image-classification'],
+        tags=['dataset-distillation', 'synthetic'],
+        size_categories=[next(s for limit, s in sizes if len(distilled) < limit)],
+        configs=[dict(config_name='default', data_files=[dict(split='train', path='train/**')])],
+    )
+
+# %% ../nbs/21_distilled.ipynb #d003
+@lru_cache
+def _card_template() -> jinja2.Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = FileSystemLoader(assets().parent / 'static')
+    made = Environment(
+        loader=folder, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    made.filters['cell'] = _about
+    return made.get_template('card.md.j2')
+
+
+def card(
+    distilled: DistilledSet,
+    report: Any = None,  # a `Report` of its accuracy
+) -> str:  # Markdown with YAML front matter
+    "The data set card: what it is, how it was made, licence, accuracy."
+    n_classes, counts = len(distilled.classes), distilled.labels.bincount(minlength=len(distilled.classes)).tolist()
+    folders = [class_folder(i, name, n_classes) for i, name in enumerate(distilled.classes)]
+    licence = distilled.provenance.get('licence') or {}
+    front = card_data(distilled)
+    order = ['pretty_name', 'license', 'license_name', 'task_categories', 'tags', 'size_categories', 'configs']
+    return _card_template().render(
+        front=front.to_yaml(original_order=order),
+        title=front.pretty_name,
+        rows=_card_rows(distilled),
+        soft_bytes=None if distilled.soft_labels is None else soft_label_bytes(len(distilled), n_classes),
+        classes=list(zip(folders, distilled.classes, counts)),
+        accuracies=None if report is None else report.summary(),
+        licence=dict(weights=licence.get('weights'), data=licence.get('data')),
+    )
 
 # %% ../nbs/21_distilled.ipynb #c030
 def _image_hash(image: torch.Tensor) -> str:
@@ -461,130 +453,107 @@ def _image_path(classes: list[str], label: int, rank: int) -> str:
     return f'{class_folder(label, classes[label], len(classes))}/{rank:04d}.png'
 
 
+def _metadata_columns(records: list[dict[str, Any]]) -> list[tuple[str, Callable[[dict[str, Any]], Any], str]]:
+    "Name, how a record gives the value, and kind of each column that the records may have."
+    columns: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
+        ('candidate', lambda r: r.get('index'), 'int64'),
+        ('seed', lambda r: r.get('seed'), 'int64'),
+    ]
+    for group in ('scores', 'gains', 'refine'):
+        for k in sorted({k for r in records for k in (r.get(group) or {})}):
+            columns.append((f'{group}_{k}', lambda r, g=group, k=k: (r.get(g) or {}).get(k), 'float64'))
+    return columns
+
+
 def _metadata(distilled: DistilledSet, folder: Path) -> None:
-    "`metadata.parquet`: one row an image, class names in the schema as `datasets` expects them."
+    "`metadata.parquet`: one row per image, class names in the schema as `datasets` expects them."
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    labels, records = distilled.labels.tolist(), distilled.provenance['images']
-    columns = dict(
-        file_name=[_image_path(distilled.classes, l, r) for l, r in zip(labels, distilled.ranks)],
-        label=labels,
-        rank=distilled.ranks,
-    )
-    features = dict(
-        file_name=dict(dtype='string', _type='Value'),
-        label=dict(names=distilled.classes, _type='ClassLabel'),
-        rank=dict(dtype='int64', _type='Value'),
-    )
-    for name, get, dtype in [
-        ('candidate', lambda r: r.get('index'), 'int64'),
-        ('seed', lambda r: r.get('seed'), 'int64'),
-        *(
-            (f'{group}_{k}', lambda r, g=group, k=k: (r.get(g) or {}).get(k), 'float64')
-            for group in ('scores', 'gains', 'refine')
-            for k in sorted({k for r in records for k in (r.get(group) or {})})
-        ),
-    ]:
-        values = [get(r) for r in records]
+    labels, ranks, records = distilled.labels.tolist(), distilled.ranks, distilled.provenance['images']
+    paths = [_image_path(distilled.classes, label, rank) for label, rank in zip(labels, ranks)]
+    columns = dict(file_name=pa.array(paths, pa.string()), label=pa.array(labels, pa.int64()))
+    columns['rank'] = pa.array(ranks, pa.int64())
+    value = lambda dtype: dict(dtype=dtype, _type='Value')
+    features: dict[str, Any] = dict(file_name=value('string'), rank=value('int64'))
+    features['label'] = dict(names=distilled.classes, _type='ClassLabel')
+    for name, get, dtype in _metadata_columns(records):
+        kind, arrow = (float, pa.float64()) if dtype == 'float64' else (int, pa.int64())
+        values = [None if (v := get(r)) is None else kind(v) for r in records]
         if any(v is not None for v in values):
-            columns[name] = [None if v is None else float(v) if dtype == 'float64' else int(v) for v in values]
-            features[name] = dict(dtype=dtype, _type='Value')
-    table = pa.table(
-        {
-            k: pa.array(v, {'string': pa.string(), 'float64': pa.float64()}.get(features[k].get('dtype'), pa.int64()))
-            for k, v in columns.items()
-        }
-    )
-    pq.write_table(
-        table.replace_schema_metadata({'huggingface': json.dumps({'info': {'features': features}})}),
-        folder / 'metadata.parquet',
-    )
+            columns[name], features[name] = pa.array(values, arrow), value(dtype)
+    features = {name: features[name] for name in columns}
+    schema = {'huggingface': json.dumps({'info': {'features': features}})}
+    pq.write_table(pa.table(columns).replace_schema_metadata(schema), folder / 'metadata.parquet')
 
-
-@patch
-def save(
-    self: DistilledSet,
-    path: str | Path,  # the folder to make; a distilled set that is there is replaced
-    report=None,  # a `Report` for the card
-    soft_dtype: str = 'float32',  # "float16" halves the soft labels and rounds them
-) -> Path:  # the folder
-    "Writes the image folder, metadata, soft labels, latents, card and provenance."
+# %% ../nbs/21_distilled.ipynb #d004
+def _write(
+    distilled: DistilledSet,
+    folder: Path,  # empty
+    report: Any,  # a `Report` for the card, or None
+    soft_dtype: str,
+) -> None:
+    "All files of a set."
     from safetensors.torch import save_file
 
-    path = Path(path)
-    if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / 'provenance.json').is_file():
-        raise PSRError(
-            f'{path}', 'a new folder, or a distilled set to replace', 'something else', 'Choose another output folder'
-        )
-    if self.images.shape[1] not in (1, 3):
-        raise PSRError('images', '1 or 3 channels, to be written as PNG', self.images.shape[1])
-    with atomic_folder(path) as folder:
-        records = []
-        for image, label, rank, record in zip(self.images, self.labels.tolist(), self.ranks, self.provenance['images']):
-            file = folder / 'train' / _image_path(self.classes, label, rank)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            to_pil(image).save(file, 'png')
-            records.append({**record, 'label': label, 'rank': rank, 'sha256': _image_hash(image)})
-        _metadata(self, folder / 'train')
-        hashes = {}
-        for name, tensor in (
-            ('soft_labels', None if self.soft_labels is None else self.soft_labels.to(getattr(torch, soft_dtype))),
-            ('latents', self.latents),
-        ):
-            if tensor is not None:
-                save_file({name: tensor.contiguous()}, folder / f'{name}.safetensors')
-                hashes[f'{name}.safetensors'] = file_hash(folder / f'{name}.safetensors')
-        try:
-            ours = version('psr_nb')
-        except PackageNotFoundError:
-            ours = None
-        about = {
-            **self.provenance,
-            'kind': 'distilled',
-            'format': DISTILLED_FORMAT,
-            'psr_nb': ours,
-            'classes': self.classes,
-            'shape': list(self.images.shape[1:]),
-            'ipc': self.ipc,
-            'files': hashes,
-            'images': records,
-        }
-        if report is not None:
-            about['accuracy'] = report.summary()
-        (folder / 'provenance.json').write_text(to_json(_plain(about)), encoding='utf-8')
-        (folder / 'README.md').write_text(card(self, report), encoding='utf-8')
-    return path
+    records, old = [], distilled.provenance['images']
+    for image, label, rank, record in zip(distilled.images, distilled.labels.tolist(), distilled.ranks, old):
+        file = folder / 'train' / _image_path(distilled.classes, label, rank)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        to_pil(image).save(file, 'png')
+        records.append({**record, 'label': label, 'rank': rank, 'sha256': _image_hash(image)})
+    _metadata(distilled, folder / 'train')
+    soft, hashes = distilled.soft_labels, {}
+    soft = None if soft is None else soft.to(getattr(torch, soft_dtype))
+    for name, tensor in (('soft_labels', soft), ('latents', distilled.latents)):
+        if tensor is not None:
+            save_file({name: tensor.contiguous()}, folder / f'{name}.safetensors')
+            hashes[f'{name}.safetensors'] = file_hash(folder / f'{name}.safetensors')
+    try:
+        ours = version('psr_nb')
+    except PackageNotFoundError:
+        ours = None
+    about = {
+        **distilled.provenance,
+        'kind': 'distilled',
+        'format': DISTILLED_FORMAT,
+        'psr_nb': ours,
+        'classes': distilled.classes,
+        'shape': list(distilled.images.shape[1:]),
+        'ipc': distilled.ipc,
+        'files': hashes,
+        'images': records,
+    }
+    if report is not None:
+        about['accuracy'] = report.summary()
+    (folder / 'provenance.json').write_text(to_json(_plain(about)), encoding='utf-8')
+    (folder / 'README.md').write_text(card(distilled, report), encoding='utf-8')
 
 # %% ../nbs/21_distilled.ipynb #c032
-@patch(cls_method=True)
-def open(
-    cls: DistilledSet,
-    path: str | Path,  # a folder that `save` wrote
-    verify: bool = True,  # compare every file with its recorded hash
-) -> DistilledSet:
-    "A saved set. Raises `PSRError` when it is not one, is incomplete, was altered, or is from a newer version."
-    from safetensors.torch import load_file
+_AGAIN = 'The set is incomplete: copy or export it again'
+_ALTERED = 'Export the set again, or open it with verify=False'
 
-    path = Path(path)
+
+def _read_provenance(path: Path) -> dict[str, Any]:
+    "`provenance.json` of a set in this format or an older one."
     if not path.is_dir():
         raise PSRError(f'{path}', 'the folder of a distilled set', 'a file' if path.exists() else 'nothing there')
-    if not (path / 'provenance.json').is_file():
+    file = path / 'provenance.json'
+    if not file.is_file():
         raise PSRError(f'{path}', 'a distilled set', 'no provenance.json', 'For a plain image folder use load_data')
-    about = read_json(path / 'provenance.json')
+    about: Any = read_json(file)
     if not isinstance(about, dict) or about.get('kind') != 'distilled':
-        raise PSRError(f'{path / "provenance.json"}', 'the provenance of a distilled set', 'JSON of another kind')
+        raise PSRError(f'{file}', 'the provenance of a distilled set', 'JSON of another kind')
     if about.get('format', 0) > DISTILLED_FORMAT:
-        raise PSRError(
-            f'{path}',
-            f'format {DISTILLED_FORMAT} or older',
-            f'format {about["format"]}',
-            'It was written by a newer psr_nb: pip install -U psr_nb',
-        )
+        say = 'It was written by a newer psr_nb: pip install -U psr_nb'
+        raise PSRError(f'{path}', f'format {DISTILLED_FORMAT} or older', f'format {about["format"]}', say)
     if missing := {'classes', 'shape', 'files', 'images'} - set(about):
-        raise PSRError(
-            f'{path / "provenance.json"}', f'the entries {", ".join(sorted(missing))}', 'none', 'Export the set again'
-        )
+        raise PSRError(f'{file}', f'the entries {", ".join(sorted(missing))}', 'none', 'Export the set again')
+    return about
+
+
+def _read_images(path: Path, about: dict[str, Any], verify: bool) -> torch.Tensor:  # (n, c, h, w) uint8
+    "The pictures, in the order of the records."
     classes, images = about['classes'], []
     for record in about['images']:
         label, rank = record.get('label'), record.get('rank')
@@ -592,44 +561,29 @@ def open(
             raise PSRError(f'{path / "provenance.json"}', 'a label and a rank for each image', f'{label}, {rank}')
         file = path / 'train' / _image_path(classes, label, rank)
         if not file.is_file():
-            raise PSRError(f'{file}', 'an image', 'nothing there', 'The set is incomplete: copy or export it again')
+            raise PSRError(f'{file}', 'an image', 'nothing there', _AGAIN)
         image = torch.from_numpy(decode_image(file, channels=about['shape'][0]).copy())
         if list(image.shape) != about['shape'] or verify and _image_hash(image) != record.get('sha256'):
-            raise PSRError(
-                f'{file}',
-                'the pixels that were exported',
-                'others',
-                'Export the set again, or open it with verify=False',
-            )
+            raise PSRError(f'{file}', 'the pixels that were exported', 'others', _ALTERED)
         images.append(image)
+    return torch.stack(images) if images else torch.zeros(0, *about['shape'], dtype=torch.uint8)
+
+
+def _read_tensors(path: Path, about: dict[str, Any], verify: bool) -> dict[str, torch.Tensor]:
+    "Soft labels and latents, where the set has them."
+    from safetensors.torch import load_file
+
     tensors = {}
     for name in ('soft_labels', 'latents'):
         file = path / f'{name}.safetensors'
         if file.name not in about['files']:
             continue
         if not file.is_file():
-            raise PSRError(
-                f'{file}',
-                f'the {name.replace("_", " ")}',
-                'nothing there',
-                'The set is incomplete: copy or export it again',
-            )
+            raise PSRError(f'{file}', f'the {name.replace("_", " ")}', 'nothing there', _AGAIN)
         if verify and file_hash(file) != about['files'][file.name]:
-            raise PSRError(
-                f'{file}',
-                'the content that was exported',
-                'another',
-                'Export the set again, or open it with verify=False',
-            )
+            raise PSRError(f'{file}', 'the content that was exported', 'another', _ALTERED)
         try:
             tensors[name] = load_file(file)[name].float()
         except Exception as e:
             raise PSRError(f'{file}', f'a tensor {name}', f'{type(e).__name__}: {str(e)[:120]}') from None
-    provenance = {k: v for k, v in about.items() if k not in ('kind', 'format', 'shape', 'files')}
-    return cls(
-        torch.stack(images) if images else torch.zeros(0, *about['shape'], dtype=torch.uint8),
-        torch.tensor([r['label'] for r in about['images']]),
-        classes,
-        provenance=provenance,
-        **tensors,
-    )
+    return tensors

@@ -5,51 +5,51 @@
 # %% ../nbs/23_evaluate.ipynb #c002
 from __future__ import annotations
 
-import html
-import math
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any
+from typing import Protocol as Shape
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from psr_nb.core import (
-    PSRError,
-    best_device,
-    keep_memory,
-    lookup,
-    make_folder,
-    read_json,
-    to_float,
-    to_json,
-    write_atomic,
-)
+from .core import PSRError, best_device, keep_memory, lookup, to_float
 from .data import ImageData
 from .distilled import DistilledSet, class_folder
-from .protocols import PROTOCOLS, VIEWS, Protocol, cutmix, training_plan
+from .greedy import herding
+from .protocols import PROTOCOLS, VIEWS, Plan, Protocol, cutmix, training_plan
+from .results import Report
 from .students import make_student, quicken, register_students
+from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['plan', 'REPORT_FORMAT', 'StudentStep', 'train_student', 'Comparison', 'Comparisons', 'interval', 'Report', 'evaluate',
-           'random_real', 'herding_real', 'label_robust_score', 'augmentation_robust_score', 'PROTOCOLS', 'SCHEDULES',
-           'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter', 'lighting',
-           'random_resized_crop', 'shuffle_patches']
+__all__ = ['plan', 'Source', 'StudentStep', 'train_student', 'random_real', 'herding_real', 'ImageSet', 'evaluate', 'PROTOCOLS',
+           'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter',
+           'lighting', 'random_resized_crop', 'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval', 'Comparison',
+           'Comparisons', 'label_robust_score', 'augmentation_robust_score']
 
 # %% ../nbs/23_evaluate.ipynb #e002
-from .protocols import SCHEDULES, TESTS, Plan, colour_jitter, lighting, random_resized_crop, shuffle_patches  # noqa: F401  # noqa: F401
+from .protocols import SCHEDULES, TESTS, colour_jitter, lighting, random_resized_crop, shuffle_patches  # noqa: F401
+from psr_nb.results import (  # noqa: F401  # noqa: F401
+    REPORT_FORMAT,
+    Comparison,
+    Comparisons,
+    augmentation_robust_score,
+    interval,
+    label_robust_score,
+)
 from .students import STUDENTS  # noqa: F401
 
 register_students()
 plan = training_plan
 
 _all_ = ['PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'plan', 'make_student', 'cutmix']
-_all_ += ['colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches']
+_all_ += ['colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval']
+_all_ += ['Comparison', 'Comparisons', 'label_robust_score', 'augmentation_robust_score']
 
 # %% ../nbs/23_evaluate.ipynb #c023
 @dataclass
@@ -69,17 +69,51 @@ class StudentStep:
 
 def _measure(model: nn.Module, data: ImageData, mean: torch.Tensor, std: torch.Tensor) -> float:
     "Share of `data` that the student gets right."
-    size = 200 if mean.device.type == 'cpu' else 2000
+    device, size, right = mean.device, 200 if mean.device.type == 'cpu' else 2000, 0
     model.eval()
     with torch.inference_mode():
-        right = sum(
-            (model((i.to(mean.device).float() / 255 - mean) / std).argmax(1) == l.to(mean.device)).sum()
-            for i, l in zip(data.images.split(size), data.labels.split(size))
-        )
+        for images, labels in zip(data.images.split(size), data.labels.split(size)):
+            logits = model((images.to(device).float() / 255 - mean) / std)
+            right = right + (logits.argmax(1) == labels.to(device)).sum()
     model.train()
-    return right.item() / len(data)
+    return int(right) / len(data)
+
+# %% ../nbs/23_evaluate.ipynb #e004
+def _optimizer(model: nn.Module, work: Plan) -> torch.optim.Optimizer:
+    "As the protocol says; weight decay on vectors (biases, norms) is its choice."
+    p = work.protocol
+    vectors, matrices = [q for q in model.parameters() if q.ndim <= 1], [q for q in model.parameters() if q.ndim > 1]
+    groups = [dict(params=matrices), dict(params=vectors, weight_decay=work.weight_decay if p.decay_vectors else 0.0)]
+    if p.optimizer == 'sgd':
+        return torch.optim.SGD(groups, work.lr, 0.9, weight_decay=work.weight_decay, nesterov=p.nesterov)
+    return torch.optim.AdamW(groups, work.lr, (0.9, 0.999), weight_decay=work.weight_decay)
 
 
+def _normalisation(
+    pixels: torch.Tensor,  # (n, c, h, w) in [0, 1], the training images
+    protocol: Protocol,
+) -> tuple[torch.Tensor, torch.Tensor]:  # mean and std, (1, c, 1, 1)
+    "The protocol's, or that of the training images. Grey images get the mean over the channels."
+    channels = pixels.shape[1]
+    if protocol.mean is None or protocol.std is None:
+        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp(min=1e-3)
+    else:
+        fit = lambda v: torch.tensor(v if channels == 3 else [sum(v) / 3] * channels)
+        mean, std = fit(protocol.mean), fit(protocol.std)
+    return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
+
+def _loss(
+    log_p: torch.Tensor,  # (n, C) of the student
+    y: torch.Tensor,  # (n,) class numbers or (n, C) probabilities
+    partner: torch.Tensor | None,  # of CutMix, where the labels are to be mixed
+    own: float,  # share of an image's own label
+) -> torch.Tensor:
+    "Cross-entropy for class numbers, Kullback-Leibler divergence for distributions."
+    of = lambda t: F.kl_div(log_p, t, reduction='batchmean') if t.ndim == 2 else F.nll_loss(log_p, t)
+    return of(y) if partner is None else of(y) * own + of(y[partner.to(y.device)]) * (1 - own)
+
+# %% ../nbs/23_evaluate.ipynb #e005
 def train_student(
     images: torch.Tensor,  # (n, c, h, w) uint8, the distilled images
     targets: torch.Tensor,  # (n,) class numbers or (n, C) probabilities
@@ -87,7 +121,7 @@ def train_student(
     protocol: str | Protocol = 'quick',  # a name in `PROTOCOLS`
     student: str = 'convnet3',  # in `STUDENTS`, or any timm name
     seed: int = 0,  # first weights, order and augmentation
-    teacher=None,  # a `Teacher`, for protocols that label online
+    teacher: Teacher | None = None,  # for protocols that label online
     validation: ImageData | None = None,  # measured whenever `test` is
     ipc: int | None = None,  # images per class; None: the mean
     epochs: int | None = None,  # overrides the protocol's
@@ -97,615 +131,46 @@ def train_student(
     "Trains a student from scratch and tests it when the protocol says; yields every step."
     device, n, n_classes = torch.device(device or best_device()), len(images), len(test.classes)
     work = training_plan(protocol, n, n_classes, ipc, student, epochs, batch_size)
-    p, soft = work.protocol, targets.ndim == 2
+    p, soft, began = work.protocol, targets.ndim == 2, time.perf_counter()
     if p.online and soft and teacher is None:
         raise PSRError('argument teacher', 'one: this protocol asks the teacher about every batch', None)
-    online = p.online and teacher is not None and soft
     model = make_student(student, tuple(images.shape[1:]), n_classes, p, seed).to(device).train()
     if device.type == 'cpu':
         quicken(model)
-    vectors, matrices = [q for q in model.parameters() if q.ndim <= 1], [q for q in model.parameters() if q.ndim > 1]
-    groups = [dict(params=matrices), dict(params=vectors, weight_decay=work.weight_decay if p.decay_vectors else 0.0)]
-    optimizer = (
-        torch.optim.SGD(groups, work.lr, 0.9, weight_decay=work.weight_decay, nesterov=p.nesterov)
-        if p.optimizer == 'sgd'
-        else torch.optim.AdamW(groups, work.lr, (0.9, 0.999), weight_decay=work.weight_decay)
-    )
-    pixels, targets = to_float(images), targets.clone()
-    channels = images.shape[1]
-    if p.mean is None:
-        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp(min=1e-3)
-    else:
-        mean, std = (
-            torch.tensor(v if channels == 3 else [sum(v) / 3] * channels) for v in (p.mean, p.std)
-        )  # grey images: the mean over the channels
-    mean, std = mean.view(1, -1, 1, 1).to(device), std.view(1, -1, 1, 1).to(device)
-    if soft and not online and p.temperature != 1:
+    optimizer, pixels, targets = _optimizer(model, work), to_float(images), targets.clone()
+    mean, std = (v.to(device) for v in _normalisation(pixels, p))
+    if soft and not p.online and p.temperature != 1:
         targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
     pixels, targets = pixels.to(device), targets.to(device)
     twice = p.extra_forward and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
-    draw, view, total, began = (
-        torch.Generator().manual_seed(seed),
-        VIEWS[p.views],
-        work.epochs * work.steps,
-        time.perf_counter(),
-    )
+    draw, view = torch.Generator().manual_seed(seed), VIEWS[p.views]
     for epoch in range(work.epochs):
         order = torch.randperm(n, generator=draw)
         for i in range(work.steps):
-            pick = order[i * work.batch_size : (i + 1) * work.batch_size]
-            x, y, own, partner = view(pixels[pick.to(device)], draw), targets[pick.to(device)], 1.0, None
+            pick = order[i * work.batch_size : (i + 1) * work.batch_size].to(device)
+            x, y, own, partner = view(pixels[pick], draw), targets[pick], 1.0, None
             if p.cutmix and torch.rand(1, generator=draw).item() < p.cutmix:
                 x, partner, own = cutmix(x, draw)
-            if online:
+            if p.online and soft and teacher is not None:  # the teacher sees the mixed image: nothing else to mix
                 with torch.no_grad():
-                    y = (teacher.logits(x.to(teacher.device)) / p.temperature).softmax(1).to(device)
+                    y, partner = (teacher.logits(x.to(teacher.device)) / p.temperature).softmax(1).to(device), None
             x = ((x - mean) / std).clone(memory_format=torch.contiguous_format)
             for group in optimizer.param_groups:
-                group['lr'] = work.rate(epoch + i / work.steps)
+                group['lr'] = rate = work.rate(epoch + i / work.steps)
             if twice:
                 with torch.no_grad():
                     model(x)
-            log_p = (model(x) / (p.temperature if soft else 1.0)).log_softmax(1)
-            loss_of = (
-                (lambda t: F.kl_div(log_p, t, reduction='batchmean')) if soft else (lambda t: F.nll_loss(log_p, t))
-            )
-            loss = (
-                loss_of(y)
-                if partner is None or online
-                else loss_of(y) * own + loss_of(y[partner.to(device)]) * (1 - own)
-            )
+            loss = _loss((model(x) / (p.temperature if soft else 1.0)).log_softmax(1), y, partner, own)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            state = StudentStep(
-                epoch * work.steps + i + 1,
-                total,
-                epoch + 1,
-                loss.item(),
-                optimizer.param_groups[0]['lr'],
-                0.0,
-                model=model,
-            )
+            done = epoch * work.steps + i + 1
+            state = StudentStep(done, work.epochs * work.steps, epoch + 1, loss.item(), rate, 0.0, model=model)
             if i + 1 == work.steps and epoch + 1 in work.tests:
                 state.accuracy = _measure(model, test, mean, std)
-                if validation is not None:
-                    state.validation = _measure(model, validation, mean, std)
+                state.validation = None if validation is None else _measure(model, validation, mean, std)
             state.seconds = time.perf_counter() - began
             yield state
-
-# %% ../nbs/23_evaluate.ipynb #c030
-@dataclass(frozen=True)
-class Comparison:
-    "Paired difference between two methods over the seeds they share."
-
-    a: str
-    b: str
-    difference: float  # mean of a − b, as a fraction
-    low: float  # 95 % interval
-    high: float
-    p: float  # two-sided paired t-test; NaN where all differences are equal
-    n: int  # seeds
-    setting: dict  # data set, images per class, protocol, student, labels
-    p_holm: float | None = None  # adjusted for all comparisons of a table
-
-    @property
-    def better(self) -> bool:
-        return self.low > 0  # the whole interval is above zero
-
-    def __repr__(self) -> str:
-        return f'{self.a} − {self.b}: {100 * self.difference:+.1f} points (95 % {100 * self.low:+.1f} to {100 * self.high:+.1f}, p = {self.p:.2g}, {self.n} paired seeds)'
-
-
-class Comparisons(list):
-    "Comparisons that show themselves as a table."
-
-    def _repr_html_(self) -> str:
-        head = ''.join(
-            f'<th>{h}</th>'
-            for h in (
-                'comparison',
-                'images per class',
-                'protocol',
-                'student',
-                'labels',
-                'difference (points)',
-                '95 % interval',
-                'p',
-                'p, Holm',
-                'seeds',
-            )
-        )
-        body = ''.join(
-            '<tr>'
-            + ''.join(
-                f'<td>{html.escape(str(v))}</td>'
-                for v in (
-                    f'{c.a} − {c.b}',
-                    c.setting['ipc'],
-                    c.setting['protocol'],
-                    c.setting['student'],
-                    c.setting['labels'],
-                    f'{100 * c.difference:+.1f}',
-                    f'{100 * c.low:+.1f} to {100 * c.high:+.1f}',
-                    f'{c.p:.2g}',
-                    '' if c.p_holm is None else f'{c.p_holm:.2g}',
-                    c.n,
-                )
-            )
-            + '</tr>'
-            for c in self
-        )
-        return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def interval(
-    values,  # one a seed
-) -> tuple[float, float, float]:  # mean, low, high; low and high are NaN for one value
-    "Mean with a 95 % t interval."
-    from scipy.stats import t
-
-    values = np.asarray(values, float)
-    mean, n = values.mean(), len(values)
-    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
-    return float(mean), float(mean - half), float(mean + half)
-
-# %% ../nbs/23_evaluate.ipynb #c032
-REPORT_FORMAT = 1
-_SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')
-_KEY = ('method', *_SETTING, 'seed')
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Report:
-    "Accuracies, one row a trained student, with intervals and paired comparisons. Reports add up."
-
-    rows: list[dict]  # method, dataset, ipc, protocol, student, labels, seed, accuracy_best, accuracy_last, seconds, …
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __repr__(self) -> str:
-        return f'Report: {len(self)} rows, methods {", ".join(self.methods) or "none"}'
-
-    @property
-    def methods(self) -> list[str]:
-        return list(dict.fromkeys(r['method'] for r in self.rows))  # in the order they came in
-
-    def __add__(self, other: Report) -> Report:
-        "Both reports' rows; where both have the same method, setting and seed, the later counts."
-        return Report(list({tuple(r[k] for k in _KEY): r for r in (*self.rows, *other.rows)}.values()))
-
-    def __radd__(self, other):
-        return self if other == 0 else NotImplemented  # so that sum(reports) works
-
-    def where(self, **values) -> Report:
-        "Only the rows with these values: `report.where(ipc=10, labels='hard')`."
-        return Report([r for r in self.rows if all(r.get(k) == v for k, v in values.items())])
-
-    def summary(
-        self,
-        key: str = 'accuracy_last',  # what to average
-    ) -> list[dict]:  # one dict a method and setting
-        "Mean and 95 % interval over the seeds, best beside last."
-        groups = {}
-        for r in self.rows:
-            groups.setdefault(tuple(r[k] for k in _KEY[:-1]), []).append(r)
-        out = []
-        for group, rows in groups.items():
-            mean, low, high = interval([r[key] for r in rows])
-            out.append(
-                dict(zip(_KEY, group))
-                | dict(
-                    mean=mean,
-                    low=low,
-                    high=high,
-                    best=float(np.mean([r['accuracy_best'] for r in rows])),
-                    n=len(rows),
-                    seconds=float(np.mean([r['seconds'] for r in rows])),
-                )
-            )
-        return out
-
-    def table(self) -> 'pandas.DataFrame':
-        "The summary as a data frame, accuracies in percent."
-        import pandas as pd
-
-        frame = pd.DataFrame(self.summary())
-        return (
-            frame.assign(
-                **{k: (100 * frame[k]).round(2) for k in ('mean', 'low', 'high', 'best')},
-                seconds=frame['seconds'].round(2),
-            )
-            if len(frame)
-            else frame
-        )
-
-    def to_frame(self) -> 'pandas.DataFrame':
-        "The rows as they are."
-        import pandas as pd
-
-        return pd.DataFrame(self.rows)
-
-    def _repr_html_(self) -> str:
-        percent = lambda v: '–' if math.isnan(v) else f'{100 * v:.1f}'
-        head = ''.join(
-            f'<th>{h}</th>'
-            for h in (
-                'method',
-                'data',
-                'images per class',
-                'protocol',
-                'student',
-                'labels',
-                'accuracy % (last epoch)',
-                '95 % interval',
-                'best epoch',
-                'seeds',
-                'seconds',
-            )
-        )
-        body = ''.join(
-            '<tr>'
-            + ''.join(
-                f'<td>{html.escape(str(v))}</td>'
-                for v in (
-                    *(s[k] for k in _KEY[:-1]),
-                    percent(s['mean']),
-                    f'{percent(s["low"])} to {percent(s["high"])}' if s['n'] > 1 else '–',
-                    percent(s['best']),
-                    s['n'],
-                    f'{s["seconds"]:.1f}',
-                )
-            )
-            + '</tr>'
-            for s in self.summary()
-        )
-        return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-    def save(self, path: str | Path) -> Path:  # a .json file
-        "Writes the rows as JSON."
-        path = Path(path)
-        make_folder(path.parent)
-        return write_atomic(path, to_json(dict(kind='report', format=REPORT_FORMAT, rows=self.rows)))
-
-    @classmethod
-    def open(cls, path: str | Path) -> Report:
-        "A saved report; a bare list of rows is read too. Raises `PSRError` when it is neither."
-        content = read_json(path)
-        if isinstance(content, dict) and content.get('kind') == 'report':
-            if content.get('format', 0) > REPORT_FORMAT:
-                raise PSRError(
-                    f'{path}',
-                    f'format {REPORT_FORMAT} or older',
-                    f'format {content["format"]}',
-                    'It was written by a newer psr_nb: pip install -U psr_nb',
-                )
-            content = content.get('rows')
-        if not isinstance(content, list) or not all(isinstance(r, dict) for r in content):
-            raise PSRError(f'{path}', 'a report', 'JSON of another kind')
-        for i, r in enumerate(content):
-            if missing := {*_KEY, 'accuracy_best', 'accuracy_last', 'seconds'} - set(r):
-                raise PSRError(f'{path} row {i}', f'the columns {", ".join(sorted(missing))}', 'none')
-        return cls(content)
-
-# %% ../nbs/23_evaluate.ipynb #c034
-def _settings(report: Report) -> list[dict]:
-    return [dict(zip(_SETTING, s)) for s in dict.fromkeys(tuple(r[k] for k in _SETTING) for r in report.rows)]
-
-
-def _compare(
-    self: Report,
-    a: str,  # method
-    b: str,  # the method it is compared with
-    key: str = 'accuracy_last',  # or "accuracy_best", "accuracy_chosen"
-    **where,  # one setting, where there are several: ipc=10, student='convnet3', …
-) -> Comparison:
-    "The paired difference a − b over the seeds both have."
-    from scipy.stats import ttest_rel
-
-    both = self.where(**where)
-    for name in (a, b):
-        lookup(dict.fromkeys(both.methods), name, 'method')
-    settings = [s for s in _settings(both) if all(any(r['method'] == m for r in both.where(**s).rows) for m in (a, b))]
-    if len(settings) != 1:
-        raise PSRError(
-            f'comparison of {a} and {b}',
-            'one setting',
-            f'{len(settings)}',
-            ('Say which: ' + ', '.join(f'{k}={v!r}' for k, v in settings[0].items()))
-            if settings
-            else 'They were never evaluated in the same setting',
-        )
-    by_seed = {m: {r['seed']: r.get(key) for r in both.where(method=m, **settings[0]).rows} for m in (a, b)}
-    if any(v is None for m in (a, b) for v in by_seed[m].values()):
-        raise PSRError('argument key', 'a column that both methods have', repr(key))
-    seeds = sorted(set(by_seed[a]) & set(by_seed[b]))
-    if len(seeds) < 2:
-        raise PSRError(
-            f'comparison of {a} and {b}',
-            'at least two seeds that both have',
-            f'{len(seeds)}',
-            'Evaluate with more seeds',
-        )
-    first, second = (np.array([by_seed[m][s] for s in seeds]) for m in (a, b))
-    mean, low, high = interval(first - second)
-    p = float(ttest_rel(first, second).pvalue) if (first - second).std() > 0 else math.nan
-    return Comparison(a, b, mean, low, high, p, len(seeds), settings[0])
-
-
-Report.compare = _compare
-
-
-def _compare_all(
-    self: Report,
-    baseline: str,  # method
-    key: str = 'accuracy_last',
-) -> Comparisons:
-    "Every other method against the baseline, in every setting, with Holm-adjusted p values."
-    lookup(dict.fromkeys(self.methods), baseline, 'method')
-    out = [
-        self.compare(m, baseline, key, **s)
-        for s in _settings(self)
-        for m in self.where(**s).methods
-        if m != baseline and any(r['method'] == baseline for r in self.where(**s).rows)
-    ]
-    order = sorted((c.p, i) for i, c in enumerate(out) if not math.isnan(c.p))
-    running, adjusted = 0.0, {}
-    for rank, (p, i) in enumerate(order):
-        adjusted[i] = running = max(running, min(1.0, p * (len(order) - rank)))
-    return Comparisons(replace(c, p_holm=adjusted.get(i)) for i, c in enumerate(out))
-
-
-Report.compare_all = _compare_all
-
-# %% ../nbs/23_evaluate.ipynb #c038
-def _plot(
-    self: Report,
-    key: str = 'accuracy_last',  # what to show
-) -> 'plotly.graph_objects.Figure':
-    "Seeds as dots, mean with 95 % interval; a panel a setting."
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-
-    settings, methods = _settings(self), self.methods[::-1]
-    titles = [
-        ', '.join(
-            [
-                f'{s["ipc"]} per class',
-                *(str(s[k]) for k in _SETTING if k != 'ipc' and len({t[k] for t in settings}) > 1),
-            ]
-        )
-        for s in settings
-    ]
-    figure = make_subplots(
-        1,
-        max(1, len(settings)),
-        subplot_titles=[html.escape(t) for t in titles],
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-    )
-    for column, setting in enumerate(settings, 1):
-        part = self.where(**setting)
-        rows = {s['method']: s for s in part.summary(key)}
-        names = [m for m in methods if m in rows]
-        figure.add_trace(
-            go.Scatter(
-                x=[100 * r[key] for r in part.rows],
-                y=[html.escape(r['method']) for r in part.rows],
-                mode='markers',
-                marker=dict(size=6, color='#9aa5b1', opacity=0.7),
-                name='a seed',
-                showlegend=False,
-                customdata=[r['seed'] for r in part.rows],
-                hovertemplate='%{y}<br>seed %{customdata}: %{x:.1f} %<extra></extra>',
-            ),
-            1,
-            column,
-        )
-        half = [0 if math.isnan(rows[m]['high']) else 100 * (rows[m]['high'] - rows[m]['mean']) for m in names]
-        figure.add_trace(
-            go.Scatter(
-                x=[100 * rows[m]['mean'] for m in names],
-                y=[html.escape(m) for m in names],
-                mode='markers',
-                marker=dict(size=11, color='#1f5fbf', symbol='diamond'),
-                error_x=dict(type='data', array=half, thickness=2, width=6),
-                name='mean, 95 %',
-                showlegend=False,
-                hovertemplate='%{y}<br>mean %{x:.1f} %<extra></extra>',
-            ),
-            1,
-            column,
-        )
-        figure.update_xaxes(title_text='accuracy on real test images (%)', row=1, col=column)
-    figure.update_yaxes(categoryorder='array', categoryarray=[html.escape(m) for m in methods])
-    return figure.update_layout(
-        template='simple_white', height=120 + 34 * len(methods), margin=dict(l=10, r=10, t=40, b=10)
-    )
-
-
-Report.plot = _plot
-
-# %% ../nbs/23_evaluate.ipynb #c041
-def _check(data, test: ImageData, cut: bool = False) -> None:
-    "Raises when the set and the test images do not belong together."
-    named = [
-        class_folder(i, c, len(test.classes)) for i, c in enumerate(test.classes)
-    ]  # an exported folder read as plain images
-    if list(data.classes) not in (list(test.classes), named):
-        pair = next(
-            ((a, b) for a, b in zip(data.classes, test.classes) if a != b), (len(data.classes), len(test.classes))
-        )
-        raise PSRError(
-            'classes of the set', f'those of the test images in the same order ({pair[1]!r}, …)', f'{pair[0]!r}, …'
-        )
-    c, h, w = data.images.shape[1:]
-    if tuple(test.images.shape[1:]) not in [(c, h, w), (c, h // 7 * 8, w // 7 * 8)][: 1 + cut]:
-        raise PSRError(
-            'images of the set',
-            f'{tuple(test.images.shape[1:])} like the test images',
-            tuple(data.images.shape[1:]),
-            'Pass size= or channels= to load_data',
-        )
-
-
-def evaluate(
-    distilled,  # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set, whose students share the processors
-    test: ImageData,  # real images that were not distilled
-    protocol: str | Protocol = 'quick',  # see `PROTOCOLS`
-    students: list[str] | str = ('convnet3',),  # see `STUDENTS`; any timm name
-    seeds: int | list[int] = 5,  # how many, or which
-    labels: str | None = None,  # "hard" or "soft"; None: the protocol's own
-    method: str | None = None,  # name in tables; None: the set's own, or its key in the dict
-    progress: bool = True,  # show a bar
-    teacher=None,  # a `Teacher` for soft labels, where the set has none or the protocol asks online
-    validation: ImageData | None = None,  # images to choose the epoch by; adds the column accuracy_chosen
-    workers: int | None = None,  # students trained at once; None: as many as torch has threads on a CPU, else one
-    epochs: int | None = None,  # overrides the protocol's; the table says so
-    batch_size: int | None = None,  # overrides the protocol's
-    device: torch.device | str | None = None,  # default: the best at hand
-) -> Report:
-    "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
-    device = torch.device(device or best_device())
-    seeds, students = (
-        list(range(seeds)) if isinstance(seeds, int) else list(seeds),
-        [students] if isinstance(students, str) else list(students),
-    )
-    p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
-    labels = labels or p.labels
-    if labels not in ('hard', 'soft'):
-        raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
-    if not seeds or not students:
-        raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
-    name = (
-        (protocol if isinstance(protocol, str) else 'own')
-        + (f' ({epochs} epochs)' if epochs is not None else '')
-        + (f' (batch {batch_size})' if batch_size is not None else '')
-    )
-    if isinstance(distilled, dict) and not distilled:
-        raise PSRError('argument distilled', 'at least one set', 'none')
-    sets = {
-        (m, s): each(s) if callable(each) and not hasattr(each, 'images') else each
-        for m, each in (distilled if isinstance(distilled, dict) else {method: distilled}).items()
-        for s in seeds
-    }
-    targets, known = {}, {}
-    for key, data in sets.items():
-        if id(data) not in known:
-            _check(data, test, p.views == 'rded')
-            if labels == 'hard':
-                y = data.labels
-            elif getattr(data, 'soft_labels', None) is not None:
-                y = data.soft_labels
-            elif teacher is not None:
-                y = teacher.predict(data.images)[0].softmax(1)
-            else:
-                raise PSRError(
-                    'soft labels',
-                    'a set that has them, or teacher=',
-                    'neither',
-                    'DistilledSet.relabel(teacher) makes them',
-                )
-            if p.online and labels == 'soft' and teacher is None:
-                raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)
-            known[id(data)] = y
-        targets[key] = known[id(data)]
-    first = next(iter(sets.values()))
-    if len(shapes := {tuple(d.images.shape[1:]) for d in sets.values()}) > 1:
-        raise PSRError(
-            'argument distilled',
-            'sets of one image size',
-            ' and '.join('×'.join(map(str, s)) for s in sorted(shapes)),
-            'Evaluate them one by one and add the reports',
-        )
-    size = first.images.shape[-1]
-    if p.views == 'rded' and test.images.shape[-1] == size // 7 * 8:
-        test = replace(
-            test, images=test.images[..., (e := (size // 7 * 8 - size) // 2) : e + size, e : e + size]
-        )  # its tests cut the middle seven eighths out
-    for student in students:
-        make_student(
-            student, tuple(first.images.shape[1:]), len(test.classes), p
-        )  # an unknown name fails before the first minute
-    jobs = [(key, student) for student in students for key in sets]
-    threads = torch.get_num_threads()
-    workers = max(1, min(len(jobs), workers or (threads if device.type == 'cpu' else 1)))
-    if device.type == 'cpu':
-        keep_memory()
-    stop, lock = threading.Event(), threading.Lock()
-    from tqdm.auto import tqdm
-
-    bar = tqdm(
-        total=20 * len(jobs),
-        desc=f'evaluate, {len(jobs)} students',
-        disable=not progress,
-        leave=False,
-        bar_format='{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}',
-    )
-
-    def run(job):
-        (name_of_set, s), student = job
-        data, began, tested, done = sets[name_of_set, s], time.perf_counter(), [], 0
-        method = name_of_set or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed')
-        ipc = int(data.labels.bincount(minlength=len(test.classes)).max())
-        for state in train_student(
-            data.images,
-            targets[name_of_set, s],
-            test,
-            p,
-            student,
-            s,
-            teacher,
-            validation,
-            ipc,
-            epochs,
-            batch_size,
-            device,
-        ):
-            if stop.is_set():
-                return None
-            if state.accuracy is not None:
-                tested.append(state)
-            if (ticks := 20 * state.step // state.total) > done:
-                with lock:
-                    bar.update(ticks - done)
-                    done = ticks
-        row = dict(
-            method=method,
-            dataset=test.name,
-            ipc=ipc,
-            protocol=name,
-            student=student,
-            labels=labels,
-            seed=s,
-            accuracy_best=max(t.accuracy for t in tested),
-            accuracy_last=tested[-1].accuracy,
-            seconds=round(time.perf_counter() - began, 3),
-            network_evaluations=state.epoch * len(data.images),
-        )
-        if validation is not None:
-            row['accuracy_chosen'] = max(tested, key=lambda t: t.validation).accuracy
-        return row
-
-    try:
-        if device.type == 'cpu' and test.images.shape[-1] <= 64:
-            torch.set_num_threads(1)  # small layers; also: results that do not depend on the number of processors
-        elif device.type == 'cpu':
-            torch.set_num_threads(max(1, threads // workers))
-        if workers == 1:
-            rows = [run(job) for job in jobs]
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                try:
-                    rows = list(pool.map(run, jobs))
-                except BaseException:
-                    stop.set()
-                    raise
-    finally:
-        torch.set_num_threads(threads)
-        bar.close()
-    return Report(rows)
 
 # %% ../nbs/23_evaluate.ipynb #c043
 def random_real(
@@ -720,64 +185,249 @@ def random_real(
 def herding_real(
     data: ImageData,  # real training images
     ipc: int,  # images per class
-    features: Callable
-    | torch.Tensor
-    | None = None,  # a function of float images, or (n, d); None: the pixels, 4×4 averaged
+    # a function of float images, or (n, d); None: the pixels, 4×4 averaged
+    features: Callable[[torch.Tensor], torch.Tensor] | torch.Tensor | None = None,
 ) -> ImageData:
     "Real images whose mean follows the mean of the class. Source: Welling 2009."
     if features is None:
         features = lambda x: F.avg_pool2d(x, max(1, x.shape[-1] // 8)).flatten(1)
-    if callable(features):
+    if not isinstance(features, torch.Tensor):
         features = torch.cat([features(to_float(part)) for part in data.images.split(500)])
     chosen = []
     for label in range(len(data.classes)):
         where = (data.labels == label).nonzero()[:, 0]
-        f = features[where].detach().float()
-        target, total, free = f.mean(0), torch.zeros(f.shape[1]), torch.ones(len(f), dtype=torch.bool)
-        for k in range(min(ipc, len(f))):
-            distance = (target - (total + f) / (k + 1)).square().sum(1).masked_fill(~free, math.inf)
-            best = int(distance.argmin())
-            chosen.append(where[best])
-            total += f[best]
-            free[best] = False
-    return replace(data.take(torch.stack(chosen)), name='herding_real')
+        if len(where):
+            chosen.append(where[torch.from_numpy(herding(features[where], min(ipc, len(where))))])
+    return replace(data.take(torch.cat(chosen)), name='herding_real')
 
-# %% ../nbs/23_evaluate.ipynb #c057
-def _fractions(**values) -> None:
-    for name, v in values.items():
-        if not 0 <= v <= 1:
-            raise PSRError(f'argument {name}', 'a fraction in [0, 1]', v, 'Divide percentages by 100')
+# %% ../nbs/23_evaluate.ipynb #e008
+class ImageSet(Shape):
+    "What can be evaluated: a `DistilledSet`, an `ImageData`, or anything with these three."
 
+    @property
+    def images(self) -> torch.Tensor: ...  # (n, c, h, w) uint8
 
-def _squash(x: float) -> float:
-    return (math.exp(x) - math.exp(-1)) / (math.e - math.exp(-1))
+    @property
+    def labels(self) -> torch.Tensor: ...  # (n,)
+
+    @property
+    def classes(self) -> list[str]: ...
 
 
-def label_robust_score(
-    real_hard: float,  # accuracy of training on the full real data, hard labels
-    distilled_hard: float,  # of the distilled images with hard labels
-    distilled: float,  # of the distilled images as the method trains with them
-    random: float,  # of as many random real images, trained the same way
-    weight: float = 0.5,  # of the gain over random
-) -> float:  # in [0, 1], higher is better
-    "LRS. Source: Li et al. 2025 (DD-Ranking), arXiv 2505.13300, on fractions."
-    _fractions(real_hard=real_hard, distilled_hard=distilled_hard, distilled=distilled, random=random, weight=weight)
-    return _squash(weight * (distilled - random) - (1 - weight) * (real_hard - distilled_hard))
+Source = ImageSet | Callable[[int], ImageSet]  # a set, or a function of the seed that gives one
+
+# %% ../nbs/23_evaluate.ipynb #e009
+def _check(data: ImageSet, test: ImageData, cut: bool = False) -> None:
+    "Raises when the set and the test images do not belong together."
+    # an exported folder that is read as plain images has the folders' names
+    named = [class_folder(i, c, len(test.classes)) for i, c in enumerate(test.classes)]
+    if list(data.classes) not in (list(test.classes), named):
+        differ = [(a, b) for a, b in zip(data.classes, test.classes) if a != b]
+        theirs, ours = (differ or [(len(data.classes), len(test.classes))])[0]
+        raise PSRError(
+            'classes of the set', f'those of the test images in the same order ({ours!r}, …)', f'{theirs!r}, …'
+        )
+    c, h, w = data.images.shape[1:]
+    if tuple(test.images.shape[1:]) not in [(c, h, w), (c, h // 7 * 8, w // 7 * 8)][: 1 + cut]:
+        raise PSRError(
+            'images of the set',
+            f'{tuple(test.images.shape[1:])} like the test images',
+            tuple(data.images.shape[1:]),
+            'Pass size= or channels= to load_data',
+        )
 
 
-def augmentation_robust_score(
-    distilled_augmented: float,  # accuracy of the distilled images with augmentation
-    random_augmented: float,  # of as many random real images, likewise
-    distilled_plain: float,  # of the distilled images without
-    random_plain: float,  # of random real images without
-    weight: float = 0.5,  # of the gain with augmentation
-) -> float:  # in [0, 1], higher is better
-    "ARS. Source: as `label_robust_score`."
-    _fractions(
-        distilled_augmented=distilled_augmented,
-        random_augmented=random_augmented,
-        distilled_plain=distilled_plain,
-        random_plain=random_plain,
-        weight=weight,
+def _targets(
+    data: ImageSet,
+    labels: str,  # "hard" or "soft"
+    teacher: Teacher | None,
+) -> torch.Tensor:  # (n,) or (n, C)
+    "What a student is to answer."
+    if labels == 'hard':
+        return data.labels
+    if (soft := getattr(data, 'soft_labels', None)) is not None:
+        return soft
+    if teacher is not None:
+        return teacher.predict(data.images)[0].softmax(1)
+    raise PSRError(
+        'soft labels', 'a set that has them, or teacher=', 'neither', 'DistilledSet.relabel(teacher) makes them'
     )
-    return _squash(weight * (distilled_augmented - random_augmented) + (1 - weight) * (distilled_plain - random_plain))
+
+
+def _sets(
+    distilled: Source | dict[str, Source],
+    method: str | None,
+    seeds: list[int],
+) -> dict[tuple[str | None, int], ImageSet]:  # (name, seed) -> set
+    "Every set that a student is trained on. Raises where there is none, or their images differ in size."
+    if isinstance(distilled, dict) and not distilled:
+        raise PSRError('argument distilled', 'at least one set', 'none')
+    named = list(distilled.items()) if isinstance(distilled, dict) else [(method, distilled)]
+    sets: dict[tuple[str | None, int], Any] = {
+        (m, s): each(s) if callable(each) and not hasattr(each, 'images') else each for m, each in named for s in seeds
+    }
+    if len(shapes := {tuple(d.images.shape[1:]) for d in sets.values()}) > 1:
+        raise PSRError(
+            'argument distilled',
+            'sets of one image size',
+            ' and '.join('×'.join(map(str, s)) for s in sorted(shapes)),
+            'Evaluate them one by one and add the reports',
+        )
+    return sets
+
+# %% ../nbs/23_evaluate.ipynb #e011
+@dataclass
+class _Table:
+    "What the students of one table share."
+
+    test: ImageData
+    protocol: Protocol
+    name: str  # of the protocol, as the table shows it
+    labels: str
+    teacher: Teacher | None
+    validation: ImageData | None
+    epochs: int | None
+    batch_size: int | None
+    device: torch.device
+
+    def row(
+        self,
+        method: str | None,  # name in the table; None: the set's own
+        data: ImageSet,
+        targets: torch.Tensor,
+        student: str,
+        seed: int,
+        tick: Callable[[int], bool],  # told of every twentieth; says whether to stop
+    ) -> dict[str, Any] | None:  # None where it was stopped
+        "Trains one student."
+        began, tested, done, state = time.perf_counter(), [], 0, None
+        ipc = int(data.labels.bincount(minlength=len(self.test.classes)).max())
+        own = (self.teacher, self.validation, ipc, self.epochs, self.batch_size, self.device)
+        for state in train_student(data.images, targets, self.test, self.protocol, student, seed, *own):
+            if state.accuracy is not None:
+                tested.append(state)
+            ticks = 20 * state.step // state.total
+            if tick(ticks - done):
+                return None
+            done = ticks
+        assert state is not None
+        row = dict(
+            method=method or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed'),
+            dataset=self.test.name,
+            ipc=ipc,
+            protocol=self.name,
+            student=student,
+            labels=self.labels,
+            seed=seed,
+            accuracy_best=max(t.accuracy for t in tested),
+            accuracy_last=tested[-1].accuracy,
+            seconds=round(time.perf_counter() - began, 3),
+            network_evaluations=state.epoch * len(data.images),
+        )
+        if self.validation is not None:
+            row['accuracy_chosen'] = max(tested, key=lambda t: t.validation).accuracy
+        return row
+
+# %% ../nbs/23_evaluate.ipynb #e013
+def _side_by_side(
+    jobs: list[Callable[[Callable[[int], bool]], dict[str, Any] | None]],  # each takes what it tells of its progress
+    workers: int,
+    threads: int | None,  # of torch in each; None: as they are
+    progress: bool,
+) -> list[dict[str, Any]]:  # in the order of the jobs
+    "Runs the jobs; an error or an interrupt in one stops the others at their next step."
+    from tqdm.auto import tqdm
+
+    stop, lock, before = threading.Event(), threading.Lock(), torch.get_num_threads()
+    shape = '{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
+    bar = tqdm(
+        total=20 * len(jobs),
+        desc=f'evaluate, {len(jobs)} students',
+        disable=not progress,
+        leave=False,
+        bar_format=shape,
+    )
+
+    def tick(n: int) -> bool:
+        if n:
+            with lock:
+                bar.update(n)
+        return stop.is_set()
+
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if workers == 1:
+            rows = [job(tick) for job in jobs]
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                try:
+                    rows = list(pool.map(lambda job: job(tick), jobs))
+                except BaseException:
+                    stop.set()
+                    raise
+    finally:
+        torch.set_num_threads(before)
+        bar.close()
+    return [r for r in rows if r is not None]
+
+# %% ../nbs/23_evaluate.ipynb #c041
+def _middle(test: ImageData, size: int) -> ImageData:
+    "The middle seven eighths of larger test images, as `rded` tests."
+    if test.images.shape[-1] != size // 7 * 8:
+        return test
+    edge = (size // 7 * 8 - size) // 2
+    return replace(test, images=test.images[..., edge : edge + size, edge : edge + size])
+
+
+def evaluate(
+    # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set
+    distilled: Source | dict[str, Source],
+    test: ImageData,  # real images that were not distilled
+    protocol: str | Protocol = 'quick',  # see `PROTOCOLS`
+    students: Sequence[str] | str = ('convnet3',),  # see `STUDENTS`; any timm name
+    seeds: int | Sequence[int] = 5,  # how many, or which
+    labels: str | None = None,  # "hard" or "soft"; None: the protocol's own
+    method: str | None = None,  # name in tables; None: the set's own, or its key in the dict
+    progress: bool = True,  # show a bar
+    teacher: Teacher | None = None,  # for soft labels, where the set has none or the protocol asks online
+    validation: ImageData | None = None,  # images to choose the epoch by; adds the column accuracy_chosen
+    workers: int | None = None,  # students trained at once; None: as many as torch has threads on a CPU, else one
+    epochs: int | None = None,  # overrides the protocol's; the table says so
+    batch_size: int | None = None,  # overrides the protocol's
+    device: torch.device | str | None = None,  # default: the best at hand
+) -> Report:
+    "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
+    device = torch.device(device or best_device())
+    p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    students = [students] if isinstance(students, str) else list(students)
+    labels, name = labels or p.labels, protocol if isinstance(protocol, str) else 'own'
+    name += f' ({epochs} epochs)' if epochs is not None else ''
+    name += f' (batch {batch_size})' if batch_size is not None else ''
+    if labels not in ('hard', 'soft'):
+        raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
+    if not seeds or not students:
+        raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
+    sets, targets = _sets(distilled, method, seeds), {}
+    for data in sets.values():
+        if id(data) not in targets:
+            _check(data, test, p.views == 'rded')
+            targets[id(data)] = _targets(data, labels, teacher)
+    if p.online and labels == 'soft' and teacher is None:
+        raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)
+    shape = tuple(next(iter(sets.values())).images.shape[1:])
+    for student in students:  # an unknown name fails before the first minute
+        make_student(student, shape, len(test.classes), p)
+    test = _middle(test, shape[-1]) if p.views == 'rded' else test
+    table = _Table(test, p, name, labels, teacher, validation, epochs, batch_size, device)
+    job = lambda m, s, data, student: lambda tick: table.row(m, data, targets[id(data)], student, s, tick)
+    jobs = [job(m, s, data, student) for student in students for (m, s), data in sets.items()]
+    available, cpu = torch.get_num_threads(), device.type == 'cpu'
+    workers = max(1, min(len(jobs), workers or (available if cpu else 1)))
+    if cpu:
+        keep_memory()
+    small = test.images.shape[-1] <= 64
+    return Report(
+        _side_by_side(jobs, workers, (1 if small else max(1, available // workers)) if cpu else None, progress)
+    )

@@ -30,12 +30,10 @@ from psr_nb.core import (
     content_hash,
     lookup,
     make_folder,
-    to_float,
     to_json,
-    to_pil,
-    to_uint8,
     write_atomic,
 )
+from .pictures import to_float, to_pil, to_uint8
 from .prior import SAMPLER
 from psr_nb.shards import (
     POOL_FORMAT,

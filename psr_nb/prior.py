@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -15,19 +14,9 @@ from typing import Any
 
 import torch
 
-from .classes import class_names, find_classes, spoken
-from psr_nb.core import (
-    PSRError,
-    assets,
-    best_device,
-    best_dtype,
-    candidate_noise,
-    content_hash,
-    file_hash,
-    hub_reachable,
-    lookup,
-    read_json,
-)
+from .classes import class_names
+from .core import PSRError, best_device, best_dtype, candidate_noise, content_hash, file_hash
+from .pipelines import SUBSETS, bundled_priors, prior_folder, read_authors_dit, read_prior  # noqa: F401
 from psr_nb.sampling import (
     SAMPLER,
     SCHEDULERS,  # noqa: F401
@@ -38,210 +27,11 @@ from psr_nb.sampling import (
     first_candidates,
     in_batches,
     new_scheduler,
-    quiet,
     remembering,
 )
 
 # %% auto #0
-__all__ = ['convert_hint', 'load_part', 'bundled_priors', 'latent_code', 'Prior']
-
-# %% ../nbs/04_prior.ipynb #c009a
-def convert_hint(pickled: Path, safe: Path) -> str:
-    "The command that turns pickled weights into safetensors without running what else is in them."
-    load = f'torch.load({str(pickled)!r}, map_location="cpu", weights_only=True)'
-    save = f's.save_file({{k: v.contiguous() for k, v in {load}.items()}}, {str(safe)!r})'
-    code = f'import torch, safetensors.torch as s; {save}'
-    return f'Convert it where you trust it: python -c {shlex.quote(code)}'
-
-
-def load_part(
-    folder: Path,  # of the pipeline
-    part: str,  # its sub-folder: "transformer", "unet", "vae"
-) -> Any:
-    "One part of a pipeline folder, from safetensors; names what is missing."
-    import diffusers
-
-    config = read_json(folder / part / 'config.json')
-    cls = getattr(diffusers, config.get('_class_name', ''), None)
-    if cls is None:
-        raise PSRError(
-            f'{folder / part / "config.json"}', 'the name of a diffusers model class', config.get('_class_name')
-        )
-    if not list((folder / part).glob('*.safetensors')):
-        pickles = [p.name for p in (folder / part).glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt')]
-        if pickles:
-            raise PSRError(
-                f'{folder / part / pickles[0]}',
-                'diffusion_pytorch_model.safetensors',
-                'a pickle, which can run code when it is loaded',
-                convert_hint(folder / part / pickles[0], folder / part / 'diffusion_pytorch_model.safetensors'),
-            )
-        raise PSRError(f'{folder / part}', 'diffusion_pytorch_model.safetensors', 'no weights')
-    try:
-        with quiet():
-            return cls.from_pretrained(str(folder / part), use_safetensors=True)
-    except Exception as e:
-        raise PSRError(
-            f'{folder / part}', 'weights that fit its config.json', f'{type(e).__name__}: {str(e)[:200]}'
-        ) from None
-
-# %% ../nbs/04_prior.ipynb #c009c
-def _check_text(folder: Path) -> None:
-    "Raises `PSRError` where the folder's text encoder is not of the one form that is read here."
-    if missing := [p for p in ('text_encoder', 'tokenizer') if not (folder / p).is_dir()]:
-        raise PSRError(
-            f'prior {folder}', 'sub-folders text_encoder and tokenizer beside unet', f'no {", ".join(missing)}'
-        )
-    if (folder / 'text_encoder_2').is_dir():
-        raise PSRError(
-            f'prior {folder}',
-            'the form of StableDiffusionPipeline, with one text encoder',
-            'two (SDXL or later)',
-            'Use a Stable Diffusion 1 or 2 model',
-        )
-    if not list((folder / 'text_encoder').glob('*.safetensors')):
-        raise PSRError(
-            f'{folder / "text_encoder"}',
-            'model.safetensors',
-            'no weights in that form',
-            convert_hint(folder / 'text_encoder' / 'pytorch_model.bin', folder / 'text_encoder' / 'model.safetensors'),
-        )
-
-
-def _prompt_table(folder: Path, sentences: list[str]) -> torch.Tensor:  # (sentences + 1, tokens, d)
-    """Sentences, and no sentence, as the folder's own text encoder embeds them.
-    Source: Rombach et al. 2022, arXiv 2112.10752."""
-    try:
-        from transformers import CLIPTextModel, CLIPTokenizer
-    except ImportError:
-        raise PSRError(
-            f'prior {folder}, whose classes are sentences',
-            'the package transformers',
-            'it is not installed',
-            'Install it: pip install "psr_nb[text]"',
-        ) from None
-    _check_text(folder)
-    try:
-        tokenizer: Any = CLIPTokenizer.from_pretrained(str(folder / 'tokenizer'))
-        encoder: Any = CLIPTextModel.from_pretrained(str(folder / 'text_encoder'), use_safetensors=True).eval()
-    except Exception as e:
-        raise PSRError(
-            f'{folder / "text_encoder"} and tokenizer',
-            "CLIP's text encoder and tokenizer",
-            f'{type(e).__name__}: {str(e)[:200]}',
-        ) from None
-    tokens = tokenizer(
-        [*sentences, ''],
-        padding='max_length',
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors='pt',
-    )
-    with torch.no_grad():
-        return encoder(tokens.input_ids)[0]
-
-# %% ../nbs/04_prior.ipynb #c009e
-_PARTS = {'imagenette': 'imagenet20', 'imagewoof': 'imagenet20'}  # classes -> the bundled prior that knows them
-
-
-def bundled_priors() -> list[str]:
-    "Names of the priors inside the package, and of subsets of their classes."
-    whole = sorted(p.parent.parent.name for p in assets().glob('*/prior/model_index.json'))
-    return whole + [part for part, of in _PARTS.items() if of in whole]
-
-
-def _fetched(name: str) -> Path:
-    "The folder of a hub id: from the Hub, or from its cache where the Hub cannot be reached."
-    from huggingface_hub import snapshot_download
-
-    weights = ('diffusion_pytorch_model', 'diffusion_pytorch_model-*', 'model', 'model-*')
-    online = hub_reachable()
-    try:
-        return Path(
-            snapshot_download(
-                name,
-                local_files_only=not online,
-                allow_patterns=['*.json', 'tokenizer/*.txt', *(f'*/{w}.safetensors' for w in weights)],
-            )
-        )
-    except Exception as e:
-        raise PSRError(
-            f'prior {name}',
-            'a folder or a Hugging Face id that can be reached',
-            f'{type(e).__name__}: {str(e)[:120]}' if online else 'no connection to the Hub, and nothing in its cache',
-            f'Without a network: fetch it elsewhere with "hf download {name} --local-dir prior" and pass the folder',
-        ) from None
-
-# %% ../nbs/04_prior.ipynb #c009f
-def _prior_folder(name: str | Path) -> Path:
-    "Where a prior is: inside the package, a folder, or fetched from the Hub."
-    if str(name) in bundled_priors():
-        return assets() / _PARTS.get(str(name), str(name)) / 'prior'
-    if Path(name).is_dir():
-        return Path(name)
-    if str(name).count('/') != 1 or str(name).startswith(('.', '/', '~')):
-        lookup(dict.fromkeys(bundled_priors()), str(name), 'prior')
-    return _fetched(str(name))
-
-
-def _told_by_text(
-    folder: Path, name: str, wanted: list[str] | None, prompt: str
-) -> torch.Tensor:  # see `_prompt_table`
-    "The sentences of the classes."
-    if wanted is None:
-        raise PSRError(
-            f'argument classes for prior {name}',
-            'a list of class names, or "imagenette", "imagewoof", …',
-            'none',
-            'A text-to-image model has no classes of its own',
-        )
-    if '{}' not in prompt:
-        raise PSRError('argument prompt', 'a sentence with {} where the class goes', repr(prompt))
-    return _prompt_table(folder, [prompt.format(spoken(c)) for c in wanted])
-
-
-def _told_by_label(folder: Path, names: dict[str, str], n: int) -> list[str]:  # n names
-    "The names of a label embedding's rows."
-    if names and len(names) != n:
-        found = f'{len(names)}'
-        raise PSRError(f'{folder / "model_index.json"}', f'names for the {n} classes of its transformer', found)
-    return [names.get(str(i), str(i)) for i in range(n)]
-
-# %% ../nbs/04_prior.ipynb #c009g
-def _read_prior(
-    folder: Path,  # in the form of DiTPipeline or StableDiffusionPipeline
-    name: str,  # for errors
-    wanted: list[str] | None,  # names of the classes to use; None: all
-    prompt: str,  # sentence for a class
-) -> dict[str, Any]:  # arguments of `Prior`
-    "What a prior's folder holds."
-    index = read_json(folder / 'model_index.json')
-    text = (folder / 'unet').is_dir()
-    main = 'unet' if text else 'transformer'
-    if missing := [p for p in (main, 'vae', 'scheduler') if not (folder / p).is_dir()]:
-        raise PSRError(f'prior {folder}', f'sub-folders {main}, vae and scheduler', f'no {", ".join(missing)}')
-    prompts = _told_by_text(folder, name, wanted, prompt) if text else None
-    transformer, vae = load_part(folder, main), load_part(folder, 'vae')
-    ids, names, defaults = None, wanted or [], index.get('_psr_defaults')
-    if text:
-        defaults = {'guidance_scale': 7.5, **(defaults or {})}
-    else:
-        names = _told_by_label(folder, index.get('id2label') or {}, transformer.config.num_embeds_ada_norm)
-        if wanted is not None:
-            ids, names = find_classes(wanted, names, f'prior {name}'), wanted
-    if defaults and 'guidance_interval' in defaults:
-        defaults = {**defaults, 'guidance_interval': tuple(defaults['guidance_interval'])}
-    return dict(
-        transformer=transformer,
-        vae=vae,
-        scheduler_config=read_json(folder / 'scheduler' / 'scheduler_config.json'),
-        classes=names,
-        class_ids=ids,
-        defaults=defaults,
-        folder=folder,
-        prompts=prompts,
-        refinement=index.get('_psr_refinement'),
-    )
+__all__ = ['latent_code', 'latents_from_codes', 'codes_from_latents', 'Prior']
 
 # %% ../nbs/04_prior.ipynb #c015
 def latent_code(
@@ -251,6 +41,33 @@ def latent_code(
     "What its encoder says (a variational encoder's mean), whatever the class calls it."
     made = vae.encode(images)
     return made.latent_dist.mode() if hasattr(made, 'latent_dist') else made[0]
+
+# %% ../nbs/04_prior.ipynb #c015b
+def _centre_and_spread(vae: Any, like: torch.Tensor) -> tuple[Any, Any]:
+    "Mean and deviation of an autoencoder's codes: one number, or one for each channel."
+    config = vae.config
+    rows = lambda values: torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+    if config.get('latents_mean') is not None and config.get('latents_std') is not None:
+        return rows(config.latents_mean), rows(config.latents_std)
+    return config.get('shift_factor') or 0.0, 1.0
+
+
+def latents_from_codes(
+    vae: Any,  # a diffusers autoencoder
+    codes: torch.Tensor,  # (n, c, h, w) as its encoder gives them
+) -> torch.Tensor:  # (n, c, h, w) as the diffusion model knows them
+    "Codes moved and scaled by what the autoencoder's configuration says."
+    centre, spread = _centre_and_spread(vae, codes)
+    return (codes - centre) * vae.config.scaling_factor / spread
+
+
+def codes_from_latents(
+    vae: Any,  # a diffusers autoencoder
+    latents: torch.Tensor,  # (n, c, h, w) as the diffusion model knows them
+) -> torch.Tensor:  # (n, c, h, w) as its decoder takes them
+    "The way back."
+    centre, spread = _centre_and_spread(vae, latents)
+    return latents / vae.config.scaling_factor * spread + centre
 
 # %% ../nbs/04_prior.ipynb #c007
 class Prior:
@@ -305,18 +122,26 @@ class Prior:
         dtype: torch.dtype | None = None,  # of the transformer; default: the device's fastest
         prompt: str = 'a photo of a {}',  # sentence for a class, where the model is told by text
         compile: bool = False,  # torch.compile it, see above
+        vae: str | Path | None = None,  # the autoencoder of a checkpoint file that has none, see `read_authors_dit`
+        revision: str | None = None,  # of a Hugging Face id: a branch, tag or commit
+        variant: str | None = None,  # of the weights: "fp16", "bf16"; None: full precision, or the only one there is
     ) -> Prior:
-        """A prior by name, folder or hub id. Raises `PSRError` for an unknown name, missing parts, pickled weights, or
-        classes it does not have."""
-        if str(name) in _PARTS and classes is None:
+        """A prior by name, folder, hub id or the authors' checkpoint file. Raises `PSRError` for an unknown name or kind,
+        missing parts, weights that do not fit or could run code, or classes it does not have."""
+        if str(name) in SUBSETS and classes is None:
             classes = str(name)
-        parts = _read_prior(_prior_folder(name), str(name), None if classes is None else class_names(classes), prompt)
+        wanted = None if classes is None else class_names(classes)
+        if Path(name).is_file():
+            parts = read_authors_dit(Path(name), vae, wanted)
+        else:
+            parts = read_prior(prior_folder(name, revision, variant), str(name), wanted, prompt, variant)
         return cls(**parts, name=str(name), device=device, dtype=dtype, compile=compile)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         c = self.transformer.config
-        return (c.in_channels, c.sample_size, c.sample_size)
+        side = c.sample_size if isinstance(c.sample_size, int) else c.sample_size[0]
+        return (c.in_channels, side, side)
 
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
@@ -458,7 +283,7 @@ class Prior:
     ) -> torch.Tensor:  # images (n, c, H, W) in [0, 1]
         "Latents to images. Differentiable."
         config = self.vae.config
-        z = latents.to(self.device, torch.float32) / config.scaling_factor + self._shift
+        z = codes_from_latents(self.vae, latents.to(self.device, torch.float32))
         widths = config.get('block_out_channels') or config.get('decoder_block_out_channels') or (1,)
         pixels = z[0, 0].numel() * 4 ** (len(widths) - 1) if len(z) else 1
         return self._in_batches(
@@ -467,10 +292,6 @@ class Prior:
             batch_size or min(256, max(1, 256 * 64**2 // pixels)),
             'decoding',
         )
-
-    @property
-    def _shift(self) -> float:
-        return getattr(self.vae.config, 'shift_factor', None) or 0.0
 
     def encode(
         self,
@@ -481,7 +302,7 @@ class Prior:
         out = []
         for part in images.split(batch_size):
             out.append(latent_code(self.vae, part.to(self.device, torch.float32) * 2 - 1))
-        return (torch.cat(out) - self._shift) * self.vae.config.scaling_factor
+        return latents_from_codes(self.vae, torch.cat(out))
 
     def denoising_error(
         self,

@@ -174,7 +174,7 @@ def denoise(
     noise: torch.Tensor,  # (n, c, h, w) float32, where the model is
     solver: Any,  # a diffusers scheduler, see `new_scheduler`
     steps: int,  # how many
-    guidance_scale: float = 1.0,  # 1: no guidance
+    guidance_scale: float = 1.0,  # 1 and below: no guidance
     guidance_interval: tuple[float, float] = (0.0, 1.0),  # noise levels (0 clean, 1 noise) at which it acts
     generators: list[torch.Generator] | None = None,  # one per row, for schedulers that draw noise
     transformer: Any = None,  # the network behind `predict`, needed by the last two
@@ -191,7 +191,7 @@ def denoise(
         for i, t in enumerate(solver.timesteps):
             with torch.no_grad():
                 inside = low <= float(t) / solver.config.num_train_timesteps <= high
-                guidance = guidance_scale if inside else 1.0
+                guidance = guidance_scale if inside and guidance_scale > 1 else 1.0
                 if guidance != guidance_before:
                     kept, guidance_before = {}, guidance  # a batch of another size
                 model_input = solver.scale_model_input(z, t)

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, content_hash, lookup, to_float
-from .data import ImageData, augment
+from .core import PSRError, content_hash, lookup
+from .data import ImageData
+from .pictures import augment, to_float
 from .pool import Pool, PoolLike, weights_hash
 
 if TYPE_CHECKING:

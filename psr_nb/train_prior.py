@@ -22,7 +22,8 @@ from torch import nn
 from .classes import find_classes
 from .core import PSRError, atomic_folder, best_device, lookup, make_folder, read_json, to_float, to_json
 from .data import ImageData
-from .prior import Prior, latent_code, load_part
+from .pipelines import load_part
+from .prior import Prior, latent_code
 from .teacher import Teacher
 from psr_nb.train_autoencoder import (  # noqa: F401
     feature_distance,

@@ -16,14 +16,35 @@ from torch import nn
 from .core import PSRError, atomic_folder, file_hash, read_json
 
 # %% auto #0
-__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'weight_file', 'weight_parts', 'read_file', 'unwrap',
-           'strip_prefixes', 'read_weights', 'check_finite', 'fit_weights', 'cache_folder', 'as_safetensors',
+__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'choose_weights', 'weight_file', 'weight_parts', 'read_file',
+           'unwrap', 'strip_prefixes', 'read_weights', 'check_finite', 'fit_weights', 'cache_folder', 'as_safetensors',
            'is_authors_dit', 'dit_from_authors']
 
 # %% ../nbs/00_weights.ipynb #we004
 SAFE = '.safetensors'
 PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl')
 VARIANTS = ('fp16', 'bf16', 'non_ema')
+
+
+def choose_weights(
+    there: set[str],  # names of the files in a folder
+    stems: tuple[str, ...],  # names before the ending, best first
+    variant: str | None,  # see `weight_file`
+    where: str,  # for the error
+) -> str:
+    "The file of weights, or the index of its shards, among a folder's files."
+    for ending in (SAFE, *PICKLES):
+        for v in (variant,) if variant else (None, *VARIANTS):
+            middle = f'.{v}' if v else ''
+            for stem in stems:
+                shards = (f'{stem}{ending}.index{middle}.json', f'{stem}{middle}{ending}.index.json')
+                if found := [n for n in (f'{stem}{middle}{ending}', *shards) if n in there]:
+                    return found[0]
+    lone = [n for n in sorted(there) if n.endswith((SAFE, *PICKLES)) and '-of-' not in n]
+    if len(lone) == 1 and not variant:
+        return lone[0]
+    wanted = f'weights{f" of the variant {variant}" if variant else ""}: {stems[0]}{SAFE} or {stems[-1]}.bin'
+    raise PSRError(where, wanted, ', '.join(lone) or 'no weights')
 
 
 def weight_file(
@@ -37,25 +58,7 @@ def weight_file(
 ) -> Path:  # a weights file, or the index of its shards
     "The weights file of a model's folder. Raises `PSRError` where there is none, naming what is there."
     there = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
-    for ending in (SAFE, *PICKLES):
-        for v in (variant,) if variant else (None, *VARIANTS):
-            for stem in stems:
-                middle = f'.{v}' if v else ''
-                for name in (
-                    f'{stem}{middle}{ending}',
-                    f'{stem}{ending}.index{middle}.json',
-                    f'{stem}{middle}{ending}.index.json',
-                ):
-                    if name in there:
-                        return folder / name
-    lone = [n for n in sorted(there) if n.endswith((SAFE, *PICKLES)) and '-of-' not in n]
-    if len(lone) == 1 and not variant:
-        return folder / lone[0]
-    raise PSRError(
-        f'{folder}',
-        f'weights{f" of the variant {variant}" if variant else ""}: {stems[0]}{SAFE} or {stems[-1]}.bin',
-        ', '.join(lone) or 'no weights',
-    )
+    return folder / choose_weights(there, stems, variant, f'{folder}')
 
 
 def weight_parts(
