@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from .core import PSRError, lookup, to_float, to_pil, to_uint8
 from .evaluate import Report
 from .pool import Pool
-from .select import Selection, embed
+from .selection import Selection
+from .spaces import embed
 
 if TYPE_CHECKING:
     from PIL import Image
