@@ -14,6 +14,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'psr_nb.cli._Commands.invoke': ('cli.html#_commands.invoke', 'psr_nb/cli.py'),
                             'psr_nb.cli._Commands.parse_args': ('cli.html#_commands.parse_args', 'psr_nb/cli.py'),
                             'psr_nb.cli.__getattr__': ('cli.html#__getattr__', 'psr_nb/cli.py'),
+                            'psr_nb.cli._data': ('cli.html#_data', 'psr_nb/cli.py'),
                             'psr_nb.cli._demo': ('cli.html#_demo', 'psr_nb/cli.py'),
                             'psr_nb.cli._distill': ('cli.html#_distill', 'psr_nb/cli.py'),
                             'psr_nb.cli._evaluate': ('cli.html#_evaluate', 'psr_nb/cli.py'),

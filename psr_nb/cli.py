@@ -251,6 +251,21 @@ _PoolFolder = Annotated[
 ]
 _Out = Annotated[Path, typer.Option('--out', help='Folder for the distilled set; one that is there is replaced.')]
 
+# %% ../nbs/50_cli.ipynb #data002
+@app.command('data')
+def _data(
+    path: Annotated[str, typer.Argument(metavar='PATH', help='A folder or a file in any form that can be read.')],
+    image_column: Annotated[
+        Optional[str], typer.Option('--image-column', help='Of a table; else found by its name.')
+    ] = None,
+    label_column: Annotated[Optional[str], typer.Option('--label-column', help='Likewise.')] = None,
+    near: Annotated[bool, typer.Option('--near/--no-near', help='Look for images that look alike, too.')] = True,
+):
+    "Report on a data set before long work: form, splits, classes, sizes, damaged files, images that occur twice."
+    from psr_nb.describe import describe
+
+    typer.echo(repr(describe(path, image_column, label_column, near)))
+
 # %% ../nbs/50_cli.ipynb #c026
 @app.command('distill')
 def _distill(
