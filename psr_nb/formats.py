@@ -55,7 +55,9 @@ def write_parquet(distilled: DistilledSet, out: Path) -> None:
 # %% ../nbs/25_formats.ipynb #f007
 def write_npz(distilled: DistilledSet, out: Path) -> None:
     "Numpy arrays: images, labels, classes, and soft_labels where the set has them."
-    arrays = dict(images=distilled.images.numpy(), labels=distilled.labels.numpy(), classes=np.array(distilled.classes))
+    arrays: dict[str, Any] = dict(
+        images=distilled.images.numpy(), labels=distilled.labels.numpy(), classes=np.array(distilled.classes)
+    )
     if distilled.soft_labels is not None:
         arrays['soft_labels'] = distilled.soft_labels.numpy()
 
