@@ -13,7 +13,7 @@ from typing import Any, Callable
 from filelock import FileLock
 
 from .core import PSRError, lookup, read_json, to_json, write_atomic
-from .select import SELECTORS, Weights
+from .selectors import SELECTORS, Weights
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'DecisionFile']

@@ -13,7 +13,7 @@ import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, cast
 
 import anywidget
 import numpy as np
@@ -28,8 +28,12 @@ from .front import module, render, style
 from .measures import EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
 from .pictures import to_float, to_uint8
 from .pool import Pool
+from .problems import reference_images
 from .report import sprites
-from .select import SELECTORS, Prepared, Selection, _bonus, _references, _teacher_says, prepare
+from .score import teacher_answers
+from .select import Prepared, prepare
+from .selection import Selection
+from .selectors import SELECTORS, quality_terms
 from .views import CLASS_COLOURS, pool_umap
 
 # %% auto #0
@@ -306,7 +310,7 @@ class _Measuring(_ByHand):
             for i in s.ids[label]:
                 term.add(int(i))
             gains = (s.weights.diversity if rule.weighted else 1.0) * term.gains() + sum(
-                _bonus(p, rule, s.weights).values()
+                quality_terms(p, rule, s.weights).values()
             )
             gains = np.array(gains, np.float64)
             gains[s.ids[label]] = np.nan
@@ -602,11 +606,12 @@ class PoolExplorer(_Answering):
         self._given = {k: v for k, v in options.items()}
         self._scores = self._columns()
         second = second if second is not None else pool.teachers[1] if len(pool.teachers) > 1 else None
-        self.second, says = _teacher_says(pool, second) if second is not None else (None, None)
-        self._second_sees = None if says is None else says.argmax(1).numpy()
+        answers = None if second is None else teacher_answers(pool, cast(Any, second))
+        self.second = None if answers is None else answers.teacher
+        self._second_sees = None if answers is None else answers.logits().argmax(1).numpy()
         self._images = pool.images[:] if len(pool) * math.prod(pool.images[:1].shape[1:]) < 2**30 else pool.images
         self._references = (
-            None if real is None else _references(pool, real, self.prepared.config['max_reference'], seed)
+            None if real is None else reference_images(pool, real, self.prepared.config['max_reference'], seed)
         )
         self._baselines, self._gained, self._xy = {}, {}, None
         path = getattr(pool, 'path', None)

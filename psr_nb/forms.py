@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 import os
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .core import PSRError, atomic_folder
+from .core import PSRError, atomic_folder, file_hash
 from .weights import cache_folder
 
 # %% auto #0
@@ -1016,12 +1015,7 @@ def unpack(
     into: Path | None = None,  # None: the cache
 ) -> Path:  # the folder
     "A zip file's content as a folder, unpacked once. Raises `PSRError` for one that is damaged, names places outside, or grows too large."
-    with open(path, 'rb') as f:
-        digest = (
-            hashlib.file_digest(f, 'sha256').hexdigest()
-            if hasattr(hashlib, 'file_digest')
-            else hashlib.sha256(f.read()).hexdigest()
-        )
+    digest = file_hash(path)
     folder = (into or cache_folder()) / 'unpacked' / digest[:16]
     if folder.is_dir():
         return folder

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .greedy import similarity
 from .pictures import to_float, to_uint8
-from .select import Prepared, objective, similarity, volume
+from .problems import Problems
+from .selectors import objective, volume
 
 # %% auto #0
 __all__ = ['EXPLORER_STATES', 'METERS', 'state_codes', 'measures', 'tile_bytes', 'project_real']
@@ -63,7 +65,7 @@ METERS = {  # measure -> what it is
 
 
 def measures(
-    prepared: Prepared,  # a pool made ready
+    prepared: Problems,  # a pool made ready
     ids: list[np.ndarray],  # chosen candidates of each class
     second_sees: np.ndarray | None = None,  # (candidates,) the class that a second teacher sees
 ) -> dict[str, float | None]:  # measure -> mean over classes; None where there is no teacher
@@ -101,7 +103,7 @@ def tile_bytes(
 
 # %% ../nbs/29_measures.ipynb #c040
 def project_real(
-    prepared: Prepared,  # made with real images as reference
+    prepared: Problems,  # made with real images as reference
     xy: np.ndarray,  # (candidates, 2) places of the candidates
     neighbours: int = 5,  # candidates that give the place
     share: float = 0.1,  # of the real images that count as missed

@@ -20,7 +20,7 @@ from .evaluate import Report
 from .front import render
 from .pictures import to_float, to_uint8
 from .pool import Pool
-from .select import Selection
+from .selection import Selection
 from .views import STATES, accuracy_plot, candidate_states, data_uri, image_grid, pool_map
 
 # %% auto #0

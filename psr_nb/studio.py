@@ -23,7 +23,7 @@ from .measures import tile_bytes
 from .pool import Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
-from .select import Selection
+from .selection import Selection
 from .teacher import Teacher
 from .worker import Worker, WorkerPanel
 
