@@ -411,7 +411,8 @@ def accuracy_plot(
     if not len(report):
         raise PSRError('report', 'at least one row', 'none')
     figure, own = report.plot(key), html.escape(highlight or '')
-    for trace in figure.data:
+    traces: Any = figure.data
+    for trace in traces:
         mean = trace.error_x.array is not None
         trace.marker.color = ['#D55E00' if y == own else '#0072B2' for y in trace.y]
         if mean:

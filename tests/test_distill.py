@@ -42,6 +42,7 @@ def told(tmp_path_factory):
     return out, first, second, run
 
 
+@pytest.mark.slow
 def test_a_callback_sees_every_moment(told):
     _, _, moments, run = told
     assert all(isinstance(p, Progress) for p in moments)
@@ -53,6 +54,7 @@ def test_a_callback_sees_every_moment(told):
     assert ended == list(run.stages) and all(words for _, words, _ in ended)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on(told):
     "The shards that were there are kept; the set is that of a run in one go."
     out, first, second, run = told

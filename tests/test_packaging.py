@@ -153,6 +153,7 @@ def test_what_is_installed_is_this():
     assert [e.value for e in installed.entry_points if e.group == 'console_scripts' and e.name == command] == [target]
 
 
+@pytest.mark.slow
 def test_wheel_and_sdist_hold_modules_and_assets(tree):
     expected = {
         p.relative_to(tree).as_posix()

@@ -71,6 +71,7 @@ def authors_forward(s, x, t, y, positions, heads, gammas=False):
     return torch.einsum('nhwpqc->nchpwq', h.unflatten(1, (4, 4)).unflatten(-1, (2, 2, 8))).reshape(len(x), 8, 8, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('gammas', [False, True])
 def test_the_authors_dit_gives_the_authors_numbers(gammas):
     from diffusers import DiTTransformer2DModel
