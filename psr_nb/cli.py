@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 # %% auto #0
-__all__ = ['app', 'EXPORTS']
+__all__ = ['app']
 
 # %% ../nbs/50_cli.ipynb #a120d085
 _elsewhere = {  # name -> its room, and its name there
@@ -27,6 +27,7 @@ _elsewhere = {  # name -> its room, and its name there
     'save_rows': ('distill', 'save_rows'),
     'text_table': ('distill', 'text_table'),
     'run_training': ('make_models', 'run_training'),
+    'EXPORTS': ('formats', 'EXPORTS'),
     '_licence': ('distill', 'licence'),
 }
 
@@ -250,6 +251,21 @@ _PoolFolder = Annotated[
     Optional[Path], typer.Option('--pool', help='Folder for the pool, resumed if it is there. [default: OUT-pool]')
 ]
 _Out = Annotated[Path, typer.Option('--out', help='Folder for the distilled set; one that is there is replaced.')]
+
+# %% ../nbs/50_cli.ipynb #data002
+@app.command('data')
+def _data(
+    path: Annotated[str, typer.Argument(metavar='PATH', help='A folder or a file in any form that can be read.')],
+    image_column: Annotated[
+        Optional[str], typer.Option('--image-column', help='Of a table; else found by its name.')
+    ] = None,
+    label_column: Annotated[Optional[str], typer.Option('--label-column', help='Likewise.')] = None,
+    near: Annotated[bool, typer.Option('--near/--no-near', help='Look for images that look alike, too.')] = True,
+):
+    "Report on a data set before long work: form, splits, classes, sizes, damaged files, images that occur twice."
+    from psr_nb.describe import describe
+
+    typer.echo(repr(describe(path, image_column, label_column, near)))
 
 # %% ../nbs/50_cli.ipynb #c026
 @app.command('distill')
@@ -528,94 +544,6 @@ def _refine(
     distilled = refine_file(selection, out, prior, data, teacher, judge, options, not quiet)
     typer.echo(f'{distilled}\n{out}')
 
-# %% ../nbs/50_cli.ipynb #c021
-def _export_folder(distilled, out: Path) -> None:
-    distilled.save(out)
-
-
-def _export_parquet(distilled, out: Path) -> None:
-    import io
-    import json
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from psr_nb.core import to_pil, write_atomic
-
-    def png(image):
-        buffer = io.BytesIO()
-        to_pil(image).save(buffer, 'png')
-        return buffer.getvalue()
-
-    features = {'image': {'_type': 'Image'}, 'label': {'names': distilled.classes, '_type': 'ClassLabel'}}
-    columns = {
-        'image': [{'bytes': png(im), 'path': None} for im in distilled.images],
-        'label': distilled.labels.tolist(),
-    }
-    if distilled.soft_labels is not None:
-        columns['soft_label'] = distilled.soft_labels.tolist()
-        features['soft_label'] = {'feature': {'dtype': 'float32', '_type': 'Value'}, '_type': 'List'}
-    types = dict(
-        image=pa.struct([('bytes', pa.binary()), ('path', pa.string())]),
-        label=pa.int64(),
-        soft_label=pa.list_(pa.float32()),
-    )
-    table = pa.table({k: pa.array(v, types[k]) for k, v in columns.items()}).replace_schema_metadata(
-        {'huggingface': json.dumps({'info': {'features': features}})}
-    )
-    write_atomic(out, lambda p: pq.write_table(table, p))
-
-
-def _export_npz(distilled, out: Path) -> None:
-    import numpy as np
-
-    from psr_nb.core import write_atomic
-
-    arrays = dict(
-        images=distilled.images.numpy(),
-        labels=distilled.labels.numpy(),
-        classes=np.array(distilled.classes),
-        **({} if distilled.soft_labels is None else dict(soft_labels=distilled.soft_labels.numpy())),
-    )
-
-    def write(p):
-        with open(p, 'wb') as f:
-            np.savez_compressed(f, **arrays)
-
-    write_atomic(out, write)
-
-
-def _export_safetensors(distilled, out: Path) -> None:
-    import json
-
-    from safetensors.torch import save_file
-
-    from psr_nb.core import write_atomic
-
-    tensors = {
-        k: getattr(distilled, k).contiguous()
-        for k in ('images', 'labels', 'soft_labels', 'latents')
-        if getattr(distilled, k) is not None
-    }
-    write_atomic(out, lambda p: save_file(tensors, p, metadata={'classes': json.dumps(distilled.classes)}))
-
-
-def _export_sheet(distilled, out: Path) -> None:
-    from psr_nb.core import write_atomic
-    from psr_nb.views import image_rows
-
-    rows = [distilled.images[distilled.labels == c][:20] for c in range(min(50, len(distilled.classes)))]
-    write_atomic(out, lambda p: image_rows(rows, distilled.classes[:50], min(20, distilled.ipc), None).save(p, 'png'))
-
-
-EXPORTS = {  # format -> (function, ending of the file; empty: a folder)
-    'folder': (_export_folder, ''),  # image folder, metadata, soft labels, card: what `distill` writes
-    'parquet': (_export_parquet, '.parquet'),  # as Hugging Face writes it; load_data and datasets read it
-    'npz': (_export_npz, '.npz'),  # plain numpy arrays
-    'safetensors': (_export_safetensors, '.safetensors'),  # with latents
-    'sheet': (_export_sheet, '.png'),  # one picture, a row a class
-}
-
 # %% ../nbs/50_cli.ipynb #c030
 @app.command('export')
 def _export(
@@ -635,6 +563,7 @@ def _export(
 ):
     "Write a distilled set, or an unrefined selection, in another form."
     from psr_nb.core import lookup
+    from psr_nb.formats import EXPORTS
 
     write, ending = lookup(EXPORTS, format, 'export format')
     from psr_nb.distill import writable

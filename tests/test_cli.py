@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ('demo', 'distill', 'pool', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
+COMMANDS = ('demo', 'data', 'distill', 'pool', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
 COLUMNS = {
     'method',
     'dataset',
@@ -56,6 +56,19 @@ def test_help():
 def test_help_of_each_command(command):
     text = worked(command, '--help').stdout
     assert 'Usage: psr ' + command in text and '--' in text
+
+
+def test_data_report(tmp_path):
+    from PIL import Image
+
+    for i, name in enumerate(('Training/cat', 'Training/dog', 'Testing/cat', 'Testing/dog')):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new('RGB', (20, 20), (60 * i, 9, 9)).save(tmp_path / name / 'a.tif')
+    Image.new('RGB', (20, 20), (0, 9, 9)).save(tmp_path / 'Testing' / 'dog' / 'b.png')
+    said = worked('data', tmp_path).stdout
+    assert '2: cat, dog' in said and '1 images are in two splits' in said
+    refused = psr('data', tmp_path / 'nowhere')
+    assert refused.returncode != 0 and 'nothing there' in refused.stderr + refused.stdout
 
 
 def test_console_script_is_declared():
