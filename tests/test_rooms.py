@@ -1,0 +1,39 @@
+"The rooms of the house: imports go down only, private names stay inside, and CONTRIBUTING.md has the table."
+
+import ast
+import sys
+from pathlib import Path
+
+root = Path(__file__).parent.parent
+sys.path.insert(0, str(root / 'tools'))
+import rooms  # noqa: E402
+
+
+def test_imports_go_down_and_private_names_stay_inside():
+    assert not rooms.faults(rooms.rooms())
+
+
+def test_the_table_is_todays():
+    text = (root / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    assert rooms.with_table(text, rooms.rooms()) == text, 'make export'
+
+
+def test_every_module_is_a_room():
+    modules = {p.stem for p in (root / 'psr_nb').glob('*.py')} - {'__init__', '_modidx'}
+    assert modules == {r.module for r in rooms.rooms()}
+
+
+def test_what_is_a_fault():
+    "Wherever an import stands, except in a module's `__getattr__` for old names."
+    tree = ast.parse(
+        'from .core import PSRError, _hash\n'
+        'from . import pool as p\n'
+        'def f():\n    from psr_nb.select import select\n    return p._pack\n'
+        'def __getattr__(name):\n    from .explorer import PoolExplorer\n'
+    )
+    found, private = rooms.imported(tree)
+    assert found == {'core': ['PSRError', '_hash'], 'pool': [], 'select': ['select']}
+    assert sorted(private) == ['core._hash', 'pool._pack']
+    room = lambda notebook, module, *imports: rooms.Room(notebook, module, '', {m: [] for m in imports}, [])
+    assert not rooms.faults([room('00_core', 'core'), room('10_pool', 'pool', 'core')])
+    assert 'comes later' in rooms.faults([room('00_core', 'core', 'pool'), room('10_pool', 'pool')])[0]
