@@ -261,7 +261,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.forms.Split.__len__': ('forms.html#split.__len__', 'psr_nb/forms.py'),
                               'psr_nb.forms._Arrays': ('forms.html#_arrays', 'psr_nb/forms.py'),
                               'psr_nb.forms._Arrays.find_class': ('forms.html#_arrays.find_class', 'psr_nb/forms.py'),
-                              'psr_nb.forms._array_split': ('forms.html#_array_split', 'psr_nb/forms.py'),
+                              'psr_nb.forms._array_listing': ('forms.html#_array_listing', 'psr_nb/forms.py'),
                               'psr_nb.forms._as_numbers': ('forms.html#_as_numbers', 'psr_nb/forms.py'),
                               'psr_nb.forms._bytes_at': ('forms.html#_bytes_at', 'psr_nb/forms.py'),
                               'psr_nb.forms._cell': ('forms.html#_cell', 'psr_nb/forms.py'),

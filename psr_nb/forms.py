@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -183,31 +184,25 @@ _OTHER_FILES = {
 def walk(
     folder: Path,
     left_out: Counter,  # counts what is passed over
-    endings: set[str] | None = None,
-    _seen: set | None = None,
-) -> list[Path]:  # image files, sorted
+    endings: set[str],  # see `image_endings`
+    inside: frozenset[str] = frozenset(),  # the folders that this one lies in
+) -> Iterator[Path]:  # image files, in alphabetical order
     "All images in a folder and below. Linked folders are followed, a loop of links is not."
-    endings = endings or image_endings()
-    seen = _seen if _seen is not None else set()
     real = os.path.realpath(folder)
-    if real in seen:
+    if real in inside:
         left_out['linked in a loop'] += 1
-        return []
-    seen.add(real)
-    found = []
+        return
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         if is_junk(entry.name):
             left_out['system and hidden files'] += 1
         elif entry.is_dir():
-            found += walk(Path(entry.path), left_out, endings, seen)
+            yield from walk(Path(entry.path), left_out, endings, inside | {real})
         elif not entry.is_file():
             left_out['not regular files'] += 1
         elif is_image(Path(entry.path), endings):
-            found.append(Path(entry.path))
+            yield Path(entry.path)
         else:
             left_out[f'not images ({Path(entry.name).suffix or "no ending"})'] += 1
-    seen.discard(real)
-    return found
 
 
 def sub_folders(
@@ -312,7 +307,7 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
     "The images of one folder of class folders, and each one's class."
     files, names = [], []
     for one in sub_folders(folder):
-        found = walk(one, left_out, endings)
+        found = list(walk(one, left_out, endings))
         if not found:
             raise PSRError(f'class folder {one}', 'at least one image', 'none', 'Add images or remove the folder')
         files += found
@@ -331,7 +326,9 @@ def split_folders(
 ) -> dict[str, Path] | None:  # split -> folder; None: these are not splits
     "The folders that are splits: those named so in which folders of classes lie."
     named = {f: s for f in sub_folders(folder) if (s := split_name(f.name))}
-    splits = {f: s for f, s in named.items() if any(walk(c, Counter(), endings) for c in sub_folders(f))}
+    splits = {
+        f: s for f, s in named.items() if any(any(True for _ in walk(c, Counter(), endings)) for c in sub_folders(f))
+    }
     if not splits:
         if named and len(named) == len(sub_folders(folder)) and len(named) > 1:
             raise PSRError(
@@ -682,8 +679,22 @@ def as_pixels(
     raise PSRError(where, 'bytes, or floats in [0, 1]', f'{array.dtype} up to {high:g}')
 
 
-def _array_split(images: np.ndarray, where: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
-    return lambda rows: ((images[i], f'{where} image {i}') for i in rows)
+def _array_listing(
+    form: str,
+    arrays: dict[str, tuple[np.ndarray, Any]],  # split -> (images (n, c, h, w) uint8, labels as they are stored)
+    path: Path,
+    names: list[str] | None = None,  # see `read_labels`
+) -> Listing:
+    "A listing of images that are in memory. Raises `PSRError` where not each image has its label."
+    for split, (images, values) in arrays.items():
+        if len(images) != len(values):
+            raise PSRError(f'{path}', f'a label for each of the {len(images)} images of {split}', f'{len(values)}')
+    classes, labels, notes = read_labels({s: values for s, (_, values) in arrays.items()}, names, f'{path}')
+
+    def rows(split: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
+        return lambda wanted: ((arrays[split][0][i], f'{path} {split} image {i}') for i in wanted)
+
+    return Listing(form, classes, {s: Split(labels[s], rows(s)) for s in arrays}, path, Counter(), notes)
 
 # %% ../nbs/02_forms.ipynb #fo028
 _NPZ_KEYS = {  # split -> (images, labels) under their usual names
@@ -703,39 +714,25 @@ def read_npz(
     if not (path.is_file() and path.suffix.lower() == '.npz'):
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(path, allow_pickle=False) as stored:
             kept = {
-                k: arrays[k] for k in arrays.files if any(k in keys for pair in _NPZ_KEYS.values() for keys in pair)
+                k: stored[k] for k in stored.files if any(k in keys for pair in _NPZ_KEYS.values() for keys in pair)
             }
-            there = arrays.files
+            there = stored.files
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as e:
         raise PSRError(f'{path}', 'an .npz file of plain arrays', f'{type(e).__name__}: {e}'[:160]) from None
-    values, pixels = {}, {}
+    arrays = {}
     for split, (image_keys, label_keys) in _NPZ_KEYS.items():
         image, label = (next((k for k in keys if k in kept), None) for keys in (image_keys, label_keys))
         if image and label:
-            if len(kept[image]) != len(kept[label]):
-                raise PSRError(
-                    f'{path}',
-                    f'a label for each of {len(kept[image])} images in {image}',
-                    f'{len(kept[label])} in {label}',
-                )
-            pixels[split], values[split] = as_pixels(kept[image], f'{path} {image}'), kept[label]
-    if not values:
+            arrays[split] = as_pixels(kept[image], f'{path} {image}'), kept[label]
+    if not arrays:
         raise PSRError(
             f'{path}',
             'train_images and train_labels, x_train and y_train, or images and labels',
             ', '.join(there) or 'nothing',
         )
-    classes, labels, notes = read_labels(values, None, f'{path}')
-    return Listing(
-        'arrays (.npz)',
-        classes,
-        {s: Split(labels[s], _array_split(pixels[s], f'{path} {s}')) for s in pixels},
-        path,
-        Counter(),
-        notes,
-    )
+    return _array_listing('arrays (.npz)', arrays, path)
 
 # %% ../nbs/02_forms.ipynb #fo029
 class _Arrays(pickle.Unpickler):
@@ -798,18 +795,11 @@ def read_cifar(
     about = read_pickled_arrays(meta) if meta.is_file() else {}
     names = about.get('fine_label_names', about.get('label_names'))
     names = [n.decode() if isinstance(n, bytes) else str(n) for n in names] if isinstance(names, list) else None
-    classes, labels, notes = read_labels(
-        {s: [v for _, column in p for v in column] for s, p in parts.items()}, names, f'{path}'
-    )
-    pixels = {s: np.concatenate([d for d, _ in p]) for s, p in parts.items()}
-    return Listing(
-        "CIFAR's batches",
-        classes,
-        {s: Split(labels[s], _array_split(pixels[s], f'{path} {s}')) for s in pixels},
-        path,
-        Counter(),
-        notes,
-    )
+    arrays = {
+        s: (np.concatenate([pixels for pixels, _ in p]), [v for _, column in p for v in column])
+        for s, p in parts.items()
+    }
+    return _array_listing("CIFAR's batches", arrays, path, names)
 
 # %% ../nbs/02_forms.ipynb #fo031
 def read_idx(
@@ -848,15 +838,7 @@ def read_idx_folder(
     if not pairs:
         return None
     arrays = {s: (as_pixels(read_idx(images), f'{images}'), read_idx(column)) for s, (images, column) in pairs.items()}
-    classes, labels, notes = read_labels({s: column for s, (_, column) in arrays.items()}, None, f'{path}')
-    return Listing(
-        'IDX files',
-        classes,
-        {s: Split(labels[s], _array_split(a[0], f'{path} {s}')) for s, a in arrays.items()},
-        path,
-        Counter(),
-        notes,
-    )
+    return _array_listing('IDX files', arrays, path)
 
 # %% ../nbs/02_forms.ipynb #fo033
 def read_saved(

@@ -57,12 +57,6 @@ def check_scheduler(
     )
     if other is None and config.get('prediction_type', 'epsilon') not in PREDICTIONS:
         other = f'prediction_type {config.get("prediction_type")}'
-    if (
-        other is None
-        and any(config.get(k) for k in ('use_flow_sigmas', 'flow_shift'))
-        and config.get('prediction_type') == 'flow_prediction'
-    ):
-        other = 'flow matching'
     if other:
         raise PSRError(
             where,

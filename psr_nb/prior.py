@@ -185,7 +185,7 @@ class Prior:
     def _predict(
         self, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, scale: float = 1.0, memory: str | None = None
     ) -> torch.Tensor:
-        "The transformer's answer, with guidance where `scale` is not 1."
+        "The transformer's answer, with guidance where `scale` is above 1."
         n, c = len(z), z.shape[1]
 
         def told(ids: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -197,7 +197,7 @@ class Prior:
             return answer.float()[:, :c]  # a learned variance is dropped
 
         memory = memory or f'call {next(self._calls)}'
-        if scale == 1:
+        if scale <= 1:
             return call(z, t.expand(n), ids, memory + ', plain')
         z, ids = torch.cat([z, z]), torch.cat([ids, torch.full_like(ids, self.null_id)])
         conditional, free = call(z, t.expand(2 * n), ids, memory + ', guided').chunk(2)

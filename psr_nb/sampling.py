@@ -191,7 +191,7 @@ def denoise(
         for i, t in enumerate(solver.timesteps):
             with torch.no_grad():
                 inside = low <= float(t) / solver.config.num_train_timesteps <= high
-                guidance = guidance_scale if inside and guidance_scale > 1 else 1.0
+                guidance = guidance_scale if inside else 1.0
                 if guidance != guidance_before:
                     kept, guidance_before = {}, guidance  # a batch of another size
                 model_input = solver.scale_model_input(z, t)

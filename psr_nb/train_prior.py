@@ -23,7 +23,7 @@ from .classes import find_classes
 from .core import PSRError, atomic_folder, best_device, lookup, make_folder, read_json, to_float, to_json
 from .data import ImageData
 from .pipelines import load_part
-from .prior import Prior, latent_code
+from .prior import Prior, latent_code, latents_from_codes
 from .teacher import Teacher
 from psr_nb.train_autoencoder import (  # noqa: F401
     feature_distance,
@@ -222,8 +222,7 @@ def _latents(
     "All images, and their mirror images where wanted, as latents in the units that the transformer sees."
     autoencoder = Path(autoencoder)
     vae = load_part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
-    shift, scale = getattr(vae.config, 'shift_factor', None) or 0.0, vae.config.scaling_factor
-    encode = lambda part: ((latent_code(vae, part.to(device).float() / 127.5 - 1) - shift) * scale).half()
+    encode = lambda part: latents_from_codes(vae, latent_code(vae, part.to(device).float() / 127.5 - 1)).half()
     rows = min(512, max(1, 512 * 64**2 // images[0, 0].numel()))
     with torch.no_grad():
         return torch.cat(
@@ -448,7 +447,13 @@ def _beginning(
             )
         return None, autoencoder
     old = Prior.from_pretrained(start, device='cpu', dtype=torch.float32)
-    assert old.folder is not None  # it was read from one
+    if old.folder is None:
+        raise PSRError(
+            f'start {start}',
+            "a prior's folder",
+            "its authors' checkpoint, whose time embedding a folder cannot keep",
+            'Start from the same model as a diffusers pipeline',
+        )
     return old, autoencoder or old.folder / 'vae'
 
 # %% ../nbs/42_train_prior.ipynb #c011

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .core import PSRError, atomic_folder, file_hash, read_json
+from .core import PSRError, atomic_folder, content_hash, file_hash, read_json
 
 # %% auto #0
 __all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'choose_weights', 'weight_file', 'weight_parts', 'read_file',
@@ -103,7 +103,7 @@ def read_file(
         raise PSRError(f'{path}', 'a file of weights', 'no regular file')
     if path.stat().st_size == 0:
         raise PSRError(f'{path}', 'weights', 'an empty file', 'Fetch it again')
-    if path.read_bytes()[:40].startswith(b'version https://git-lfs') if path.stat().st_size < 1000 else False:
+    if path.stat().st_size < 1000 and path.read_bytes().startswith(b'version https://git-lfs'):
         raise PSRError(
             f'{path}', 'weights', "a pointer of git's large-file storage", 'Fetch the file itself: git lfs pull'
         )
@@ -268,7 +268,8 @@ def as_safetensors(
     "The same weights as safetensors, in the cache: converted once. Nothing in the pickle can run."
     from safetensors.torch import save_file
 
-    key = '-'.join(file_hash(p)[:16] for p in weight_parts(path)[:4])
+    files = [*weight_parts(path), *([config] if config is not None else [])]
+    key = content_hash([name, *(file_hash(f) for f in files)])[:16]
     folder = cache_folder() / 'converted' / key
     if not folder.is_dir():
         state = read_weights(path)

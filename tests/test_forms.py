@@ -344,3 +344,13 @@ def test_a_form_that_is_none_names_them_all(tmp_path):
     (tmp_path / 'l.csv').write_text('file,label\n')
     with pytest.raises(PSRError, match='file_name, label'):
         recognise(tmp_path / 'l.csv')
+
+
+def test_idx_with_fewer_labels_than_images_is_refused(tmp_path):
+    header = lambda *shape: bytes([0, 0, 8, len(shape)]) + b''.join(n.to_bytes(4, 'big') for n in shape)
+    (tmp_path / 'train-images-idx3-ubyte').write_bytes(header(3, 4, 4) + bytes(48))
+    (tmp_path / 'train-labels-idx1-ubyte').write_bytes(header(3) + bytes([0, 1, 1]))
+    assert counts(recognise(tmp_path)) == [1, 2]
+    (tmp_path / 'train-labels-idx1-ubyte').write_bytes(header(2) + bytes([0, 1]))
+    with pytest.raises(PSRError, match='each of the 3 images'):
+        recognise(tmp_path)

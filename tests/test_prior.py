@@ -374,3 +374,13 @@ def test_bad_folders(dit, tmp_path, monkeypatch):
     shutil.rmtree(folder / 'vae')
     with pytest.raises(PSRError, match='no vae'):
         Prior.from_pretrained(folder)
+
+
+def test_guidance_of_one_and_below_is_none_on_every_way(dit):
+    prior = Prior.from_pretrained(dit[0], device='cpu')
+    latents = torch.randn(2, *prior.latent_shape, generator=torch.Generator().manual_seed(0))
+    for way in (
+        lambda scale: prior.sample([3, 7], latents, num_inference_steps=2, guidance_scale=scale),
+        lambda scale: prior.roundtrip(latents, [3, 7], num_inference_steps=4, guidance_scale=scale),
+    ):
+        assert torch.equal(way(0.0), way(1.0)) and not torch.equal(way(3.0), way(1.0))

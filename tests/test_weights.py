@@ -177,3 +177,21 @@ def test_a_pickle_is_converted_once(tmp_path, monkeypatch):
     assert as_safetensors(tmp_path / 'a.pt') == folder
     assert (folder / 'diffusion_pytorch_model.safetensors').stat().st_mtime_ns == before
     assert torch.equal(read_weights(weight_file(folder))['w'], torch.arange(3.0))
+
+
+def test_what_was_converted_is_known_by_all_its_content(tmp_path, monkeypatch):
+    "A last shard that differs, or another configuration beside the same weights, is another conversion."
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    names = [f'model-0000{i}-of-00006.bin' for i in range(6)]
+    for i, name in enumerate(names):
+        torch.save({f'w{i}': torch.tensor([float(i)])}, tmp_path / name)
+    index = tmp_path / 'model.bin.index.json'
+    index.write_text(json.dumps(dict(weight_map={f'w{i}': name for i, name in enumerate(names)})))
+    before = as_safetensors(index)
+    torch.save({'w5': torch.tensor([-1.0])}, tmp_path / names[5])
+    assert read_weights(weight_file(as_safetensors(index)))['w5'].item() == -1
+    assert read_weights(weight_file(before))['w5'].item() == 5
+    config = tmp_path / 'config.json'
+    for text in ('{"a": 1}', '{"a": 2}'):
+        config.write_text(text)
+        assert (as_safetensors(tmp_path / names[0], config=config) / 'config.json').read_text() == text
