@@ -27,7 +27,7 @@ import torch
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
            'best_dtype', 'keep_memory', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash',
-           'file_hash', 'read_json', 'assets', 'reachable', 'hub_reachable']
+           'file_hash', 'read_json', 'check_format', 'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -269,6 +269,20 @@ def read_json(path: str | Path) -> dict:
         raise PSRError(f'{path}', 'a file', 'nothing there') from None
     except (json.JSONDecodeError, UnicodeDecodeError) as e:
         raise PSRError(f'{path}', 'JSON', f'{e}') from None
+
+
+def check_format(
+    content: dict,  # of one of the project's JSON files
+    newest: int,  # the format that this version writes
+    where: str | Path,  # for the error
+) -> None:
+    "Raises `PSRError` for a file of a newer format, or of none that is a number."
+    found = content.get('format', 0)
+    if not isinstance(found, int):
+        raise PSRError(f'{where}', 'a format number', repr(found)[:40])
+    if found > newest:
+        say = 'It was written by a newer psr_nb: pip install -U psr_nb'
+        raise PSRError(f'{where}', f'format {newest} or older', f'format {found}', say)
 
 # %% ../nbs/00_core.ipynb #c026
 def assets() -> Path:

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from filelock import FileLock
 
-from .core import PSRError, lookup, read_json, to_json, write_atomic
+from .core import PSRError, check_format, lookup, read_json, to_json, write_atomic
 from .selectors import SELECTORS, Weights
 
 # %% auto #0
@@ -52,13 +52,7 @@ class Decisions:
         content = read_json(path)
         if not isinstance(content, dict) or content.get('kind') != 'decisions':
             raise PSRError(f'{path}', 'decisions about a pool', 'JSON of another kind', 'Move it away to begin anew')
-        if content['format'] > 1:
-            raise PSRError(
-                f'{path}',
-                'format 1',
-                f'format {content["format"]}',
-                'It was written by a newer psr_nb: pip install -U psr_nb',
-            )
+        check_format(content, 1, path)
         return cls._read(path, content)
 
     @classmethod

@@ -25,6 +25,7 @@ from psr_nb.core import (
     assets,
     atomic_folder,
     candidate_seed,
+    check_format,
     content_hash,
     file_hash,
     read_json,
@@ -544,9 +545,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     about: Any = read_json(file)
     if not isinstance(about, dict) or about.get('kind') != 'distilled':
         raise PSRError(f'{file}', 'the provenance of a distilled set', 'JSON of another kind')
-    if about.get('format', 0) > DISTILLED_FORMAT:
-        say = 'It was written by a newer psr_nb: pip install -U psr_nb'
-        raise PSRError(f'{path}', f'format {DISTILLED_FORMAT} or older', f'format {about["format"]}', say)
+    check_format(about, DISTILLED_FORMAT, path)
     if missing := {'classes', 'shape', 'files', 'images'} - set(about):
         raise PSRError(f'{file}', f'the entries {", ".join(sorted(missing))}', 'none', 'Export the set again')
     return about

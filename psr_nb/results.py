@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .core import PSRError, lookup, make_folder, read_json, to_json, write_atomic
+from .core import PSRError, check_format, lookup, make_folder, read_json, to_json, write_atomic
 
 if TYPE_CHECKING:
     import pandas
@@ -123,13 +123,7 @@ _KEY = ('method', *_SETTING, 'seed')
 def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
     "The rows of a saved report, or of a bare list of rows. Raises `PSRError` when it is neither."
     if isinstance(content, dict) and content.get('kind') == 'report':
-        if content.get('format', 0) > REPORT_FORMAT:
-            raise PSRError(
-                f'{path}',
-                f'format {REPORT_FORMAT} or older',
-                f'format {content["format"]}',
-                'It was written by a newer psr_nb: pip install -U psr_nb',
-            )
+        check_format(content, REPORT_FORMAT, path)
         content = content.get('rows')
     if not isinstance(content, list) or not all(isinstance(r, dict) for r in content):
         raise PSRError(f'{path}', 'a report', 'JSON of another kind')

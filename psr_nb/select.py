@@ -40,22 +40,13 @@ from psr_nb.greedy import (  # noqa: F401
     similarity,
     unit_rows,
 )
-from .problems import ImagePool, reference_images  # noqa: F401
-from .score import teacher_answers  # noqa: F401
+from .problems import ImagePool  # noqa: F401
 from .selection import Explanation  # noqa: F401
 from .selectors import objective, volume  # noqa: F401
 from .spaces import SPACES, Space, embed, untrained_students  # noqa: F401
 
-# earlier names
-plan, _bonus, _references = constraints, quality_terms, reference_images
-
-
-def _teacher_says(pool: PoolLike, teacher: Any) -> tuple[str | None, torch.Tensor | None]:  # name, logits (n, classes)
-    if teacher is None and not pool.teachers:
-        return None, None
-    answers = teacher_answers(pool, teacher)
-    return answers.teacher, answers.logits()
-
+# an earlier name
+plan = constraints
 
 _all_ = ['Coverage', 'first_best', 'greedy', 'unit_rows', 'similarity', 'facility_location', 'coverage_in_lockstep']
 _all_ += ['MeanMatch', 'LogDet', 'Farthest', 'Priority', 'HistogramMatch', 'Space', 'SPACES', 'untrained_students']

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, best_device, content_hash, make_folder, read_json, to_json, write_atomic
+from .core import PSRError, best_device, check_format, content_hash, make_folder, read_json, to_json, write_atomic
 from .greedy import HistogramMatch, Priority, similarity
 from .pictures import to_pil
 from .pool import Pool, PoolLike
@@ -58,13 +58,7 @@ def _read(path: Path) -> dict:
     content = read_json(path)
     if not isinstance(content, dict) or content.get('kind') != 'selection':
         raise PSRError(f'{path}', 'a selection', 'JSON of another kind')
-    if content['format'] > 1:
-        raise PSRError(
-            f'{path}',
-            'format 1',
-            f'format {content["format"]}',
-            'It was written by a newer psr_nb: pip install -U psr_nb',
-        )
+    check_format(content, 1, path)
     return content
 
 

@@ -82,3 +82,12 @@ def test_committed_outputs(path):
             assert not (found := re.search(r'(?<![\w.])/(home|root|tmp|Users)/\S+|[A-Z]:\\Users\\\S+', text)), (
                 f'cell {cell["id"]} shows a path of one machine: {found.group()}'
             )
+
+
+@each
+def test_every_expected_error_is_tried(path):
+    "`expect_fail` given a function does not call it; with `with` it tests, else `test_fail` does."
+    for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+        if cell['cell_type'] == 'code':
+            idle = re.findall(r'^(?!\s*(?:with|from|import)\b).*\bexpect_fail\b.*$', ''.join(cell['source']), re.M)
+            assert not idle, f'cell {cell["id"]}: {idle}'
