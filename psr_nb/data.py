@@ -23,7 +23,7 @@ from PIL import Image
 from .classes import IMAGENET_SUBSETS, class_hash, class_names, find_classes, imagenet_index, spoken  # noqa: F401
 from .core import PSRError, assets, atomic_folder, hub_reachable, lookup, reachable
 from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
-from .pictures import augment, decode_image, decode_images, image_grid, resize_images, to_float  # noqa: F401
+from .pictures import augment, contact_sheet, decode_image, decode_images, resize_images, to_float  # noqa: F401
 from .weights import cache_folder
 
 # %% auto #0
@@ -103,7 +103,7 @@ class ImageData:
         "The first `n` images of each class, one row per class."
         rows = [self.of_class(c)[:n] for c in range(min(len(self.classes), 20))]
         rows = [torch.cat([r, torch.zeros(n - len(r), *r.shape[1:], dtype=r.dtype)]) for r in rows]
-        return image_grid(torch.cat(rows), n, scale)
+        return contact_sheet(torch.cat(rows), n, scale)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'decode_images', 'image_grid', 'resize_images',
+__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'decode_images', 'contact_sheet', 'resize_images',
            'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
@@ -185,7 +185,7 @@ def _all_damaged(errors: list[PSRError], n: int) -> PSRError:
     )
 
 # %% ../nbs/01_pictures.ipynb #p016
-def image_grid(
+def contact_sheet(
     images: torch.Tensor,  # (n, c, h, w) uint8, or float in [0, 1]
     columns: int = 8,  # images in a row
     scale: int = 1,  # pixels on the screen for one pixel of an image
