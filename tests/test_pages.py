@@ -1,4 +1,4 @@
-"Every numbered notebook is a page: it shows what it talks about, and what it shows was made by what it says."
+"Every numbered notebook and every how-to is a page: it shows what it talks about, and what it shows was made by what it says."
 
 import json
 import re
@@ -11,8 +11,7 @@ root = Path(__file__).parent.parent
 sys.path.insert(0, str(root / 'tools'))
 import notebooks as tool  # noqa: E402
 
-numbered = sorted((root / 'nbs').glob('[0-9][0-9]_*.ipynb'))
-each = pytest.mark.parametrize('path', numbered, ids=lambda p: p.stem)
+each = pytest.mark.parametrize('path', tool.pages(), ids=lambda p: p.stem)
 SECRET = re.compile(r'\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|\bsk-[A-Za-z0-9-]{30,}|\bAKIA[0-9A-Z]{16}\b')
 
 
@@ -29,18 +28,15 @@ def outputs(notebook):
 def test_it_shows_a_picture_or_a_table(path):
     kinds = {k for _, o in outputs(read(path)) for k in o.get('data', {})}
     html = ''.join(tool.text_of(o.get('data', {}).get('text/html', '')) for _, o in outputs(read(path)))
-    assert any(k.startswith('image/') for k in kinds) or '<table' in html or '<img' in html or '<svg' in html
+    shows = any(k.startswith('image/') for k in kinds) or any(tag in html for tag in ('<table', '<img', '<svg'))
+    assert shows, f'{path.name} shows neither a picture nor a table. Run: make notebooks NB={path.stem}'
 
 
 @each
 def test_outputs_are_of_their_source(path):
-    "An output that is older than its cell misleads: make notebooks NB=…"
-    for cell in read(path)['cells']:
-        said = cell['metadata'].get('made_from')
-        if cell.get('outputs') or said:
-            assert said == tool.source_hash(''.join(cell['source'])), (
-                f'cell {cell["id"]}: make notebooks NB={path.name}'
-            )
+    "An output that is older than the code above it misleads."
+    reason = tool.stale(path)
+    assert not reason, f'{path.name}: {reason}. Run: make notebooks NB={path.stem}'
 
 
 @each
@@ -62,3 +58,23 @@ def test_what_is_kept_is_scrubbed():
     assert tool.scrub(f'{tool.ROOT}/runs/x and /tmp/abc/pool') == 'runs/x and …/pool'
     assert tool.scrub('\x1b[31mred\x1b[0m and a/tmp/b') == 'red and a/tmp/b'
     assert tool.skipped('#| eval: false\n1') and tool.skipped('#| slow\n1') and not tool.skipped('#| hide\n1')
+
+
+def test_a_stale_page_is_found(tmp_path):
+    "By the code of the cell itself, and by code above it; prose may change."
+    cell = lambda kind, id, source, **more: dict(cell_type=kind, id=id, metadata={}, source=[source], **more)
+    above, text = cell('code', 'a', 'x = 1', outputs=[]), cell('markdown', 'b', 'words')
+    shown = cell('code', 'c', 'print(x)', outputs=[dict(output_type='stream', name='stdout', text='1')])
+    shown['metadata']['made_from'] = tool.source_hash('print(x)')
+    page, path = dict(cells=[above, text, shown], metadata={}), tmp_path / 'page.ipynb'
+    page['metadata']['made_from'] = tool.page_hash(page['cells'])
+    look = lambda: (path.write_text(json.dumps(page)), tool.stale(path))[1]
+    assert look() == ''
+    text['source'] = ['other words']
+    assert look() == ''
+    above['source'] = ['x = 2']
+    assert 'code above' in look()
+    shown['source'] = ['print(-x)']
+    assert 'cells c' in look()
+    shown['outputs'] = []
+    assert 'shows nothing' in look()
