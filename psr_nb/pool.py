@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Protocol
 
 import numpy as np
 import torch
+
 from .candidates import PoolStep, shard_steps
 from .columns import cached_array, checked_scores, read_columns, write_columns
-
 from .core import PSRError, content_hash, lookup, make_folder, to_json
 from .front import object_html
 from .pictures import to_float, to_pil, to_uint8
