@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .core import PSRError, check_fields, check_format, lookup, make_folder, read_json, to_json, write_atomic
+from .front import object_html
 
 if TYPE_CHECKING:
     import pandas
@@ -42,8 +43,7 @@ def html_table(
     rows: Iterable[Iterable[Any]],  # text or numbers; names of methods come from files, so they are escaped
 ) -> str:
     "A plain HTML table."
-    row = lambda tag, cells: '<tr>' + ''.join(f'<{tag}>{html.escape(str(c))}</{tag}>' for c in cells) + '</tr>'
-    return f'<table><thead>{row("th", head)}</thead><tbody>{"".join(row("td", r) for r in rows)}</tbody></table>'
+    return object_html(head=head, rows=rows)
 
 # %% ../nbs/22_results.ipynb #c030
 @dataclass(frozen=True)

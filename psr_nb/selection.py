@@ -5,9 +5,6 @@
 # %% ../nbs/16_selection.ipynb #6886367d
 from __future__ import annotations
 
-import base64
-import html
-import io
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -28,6 +25,7 @@ from psr_nb.core import (
     to_json,
     write_atomic,
 )
+from .front import object_html
 from .greedy import HistogramMatch, Priority, similarity
 from .pictures import to_pil
 from .pool import Pool, PoolLike
@@ -115,14 +113,6 @@ def _sheet(selection: Selection, n: int, scale: int) -> PIL.Image.Image:
     image = to_pil(make_grid(torch.cat(rows), nrow=width, padding=1, pad_value=128))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
-
-def _png(image: PIL.Image.Image, alt: str) -> str:
-    "An image as HTML."
-    buffer = io.BytesIO()
-    image.save(buffer, 'png')
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
-
 # %% ../nbs/16_selection.ipynb #c061
 @dataclass(eq=False)
 class Explanation:
@@ -150,7 +140,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         pair = to_pil(torch.cat(list(F.pad(self.images, (1, 1, 1, 1), value=128)), 2))
-        return f'{_png(pair, "the candidate and the chosen one most like it")} {html.escape(repr(self))}'
+        return object_html(repr(self), picture=pair, alt='the candidate and the chosen one most like it')
 
 # %% ../nbs/16_selection.ipynb #f7d3c5f3
 def _why_chosen(selection: Selection, p: Problem, index: int, place: int) -> str:
@@ -402,6 +392,5 @@ class Selection:
         return _sheet(self, n, scale)
 
     def _repr_html_(self) -> str:
-        notes = ''.join(f'<li>{html.escape(n)}</li>' for n in self.notes)
-        notes = f'<ul>{notes}</ul>' if notes else ''
-        return f'<p>{html.escape(repr(self))}</p>{notes}{_png(self.sheet(), "chosen images, a row a class")}'
+        alt = 'chosen images, one row per class'
+        return object_html(repr(self), notes=self.notes, picture=self.sheet(), alt=alt)
