@@ -5,9 +5,7 @@
 # %% ../nbs/24_views.ipynb #c002
 from __future__ import annotations
 
-import base64
 import html
-import io
 import math
 import warnings
 from pathlib import Path
@@ -19,6 +17,7 @@ import torch.nn.functional as F
 
 from .core import PSRError, lookup, to_float, to_pil, to_uint8
 from .evaluate import Report
+from .front import picture_uri, render
 from .pool import Pool
 from .selection import Selection
 from .spaces import embed
@@ -109,9 +108,7 @@ def data_uri(
         image = image.resize(
             [max(1, round(s * factor)) for s in image.size], 0 if factor >= 1 and float(factor).is_integer() else 1
         )
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **(dict(optimize=True) if kind == 'png' else dict(quality=85)))
-    return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
+    return picture_uri(image, kind)
 
 # %% ../nbs/24_views.ipynb #c015
 def selection_sheet(
@@ -258,12 +255,6 @@ def candidate_states(
     return states
 
 # %% ../nbs/24_views.ipynb #c026b
-def _hover_text(scores: list[str]) -> str:
-    "What plotly shows of a point: its class and index, its state, its scores."
-    lines = ''.join(f'<br>{html.escape(c)} %{{customdata[{i}]:.2f}}' for i, c in enumerate(scores, 2))
-    return '<b>%{text}</b> %{customdata[1]}<br>%{meta}' + lines + '<extra></extra>'
-
-
 def _marker(state: str, size: float, **colour) -> dict:
     "How points of a state look."
     chosen = state == 'selected'
@@ -341,7 +332,9 @@ def pool_map(
         once = dict(legendgroup=name, showlegend=name not in named) if colour_by == 'class' else {}
         named.add(name)
         trace = points(x=xy[mine, 0], y=xy[mine, 1], mode='markers', name=name, meta=state, **once)
-        trace.update(customdata=data[mine], text=names[labels[mine]], hovertemplate=_hover_text(scores))
+        trace.update(
+            customdata=data[mine], text=names[labels[mine]], hovertemplate=render('hover.html.j2', scores=scores)
+        )
         figure.add_trace(trace.update(marker=_marker(state, size, **colour)))
     return figure.update_layout(_layout(height, colour_by))
 
