@@ -906,6 +906,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.views.accuracy_plot': ('views.html#accuracy_plot', 'psr_nb/views.py'),
                               'psr_nb.views.before_after': ('views.html#before_after', 'psr_nb/views.py'),
                               'psr_nb.views.candidate_states': ('views.html#candidate_states', 'psr_nb/views.py'),
+                              'psr_nb.views.class_colours': ('views.html#class_colours', 'psr_nb/views.py'),
                               'psr_nb.views.data_uri': ('views.html#data_uri', 'psr_nb/views.py'),
                               'psr_nb.views.exact_neighbours': ('views.html#exact_neighbours', 'psr_nb/views.py'),
                               'psr_nb.views.image_grid': ('views.html#image_grid', 'psr_nb/views.py'),
