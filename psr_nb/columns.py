@@ -5,6 +5,7 @@
 # %% ../nbs/09_columns.ipynb #co002
 from __future__ import annotations
 
+import io
 import json
 import re
 import warnings
@@ -15,13 +16,18 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from .core import PSRError, make_folder, to_json, write_atomic
+from .core import PSRError, content_hash, make_folder, read_bytes, to_json, write_atomic
 from .shards import pack_arrays, shard_damage
 
 # %% auto #0
 __all__ = ['read_columns', 'write_columns', 'checked_scores', 'cached_array']
 
 # %% ../nbs/09_columns.ipynb #c022
+def _table_hash(table: Any) -> str:
+    "Hash of a table's columns: names and values."
+    return content_hash([[name, content_hash(table[name].to_numpy().tobytes())] for name in table.column_names])
+
+
 def read_columns(
     path: Path,  # the pool's folder
     n_per_class: int,  # candidates shown of each class
@@ -34,8 +40,17 @@ def read_columns(
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(file)
+        table = pq.read_table(io.BytesIO(read_bytes(file, limit=2**33)))
         label, index = table['class'].to_numpy(), table['index'].to_numpy()
+        written = (table.schema.metadata or {}).get(b'psr_nb_hash')
+        if written not in (None, _table_hash(table).encode()):
+            raise ValueError('other values than its hash says')
+        sources = dict(json.loads((table.schema.metadata or {}).get(b'psr_nb', b'{}')))
+        columns = {k: table[k].to_numpy().astype(np.float64) for k in table.column_names if k not in ('class', 'index')}
+        if min(label.min(initial=0), index.min(initial=0)) < 0:
+            raise ValueError('a negative class or index')
+    except PSRError:
+        raise
     except Exception as e:
         raise PSRError(
             f'{file}',
@@ -44,12 +59,10 @@ def read_columns(
             'Remove it: scores can be computed again from the shards',
         ) from None
     shown = (index < n_per_class) & (label < n_classes)
-    scores = {
-        name: np.full(n_classes * n_per_class, np.nan) for name in table.column_names if name not in ('class', 'index')
-    }
+    scores = {name: np.full(n_classes * n_per_class, np.nan) for name in columns}
     for name, values in scores.items():
-        values[label[shown] * n_per_class + index[shown]] = table[name].to_numpy()[shown]
-    return scores, json.loads((table.schema.metadata or {}).get(b'psr_nb', b'{}'))
+        values[label[shown] * n_per_class + index[shown]] = columns[name][shown]
+    return scores, sources
 
 
 def write_columns(
@@ -69,7 +82,8 @@ def write_columns(
     for name, values in scores.items():
         columns.setdefault(name, np.full(n_classes * n, np.nan))[index < shown] = values
     about = to_json({**old_sources, **sources}, indent=None).encode()
-    table = pa.table({'class': label, 'index': index, **columns}).replace_schema_metadata({b'psr_nb': about})
+    table = pa.table({'class': label, 'index': index, **columns})
+    table = table.replace_schema_metadata({b'psr_nb': about, b'psr_nb_hash': _table_hash(table).encode()})
     write_atomic(path / 'candidates.parquet', lambda p: pq.write_table(table, p))
 
 # %% ../nbs/09_columns.ipynb #co005
@@ -82,6 +96,8 @@ def checked_scores(
     for name, values in scores.items():
         if name in ('class', 'index'):
             raise PSRError('name of a score', 'any but class and index', name)
+        if np.isinf(values).any():
+            raise PSRError(f'score {name}', 'finite numbers (NaN where it is not known)', 'infinite ones')
         if values.shape != (n,):
             raise PSRError(f'score {name}', f'one number for each of the {n} candidates', f'shape {values.shape}')
     return scores

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .core import PSRError, check_format, lookup, make_folder, read_json, to_json, write_atomic
+from .core import PSRError, check_fields, check_format, lookup, make_folder, read_json, to_json, write_atomic
 from .front import object_html
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ def holm(
 REPORT_FORMAT = 1
 _SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')
 _KEY = ('method', *_SETTING, 'seed')
+_COLUMN_TYPES = (
+    dict(method=str, dataset=str, ipc=(int, float), protocol=str, student=str, labels=str, seed=int)
+    | dict.fromkeys(('accuracy_best', 'accuracy_last'), (int, float))
+    | dict(seconds=(int, float))
+)
 
 
 def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
@@ -130,6 +135,9 @@ def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
     for i, r in enumerate(content):
         if missing := {*_KEY, 'accuracy_best', 'accuracy_last', 'seconds'} - set(r):
             raise PSRError(f'{path} row {i}', f'the columns {", ".join(sorted(missing))}', 'none')
+        check_fields(r, _COLUMN_TYPES, f'{path} row {i}')
+        more = {k: v for k, v in r.items() if k not in _COLUMN_TYPES}
+        check_fields(more, dict.fromkeys(more, (str, int, float, bool, type(None))), f'{path} row {i}')
     return content
 
 

@@ -14,7 +14,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, best_device, check_format, content_hash, make_folder, read_json, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    best_device,
+    check_fields,
+    check_format,
+    content_hash,
+    make_folder,
+    read_json,
+    to_json,
+    write_atomic,
+)
 from .front import object_html
 from .greedy import HistogramMatch, Priority, similarity
 from .pictures import to_pil
@@ -57,6 +67,13 @@ def _read(path: Path) -> dict:
     if not isinstance(content, dict) or content.get('kind') != 'selection':
         raise PSRError(f'{path}', 'a selection', 'JSON of another kind')
     check_format(content, 1, path)
+    fields = dict(method=str, weights=dict, ids=list, gains=list, config=dict, notes=list, classes=list, pool=dict)
+    check_fields(content, fields, path)
+    about = dict(path=(str, type(None)), fingerprint=str, n_per_class=int)
+    check_fields(content['pool'], about, f'{path} (pool)')
+    hashed = {k: v for k, v in content.items() if k not in ('pool', 'notes', 'key')}
+    if content_hash(hashed | {'pool': content['pool']['fingerprint']}) != content.get('key'):
+        raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
     return content
 
 
@@ -225,6 +242,16 @@ class Selection:
     notes: list[str] = field(default_factory=list)  # what the reader should know: back-filled classes
     prepared: Problems | None = None  # similarities and scores, for `explain` and `metrics`; None after opening a file
 
+    def __post_init__(self):
+        n, wrong = self.pool.n_per_class, 'a selection'
+        if len(self.ids) != len(self.pool.classes):
+            raise PSRError(wrong, f'the candidates of {len(self.pool.classes)} classes', f'{len(self.ids)}')
+        for name, ids in zip(self.pool.classes, self.ids):
+            if len(ids) and not (0 <= min(ids) and max(ids) < n and len(set(map(int, ids))) == len(ids)):
+                raise PSRError(
+                    wrong, f'different candidates between 0 and {n - 1} of class {name}', f'{list(ids)[:12]}'
+                )
+
     @property
     def ipc(self) -> int:
         return max(map(len, self.ids))  # images per class; of the largest class where budgets differ
@@ -303,7 +330,7 @@ class Selection:
         "A saved selection with its pool. Raises `PSRError` if the file was altered or the pool is another one."
         path = Path(path)
         content = _read(path)
-        self = cls(
+        return cls(
             _pool_of(path, content['pool'], pool),
             [np.asarray(i, np.int64) for i in content['ids']],
             content['method'],
@@ -312,9 +339,6 @@ class Selection:
             content['config'],
             content['notes'],
         )
-        if self.key != content['key']:
-            raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
-        return self
 
     @property
     def problems(self) -> list[Problem]:

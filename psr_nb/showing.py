@@ -22,7 +22,7 @@ from .pictures import to_float, to_uint8
 from .problems import reference_images
 from .score import teacher_answers
 from .selectors import SELECTORS, quality_terms
-from .views import CLASS_COLOURS, pool_umap
+from .views import class_colours, pool_umap
 
 # %% auto #0
 __all__ = ['Answering']
@@ -199,7 +199,7 @@ class _Showing(_Placing):
             maps=['umap', 'pca'],
             controls=controls,
             presets=list(PRESETS),
-            class_colours=CLASS_COLOURS,
+            class_colours=class_colours(len(pool.classes)),
             methods=[dict(name=m, weighted=s.weighted) for m, s in SELECTORS.items()],
             colours=['state', 'class', *self._scores, 'marginal gain'],
             states=[

@@ -17,7 +17,7 @@ import torch
 from conftest import CLASSES, load_tiny
 from pools import again, files
 
-from psr_nb.core import PSRError, read_json, to_json
+from psr_nb.core import PSRError, content_hash, read_json, to_json
 from psr_nb.pool import Pool, shard_damage
 
 PATIENCE = 300  # seconds, for a machine that is busy with other things
@@ -222,7 +222,7 @@ def test_path_that_cannot_be_a_folder(tiny_models, tmp_path):
 
 @pytest.mark.slow
 def test_a_pool_larger_than_memory_opens_at_once(tiny_pool, tmp_path):
-    "Sparse shards, together larger than this machine's memory: opening reads none, indexing reads the rows asked for."
+    "Sparse shards, together larger than this machine's memory: opening reads none, indexing keeps only the rows asked for."
     memory, candidate = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'), 10**7
     blocks = 2 * memory // (10 * candidate) // 3 + 1
     info = read_json(tiny_pool.path / 'pool.json')
@@ -231,10 +231,12 @@ def test_a_pool_larger_than_memory_opens_at_once(tiny_pool, tmp_path):
     header = json.dumps(
         {'images': {'dtype': 'U8', 'shape': [10, 1, candidate, 1], 'data_offsets': [0, 10 * candidate]}}
     ).encode()
+    head = len(header).to_bytes(8, 'little') + header
+    digest = content_hash(head + bytes(10 * candidate))[:16]
     for label in range(3):
         for block in range(blocks):
-            with open(tmp_path / 'p' / 'shards' / f'c{label:04d}-b{block:04d}-{"0" * 16}.safetensors', 'wb') as f:
-                f.write(len(header).to_bytes(8, 'little') + header)
+            with open(tmp_path / 'p' / 'shards' / f'c{label:04d}-b{block:04d}-{digest}.safetensors', 'wb') as f:
+                f.write(head)
                 try:
                     f.truncate(8 + len(header) + 10 * candidate)
                 except OSError:
