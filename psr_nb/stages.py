@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
+from filelock import FileLock
+
 from .core import PSRError, lookup, make_folder, read_json
 from .data import ImageData, load_data
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
@@ -22,7 +24,8 @@ from .select import SELECTORS, Selection, select
 from .teacher import Teacher, default_teachers
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'make_selection', 'free_teachers', 'refine_file', 'open_set', 'earlier_rows', 'evaluate_set']
+__all__ = ['BASELINES', 'make_pool', 'make_selection', 'free_teachers', 'refine_file', 'open_set', 'earlier_rows', 'add_rows',
+           'evaluate_set']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -159,7 +162,7 @@ def earlier_rows(
     out: str | Path | None,  # a .json file
     append: bool,
 ) -> Report:
-    "The rows that new ones are added to; tries the place before anything is trained."
+    "The rows that new ones will be added to; tries the place before anything is trained."
     if out is None:
         return Report([])
     out = Path(out)
@@ -167,6 +170,18 @@ def earlier_rows(
     if out.is_dir():
         raise PSRError(f'{out}', 'a .json file', 'a folder', f'Pass --out {out / "results.json"}')
     return Report.open(out) if append and out.exists() else Report([])
+
+
+def add_rows(
+    report: Report,
+    out: str | Path,  # a .json file
+) -> Report:  # all rows that are in it now
+    "Adds rows to a file while no other process does the same."
+    out = Path(out)
+    with FileLock(out.with_name(f'.{out.name}.lock')):
+        whole = earlier_rows(out, True) + report
+        save_rows(whole, out)
+    return whole
 
 # %% ../nbs/29_stages.ipynb #6960f7e0
 def evaluate_set(
@@ -187,7 +202,7 @@ def evaluate_set(
     lookup(PROTOCOLS, protocol, 'protocol')
     for b in baselines:
         lookup(BASELINES, b, 'baseline')
-    report = earlier_rows(out, append)
+    earlier_rows(out, append)
     images, test = open_set(distilled, data)
     judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
     sets: dict[str, Any] = {name or getattr(images, 'method', None) or images.name: images}
@@ -195,7 +210,9 @@ def evaluate_set(
         real = load_data(data, 'train', size=test.images.shape[-1], channels=test.images.shape[1])
         ipc = int(images.labels.bincount().max())
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
-    report = report + evaluate(sets, test, protocol, list(students), seeds, labels, None, progress, judge)
+    report = evaluate(sets, test, protocol, list(students), seeds, labels, None, progress, judge)
+    if out is not None and append:
+        return add_rows(report, out)
     if out is not None:
         save_rows(report, out)
     return report
