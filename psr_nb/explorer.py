@@ -11,6 +11,7 @@ import re
 import threading
 import time
 import warnings
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, cast
@@ -23,7 +24,7 @@ import traitlets
 
 from .core import PSRError, lookup, make_folder, write_atomic
 from .data import ImageData
-from .decisions import PRESETS, WEIGHTS, DecisionFile, Decisions
+from .decisions import PRESETS, WEIGHTS, DecisionFile, Decisions, reverted
 from .front import module, render, style
 from .measures import EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
 from .pictures import to_float, to_uint8
@@ -37,7 +38,7 @@ from .selectors import SELECTORS, quality_terms
 from .views import class_colours, pool_umap
 
 # %% auto #0
-__all__ = ['CONTROLS', 'PoolExplorer']
+__all__ = ['CONTROLS', 'explorable', 'PoolExplorer']
 
 # %% ../nbs/30_explorer.ipynb #n6
 def _control(name: str, label: str, span: tuple, step: float, initial: float, hint: str, weight: bool = True) -> dict:
@@ -83,6 +84,12 @@ class _Traits(anywidget.AnyWidget):
         traitlets.Bool(False).tag(sync=True),
         traitlets.Unicode('').tag(sync=True),
     )
+
+    @traitlets.validate('method')
+    def _known_rule(self, proposal: dict) -> str:
+        lookup(SELECTORS, proposal['value'], 'selector')
+        return proposal['value']
+
     pool: Any  # a `Pool` or an `ImagePool`
     real: ImageData | None
     space: str
@@ -147,6 +154,9 @@ class _Judging(_Traits):
             self._quiet = False
 
 # %% ../nbs/30_explorer.ipynb #n10
+_PANELS: weakref.WeakSet = weakref.WeakSet()  # open in this kernel
+
+
 class _Deciding(_Judging):
     "The one way to change anything, and the way back."
 
@@ -167,9 +177,9 @@ class _Deciding(_Judging):
             recent = (
                 merge and self._last[0] == merge and time.monotonic() - self._last[1] < 1
             )  # one drag of a slider is one step of undo
-            if not recent:
-                self._past.append(self._now)
-                del self._past[:-200]
+            before = self._past.pop()[0] if recent and self._past else self._now
+            self._past.append((before, new))
+            del self._past[:-200]
             self._future.clear()
             self._last = (merge, time.monotonic())
         if selection is not self.selection:
@@ -184,19 +194,33 @@ class _Deciding(_Judging):
 
         def inside(new):
             nonlocal done
-            now = (
-                self._now
-                if new is None
-                else replace(self._now, pins=self._fitting(new).pins, bans=self._fitting(new).bans)
-            )
-            done = self._decide(work(now), merge=merge)
+            self._take(new)
+            done = self._decide(work(self._now), merge=merge)
             return self._now
 
         with self._lock:
             self._file.change(inside)
             if self._file.problem:
                 self.note = self._file.problem
+        self._tell_others()
         return done
+
+    def _take(self, new: Decisions | None) -> None:
+        "Shows what another panel on the same file decided; None: nothing."
+        if new is not None and (new := self._fitting(new)) != self._now:
+            self._decide(new, remember=False)
+            self.note = 'Another panel on this pool has changed something: it is shown here too.'
+
+    def refresh(self) -> None:
+        "Takes over what another panel on the same file decided. Panels of one kernel do it by themselves."
+        with self._lock:
+            self._take(self._file.read())
+
+    def _tell_others(self) -> None:
+        "Lets the other panels of this kernel look at the file."
+        for other in list(_PANELS):
+            if other is not self and other._file.path is not None and other._file.path == self._file.path:
+                other.refresh()
 
     def undo(self) -> bool:
         return self._travel(self._past, self._future)
@@ -208,11 +232,18 @@ class _Deciding(_Judging):
         with self._lock:
             if not source:
                 return False
-            other.append(self._now)
-            target = source.pop()
+            before, after = source.pop()
             self._last = ('', 0.0)
-            self._file.change(lambda new: (self._decide(target, remember=False), self._now)[1])
-            return True
+            other.append((after, before))
+
+            def inside(new):
+                self._take(new)
+                self._decide(reverted(self._now, before, after), remember=False)
+                return self._now
+
+            self._file.change(inside)
+        self._tell_others()
+        return True
 
 # %% ../nbs/30_explorer.ipynb #n12
 class _ByHand(_Deciding):
@@ -263,9 +294,13 @@ class _ByHand(_Deciding):
         return self.free((label, index)) if (label, index) in self._now.pins else self.pin((label, index))
 
     def _pairs(self, pairs) -> list[tuple[int, int]]:
-        pairs = [pairs] if len(pairs) == 2 and not isinstance(pairs[0], (tuple, list)) else list(pairs)
         position = {c: i for i, c in enumerate(self.pool.classes)}
-        return [(lookup(position, c, 'class') if isinstance(c, str) else int(c), int(i)) for c, i in pairs]
+        try:
+            one = len(pairs) == 2 and not isinstance(pairs[0], (tuple, list))
+            pairs = [(c, int(i)) for c, i in ([pairs] if one else list(pairs))]
+        except (TypeError, ValueError):
+            raise PSRError('candidates', '(class, index), or a list of them', repr(pairs)[:60]) from None
+        return [(lookup(position, c, 'class') if isinstance(c, str) else int(c), i) for c, i in pairs]
 
     def preset(
         self,
@@ -580,12 +615,27 @@ def _still_page(panel: _Answering, title: str | None, call: str, explained: int)
     )
 
 # %% ../nbs/30_explorer.ipynb #c043
+def explorable(thing: Any) -> Any:
+    "A pool, or the pool in a folder. Raises `PSRError` that says what to do with anything else."
+    if isinstance(thing, (str, Path)):
+        return Pool.open(thing)
+    if all(hasattr(thing, name) for name in ('classes', 'n_per_class', 'teachers', 'fingerprint')):
+        return thing
+    found, hints = (
+        type(thing).__name__,
+        dict(ImageData='PoolExplorer(ImagePool(data))', Selection='PoolExplorer(selection.pool)'),
+    )
+    raise PSRError('argument pool', 'a Pool, or the folder of one', f'an object of type {found}', hints.get(found, ''))
+
+
 class PoolExplorer(_Answering):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
     def __init__(
         self,
-        pool: Pool,  # the candidates (an `ImagePool` does as well; its decisions are not kept)
+        pool: Pool
+        | str
+        | Path,  # the candidates, or their folder (an `ImagePool` does as well; its decisions are not kept)
         real: ImageData | None = None,  # real images to represent and to overlay; None: the pool represents itself
         space: str = 'student',  # where similarity is measured and the map is made, see `SPACES`
         teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
@@ -601,6 +651,7 @@ class PoolExplorer(_Answering):
         if not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
             raise PSRError('argument name', 'letters, digits, - and _', name)
         self._lock, self._quiet, self._past, self._future, self._last = threading.RLock(), False, [], [], ('', 0.0)
+        pool = explorable(pool)
         self.pool, self.real, self.space, self.seed, self.lassoed = pool, real, space, seed, []
         self.prepared = prepare(pool, real, space, teacher, seed=seed, **options)
         self._given = {k: v for k, v in options.items()}
@@ -616,6 +667,7 @@ class PoolExplorer(_Answering):
         self._baselines, self._gained, self._xy = {}, {}, None
         path = getattr(pool, 'path', None)
         self._file = DecisionFile(path / f'{name}.json' if keep and path is not None else None)
+        _PANELS.add(self)
         begin, self._now, self.selection = self._file.read() or start or Decisions(), None, None
         self.about = self._described(begin.ipc)
         self.observe(self._moved, [c['name'] for c in CONTROLS] + ['method', 'gate'])
