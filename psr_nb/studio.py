@@ -19,8 +19,9 @@ import traitlets
 from .core import PSRError
 from .data import ImageData
 from .distilled import DistilledSet
-from .front import module, style
+from .front import module, style, with_picture
 from .measures import tile_bytes
+from .pictures import contact_sheet
 from .pool import Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
@@ -279,6 +280,12 @@ class RefineStudio(_Verdicts):
 
     def __repr__(self) -> str:
         return f'RefineStudio: {len(self.state.z)} images, step {self.state.done} of {self.state.settings.steps}, {self._mode()}'
+
+    def _repr_mimebundle_(self, **kwargs):
+        side, channels = self.pictures['side'], self.pictures['channels']
+        flat = torch.frombuffer(bytearray(self.now), dtype=torch.uint8)
+        images = flat.view(-1, side, side, channels).permute(0, 3, 1, 2)
+        return with_picture(super()._repr_mimebundle_(**kwargs), contact_sheet(images, 10, 2))
 
     def _steps(self) -> Iterator[RefineStep]:
         return watch(self.state)
