@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,29 +18,12 @@ from PIL import Image
 from .core import PSRError
 from .data import ImageData
 from .forms import Listing, recognise
-from .pictures import decode_image
+from .pictures import decode_image, pixel_hash, pixel_hashes
 
 # %% auto #0
-__all__ = ['pixel_hash', 'pixel_hashes', 'sketch', 'look_alike', 'DataReport', 'describe', 'check_overlap']
+__all__ = ['sketch', 'look_alike', 'DataReport', 'describe', 'check_overlap']
 
 # %% ../nbs/03_describe.ipynb #de004
-def pixel_hash(
-    image: np.ndarray | torch.Tensor,  # (c, h, w) uint8
-) -> str:
-    "The content of one image: the same pixels give the same text, in grey or as grey RGB."
-    array = np.ascontiguousarray(image)
-    if len(array) == 3 and (array[0] == array[1]).all() and (array[0] == array[2]).all():
-        array = np.ascontiguousarray(array[:1])
-    return hashlib.blake2b(repr(array.shape).encode() + array.tobytes(), digest_size=16).hexdigest()
-
-
-def pixel_hashes(
-    images: torch.Tensor,  # (n, c, h, w) uint8
-) -> list[str]:
-    "`pixel_hash` of each image."
-    return [pixel_hash(image) for image in images.numpy()]
-
-
 def sketch(
     image: np.ndarray,  # (c, h, w) uint8
 ) -> np.ndarray:  # (4,) uint64
