@@ -26,7 +26,7 @@ from .pictures import augment, contact_sheet, decode_image, decode_images, resiz
 from .weights import cache_folder
 
 # %% auto #0
-__all__ = ['FASHION_CLASSES', 'DATASETS', 'read_listing', 'read_path', 'DataSource', 'load_data']
+__all__ = ['FASHION_CLASSES', 'DATASETS', 'read_listing', 'read_path', 'DataSource', 'found_path', 'load_data']
 
 # %% ../nbs/03_data.ipynb #c007
 def _set_name(path: Path) -> str:
@@ -237,28 +237,27 @@ class DataSource:
         return str(self.name)
 
 
-def _found_path(name: str | Path) -> Path | None:
-    "What lies at a path, here or in `PSR_DATA`. A known name that is also a folder here is the known set, which is said."
+def found_path(
+    name: str | Path,
+) -> Path | None:  # None: it is a known name, or nothing is there
+    "What lies at a path, here or in `PSR_DATA`. A known name is the known set, even where a folder has that name."
+    if isinstance(name, str) and name in DATASETS:
+        return None
     folder = os.environ.get('PSR_DATA')
     paths = [Path(name)] + ([Path(folder) / str(name)] if folder else [])
-    path = next((p for p in paths if p.exists()), None)
-    if isinstance(name, str) and name in DATASETS:
-        if Path(name).exists():
-            warnings.warn(
-                f'data {name}: the known set is meant; for the folder of this name write ./{name}', stacklevel=4
-            )
-        return None
-    return path
+    return next((p for p in paths if p.exists()), None)
 
 
 def _load_named(source: DataSource, split: str, size: int | None, channels: int | None, wanted: list[str] | None):
     "The images behind a name, before they are scaled."
-    name, path = source.name, _found_path(source.name)
+    name, path = source.name, found_path(source.name)
     columns = source.image_column, source.label_column
     known = isinstance(name, str) and name in DATASETS
     if path is not None:
         return read_path(path, split, size, channels, wanted, *columns)
     if known:
+        if Path(name).exists():
+            warnings.warn(f'data {name}: the known set is meant; the folder of this name is ./{name}', stacklevel=4)
         data = DATASETS[str(name)](split, size, channels)
         return replace(data, published=data.name)
     if '+' in str(name):

@@ -98,9 +98,10 @@ class ImageData:
 
     @cached_property
     def fingerprint(self) -> str:  # 16 hexadecimal digits
-        "Which images with which class names, in whatever order they lie: what the set is known by."
-        named = [nfc(c).encode() for c in self.classes]
-        rows = sorted(k + b' ' + named[c] for k, c in zip(self.image_keys.tolist(), self.labels.tolist()))
+        "Which images with which class names, at which size, in whatever order they lie: what the set is known by."
+        named, now = [nfc(c).encode() for c in self.classes], pixel_hashes(self.images)
+        each = zip(self.image_keys.tolist(), now, self.labels.tolist())
+        rows = sorted(b'%b %b %b' % (key, pixels.encode(), named[c]) for key, pixels, c in each)
         return content_hash(repr(tuple(self.images.shape[1:])).encode() + b'\n'.join([*sorted(named), *rows]))[:16]
 
     @property
