@@ -19,7 +19,7 @@ from PIL import Image
 from .core import PSRError
 from .data import DataSource, ImageData, found_path
 from .forms import Listing, recognise
-from .pictures import decode_image, pixel_hash, pixel_hashes
+from .pictures import decode_image, pixel_hash
 
 # %% auto #0
 __all__ = ['sketch', 'look_alike', 'DataReport', 'describe', 'data_line', 'overlap', 'check_overlap']
@@ -206,8 +206,8 @@ def overlap(
     test: ImageData,
 ) -> int:  # test images that are training images too
     "How many test images are among the training images: by what the files hold, or by the pixels at the size they are used."
-    known = {k.decode() for k in train.image_keys.tolist()} | set(pixel_hashes(train.images))
-    pairs = zip(test.image_keys.tolist(), pixel_hashes(test.images))
+    known = {k.decode() for k in train.image_keys.tolist()} | set(train.pixel_keys)
+    pairs = zip(test.image_keys.tolist(), test.pixel_keys)
     return sum(key.decode() in known or pixels in known for key, pixels in pairs)
 
 

@@ -19,7 +19,9 @@ from torch import nn
 
 from .core import PSRError, best_device, keep_memory, lookup, to_float
 from .data import ImageData
+from .describe import check_overlap
 from .distilled import DistilledSet, class_folder
+from .forecast import Forecast
 from .greedy import herding
 from .protocols import PROTOCOLS, VIEWS, Plan, Protocol, cutmix, training_plan
 from .results import Report
@@ -237,6 +239,13 @@ def _check(data: ImageSet, test: ImageData, cut: bool = False) -> None:
         )
 
 
+def _as_data(data: ImageSet) -> ImageData:
+    "Images and labels of a set, whatever it is."
+    if isinstance(data, ImageData):
+        return data
+    return ImageData(data.images, data.labels, list(data.classes), getattr(data, 'name', 'the set'))
+
+
 def _targets(
     data: ImageSet,
     labels: str,  # "hard" or "soft"
@@ -313,7 +322,7 @@ class _Table:
         assert state is not None
         row = dict(
             method=method or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed'),
-            dataset=self.test.name,
+            dataset=self.test.label,
             ipc=ipc,
             protocol=self.name,
             student=student,
@@ -339,6 +348,7 @@ def _side_by_side(
     from tqdm.auto import tqdm
 
     stop, lock, before = threading.Event(), threading.Lock(), torch.get_num_threads()
+    forecast = Forecast(f'evaluate, {len(jobs)} students', progress, '')
     shape = '{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
     bar = tqdm(
         total=20 * len(jobs),
@@ -352,6 +362,7 @@ def _side_by_side(
         if n:
             with lock:
                 bar.update(n)
+                forecast(int(bar.n), 20 * len(jobs))
         return stop.is_set()
 
     try:
@@ -396,6 +407,7 @@ def evaluate(
     epochs: int | None = None,  # overrides the protocol's; the table says so
     batch_size: int | None = None,  # overrides the protocol's
     device: torch.device | str | None = None,  # default: the best at hand
+    allow_overlap: bool = False,  # insist, where test images are among the training images
 ) -> Report:
     "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
     device = torch.device(device or best_device())
@@ -413,6 +425,7 @@ def evaluate(
     for data in sets.values():
         if id(data) not in targets:
             _check(data, test, p.views == 'rded')
+            check_overlap(_as_data(data), test, allow_overlap)
             targets[id(data)] = _targets(data, labels, teacher)
     if p.online and labels == 'soft' and teacher is None:
         raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)

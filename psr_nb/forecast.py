@@ -36,7 +36,7 @@ class Forecast:
         self,
         what: str,  # "prior", "pool", …: the first word of the sentence
         show: bool = True,  # False: says nothing
-        unit: str = 'steps',  # what is counted
+        unit: str = 'steps',  # what is counted; empty: nothing that a reader knows
         # seconds of steps that are timed; the first step does not count, since it also prepares
         timed: float = 1.0,
         least: float = 10.0,  # seconds: shorter work needs no announcement
@@ -64,4 +64,5 @@ class Forecast:
         self.show = False  # once is enough
         left = seconds / steps * (total - done)
         if left >= self.least:
-            self.say(f'{self.what}: {total - done:,} more {self.unit}, about {duration_words(left)}')
+            count = f'{total - done:,} more {self.unit}, ' if self.unit else ''
+            self.say(f'{self.what}: {count}about {duration_words(left)}')

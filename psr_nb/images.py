@@ -92,17 +92,27 @@ class ImageData:
         return f'ImageData {self.name}: {len(self):,} images of {c}×{h}×{w}, {len(self.classes)} classes'
 
     @cached_property
+    def pixel_keys(self) -> list[str]:
+        "The hash of each image's pixels as they are here."
+        return pixel_hashes(self.images)
+
+    @cached_property
     def image_keys(self) -> np.ndarray:  # (n,) of 32 hexadecimal digits
         "What each image shows, as a hash of its pixels: as they were stored, or as they are where that is not known."
-        return np.array(pixel_hashes(self.images), 'S32') if self.keys is None else self.keys
+        return np.array(self.pixel_keys, 'S32') if self.keys is None else self.keys
 
     @cached_property
     def fingerprint(self) -> str:  # 16 hexadecimal digits
         "Which images with which class names, at which size, in whatever order they lie: what the set is known by."
-        named, now = [nfc(c).encode() for c in self.classes], pixel_hashes(self.images)
-        each = zip(self.image_keys.tolist(), now, self.labels.tolist())
+        named = [nfc(c).encode() for c in self.classes]
+        each = zip(self.image_keys.tolist(), self.pixel_keys, self.labels.tolist())
         rows = sorted(b'%b %b %b' % (key, pixels.encode(), named[c]) for key, pixels, c in each)
         return content_hash(repr(tuple(self.images.shape[1:])).encode() + b'\n'.join([*sorted(named), *rows]))[:16]
+
+    @property
+    def label(self) -> str:
+        "The name in tables: with the beginning of the fingerprint, unless a public set is meant. No two sets share it."
+        return self.name if self.published and self.holdout is None else f'{self.name} {self.fingerprint[:8]}'
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .images import ImageData
 
 # %% auto #0
 __all__ = ['RECORD_FORMAT', 'short_keys', 'Seen', 'read_record', 'teacher_folder', 'write_record', 'recorded_options',
-           'seen_among', 'seen_words']
+           'shown_name', 'seen_among', 'seen_words']
 
 # %% ../nbs/03_seen.ipynb #se004
 def short_keys(
@@ -102,6 +102,14 @@ def recorded_options(
     about = read_json(file) if file.is_file() else {}
     options = about.get('options') if isinstance(about, dict) else None
     return options if isinstance(options, dict) else {}
+
+# %% ../nbs/03_seen.ipynb #se007c
+def shown_name(
+    name: str,  # of a prior or teacher: a known name, an id of the Hub, or a path
+) -> str:
+    "A name without the path of this machine."
+    here = Path(name).expanduser()
+    return here.resolve().name if here.is_absolute() or name.startswith('.') else name
 
 # %% ../nbs/03_seen.ipynb #se009
 def seen_among(
