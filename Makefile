@@ -47,7 +47,7 @@ lint: $(STAMP)
 	@if [ -x node_modules/.bin/biome ]; then node_modules/.bin/biome check; \
 	elif [ -f package.json ]; then echo "The front end was not linted: npm ci first"; [ -z "$$CI" ]; fi
 
-# Some or all: make notebooks NB=nbs/10_pool.ipynb
+# The pages whose code has changed; make notebooks NB=10_pool makes one again, NB=--all every one.
 notebooks: $(STAMP)
 	"$(BIN)/python" tools/notebooks.py $(NB)
 

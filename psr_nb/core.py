@@ -13,7 +13,9 @@ import hashlib
 import importlib
 import json
 import os
+import secrets
 import shutil
+import stat
 import sys
 import tempfile
 import threading
@@ -27,7 +29,8 @@ import torch
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
            'best_dtype', 'keep_memory', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash',
-           'file_hash', 'read_json', 'check_format', 'assets', 'reachable', 'hub_reachable']
+           'file_hash', 'read_bytes', 'read_json', 'check_fields', 'check_format', 'assets', 'reachable',
+           'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -181,6 +184,11 @@ def _system_error(e: Exception) -> OSError | None:
     return None
 
 
+def _beside(path: Path, end: str) -> Path:
+    "A hidden name in the folder of `path` that nobody can guess."
+    return path.with_name(f'.{path.name[:200]}.{secrets.token_hex(8)}{end}')
+
+
 def write_atomic(
     path: str | Path,  # the file to write
     # what goes in, or a function that writes it to the path it is given
@@ -188,8 +196,9 @@ def write_atomic(
 ) -> Path:
     "Writes `path` in one step: readers see the old content or the new, never a part."
     path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary = _beside(path, '.tmp')
     try:
+        temporary.open('xb').close()  # ours alone: it fails where a file or a link of that name is there
         if callable(content):
             content(temporary)
         else:
@@ -203,10 +212,24 @@ def write_atomic(
         cause = _system_error(e)
         raise (_explain(path, cause) if cause else e) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path
 
 # %% ../nbs/00_core.ipynb #c020c
+def _exchange(a: Path, b: Path) -> bool:  # False: this system or file system cannot
+    "Lets two paths change places in one step: Linux's `renameat2`, macOS's `renamex_np`."
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE; macOS's RENAME_SWAP is 2 too
+    first, second = os.fsencode(a), os.fsencode(b)
+    try:
+        libc = ctypes.CDLL(None)
+        if sys.platform == 'darwin':
+            return libc.renamex_np(first, second, exchange) == 0
+        return libc.renameat2(here, first, here, second, exchange) == 0
+    except (OSError, AttributeError, TypeError):
+        return False
+
+
 @contextlib.contextmanager
 def atomic_folder(
     path: str | Path,  # the folder to make or to replace
@@ -214,17 +237,17 @@ def atomic_folder(
     "A folder that appears at `path` whole when the block ends without an error, and not at all otherwise."
     path = Path(path)
     make_folder(path.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
-    temporary.chmod(0o755)
+    temporary = _beside(path, '')
     try:
+        temporary.mkdir()
         yield temporary
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f'.{path.name}.old.', dir=path.parent))
-            os.replace(path, old / 'it')
+        if not path.exists():
+            os.replace(temporary, path)
+        elif not _exchange(temporary, path):
+            old = _beside(path, '.old')
+            os.replace(path, old)
             os.replace(temporary, path)
             shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
     except OSError as e:
         raise _explain(path, e) from None
     finally:
@@ -260,15 +283,63 @@ def file_hash(path: str | Path) -> str:
         return content_hash(f.read())
 
 
-def read_json(path: str | Path) -> dict:
-    "A JSON file's content; `PSRError` if it is missing or broken."
+def read_bytes(
+    path: str | Path,  # the file
+    limit: int = 2**26,  # bytes at most
+) -> bytes:
+    "A regular file's content. `PSRError` if it is missing, no file (a folder, a pipe, a device), too large or unreadable."
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise PSRError(f'{path}', 'a file', 'a folder' if path.is_dir() else 'something that is no file')
+        if found.st_size > limit:
+            raise PSRError(f'{path}', f'at most {limit:,} bytes', f'{found.st_size:,}')
+        return path.read_bytes()
     except FileNotFoundError:
         raise PSRError(f'{path}', 'a file', 'nothing there') from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+    except (OSError, ValueError) as e:
+        if isinstance(e, PSRError):
+            raise
+        raise PSRError(f'{path}', 'a file that can be read', getattr(e, 'strerror', None) or str(e)) from None
+
+
+def read_json(path: str | Path) -> Any:
+    "A JSON file's content; `PSRError` if it is missing, no regular file, or broken."
+    data = read_bytes(path)
+    try:
+        return json.loads(data.decode('utf-8'))
+    except (ValueError, RecursionError) as e:
         raise PSRError(f'{path}', 'JSON', f'{e}') from None
+
+
+def check_fields(
+    content: Any,  # of a JSON file, or a part of it
+    fields: Mapping[str, Any],  # name -> type, or a tuple of types
+    where: str | Path,  # for the error
+) -> None:
+    "Raises `PSRError` unless `content` is an object that has all `fields`, each of its type. A bool is no number."
+    names = {
+        dict: 'an object',
+        list: 'a list',
+        str: 'a text',
+        int: 'a whole number',
+        float: 'a number',
+        bool: 'true or false',
+    }
+    if not isinstance(content, dict):
+        raise PSRError(f'{where}', 'an object', repr(content)[:40])
+    for name, kinds in fields.items():
+        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+        value = content.get(name)
+        if name not in content:
+            raise PSRError(
+                f'{where}', f'an entry {name}', f'no {name} among {", ".join(map(str, content))[:80] or "no entries"}'
+            )
+        right = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+        if not right:
+            expected = ' or '.join(names.get(k, 'nothing') for k in kinds)
+            raise PSRError(f'{where}', f'{expected} under {name}', repr(value)[:40])
 
 
 def check_format(
@@ -278,7 +349,7 @@ def check_format(
 ) -> None:
     "Raises `PSRError` for a file of a newer format, or of none that is a number."
     found = content.get('format', 0)
-    if not isinstance(found, int):
+    if not isinstance(found, int) or isinstance(found, bool):
         raise PSRError(f'{where}', 'a format number', repr(found)[:40])
     if found > newest:
         say = 'It was written by a newer psr_nb: pip install -U psr_nb'

@@ -5,8 +5,6 @@
 # %% ../nbs/03_describe.ipynb #de002
 from __future__ import annotations
 
-import base64
-import html
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from PIL import Image
 from .core import PSRError
 from .data import DataSource, ImageData, found_path
 from .forms import Listing, recognise
+from .front import object_html
 from .pictures import decode_image, pixel_hash
 
 # %% auto #0
@@ -118,13 +117,9 @@ class DataReport:
         return '\n'.join([f'data {self.path}'] + [f'  {k:{wide}}  {v}' for k, v in self.rows()])
 
     def _repr_html_(self) -> str:
-        rows = ''.join(f'<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>' for k, v in self.rows())
-        picture = (
-            f'<img src="data:image/png;base64,{base64.b64encode(self.pictures._repr_png_()).decode()}">'
-            if self.pictures is not None
-            else ''
-        )
-        return f'<table><caption>data {html.escape(self.path)}</caption>{rows}</table>{picture}'
+        picture = None if self.pictures is None else self.pictures.sheet()
+        caption, alt = f'data {self.path}', 'a few images of each class'
+        return object_html(rows=self.rows(), keyed=True, caption=caption, picture=picture, alt=alt)
 
 
 def _words(key: object) -> str:

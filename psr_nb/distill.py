@@ -498,7 +498,7 @@ def save_rows(
     "Writes a report as a plain list of rows, which any tool reads."
     path = Path(path)
     make_folder(path.parent)
-    return write_atomic(path, to_json([{k: r[k] for k in COLUMNS} for r in report.rows]))
+    return write_atomic(path, to_json([{k: r.get(k) for k in COLUMNS} for r in report.rows]))
 
 # %% ../nbs/26_distill.ipynb #1dee212a
 def text_table(

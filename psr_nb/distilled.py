@@ -5,7 +5,6 @@
 # %% ../nbs/21_distilled.ipynb #c002
 from __future__ import annotations
 
-import base64
 import html
 import io
 import json
@@ -35,6 +34,7 @@ from psr_nb.core import (
     to_uint8,
 )
 from .data import ImageData, decode_image
+from .front import object_html
 
 if TYPE_CHECKING:
     import jinja2
@@ -204,9 +204,7 @@ class DistilledSet(torch.utils.data.Dataset):
         return buffer.getvalue()
 
     def _repr_html_(self) -> str:
-        picture = base64.b64encode(self._repr_png_()).decode()
-        about = f'<p>{html.escape(repr(self))}</p>'
-        return f'{about}<img alt="images, one row per class" src="data:image/png;base64,{picture}">'
+        return object_html(repr(self), picture=self.sheet(), alt='images, one row per class')
 
     @classmethod
     def from_selection(

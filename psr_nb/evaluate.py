@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,27 +15,39 @@ from typing import Protocol as Shape
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from .core import PSRError, best_device, keep_memory, lookup, to_float
+from .core import PSRError, best_device, keep_memory, lookup
 from .data import ImageData
 from .describe import check_overlap
 from .distilled import DistilledSet, class_folder
 from .forecast import Forecast
 from .greedy import herding
-from .protocols import PROTOCOLS, VIEWS, Plan, Protocol, cutmix, training_plan
+from .learning import train_student
+from .pictures import to_float
+from .protocols import PROTOCOLS, Protocol, training_plan
 from .results import Report
-from .students import make_student, quicken, register_students
+from .students import make_student, register_students
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['plan', 'Source', 'StudentStep', 'train_student', 'random_real', 'herding_real', 'ImageSet', 'evaluate', 'PROTOCOLS',
-           'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter',
-           'lighting', 'random_resized_crop', 'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval', 'Comparison',
-           'Comparisons', 'label_robust_score', 'augmentation_robust_score']
+__all__ = ['plan', 'Source', 'random_real', 'herding_real', 'ImageSet', 'evaluate', 'PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS',
+           'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter', 'lighting', 'random_resized_crop',
+           'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval', 'Comparison', 'Comparisons', 'label_robust_score',
+           'augmentation_robust_score', 'StudentStep', 'train_student']
 
 # %% ../nbs/23_evaluate.ipynb #e002
-from .protocols import SCHEDULES, TESTS, colour_jitter, lighting, random_resized_crop, shuffle_patches  # noqa: F401
+from .learning import StudentStep  # noqa: F401
+from psr_nb.protocols import (  # noqa: F401
+    SCHEDULES,
+    TESTS,
+    VIEWS,
+    Plan,
+    colour_jitter,
+    cutmix,
+    lighting,
+    random_resized_crop,
+    shuffle_patches,
+)
 from psr_nb.results import (  # noqa: F401  # noqa: F401
     REPORT_FORMAT,
     Comparison,
@@ -52,127 +64,7 @@ plan = training_plan
 _all_ = ['PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'plan', 'make_student', 'cutmix']
 _all_ += ['colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval']
 _all_ += ['Comparison', 'Comparisons', 'label_robust_score', 'augmentation_robust_score']
-
-# %% ../nbs/23_evaluate.ipynb #c023
-@dataclass
-class StudentStep:
-    "One step of a student's training, as it happens."
-
-    step: int  # steps done
-    total: int  # steps planned
-    epoch: int  # epochs begun
-    loss: float  # of this batch
-    lr: float  # of this step
-    seconds: float  # since the start, tests included
-    accuracy: float | None = None  # on the test images, where this step ended an epoch that is tested
-    validation: float | None = None  # on the validation images, likewise
-    model: nn.Module | None = None  # the student itself
-
-
-def _measure(model: nn.Module, data: ImageData, mean: torch.Tensor, std: torch.Tensor) -> float:
-    "Share of `data` that the student gets right."
-    device, size, right = mean.device, 200 if mean.device.type == 'cpu' else 2000, 0
-    model.eval()
-    with torch.inference_mode():
-        for images, labels in zip(data.images.split(size), data.labels.split(size)):
-            logits = model((images.to(device).float() / 255 - mean) / std)
-            right = right + (logits.argmax(1) == labels.to(device)).sum()
-    model.train()
-    return int(right) / len(data)
-
-# %% ../nbs/23_evaluate.ipynb #e004
-def _optimizer(model: nn.Module, work: Plan) -> torch.optim.Optimizer:
-    "As the protocol says; weight decay on vectors (biases, norms) is its choice."
-    p = work.protocol
-    vectors, matrices = [q for q in model.parameters() if q.ndim <= 1], [q for q in model.parameters() if q.ndim > 1]
-    groups = [dict(params=matrices), dict(params=vectors, weight_decay=work.weight_decay if p.decay_vectors else 0.0)]
-    if p.optimizer == 'sgd':
-        return torch.optim.SGD(groups, work.lr, 0.9, weight_decay=work.weight_decay, nesterov=p.nesterov)
-    return torch.optim.AdamW(groups, work.lr, (0.9, 0.999), weight_decay=work.weight_decay)
-
-
-def _normalisation(
-    pixels: torch.Tensor,  # (n, c, h, w) in [0, 1], the training images
-    protocol: Protocol,
-) -> tuple[torch.Tensor, torch.Tensor]:  # mean and std, (1, c, 1, 1)
-    "The protocol's, or that of the training images. Grey images get the mean over the channels."
-    channels = pixels.shape[1]
-    if protocol.mean is None or protocol.std is None:
-        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp(min=1e-3)
-    else:
-        fit = lambda v: torch.tensor(v if channels == 3 else [sum(v) / 3] * channels)
-        mean, std = fit(protocol.mean), fit(protocol.std)
-    return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
-
-
-def _loss(
-    log_p: torch.Tensor,  # (n, C) of the student
-    y: torch.Tensor,  # (n,) class numbers or (n, C) probabilities
-    partner: torch.Tensor | None,  # of CutMix, where the labels are to be mixed
-    own: float,  # share of an image's own label
-) -> torch.Tensor:
-    "Cross-entropy for class numbers, Kullback-Leibler divergence for distributions."
-    of = lambda t: F.kl_div(log_p, t, reduction='batchmean') if t.ndim == 2 else F.nll_loss(log_p, t)
-    return of(y) if partner is None else of(y) * own + of(y[partner.to(y.device)]) * (1 - own)
-
-# %% ../nbs/23_evaluate.ipynb #e005
-def train_student(
-    images: torch.Tensor,  # (n, c, h, w) uint8, the distilled images
-    targets: torch.Tensor,  # (n,) class numbers or (n, C) probabilities
-    test: ImageData,  # real images; only ever tested on
-    protocol: str | Protocol = 'quick',  # a name in `PROTOCOLS`
-    student: str = 'convnet3',  # in `STUDENTS`, or any timm name
-    seed: int = 0,  # first weights, order and augmentation
-    teacher: Teacher | None = None,  # for protocols that label online
-    validation: ImageData | None = None,  # measured whenever `test` is
-    ipc: int | None = None,  # images per class; None: the mean
-    epochs: int | None = None,  # overrides the protocol's
-    batch_size: int | None = None,  # overrides the protocol's
-    device: torch.device | str | None = None,  # default: the best at hand
-) -> Iterator[StudentStep]:
-    "Trains a student from scratch and tests it when the protocol says; yields every step."
-    device, n, n_classes = torch.device(device or best_device()), len(images), len(test.classes)
-    work = training_plan(protocol, n, n_classes, ipc, student, epochs, batch_size)
-    p, soft, began = work.protocol, targets.ndim == 2, time.perf_counter()
-    if p.online and soft and teacher is None:
-        raise PSRError('argument teacher', 'one: this protocol asks the teacher about every batch', None)
-    model = make_student(student, tuple(images.shape[1:]), n_classes, p, seed).to(device).train()
-    if device.type == 'cpu':
-        quicken(model)
-    optimizer, pixels, targets = _optimizer(model, work), to_float(images), targets.clone()
-    mean, std = (v.to(device) for v in _normalisation(pixels, p))
-    if soft and not p.online and p.temperature != 1:
-        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
-    pixels, targets = pixels.to(device), targets.to(device)
-    twice = p.extra_forward and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
-    draw, view = torch.Generator().manual_seed(seed), VIEWS[p.views]
-    for epoch in range(work.epochs):
-        order = torch.randperm(n, generator=draw)
-        for i in range(work.steps):
-            pick = order[i * work.batch_size : (i + 1) * work.batch_size].to(device)
-            x, y, own, partner = view(pixels[pick], draw), targets[pick], 1.0, None
-            if p.cutmix and torch.rand(1, generator=draw).item() < p.cutmix:
-                x, partner, own = cutmix(x, draw)
-            if p.online and soft and teacher is not None:  # the teacher sees the mixed image: nothing else to mix
-                with torch.no_grad():
-                    y, partner = (teacher.logits(x.to(teacher.device)) / p.temperature).softmax(1).to(device), None
-            x = ((x - mean) / std).clone(memory_format=torch.contiguous_format)
-            for group in optimizer.param_groups:
-                group['lr'] = rate = work.rate(epoch + i / work.steps)
-            if twice:
-                with torch.no_grad():
-                    model(x)
-            loss = _loss((model(x) / (p.temperature if soft else 1.0)).log_softmax(1), y, partner, own)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            done = epoch * work.steps + i + 1
-            state = StudentStep(done, work.epochs * work.steps, epoch + 1, loss.item(), rate, 0.0, model=model)
-            if i + 1 == work.steps and epoch + 1 in work.tests:
-                state.accuracy = _measure(model, test, mean, std)
-                state.validation = None if validation is None else _measure(model, validation, mean, std)
-            state.seconds = time.perf_counter() - began
-            yield state
+_all_ += ['StudentStep', 'train_student']
 
 # %% ../nbs/23_evaluate.ipynb #c043
 def random_real(

@@ -34,7 +34,7 @@ from .score import teacher_answers
 from .select import Prepared, prepare
 from .selection import Selection
 from .selectors import SELECTORS, quality_terms
-from .views import CLASS_COLOURS, pool_umap
+from .views import class_colours, pool_umap
 
 # %% auto #0
 __all__ = ['CONTROLS', 'PoolExplorer']
@@ -654,7 +654,7 @@ class PoolExplorer(_Answering):
             maps=['umap', 'pca'],
             controls=controls,
             presets=list(PRESETS),
-            class_colours=CLASS_COLOURS,
+            class_colours=class_colours(len(pool.classes)),
             methods=[dict(name=m, weighted=s.weighted) for m, s in SELECTORS.items()],
             colours=['state', 'class', *self._scores, 'marginal gain'],
             states=[

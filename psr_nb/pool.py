@@ -5,48 +5,27 @@
 # %% ../nbs/10_pool.ipynb #c002
 from __future__ import annotations
 
-import base64
-import contextlib
 import hashlib
-import html
-import importlib.metadata
-import io
-import json
-import platform
-import re
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
-import psr_nb
-from psr_nb.core import (
-    PSRError,
-    candidate_generators,
-    content_hash,
-    lookup,
-    make_folder,
-    to_json,
-    write_atomic,
-)
+from .candidates import PoolStep, shard_steps
+from .columns import cached_array, checked_scores, read_columns, write_columns
+from .core import PSRError, content_hash, lookup, make_folder, to_json
+from .front import object_html
 from .pictures import to_float, to_pil, to_uint8
-from .prior import SAMPLER
 from psr_nb.shards import (
-    POOL_FORMAT,
+    POOL_FORMAT,  # noqa: F401  # an earlier import path
     PoolArray,
     find_shards,
     folder_lock,
-    intact_shards,
-    pack_arrays,
     pool_command,
-    pool_identity,
     read_info,
     shard_damage,
-    shard_name,
     shard_path,
     weights_hash,
 )
@@ -59,292 +38,7 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['PoolStep', 'PoolLike', 'Pool']
-
-# %% ../nbs/10_pool.ipynb #690e7096
-def _environment(prior: Any) -> dict:
-    "What can change last digits without a change of configuration."
-
-    def version(name):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(name)
-
-    return dict(
-        psr_nb=psr_nb.__version__,
-        **{name: version(name) for name in ('torch', 'diffusers', 'timm')},
-        device=torch.device(prior.device).type,
-        dtype=str(getattr(prior, 'dtype', torch.float32)).removeprefix('torch.'),
-        machine=platform.machine(),
-    )
-
-# %% ../nbs/10_pool.ipynb #c018
-def _check(prior: Any, teachers: list, classes: list[str], sampling: dict) -> None:
-    "Raises for options and classes that the prior does not have, and for teachers of other classes."
-    for option in sampling:
-        lookup(prior.defaults, option, 'sampling option')
-    some = lambda names: ', '.join(map(str, names[:12])) + (', …' if len(names) > 12 else '')
-    if missing := [c for c in classes if c not in prior.classes]:
-        raise PSRError(
-            'argument classes',
-            f'names among the {len(prior.classes)} classes of prior {prior.name} ({some(prior.classes)})',
-            f'{some(missing)}, which it does not have',
-        )
-    if len(set(classes)) != len(classes) or not classes:
-        raise PSRError('argument classes', 'at least one name and none twice', classes)
-    for t in teachers:
-        if list(t.classes) != classes:
-            missing = [c for c in classes if c not in t.classes]
-            raise PSRError(
-                f'teacher {t.name}',
-                f'the classes of the pool in their order ({some(classes)})',
-                f'{some(t.classes)}' + (f'; missing are {some(missing)}' if missing else ''),
-                f'Load it with Teacher.from_pretrained({t.name!r}, classes=…)',
-            )
-    if len({t.name for t in teachers}) != len(teachers):
-        raise PSRError('argument teachers', 'each name once', [t.name for t in teachers])
-
-
-def _configuration(
-    prior: Any,  # a `Prior`
-    teachers: list,  # `Teacher`s
-    classes: list[str] | None,  # names asked for
-    seed: int,  # root seed
-    shard_size: int | None,  # candidates a shard
-    sampling: dict,  # sampler options
-    old: dict | None,  # config of the existing pool
-) -> dict:  # config of pool.json
-    "The configuration from the arguments; what was not given comes from the existing pool, else from the prior."
-    classes = list(classes if classes is not None else old['classes'] if old else prior.classes)
-    _check(prior, teachers, classes, sampling)
-    given = {k: v for k, v in sampling.items() if v is not None}
-    # a class keeps its candidates when a prior is restricted to some classes
-    rows = getattr(prior, 'class_ids', range(len(prior.classes)))
-    described = [dict(name=t.name, weights_hash=weights_hash(t)) for t in teachers]
-    if old:  # the order they are given in does not matter
-        position = {t['weights_hash']: i for i, t in enumerate(old['teachers'])}
-        described.sort(key=lambda t: position.get(t['weights_hash'], len(position)))
-    config = dict(
-        prior=dict(name=prior.name, weights_hash=prior.weights_hash),
-        teachers=described,
-        classes=classes,
-        classes_hash=content_hash(classes),
-        class_ids=[int(rows[prior.classes.index(c)]) for c in classes],
-        sampler={**prior.defaults, **((old or {}).get('sampler') or {}), **given},
-        seed=seed,
-        shard_size=shard_size or (old or {}).get('shard_size') or 25,
-    )
-    return json.loads(to_json(config))
-
-# %% ../nbs/10_pool.ipynb #6ac2af53
-def _compare(path: Path, old: dict, new: dict) -> None:
-    "Raises for the first field in which a pool and a request differ."
-
-    def fields(config):
-        shown = lambda part: f'{part["name"]} (weights {part["weights_hash"][:12]})'
-        yield 'prior', config['prior']['weights_hash'], shown(config['prior'])
-        yield (
-            'teachers',
-            [t['weights_hash'] for t in config['teachers']],
-            ', '.join(map(shown, config['teachers'])) or 'none',
-        )
-        for k in ('classes', 'class_ids', 'seed', 'shard_size'):
-            yield k, config[k], config[k]
-        for k in sorted(config['sampler']):
-            yield k, config['sampler'][k], config['sampler'][k]
-
-    for (name, a, shown_a), (_, b, shown_b) in zip(fields(old), fields(new)):
-        if a != b:
-            raise PSRError(
-                f'{name} of pool {path}',
-                f'{shown_a} as in its pool.json',
-                shown_b,
-                'Only n_per_class may change: choose another folder for another pool',
-            )
-
-# %% ../nbs/10_pool.ipynb #e3e5d822
-def _make_shard(
-    prior: Any,  # a `Prior`
-    teachers: list,  # `Teacher`s in the order of the config
-    config: dict,  # config of pool.json
-    label: int,  # class number
-    block: int,  # which block of the class
-) -> dict[str, torch.Tensor]:
-    "One block of candidates: latents, images, and what each teacher says of the images."
-    size, name = config['shard_size'], config['classes'][label]
-    generators = candidate_generators(
-        config['seed'], [config['class_ids'][label]] * size, range(block * size, (block + 1) * size)
-    )
-    with torch.no_grad():
-        labels = torch.full((size,), prior.classes.index(name))
-        latents = prior.sample(labels, generators=generators, batch_size=size, **config['sampler'])
-        latents = latents.cpu().to(torch.float16)
-        if not latents.isfinite().all():
-            raise PSRError(
-                f'prior {prior.name}, class {name}',
-                'finite latents',
-                'NaN or numbers beyond fp16',
-                'Try dtype=torch.float32 or a smaller guidance_scale',
-            )
-        shard = dict(latents=latents, images=to_uint8(prior.decode(latents.float().to(prior.device))).cpu())
-        for i, teacher in enumerate(teachers):
-            shard[f'logits.{i}'], features = teacher.predict(shard['images'])
-            shard[f'features.{i}'] = features.clamp(-65504, 65504).to(torch.float16)
-    return shard
-
-# %% ../nbs/10_pool.ipynb #887c65d5
-@dataclass
-class PoolStep:
-    "One shard has just been made."
-
-    step: int  # shards there are now
-    total: int  # shards when all is done
-    label: int  # class number
-    block: int  # which block of the class
-    images: torch.Tensor  # (shard_size, c, h, w) uint8
-    path: Path  # the file
-
-
-def _begin(
-    path: Path,  # the folder, locked
-    prior: Any,  # a `Prior`
-    teachers: list,  # `Teacher`s
-    asked: dict,  # classes, seed, shard_size
-    sampling: dict,  # sampler options
-) -> tuple[dict, dict, list]:  # content of pool.json, configuration, teachers in its order
-    "What to sample: a new pool, or one that is there and agrees with what is asked for."
-    info = read_info(path) if (path / 'pool.json').exists() else None
-    old = info and {
-        **info['config'],
-        'sampler': {**json.loads(to_json(SAMPLER)), **info['config']['sampler']},
-    }  # a pool may be older than an option
-    config, environment = (
-        _configuration(prior, teachers, old=old, sampling=sampling, **asked),
-        _environment(prior),
-    )
-    if info is None or old is None:
-        new = dict(format=POOL_FORMAT, identity=pool_identity(config), config=config, n_per_class=0, n_wanted=0)
-        return new | dict(shards={}, environment=environment), config, teachers
-    _compare(path, old, config)
-    order = [t['weights_hash'] for t in old['teachers']]
-    teachers = sorted(teachers, key=lambda t: order.index(weights_hash(t)))
-    begun = info['environment'].items()
-    changed = [f'{k} {v} → {environment.get(k)}' for k, v in begun if k != 'psr_nb' and v != environment.get(k)]
-    if changed:
-        warnings.warn(
-            f'pool {path} was begun with other software or hardware ({", ".join(changed)}): '
-            'the last digits of new candidates may differ from what that would have made',
-            stacklevel=2,
-        )
-    return info, old, teachers
-
-# %% ../nbs/10_pool.ipynb #146c8a06
-def _fill(
-    path: Path,  # the folder, locked
-    info: dict,  # content of pool.json, kept up to date here
-    make: Callable[[int, int], dict[str, torch.Tensor]],  # (class, block) -> the arrays of a shard
-    files: dict[tuple[int, int], Path],  # shards there are
-    n_per_class: int,  # candidates wanted of each class
-) -> Iterator[PoolStep]:
-    "Makes the shards that are missing, block by block through all the classes."
-    size, labels = info['config']['shard_size'], range(len(info['config']['classes']))
-    blocks = -(-max(n_per_class, info['n_per_class']) // size)
-    done = sum(block < blocks for _, block in files)
-    for block in range(blocks):
-        for label in labels:
-            if (label, block) in files:
-                continue
-            shard = make(label, block)
-            data, digest = pack_arrays(shard, {'identity': info['identity'], 'class': label, 'block': block})
-            before = info['shards'].get(f'{label},{block}', digest)
-            if before != digest:
-                warnings.warn(
-                    f'shard {shard_name(label, block, before)}: made again, but not bit for bit '
-                    f'(it is now {digest}): other software, another device or another number of threads',
-                    stacklevel=2,
-                )
-            files[label, block] = write_atomic(path / 'shards' / shard_name(label, block, digest), data)
-            done += 1
-            yield PoolStep(done, blocks * len(labels), label, block, shard['images'], files[label, block])
-        row = {f'{label},{block}': files[label, block].stem[-16:] for label in labels}
-        complete = max(info['n_per_class'], min((block + 1) * size, n_per_class))
-        if complete != info['n_per_class'] or not row.items() <= info['shards'].items():
-            info['n_per_class'] = complete
-            info['shards'].update(row)
-            write_atomic(path / 'pool.json', to_json(info))
-
-# %% ../nbs/10_pool.ipynb #c022
-def _read_columns(
-    path: Path,  # the pool's folder
-    n_per_class: int,  # candidates shown of each class
-    n_classes: int,  # classes
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # score -> (candidates,), score -> its source
-    "Score columns of the candidates shown, and what made each."
-    file = path / 'candidates.parquet'
-    if not file.exists():
-        return {}, {}
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(file)
-        label, index = table['class'].to_numpy(), table['index'].to_numpy()
-    except Exception as e:
-        raise PSRError(
-            f'{file}',
-            'a parquet table with the columns class and index',
-            f'{type(e).__name__}: {str(e)[:120]}',
-            'Remove it: scores can be computed again from the shards',
-        ) from None
-    shown = (index < n_per_class) & (label < n_classes)
-    scores = {
-        name: np.full(n_classes * n_per_class, np.nan) for name in table.column_names if name not in ('class', 'index')
-    }
-    for name, values in scores.items():
-        values[label[shown] * n_per_class + index[shown]] = table[name].to_numpy()[shown]
-    return scores, json.loads((table.schema.metadata or {}).get(b'psr_nb', b'{}'))
-
-
-def _write_columns(
-    path: Path,  # the pool's folder
-    shape: tuple[int, int],  # classes, candidates of each that the folder holds
-    shown: int,  # candidates of each class that `scores` are about
-    scores: dict[str, np.ndarray],  # name -> (classes × shown,)
-    sources: dict[str, str],  # name -> what made it
-) -> None:
-    "Writes candidates.parquet for all candidates of the folder; keeps what it says about those that are not shown."
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    n_classes, n = shape
-    columns, old_sources = _read_columns(path, n, n_classes)
-    label, index = np.divmod(np.arange(n_classes * n), n)
-    for name, values in scores.items():
-        columns.setdefault(name, np.full(n_classes * n, np.nan))[index < shown] = values
-    about = to_json({**old_sources, **sources}, indent=None).encode()
-    table = pa.table({'class': label, 'index': index, **columns}).replace_schema_metadata({b'psr_nb': about})
-    write_atomic(path / 'candidates.parquet', lambda p: pq.write_table(table, p))
-
-# %% ../nbs/10_pool.ipynb #c023
-def _read_arrays(folder: Path, stem: str) -> Any:  # as it was written; None: there is none
-    "A derived array from the cache. A damaged file is named in a warning and passed over."
-    for file in folder.glob(f'{stem}-*.safetensors'):
-        if reason := shard_damage(file):
-            warnings.warn(f'{file}: {reason}, to be computed again', stacklevel=2)
-            continue
-        with safe_open(file, 'pt') as f:
-            kind = json.loads(f.metadata()['psr_nb'])['kind']
-            arrays = {k: f.get_tensor(k).clone() for k in f.keys()}
-        if 'numpy' in kind:
-            arrays = {k: v.numpy() for k, v in arrays.items()}
-        return arrays if 'dict' in kind else arrays['array']
-    return None
-
-
-def _packed(name: str, value: Any) -> tuple[bytes, str]:  # bytes and hash, as of `pack_arrays`
-    "A derived array, or a dict of them, as a file."
-    arrays = value if isinstance(value, dict) else {'array': value}
-    kind = 'numpy' if all(isinstance(v, np.ndarray) for v in arrays.values()) else 'torch'
-    kind += ' dict' if isinstance(value, dict) else ''
-    return pack_arrays({k: torch.as_tensor(v).detach().cpu() for k, v in arrays.items()}, {'name': name, 'kind': kind})
+__all__ = ['PoolLike', 'Pool']
 
 # %% ../nbs/10_pool.ipynb #c016
 def _opened(
@@ -396,9 +90,24 @@ def _fingerprint(pool: Pool) -> str:
                 digest.update(x.tobytes())
     return digest.hexdigest()
 
+
+def _network(pool: Pool, entry: dict) -> Teacher:
+    "A teacher that a pool was sampled with. Raises `PSRError` where its weights are not those that the pool recorded."
+    from psr_nb.teacher import Teacher
+
+    network = Teacher.from_pretrained(entry['name'], classes=pool.classes)
+    if (found := weights_hash(network)) != entry['weights_hash']:
+        raise PSRError(
+            f'teacher {entry["name"]}',
+            f'the weights that pool {pool.path} was sampled with ({entry["weights_hash"][:12]})',
+            found[:12],
+            'Pass the Teacher itself: teacher=…',
+        )
+    return network
+
 # %% ../nbs/10_pool.ipynb #c025
 def _sheet(pool: Pool, n: int, size: int | None) -> PIL.Image.Image:
-    "The first `n` candidates of the first 20 classes, a row a class."
+    "The first `n` candidates of the first 20 classes, one row per class."
     from torchvision.utils import make_grid
 
     n, rows = min(n, pool.n_per_class), min(20, len(pool.classes))
@@ -409,24 +118,6 @@ def _sheet(pool: Pool, n: int, size: int | None) -> PIL.Image.Image:
             torch.nn.functional.interpolate(to_float(images), (size, size), mode='bilinear', antialias=True)
         )
     return to_pil(make_grid(images, nrow=n, padding=1, pad_value=128))
-
-
-def _page(pool: Pool) -> str:
-    "HTML: the first candidates of each class beside its name."
-    sheet, rows, buffer = pool.sheet(), min(20, len(pool.classes)), io.BytesIO()
-    sheet.save(buffer, 'png')
-    height = (sheet.height - 1) / rows
-    names = ''.join(
-        f'<div style="height:{height}px;line-height:{height}px;white-space:nowrap">{html.escape(c)}</div>'
-        for c in pool.classes[:rows]
-    )
-    picture = f'data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'
-    return (
-        f'<div>{html.escape(repr(pool))}</div>'
-        f'<div style="display:flex;gap:8px;font-size:12px;text-align:right"><div>{names}</div>'
-        '<img alt="the first candidates of each class" style="align-self:flex-start;max-width:none" '
-        f'src="{picture}"></div>'
-    )
 
 # %% ../nbs/10_pool.ipynb #505c26a5
 class PoolLike(Protocol):
@@ -441,7 +132,7 @@ class PoolLike(Protocol):
     def labels(self) -> torch.Tensor: ...  # (n,) class numbers
 
     @property
-    def table(self) -> pandas.DataFrame: ...  # a row a candidate
+    def table(self) -> pandas.DataFrame: ...  # one row per candidate
 
     @property
     def fingerprint(self) -> str: ...  # hash of its content
@@ -511,15 +202,7 @@ class Pool:
         teachers = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
         path = make_folder(path)
         with folder_lock(path, wait):
-            asked = dict(classes=classes, seed=seed, shard_size=shard_size)
-            info, config, teachers = _begin(path, prior, teachers, asked, sampling)
-            for folder in ('shards', 'cache'):
-                make_folder(path / folder)
-            files = intact_shards(path, info, verify)
-            info['n_wanted'] = max(n_per_class, info['n_wanted'])
-            write_atomic(path / 'pool.json', to_json(info))
-            make = lambda label, block: _make_shard(prior, teachers, config, label, block)
-            yield from _fill(path, info, make, files, n_per_class)
+            yield from shard_steps(path, prior, teachers, n_per_class, classes, seed, shard_size, verify, sampling)
             if not (path / 'candidates.parquet').exists():
                 cls.open(path)._write_table({}, {})
 
@@ -604,18 +287,7 @@ class Pool:
         name: str | None = None,  # one of `teachers`; None: the first
     ) -> Teacher:
         "The network behind a name. Raises `PSRError` where its weights are not those that the pool recorded."
-        from psr_nb.teacher import Teacher
-
-        entry = self.config['teachers'][self._position(name)]
-        network = Teacher.from_pretrained(entry['name'], classes=self.classes)
-        if (found := weights_hash(network)) != entry['weights_hash']:
-            raise PSRError(
-                f'teacher {entry["name"]}',
-                f'the weights that pool {self.path} was sampled with ({entry["weights_hash"][:12]})',
-                found[:12],
-                'Pass the Teacher itself: teacher=…',
-            )
-        return network
+        return _network(self, self.config['teachers'][self._position(name)])
 
     def logits(
         self,
@@ -641,11 +313,11 @@ class Pool:
         return self._fingerprint
 
     def _read_table(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # score -> (candidates,), -> its source
-        return _read_columns(self.path, self.n_per_class, len(self.classes))
+        return read_columns(self.path, self.n_per_class, len(self.classes))
 
     def _write_table(self, scores: dict[str, np.ndarray], sources: dict[str, str]) -> None:
         whole = type(self).open(self.path)
-        _write_columns(self.path, (len(whole.classes), whole.n_per_class), self.n_per_class, scores, sources)
+        write_columns(self.path, (len(whole.classes), whole.n_per_class), self.n_per_class, scores, sources)
 
     def add_scores(
         self,
@@ -654,14 +326,7 @@ class Pool:
     ) -> None:
         "Adds or replaces score columns, on disk too."
         sources = source if isinstance(source, dict) else dict.fromkeys(scores, source)
-        scores = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
-        for name, values in scores.items():
-            if name in ('class', 'index'):
-                raise PSRError('name of a score', 'any but class and index', name)
-            if values.shape != (len(self),):
-                raise PSRError(
-                    f'score {name}', f'one number for each of the {len(self)} candidates', f'shape {values.shape}'
-                )
+        scores = checked_scores(scores, len(self))
         try:
             with folder_lock(make_folder(self.path / 'cache'), None):
                 self._write_table(scores, sources)
@@ -673,7 +338,7 @@ class Pool:
 
     @property
     def table(self) -> pandas.DataFrame:
-        "One row a candidate: class, index, score columns. A copy."
+        "One row per candidate: class, index, score columns. A copy."
         import pandas as pd
 
         unsaved = {name: values for name, (values, _) in self._unsaved_scores.items()}
@@ -699,29 +364,16 @@ class Pool:
         "A derived array, computed once for these candidates and kept in the pool's folder."
         shards = [self.files[label, block].name for label in range(len(self.classes)) for block in range(self.blocks)]
         key = content_hash([name, self.n_per_class, shards])[:16]
-        if key in self._unsaved_arrays:
-            return self._unsaved_arrays[key]
-        stem = f'{re.sub(r"[^A-Za-z0-9_]+", "-", name)[:60].strip("-")}-{key}'
-        if (found := _read_arrays(self.path / 'cache', stem)) is not None:
-            return found
-        value = build()
-        data, digest = _packed(name, value)
-        try:
-            for old in (make_folder(self.path / 'cache')).glob(f'{stem}-*.safetensors'):
-                old.unlink(missing_ok=True)
-            write_atomic(self.path / 'cache' / f'{stem}-{digest}.safetensors', data)
-        except (PSRError, OSError) as e:
-            warnings.warn(f'{name} is kept in memory only. {e}', stacklevel=2)
-            self._unsaved_arrays[key] = value
-        return value
+        return cached_array(self.path / 'cache', name, key, build, self._unsaved_arrays)
 
     def sheet(
         self,
         n: int = 10,  # candidates of each class, from the first
         size: int | None = None,  # pixels a thumbnail; None: as they are, at most 64
     ) -> PIL.Image.Image:
-        "The first candidates of the first 20 classes, a row a class."
+        "The first candidates of the first 20 classes, one row per class."
         return _sheet(self, n, size)
 
     def _repr_html_(self) -> str:
-        return _page(self)
+        names = self.classes[: min(20, len(self.classes))]
+        return object_html(repr(self), picture=self.sheet(), alt='the first candidates of each class', names=names)

@@ -209,6 +209,9 @@ def reference_images(
 # %% ../nbs/14_problems.ipynb #7810d00a
 def _teacher_scores(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
     "Reliability, uncertainty, and the class that the teacher sees, in double precision."
+    if missing := int((~logits.isfinite()).any(1).sum()):
+        found = f'answers that are no numbers for {missing} of {len(logits)} candidates'
+        raise PSRError('teacher', 'a finite answer for each candidate', found, 'Its weights or the images are damaged')
     p = logits.double().softmax(1)
     return dict(
         reliability=p[torch.arange(len(p)), labels].numpy(),
@@ -221,7 +224,11 @@ def _column(pool: PoolLike, name: str, built_in: str) -> np.ndarray:
     "A score column of the pool's table."
     table = pool.table
     columns = {built_in: None, **{c: table[c] for c in table.columns if c not in ('class', 'index')}}
-    return np.asarray(lookup(columns, name, 'score column'), np.float64)
+    values = np.asarray(lookup(columns, name, 'score column'), np.float64)
+    if missing := int((~np.isfinite(values)).sum()):
+        found = f'{missing} of {len(values)} that are none (NaN or infinite)'
+        raise PSRError(f'score column {name}', 'a number for each candidate', found, 'Compute the score again')
+    return values
 
 
 class _Difficulty:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .core import PSRError, check_format, lookup, make_folder, read_json, to_json, write_atomic
+from .core import PSRError, check_fields, check_format, lookup, make_folder, read_json, to_json, write_atomic
+from .front import object_html
 
 if TYPE_CHECKING:
     import pandas
@@ -42,8 +43,7 @@ def html_table(
     rows: Iterable[Iterable[Any]],  # text or numbers; names of methods come from files, so they are escaped
 ) -> str:
     "A plain HTML table."
-    row = lambda tag, cells: '<tr>' + ''.join(f'<{tag}>{html.escape(str(c))}</{tag}>' for c in cells) + '</tr>'
-    return f'<table><thead>{row("th", head)}</thead><tbody>{"".join(row("td", r) for r in rows)}</tbody></table>'
+    return object_html(head=head, rows=rows)
 
 # %% ../nbs/22_results.ipynb #c030
 @dataclass(frozen=True)
@@ -118,6 +118,11 @@ def holm(
 REPORT_FORMAT = 1
 _SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')
 _KEY = ('method', *_SETTING, 'seed')
+_COLUMN_TYPES = (
+    dict(method=str, dataset=str, ipc=(int, float), protocol=str, student=str, labels=str, seed=int)
+    | dict.fromkeys(('accuracy_best', 'accuracy_last'), (int, float))
+    | dict(seconds=(int, float))
+)
 
 
 def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
@@ -130,6 +135,9 @@ def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
     for i, r in enumerate(content):
         if missing := {*_KEY, 'accuracy_best', 'accuracy_last', 'seconds'} - set(r):
             raise PSRError(f'{path} row {i}', f'the columns {", ".join(sorted(missing))}', 'none')
+        check_fields(r, _COLUMN_TYPES, f'{path} row {i}')
+        more = {k: v for k, v in r.items() if k not in _COLUMN_TYPES}
+        check_fields(more, dict.fromkeys(more, (str, int, float, bool, type(None))), f'{path} row {i}')
     return content
 
 

@@ -5,9 +5,6 @@
 # %% ../nbs/16_selection.ipynb #6886367d
 from __future__ import annotations
 
-import base64
-import html
-import io
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +14,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, best_device, check_format, content_hash, make_folder, read_json, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    best_device,
+    check_fields,
+    check_format,
+    content_hash,
+    make_folder,
+    read_json,
+    to_json,
+    write_atomic,
+)
+from .front import object_html
 from .greedy import HistogramMatch, Priority, similarity
 from .pictures import to_pil
 from .pool import Pool, PoolLike
@@ -59,6 +67,13 @@ def _read(path: Path) -> dict:
     if not isinstance(content, dict) or content.get('kind') != 'selection':
         raise PSRError(f'{path}', 'a selection', 'JSON of another kind')
     check_format(content, 1, path)
+    fields = dict(method=str, weights=dict, ids=list, gains=list, config=dict, notes=list, classes=list, pool=dict)
+    check_fields(content, fields, path)
+    about = dict(path=(str, type(None)), fingerprint=str, n_per_class=int)
+    check_fields(content['pool'], about, f'{path} (pool)')
+    hashed = {k: v for k, v in content.items() if k not in ('pool', 'notes', 'key')}
+    if content_hash(hashed | {'pool': content['pool']['fingerprint']}) != content.get('key'):
+        raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
     return content
 
 
@@ -98,14 +113,6 @@ def _sheet(selection: Selection, n: int, scale: int) -> PIL.Image.Image:
     image = to_pil(make_grid(torch.cat(rows), nrow=width, padding=1, pad_value=128))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
-
-def _png(image: PIL.Image.Image, alt: str) -> str:
-    "An image as HTML."
-    buffer = io.BytesIO()
-    image.save(buffer, 'png')
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
-
 # %% ../nbs/16_selection.ipynb #c061
 @dataclass(eq=False)
 class Explanation:
@@ -133,7 +140,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         pair = to_pil(torch.cat(list(F.pad(self.images, (1, 1, 1, 1), value=128)), 2))
-        return f'{_png(pair, "the candidate and the chosen one most like it")} {html.escape(repr(self))}'
+        return object_html(repr(self), picture=pair, alt='the candidate and the chosen one most like it')
 
 # %% ../nbs/16_selection.ipynb #f7d3c5f3
 def _why_chosen(selection: Selection, p: Problem, index: int, place: int) -> str:
@@ -235,6 +242,16 @@ class Selection:
     notes: list[str] = field(default_factory=list)  # what the reader should know: back-filled classes
     prepared: Problems | None = None  # similarities and scores, for `explain` and `metrics`; None after opening a file
 
+    def __post_init__(self):
+        n, wrong = self.pool.n_per_class, 'a selection'
+        if len(self.ids) != len(self.pool.classes):
+            raise PSRError(wrong, f'the candidates of {len(self.pool.classes)} classes', f'{len(self.ids)}')
+        for name, ids in zip(self.pool.classes, self.ids):
+            if len(ids) and not (0 <= min(ids) and max(ids) < n and len(set(map(int, ids))) == len(ids)):
+                raise PSRError(
+                    wrong, f'different candidates between 0 and {n - 1} of class {name}', f'{list(ids)[:12]}'
+                )
+
     @property
     def ipc(self) -> int:
         return max(map(len, self.ids))  # images per class; of the largest class where budgets differ
@@ -313,7 +330,7 @@ class Selection:
         "A saved selection with its pool. Raises `PSRError` if the file was altered or the pool is another one."
         path = Path(path)
         content = _read(path)
-        self = cls(
+        return cls(
             _pool_of(path, content['pool'], pool),
             [np.asarray(i, np.int64) for i in content['ids']],
             content['method'],
@@ -322,9 +339,6 @@ class Selection:
             content['config'],
             content['notes'],
         )
-        if self.key != content['key']:
-            raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
-        return self
 
     @property
     def problems(self) -> list[Problem]:
@@ -378,6 +392,5 @@ class Selection:
         return _sheet(self, n, scale)
 
     def _repr_html_(self) -> str:
-        notes = ''.join(f'<li>{html.escape(n)}</li>' for n in self.notes)
-        notes = f'<ul>{notes}</ul>' if notes else ''
-        return f'<p>{html.escape(repr(self))}</p>{notes}{_png(self.sheet(), "chosen images, a row a class")}'
+        alt = 'chosen images, one row per class'
+        return object_html(repr(self), notes=self.notes, picture=self.sheet(), alt=alt)

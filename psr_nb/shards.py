@@ -10,8 +10,9 @@ import hashlib
 import json
 import re
 import shlex
+import stat
 import warnings
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Iterator, Protocol
 
@@ -22,11 +23,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 import psr_nb
-from .core import PSRError, content_hash, read_json, to_json, write_atomic
+from .core import PSRError, check_fields, content_hash, read_json, to_json, write_atomic
 
 # %% auto #0
-__all__ = ['SHARD_NAME', 'POOL_FORMAT', 'weights_hash', 'shard_name', 'pack_arrays', 'shard_damage', 'ShardedPool', 'PoolArray',
-           'pool_identity', 'pool_command', 'read_info', 'find_shards', 'shard_path', 'folder_lock', 'intact_shards']
+__all__ = ['SHARD_NAME', 'POOL_FORMAT', 'INFO_FIELDS', 'CONFIG_FIELDS', 'weights_hash', 'shard_name', 'pack_arrays',
+           'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'pool_command', 'read_info', 'find_shards',
+           'shard_path', 'folder_lock', 'intact_shards']
 
 # %% ../nbs/08_shards.ipynb #c005
 def weights_hash(
@@ -55,11 +57,30 @@ def pack_arrays(tensors: dict[str, torch.Tensor], about: dict) -> tuple[bytes, s
     return data, content_hash(data)[:16]
 
 # %% ../nbs/08_shards.ipynb #4e7423e8
+@lru_cache(maxsize=2**16)
+def _known_intact(
+    path: Path,  # a file whose name ends in its hash
+    stamp: tuple,  # changes when the file does
+) -> bool:
+    "Whether a file's content has the hash in its name; read once for each state of the file."
+    with open(path, 'rb') as f:
+        found = hashlib.sha256()
+        while part := f.read(2**20):
+            found.update(part)
+    return found.hexdigest()[:16] == path.stem[-16:]
+
+
 def shard_damage(
     path: Path,  # a shard or cache file whose name ends in its hash
+    again: bool = True,  # read it even if this process found it intact before
 ) -> str:  # what is wrong with it; empty if it is intact
     "Compares a file with the hash in its name, and says in words how they differ."
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return 'no file'
+        if not again and _known_intact(path, (found.st_mtime_ns, found.st_size, found.st_ino)):
+            return ''
         data = path.read_bytes()
     except FileNotFoundError:
         return 'missing'
@@ -134,17 +155,16 @@ class PoolArray:
         file: Path,  # a shard
         rows: Any,  # an index into its candidates
     ) -> torch.Tensor:
-        "Candidates of one shard."
+        "Candidates of one shard. The file is compared with its hash before its first row is read."
+        repair = f'Make it again with {self.pool.command}'
+        if rows != slice(0, 0) and (reason := shard_damage(file, again=False)):
+            raise PSRError(f'shard {file}', 'an intact file', reason, repair)
         try:
             with safe_open(file, 'pt') as f:
                 part = f.get_tensor(self.key)[rows]
         except Exception as e:
-            raise PSRError(
-                f'shard {file}',
-                f'a safetensors file with {self.key}',
-                shard_damage(file) or f'{type(e).__name__}: {e}',
-                f'Make it again with {self.pool.command}',
-            ) from None
+            reason = shard_damage(file) or f'{type(e).__name__}: {e}'
+            raise PSRError(f'shard {file}', f'a safetensors file with {self.key}', reason, repair) from None
         return part.to(self._dtype or part.dtype)
 
     def __getitem__(self, ids: Any) -> torch.Tensor:  # the shape of the index, then one candidate's
@@ -182,25 +202,32 @@ def pool_command(path: Path, info: dict) -> str:
     return shlex.join([*words, '--seed', str(config['seed']), '--out', str(path)])
 
 # %% ../nbs/08_shards.ipynb #0023c276
+INFO_FIELDS = dict(config=dict, identity=str, n_per_class=int, n_wanted=int, shards=dict, environment=dict)
+CONFIG_FIELDS = dict(prior=dict, teachers=list, classes=list, classes_hash=str, sampler=dict, seed=int, shard_size=int)
+
+
 def read_info(path: Path) -> dict:
     "Content of pool.json, checked."
     file = path / 'pool.json'
     if not file.exists():
         raise PSRError(f'{file}', 'a pool', 'no such file', f'Sample one: psr pool --out {shlex.quote(str(path))}')
     info = read_json(file)
-    if not isinstance(info, dict) or not isinstance(info.get('format'), int):
+    if not isinstance(info, dict) or type(info.get('format')) is not int:
         raise PSRError(f'{file}', 'the description of a pool', 'JSON without a format number')
     if info['format'] > POOL_FORMAT:
-        writer = info.get('environment', {}).get('psr_nb', 'of a later version')
+        environment = info.get('environment')
+        writer = environment.get('psr_nb') if isinstance(environment, dict) else 'of a later version'
         raise PSRError(
             f'{file}',
             f'pool format {POOL_FORMAT}, the newest that psr_nb {psr_nb.__version__} reads',
             f'format {info["format"]}, written by psr_nb {writer}',
             'Upgrade: pip install -U psr_nb',
         )
-    if missing := {'config', 'identity', 'n_per_class', 'n_wanted', 'shards', 'environment'} - set(info):
-        raise PSRError(f'{file}', 'the description of a pool', f'no {", ".join(sorted(missing))}')
+    check_fields(info, INFO_FIELDS, file)
     config = info['config']
+    check_fields(config, CONFIG_FIELDS, f'{file} (config)')
+    for part, entry in (('prior', config['prior']), *(('teachers', t) for t in config['teachers'])):
+        check_fields(entry, dict(name=str, weights_hash=str), f'{file} (config, {part})')
     if content_hash(config['classes']) != config['classes_hash'] or pool_identity(config) != info['identity']:
         raise PSRError(
             f'{file}',

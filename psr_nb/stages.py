@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
+from filelock import FileLock
+
 from .core import PSRError, lookup, make_folder, read_json
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
@@ -26,7 +28,7 @@ from .teacher import Teacher, default_teachers
 
 # %% auto #0
 __all__ = ['BASELINES', 'make_pool', 'make_selection', 'free_teachers', 'refine_file', 'open_set', 'check_seen', 'earlier_rows',
-           'evaluate_set']
+           'add_rows', 'evaluate_set']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -192,7 +194,7 @@ def earlier_rows(
     out: str | Path | None,  # a .json file
     append: bool,
 ) -> Report:
-    "The rows that new ones are added to; tries the place before anything is trained."
+    "The rows that new ones will be added to; tries the place before anything is trained."
     if out is None:
         return Report([])
     out = Path(out)
@@ -200,6 +202,18 @@ def earlier_rows(
     if out.is_dir():
         raise PSRError(f'{out}', 'a .json file', 'a folder', f'Pass --out {out / "results.json"}')
     return Report.open(out) if append and out.exists() else Report([])
+
+
+def add_rows(
+    report: Report,
+    out: str | Path,  # a .json file
+) -> Report:  # all rows that are in it now
+    "Adds rows to a file while no other process does the same."
+    out = Path(out)
+    with FileLock(out.with_name(f'.{out.name}.lock')):
+        whole = earlier_rows(out, True) + report
+        save_rows(whole, out)
+    return whole
 
 # %% ../nbs/29_stages.ipynb #6960f7e0
 def evaluate_set(
@@ -222,7 +236,7 @@ def evaluate_set(
     lookup(PROTOCOLS, protocol, 'protocol')
     for b in baselines:
         lookup(BASELINES, b, 'baseline')
-    report = earlier_rows(out, append)
+    earlier_rows(out, append)
     images, test = open_set(distilled, data)
     judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
     for words in check_seen(images, test, judge, allow_overlap):
@@ -233,9 +247,11 @@ def evaluate_set(
         check_overlap(real, test, allow_overlap)
         ipc = int(images.labels.bincount().max())
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
-    report = report + evaluate(
+    report = evaluate(
         sets, test, protocol, list(students), seeds, labels, None, progress, judge, allow_overlap=allow_overlap
     )
+    if out is not None and append:
+        return add_rows(report, out)
     if out is not None:
         save_rows(report, out)
     return report

@@ -5,9 +5,8 @@
 # %% ../nbs/24_views.ipynb #c002
 from __future__ import annotations
 
-import base64
+import colorsys
 import html
-import io
 import math
 import warnings
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 
 from .core import PSRError, lookup, to_float, to_pil, to_uint8
 from .evaluate import Report
+from .front import picture_uri, render
 from .pool import Pool
 from .selection import Selection
 from .spaces import embed
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['MAP_METHODS', 'STATES', 'CLASS_COLOURS', 'image_grid', 'data_uri', 'selection_sheet', 'image_rows',
-           'exact_neighbours', 'plane', 'pool_umap', 'candidate_states', 'pool_map', 'before_after', 'loss_curves',
-           'accuracy_plot']
+           'exact_neighbours', 'plane', 'pool_umap', 'class_colours', 'candidate_states', 'pool_map', 'before_after',
+           'loss_curves', 'accuracy_plot']
 
 # %% ../nbs/24_views.ipynb #c005
 def _tiles(images: torch.Tensor, scale: float) -> np.ndarray:  # (n, h, w, 3) uint8
@@ -109,9 +109,7 @@ def data_uri(
         image = image.resize(
             [max(1, round(s * factor)) for s in image.size], 0 if factor >= 1 and float(factor).is_integer() else 1
         )
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **(dict(optimize=True) if kind == 'png' else dict(quality=85)))
-    return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
+    return picture_uri(image, kind)
 
 # %% ../nbs/24_views.ipynb #c015
 def selection_sheet(
@@ -242,6 +240,24 @@ CLASS_COLOURS = [
 ]  # Okabe & Ito's, then Tol's
 
 
+def class_colours(
+    n: int,  # classes
+) -> list[str]:  # hex
+    "A colour for each class: `CLASS_COLOURS`, then darker and lighter ones, then hues far from each other."
+
+    def mixed(colour: str, towards: int, share: float) -> str:
+        parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        return '#' + ''.join(f'{round(v + share * (towards - v)):02x}' for v in parts)
+
+    darker = [mixed(c, 0, 0.45) for c in CLASS_COLOURS]
+    lighter = [mixed(c, 255, 0.5) for c in CLASS_COLOURS]
+    found = [*CLASS_COLOURS, *darker, *lighter]
+    for i in range(n - len(found)):  # golden section: each hue as far as can be from those before
+        red, green, blue = colorsys.hls_to_rgb(i * 0.618034 % 1, (0.35, 0.5, 0.65)[i % 3], 0.6 - 0.0001 * i)
+        found.append(f'#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}')
+    return found[:n]
+
+
 def candidate_states(
     pool: Pool,  # the candidates
     selection: Selection
@@ -258,12 +274,6 @@ def candidate_states(
     return states
 
 # %% ../nbs/24_views.ipynb #c026b
-def _hover_text(scores: list[str]) -> str:
-    "What plotly shows of a point: its class and index, its state, its scores."
-    lines = ''.join(f'<br>{html.escape(c)} %{{customdata[{i}]:.2f}}' for i, c in enumerate(scores, 2))
-    return '<b>%{text}</b> %{customdata[1]}<br>%{meta}' + lines + '<extra></extra>'
-
-
 def _marker(state: str, size: float, **colour) -> dict:
     "How points of a state look."
     chosen = state == 'selected'
@@ -293,6 +303,7 @@ def _groups(
     states: np.ndarray, labels: np.ndarray, names: np.ndarray, colour_by: str, values: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, str, str, dict]]:  # positions, state, name in the legend, colour
     "The points that are drawn alike, one group after the other."
+    colours = class_colours(len(names))
     for state, (colour, _, _) in STATES.items():
         of_state = np.flatnonzero(states == state)
         if colour_by == 'state':
@@ -300,7 +311,7 @@ def _groups(
         elif colour_by == 'class':
             for label, name in enumerate(names):
                 of_class = of_state[labels[of_state] == label]
-                yield of_class, state, name, dict(color=CLASS_COLOURS[label % len(CLASS_COLOURS)])
+                yield of_class, state, name, dict(color=colours[label])
         else:
             assert values is not None
             yield of_state, state, state, dict(color=values[of_state], coloraxis='coloraxis')
@@ -341,7 +352,9 @@ def pool_map(
         once = dict(legendgroup=name, showlegend=name not in named) if colour_by == 'class' else {}
         named.add(name)
         trace = points(x=xy[mine, 0], y=xy[mine, 1], mode='markers', name=name, meta=state, **once)
-        trace.update(customdata=data[mine], text=names[labels[mine]], hovertemplate=_hover_text(scores))
+        trace.update(
+            customdata=data[mine], text=names[labels[mine]], hovertemplate=render('hover.html.j2', scores=scores)
+        )
         figure.add_trace(trace.update(marker=_marker(state, size, **colour)))
     return figure.update_layout(_layout(height, colour_by))
 

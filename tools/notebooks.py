@@ -1,11 +1,13 @@
 """Run notebooks and keep their outputs, so that each is a page that can be read where no kernel runs.
 
-    python tools/notebooks.py                   every numbered notebook
-    python tools/notebooks.py nbs/10_pool.ipynb these
+    python tools/notebooks.py                   the pages whose code has changed since they were made
+    python tools/notebooks.py 10_pool 24_views  these
+    python tools/notebooks.py --all             every page
+    python tools/notebooks.py --list            says which pages are stale, and why; runs nothing
 
 What is kept is small and still: pictures, tables, printed words. A plotly figure and a widget are drawn in Chromium and
-kept as a picture. Each cell with outputs remembers the hash of the source that made them (`made_from` in its metadata),
-so that tests/test_pages.py finds outputs that are older than their cell.
+kept as a picture. An output depends on all the code above it, so a page remembers the hash of all its code (`made_from`
+in its metadata), and each cell with outputs that of its own. tests/test_pages.py finds the pages that are stale.
 """
 
 import argparse
@@ -84,6 +86,37 @@ print(_j.dumps(_said))
 def source_hash(source: str) -> str:
     "Of a cell's source, as `made_from` records it."
     return hashlib.sha256(source.encode()).hexdigest()[:12]
+
+
+def page_hash(cells: list) -> str:
+    "Of the source of all code cells, in their order. Prose may change without the outputs."
+    return source_hash('\0'.join(text_of(c['source']) for c in cells if c['cell_type'] == 'code'))
+
+
+def pages() -> list[Path]:
+    "The notebooks that are pages: the rooms, the how-to pages and the tutorials. Benchmarks are records."
+    folder = ROOT / 'nbs'
+    return sorted(folder.glob('[0-9][0-9]_*.ipynb')) + sorted(
+        p for part in ('how_to', 'tutorials') for p in (folder / part).glob('*.ipynb')
+    )
+
+
+def stale(path: Path) -> str:  # empty: its outputs were made by its code
+    "Why a page has to be made again."
+    notebook = json.loads(path.read_text(encoding='utf-8'))
+    if not any(c.get('outputs') for c in notebook['cells']):
+        return 'it shows nothing'
+    changed = [
+        c['id']
+        for c in notebook['cells']
+        if (c.get('outputs') or c['metadata'].get('made_from'))
+        and c['metadata'].get('made_from') != source_hash(text_of(c['source']))
+    ]
+    if changed:
+        return f'changed since they were run: cells {", ".join(changed)}'
+    if notebook['metadata'].get('made_from') != page_hash(notebook['cells']):
+        return 'code above its outputs has changed since they were made'
+    return ''
 
 
 def text_of(value) -> str:
@@ -272,6 +305,7 @@ async def remake(path: Path, drawer: Drawer) -> str:
             cell.execution_count = None
     notebook.metadata.pop('language_info', None)
     notebook.metadata.pop('widgets', None)
+    notebook.metadata['made_from'] = page_hash(notebook.cells)
     if [c.source for c in nbformat.read(path, as_version=4).cells] != [c.source for c in notebook.cells]:
         raise RuntimeError('edited while it ran; run it again')
     write(notebook, path)
@@ -309,10 +343,21 @@ async def main(paths: list[Path], workers: int) -> int:
     return bool(wrong)
 
 
+def page(name: str) -> Path:
+    "A notebook by its path, or by its name alone."
+    found = [p for p in pages() if p.stem == name.removesuffix('.ipynb')]
+    return found[0] if found else Path(name).resolve()
+
+
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('paths', nargs='*', type=Path, help='notebooks; every numbered one if none is given')
+    parser.add_argument('paths', nargs='*', help='notebooks, or their names; the stale ones if none is given')
+    parser.add_argument('--all', action='store_true', help='every page')
+    parser.add_argument('--list', action='store_true', help='say which pages are stale, and run nothing')
     parser.add_argument('--workers', type=int, default=2, help='notebooks that are run side by side')
     given = parser.parse_args()
-    numbered = sorted((ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb'))
-    sys.exit(asyncio.run(main([p.resolve() for p in given.paths] or numbered, given.workers)))
+    why = {p: stale(p) for p in pages()}
+    if given.list:
+        sys.exit('\n'.join(f'{p.relative_to(ROOT)}: {reason}' for p, reason in why.items() if reason) or 0)
+    wanted = [page(name) for name in given.paths] or [p for p in why if given.all or why[p]]
+    sys.exit(asyncio.run(main(wanted, given.workers)))

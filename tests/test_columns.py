@@ -1,0 +1,38 @@
+"Score columns and derived arrays: kept, extended, computed once."
+
+import pytest
+import torch
+from pools import again, flip
+
+from psr_nb.pool import Pool
+from psr_nb.score import SCORES, score
+
+
+def test_scores_persist_and_survive_extension(tiny_models, tmp_path):
+    pool, _ = again(tiny_models, tmp_path / 'p', n=10, shard_size=10)
+    fingerprint = pool.fingerprint
+    table = score(pool)
+    assert list(table.columns) == ['class', 'index', *SCORES] and len(table) == 30
+    assert all(0 <= table[s].min() <= table[s].max() <= 1 for s in SCORES) and table['reliability'].nunique() == 30
+    assert Pool.open(tmp_path / 'p').table.equals(table) and Pool.open(tmp_path / 'p').fingerprint == fingerprint
+    larger, _ = again(tiny_models, tmp_path / 'p', n=20)
+    assert larger.table['reliability'].isna().sum() == 30
+    assert larger.table.query('index < 10')['reliability'].tolist() == table['reliability'].tolist()
+    assert not score(larger, 'reliability')['reliability'].isna().any()
+
+
+def test_cache(tiny_copy, tmp_path):
+    pool, calls = Pool.open(tiny_copy), []
+    build = lambda: calls.append(1) or {'x': torch.rand(150, 2), 'n': torch.arange(3)}
+    first = pool.cache('../../umap: seed 0', build)
+    second = Pool.open(tiny_copy).cache('../../umap: seed 0', build)
+    assert len(calls) == 1 and all(torch.equal(first[k], second[k]) for k in first)
+    assert {p.relative_to(tmp_path).parts[0] for p in tmp_path.rglob('*')} == {'pool'}
+    Pool.open(tiny_copy, n_per_class=20).cache('../../umap: seed 0', build)
+    pool.cache('another', build)
+    assert len(calls) == 3
+    flip(next((tiny_copy / 'cache').glob('*umap*')))
+    flip(next((tiny_copy / 'cache').glob('another*')))
+    with pytest.warns(UserWarning, match='altered'):
+        Pool.open(tiny_copy).cache('another', build)
+    assert len(calls) == 4

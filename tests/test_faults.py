@@ -1,0 +1,204 @@
+"""Files and folders at the worst moment: killed, damaged, of another kind, written by two."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from psr_nb.core import PSRError, atomic_folder, read_json, write_atomic
+from psr_nb.distilled import DistilledSet
+from psr_nb.pool import Pool
+from psr_nb.results import Report
+from psr_nb.select import Selection, select
+from psr_nb.stages import add_rows
+
+ROW = dict(method='m', dataset='d', ipc=1, protocol='quick', student='s', labels='hard', seed=0)
+ROW |= dict(accuracy_best=0.5, accuracy_last=0.5, seconds=1.0)
+
+
+# ---- writing
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='kills a forked process')
+@pytest.mark.parametrize('call', ['rename', 'rmtree'])
+def test_a_folder_is_replaced_in_one_step(tmp_path, call):
+    "A kill before or after any step of the replacement leaves the old folder or the new one, whole."
+    program = f"""
+import os, shutil, signal, sys
+from pathlib import Path
+import psr_nb.core as core
+place = dict(rename=(core, '_exchange'), rmtree=(shutil, 'rmtree'))[{call!r}]
+with core.atomic_folder({str(tmp_path / 'set')!r}) as f:
+    (f / 'x').write_text('new')
+    real = getattr(*place)
+    def dies(*args, **more):
+        if '--before' not in sys.argv:
+            real(*args, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(*place, dies)
+"""
+    for moment in ('--before', '--after'):
+        with atomic_folder(tmp_path / 'set') as f:
+            (f / 'x').write_text('old')
+        subprocess.run([sys.executable, '-c', program, moment], timeout=120)
+        assert (tmp_path / 'set' / 'x').read_text() in ('old', 'new')
+
+
+def test_temporary_files_follow_no_link_and_the_umask(tmp_path, monkeypatch):
+    (tmp_path / 'mine').write_text('mine')
+    (tmp_path / 'a.json').symlink_to(tmp_path / 'mine')
+    old = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / 'a.json', 'new')
+        with atomic_folder(tmp_path / 'set'):
+            pass
+    finally:
+        os.umask(old)
+    assert (tmp_path / 'mine').read_text() == 'mine' and (tmp_path / 'a.json').read_text() == 'new'
+    assert stat.S_IMODE((tmp_path / 'a.json').stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / 'set').stat().st_mode) == 0o750
+    monkeypatch.setattr('secrets.token_hex', lambda n: 'known')
+    (tmp_path / '.b.json.known.tmp').symlink_to(tmp_path / 'mine')
+    with pytest.raises(PSRError):
+        write_atomic(tmp_path / 'b.json', 'new')
+    assert (tmp_path / 'mine').read_text() == 'mine'
+
+
+def test_rows_of_many_writers_are_all_kept(tmp_path):
+    rows = [Report([{**ROW, 'seed': i}]) for i in range(20)]
+    threads = [threading.Thread(target=add_rows, args=(r, tmp_path / 'r.json')) for r in rows]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(r['seed'] for r in Report.open(tmp_path / 'r.json').rows) == list(range(20))
+
+
+# ---- reading
+
+
+@pytest.mark.parametrize('what', ['folder', 'pipe', 'device', 'large', 'deep', 'other bytes'])
+def test_only_regular_json_files_are_read(tmp_path, what):
+    file = tmp_path / 'x.json'
+    if what == 'folder':
+        file.mkdir()
+    elif what == 'pipe':
+        os.mkfifo(file)
+    elif what == 'device':
+        file = Path('/dev/zero')
+    elif what == 'large':
+        with open(file, 'wb') as f:
+            f.truncate(2**40)
+    else:
+        file.write_bytes(b'[' * 10**5 if what == 'deep' else b'\xff\xfe{}')
+    for read in (read_json, Report.open, Selection.open):
+        with pytest.raises(PSRError, match=file.name):
+            read(file)
+
+
+@pytest.mark.parametrize('column', [*ROW])
+@pytest.mark.parametrize('value', [None, 'x', [], {}, True])
+def test_results_of_another_type_are_refused(tmp_path, column, value):
+    if isinstance(value, str) and isinstance(ROW[column], str):
+        return
+    (tmp_path / 'r.json').write_text(json.dumps([{**ROW, column: value}]))
+    with pytest.raises(PSRError, match=column):
+        Report.open(tmp_path / 'r.json')
+
+
+def flip(file: Path, at: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[at] ^= 0x80
+    file.write_bytes(data)
+
+
+def test_no_pixel_of_a_damaged_shard_is_used(tiny_copy):
+    file = Pool.open(tiny_copy).files[0, 0]
+    flip(file, file.stat().st_size - 5)
+    pool = Pool.open(tiny_copy)
+    for use in (
+        lambda: pool.images[0],
+        lambda: pool.latents[0],
+        lambda: pool.logits(),
+        lambda: select(pool, 2, 'first').images,
+    ):
+        with pytest.raises(PSRError, match='altered'):
+            use()
+    assert pool.images[len(pool) - 1].shape == pool.images.shape[1:]  # other shards are as they were
+
+
+def test_an_altered_table_of_scores_is_refused(tiny_copy):
+    pool = Pool.open(tiny_copy)
+    pool.add_scores({'mine': np.linspace(0, 1, len(pool))})
+    file = tiny_copy / 'candidates.parquet'
+    data = file.read_bytes()
+    assert pool.table['mine'].iloc[-1] == 1
+    refused = 0
+    for at in range(0, len(data), 37):
+        flip(file, at)
+        try:
+            assert np.allclose(Pool.open(tiny_copy).table['mine'], np.linspace(0, 1, len(pool)))
+        except PSRError:
+            refused += 1
+        file.write_bytes(data)
+    assert refused > len(data) // 37 // 3
+
+
+# ---- numbers that are none
+
+
+def test_scores_that_are_no_numbers_choose_nothing(tiny_copy):
+    pool = Pool.open(tiny_copy)
+    values = np.linspace(0, 1, len(pool))
+    values[3] = np.nan
+    pool.add_scores({'mine': values})
+    with pytest.raises(PSRError, match='score column mine.*1 of'):
+        select(pool, 2, reliability='mine')
+    with pytest.raises(PSRError, match='finite'):
+        pool.add_scores({'mine': values + np.inf})
+
+
+def test_a_teacher_that_answers_nan_chooses_nothing(tiny_copy, monkeypatch):
+    pool = Pool.open(tiny_copy)
+    monkeypatch.setattr(Pool, 'logits', lambda self, *_: torch.full((len(self), len(self.classes)), torch.nan))
+    with pytest.raises(PSRError, match='finite answer'):
+        select(pool, 2)
+
+
+def test_a_selection_holds_different_candidates_of_the_pool(tiny_copy, tmp_path):
+    chosen = select(Pool.open(tiny_copy), 2, 'first')
+    for ids in ([0, 0], [0, 10**6], [-1, 0]):
+        with pytest.raises(PSRError, match='different candidates'):
+            Selection(chosen.pool, [np.array(ids)] * len(chosen.ids), 'first', chosen.weights, chosen.gains, {})
+    file = chosen.save(tmp_path / 's.json')
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, 'ids': [[0, 0]] * len(chosen.ids)}))
+    with pytest.raises(PSRError, match='altered'):
+        Selection.open(file)
+
+
+def test_a_set_that_is_replaced_opens_at_each_moment(tmp_path):
+    made = DistilledSet(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.arange(2), ['a', 'b'])
+    made.save(tmp_path / 'set')
+    stop, problems = threading.Event(), []
+
+    def reads():
+        while not stop.is_set():
+            if not (tmp_path / 'set').is_dir():
+                problems.append('nothing there')
+
+    reader = threading.Thread(target=reads)
+    reader.start()
+    for _ in range(20):
+        made.save(tmp_path / 'set')
+    stop.set()
+    reader.join()
+    assert not problems and len(DistilledSet.open(tmp_path / 'set')) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ['set']
