@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from .classes import class_names, find_classes, spoken
-from .core import PSRError, assets, hub_reachable, lookup, read_json
+from .core import PSRError, assets, lookup, read_json
+from .hub import fetch
 from .sampling import quiet
 from psr_nb.weights import (
     PICKLES,
@@ -260,26 +261,6 @@ def files_to_fetch(
                 wanted.append(f'{part}/{chosen.split(ending)[0].split(".")[0]}*-of-*{ending}')
     return wanted
 
-
-def _fetched(name: str, revision: str | None, variant: str | None) -> Path:
-    "The folder of a hub id: from the Hub, or from its cache where the Hub cannot be reached."
-    from huggingface_hub import HfApi, snapshot_download
-
-    online = hub_reachable()
-    try:
-        names = HfApi().list_repo_files(name, revision=revision) if online else None
-        patterns = files_to_fetch(names, name, variant) if names is not None else None
-        return Path(snapshot_download(name, revision=revision, local_files_only=not online, allow_patterns=patterns))
-    except PSRError:
-        raise
-    except Exception as e:
-        raise PSRError(
-            f'prior {name}',
-            'a folder or a Hugging Face id that can be reached',
-            f'{type(e).__name__}: {str(e)[:120]}' if online else 'no connection to the Hub, and nothing in its cache',
-            f'Without a network: fetch it elsewhere with "hf download {name} --local-dir prior" and pass the folder',
-        ) from None
-
 # %% ../nbs/04_pipelines.ipynb #pi014
 def prior_folder(
     name: str | Path,  # of a bundled prior, a folder, or a Hugging Face id
@@ -293,7 +274,7 @@ def prior_folder(
         return Path(name)
     if str(name).count('/') != 1 or str(name).startswith(('.', '/', '~')):
         lookup(dict.fromkeys(bundled_priors()), str(name), 'prior')
-    return _fetched(str(name), revision, variant)
+    return fetch(str(name), lambda names: files_to_fetch(names, str(name), variant), 'prior', revision)
 
 # %% ../nbs/04_pipelines.ipynb #pi016
 def _told_by_text(folder: Path, name: str, wanted: list[str] | None, prompt: str) -> torch.Tensor:
