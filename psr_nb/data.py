@@ -5,7 +5,6 @@
 # %% ../nbs/03_data.ipynb #c002
 from __future__ import annotations
 
-import io
 import os
 import re
 import warnings
@@ -18,97 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from .classes import IMAGENET_SUBSETS, class_hash, class_names, find_classes, imagenet_index, spoken  # noqa: F401
 from .core import PSRError, assets, atomic_folder, hub_reachable, lookup, reachable
 from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
+from .images import Holdout, ImageData
 from .pictures import augment, contact_sheet, decode_image, decode_images, resize_images, to_float  # noqa: F401
 from .weights import cache_folder
 
 # %% auto #0
-__all__ = ['FASHION_CLASSES', 'DATASETS', 'ImageData', 'read_listing', 'read_path', 'load_data']
-
-# %% ../nbs/03_data.ipynb #c005
-@dataclass(frozen=True, repr=False)
-class ImageData:
-    "Labelled images in memory."
-
-    images: torch.Tensor  # (n, c, h, w) uint8
-    labels: torch.Tensor  # (n,) int64, positions in `classes`
-    classes: list[str]  # class names, in the order of the labels
-    name: str = 'data'  # what it is, for tables and captions
-    source: str = ''  # where it came from
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        c, h, w = self.images.shape[1:]
-        return f'ImageData {self.name}: {len(self):,} images of {c}×{h}×{w}, {len(self.classes)} classes'
-
-    def take(
-        self,
-        indices,  # positions to keep (a list, an array or a mask)
-    ) -> ImageData:
-        "The images at `indices`, in that order."
-        indices = torch.as_tensor(indices)
-        return replace(self, images=self.images[indices], labels=self.labels[indices])
-
-    def restrict(
-        self,
-        classes,  # the name of a subset, or names or WordNet ids, see `find_classes`
-    ) -> ImageData:
-        "Only these classes, labelled by their position in `classes`."
-        wanted = class_names(classes)
-        new = torch.full((len(self.classes),), -1)
-        new[find_classes(wanted, self.classes, f'data {self.name}')] = torch.arange(len(wanted))
-        kept = self.take(new[self.labels] >= 0)
-        return replace(kept, labels=new[kept.labels], classes=wanted)
-
-    def of_class(self, label: int) -> torch.Tensor:  # (m, c, h, w) uint8
-        "All images of one class."
-        return self.images[self.labels == label]
-
-    def _drawn(self, n: int, seed: int) -> list[np.ndarray]:
-        "Positions of `n` random images of each class."
-        g = np.random.default_rng(seed)
-        labels = self.labels.numpy()
-        return [g.permutation(np.flatnonzero(labels == c))[:n] for c in range(len(self.classes))]
-
-    def per_class(
-        self,
-        n: int,  # images per class
-        seed: int = 0,  # which ones
-    ) -> ImageData:
-        "`n` random images of every class, in class order; fewer where a class has fewer."
-        return self.take(np.concatenate(self._drawn(n, seed)))
-
-    def split(
-        self,
-        n: int,  # images per class in the second part
-        seed: int = 0,  # which ones
-    ) -> tuple[ImageData, ImageData]:  # (the rest, the n per class held out)
-        "Holds out `n` images per class, for choosing settings without touching the test images."
-        held = np.concatenate(self._drawn(n, seed))
-        mask = np.zeros(len(self), bool)
-        mask[held] = True
-        return self.take(np.flatnonzero(~mask)), self.take(np.sort(held))
-
-    def floats(self) -> torch.Tensor:  # (n, c, h, w) float32 in [0, 1]
-        "The images as floats."
-        return to_float(self.images)
-
-    def sheet(self, n: int = 8, scale: int = 1) -> Image.Image:
-        "The first `n` images of each class, one row per class."
-        rows = [self.of_class(c)[:n] for c in range(min(len(self.classes), 20))]
-        rows = [torch.cat([r, torch.zeros(n - len(r), *r.shape[1:], dtype=r.dtype)]) for r in rows]
-        return contact_sheet(torch.cat(rows), n, scale)
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.sheet().save(buffer, 'png')
-        return buffer.getvalue()
+__all__ = ['FASHION_CLASSES', 'DATASETS', 'read_listing', 'read_path', 'DataSource', 'found_path', 'load_data']
 
 # %% ../nbs/03_data.ipynb #c007
 def _set_name(path: Path) -> str:
@@ -140,8 +58,10 @@ def read_listing(
     for why, n in listing.left_out.items():
         if why.startswith(('samples', 'folder')):
             warnings.warn(f'data {listing.path}: left out {n} {why}', stacklevel=3)
-    images = decode_images(part.rows(rows), len(rows), size, channels)
-    return ImageData(images, torch.from_numpy(labels), names, name or _set_name(listing.path), str(listing.path))
+    keys: list[str] = []
+    images = decode_images(part.rows(rows), len(rows), size, channels, keys=keys)
+    called = name or _set_name(listing.path)
+    return ImageData(images, torch.from_numpy(labels), names, called, str(listing.path), np.array(keys, 'S32'))
 
 
 def read_path(
@@ -210,7 +130,7 @@ def _load_fashion(split: str, size: int | None, channels: int | None, bundled: b
                 positions = torch.from_numpy(read_idx(labels).astype(np.int64))
                 return ImageData(pixels, positions, FASHION_CLASSES, 'fashion', str(folder))
     data = read_listing(recognise(assets() / 'fashion' / 'data'), split)
-    return replace(data, images=F.pad(data.images, (2, 2, 2, 2)), name='fashion')
+    return replace(data, images=F.pad(data.images, (2, 2, 2, 2)), name='fashion', keys=None)
 
 # %% ../nbs/03_data.ipynb #k008
 _ARCHIVE = (
@@ -300,12 +220,60 @@ def _joined(parts: list[ImageData], name: str) -> ImageData:
         classes,
         name,
         ', '.join(p.source for p in parts),
+        np.concatenate([p.image_keys for p in parts]),
     )
+
+# %% ../nbs/03_data.ipynb #c014s
+@dataclass(frozen=True)
+class DataSource:
+    "Which images: a name or a path, with what the shell's options say about reading it. `load_data` takes it as a name."
+
+    name: str | Path  # see `load_data`
+    image_column: str | None = None  # of a table or parquet; None: found by its name
+    label_column: str | None = None  # likewise
+    holdout: str | float | Holdout | None = None  # share of each class that is kept for testing
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+def found_path(
+    name: str | Path,
+) -> Path | None:  # None: it is a known name, or nothing is there
+    "What lies at a path, here or in `PSR_DATA`. A known name is the known set, even where a folder has that name."
+    if isinstance(name, str) and name in DATASETS:
+        return None
+    folder = os.environ.get('PSR_DATA')
+    paths = [Path(name)] + ([Path(folder) / str(name)] if folder else [])
+    return next((p for p in paths if p.exists()), None)
+
+
+def _load_named(source: DataSource, split: str, size: int | None, channels: int | None, wanted: list[str] | None):
+    "The images behind a name, before they are scaled."
+    name, path = source.name, found_path(source.name)
+    columns = source.image_column, source.label_column
+    known = isinstance(name, str) and name in DATASETS
+    if path is not None:
+        return read_path(path, split, size, channels, wanted, *columns)
+    if known:
+        if Path(name).exists():
+            warnings.warn(f'data {name}: the known set is meant; the folder of this name is ./{name}', stacklevel=4)
+        data = DATASETS[str(name)](split, size, channels)
+        return replace(data, published=data.name)
+    if '+' in str(name):
+        parts = [load_data(replace(source, name=n, holdout=None), split, size, channels) for n in str(name).split('+')]
+        return _joined(parts, str(name))
+    if isinstance(name, str) and name.count('/') == 1 and not name.startswith(('.', '/', '~')):
+        return _load_hub(name, split, size, channels)
+    if isinstance(name, Path) or '/' in name or '.' in name:
+        raise PSRError(f'data {name}', 'a folder or a file', 'nothing there')
+    return lookup(DATASETS, name, 'data set')(split, size, channels)
 
 # %% ../nbs/03_data.ipynb #c014b
 def load_data(
-    # a known name, a folder or file in any of `forms.FORMS`, "owner/name" on the Hub, or two of them joined by "+"
-    name: str | Path,
+    # a known name, a folder or file in any of `forms.FORMS`, "owner/name" on the Hub, or two of them joined by "+"; or a
+    # `DataSource`
+    name: str | Path | DataSource,
     split: str = 'train',  # "train" or "test"
     size: int | None = None,  # scale images to this many pixels a side; needed where they differ in size
     channels: int | None = None,  # 1 (grey) or 3 (RGB); None: as stored
@@ -313,27 +281,21 @@ def load_data(
     classes: str | list[str] | None = None,
     image_column: str | None = None,  # of a table or parquet; None: found by its name
     label_column: str | None = None,  # likewise
+    # share of each class that is kept for testing, see `Holdout`: "train" gives the rest, "test" the images held out
+    holdout: str | float | Holdout | None = None,
 ) -> ImageData:
     "Labelled images from a name or a path. Raises `PSRError` when there is no such data or a file is broken."
     if split not in ('train', 'test'):
         raise PSRError('argument split', '"train" or "test"', repr(split))
+    source = name if isinstance(name, DataSource) else DataSource(name, image_column, label_column, holdout)
+    how = None if source.holdout is None else Holdout.parse(source.holdout)
     wanted = None if classes is None else class_names(classes)
-    folder = os.environ.get('PSR_DATA')
-    paths = [Path(name)] + ([Path(folder) / str(name)] if folder else [])
-    path = next((p for p in paths if p.exists()), None)
-    known = str(name) in DATASETS
-    if path is not None and not known:
-        data = read_path(path, split, size, channels, wanted, image_column, label_column)
-    elif not known and '+' in str(name):
-        data = _joined([load_data(part, split, size, channels) for part in str(name).split('+')], str(name))
-    elif not known and str(name).count('/') == 1 and not str(name).startswith(('.', '/', '~')):
-        data = _load_hub(str(name), split, size, channels)
-    elif not known and (isinstance(name, Path) or '/' in str(name) or '.' in str(name)):
-        raise PSRError(f'data {name}', 'a folder or a file', 'nothing there')
-    else:
-        data = lookup(DATASETS, str(name), 'data set')(split, size, channels)
+    data = _load_named(source, split if how is None else 'train', size, channels, wanted)
     if wanted is not None and data.classes != wanted:
         data = data.restrict(wanted)
-    if size is not None and data.images.shape[-1] != size or channels is not None and data.images.shape[1] != channels:
-        data = replace(data, images=resize_images(data.images, size, channels))
-    return data
+    fits = size in (None, data.images.shape[-1]) and channels in (None, data.images.shape[1])
+    if not fits or how is not None:
+        data = replace(data, keys=data.image_keys)  # before anything is scaled
+    if how is not None:
+        data = data.hold_out(how)[split == 'test']
+    return data if fits else replace(data, images=resize_images(data.images, size, channels))

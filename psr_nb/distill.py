@@ -11,20 +11,24 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
+import torch
 
 from .core import PSRError, assets, lookup, make_folder, to_json, write_atomic
-from .data import ImageData, load_data
+from .data import DataSource, ImageData, load_data
+from .describe import check_overlap
 from .distilled import DistilledSet
 from .evaluate import Report, evaluate, random_real
+from .forecast import Forecast
 from .pool import Pool, PoolStep
 from .prior import Prior
 from .refine import RefineSettings, RefineStep, run_refinements
 from .score import score
+from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .teacher import Teacher, default_teachers
 from .views import MAP_METHODS, pool_umap, report_page
@@ -32,9 +36,9 @@ from .views import MAP_METHODS, pool_umap, report_page
 # %% auto #0
 __all__ = ['IMAGENET_TERMS', 'LICENCES', 'COLUMNS', 'SETTING', 'DEMO_REFINEMENT', 'Progress', 'Stages', 'Roles', 'teacher_roles',
            'load_matching', 'writable', 'known_map', 'check_budget', 'licence', 'data_source', 'loaded_words',
-           'sampler_words', 'selection_words', 'refinement_words', 'run_pool', 'load_parts', 'run_refine', 'make_set',
-           'layout_aside', 'Distillation', 'distill', 'save_rows', 'text_table', 'demo_sets', 'check_demo_folder',
-           'demo']
+           'sampler_words', 'selection_words', 'refinement_words', 'run_pool', 'load_parts', 'run_refine',
+           'training_records', 'make_set', 'layout_aside', 'Distillation', 'distill', 'save_rows', 'text_table',
+           'demo_sets', 'check_demo_folder', 'demo']
 
 # %% ../nbs/26_distill.ipynb #efd9da9a
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def teacher_roles(
 # %% ../nbs/26_distill.ipynb #2551d80e
 def load_matching(
     prior: str | Path | Prior,
-    data: str | Path | ImageData,
+    data: str | Path | DataSource | ImageData,
     split: str = 'train',
 ) -> tuple[Prior, ImageData]:
     "Prior and data that agree on classes and image size; both may be names."
@@ -168,8 +172,11 @@ LICENCES: dict[str, dict[str, str]] = {  # bundled name -> terms of the weights 
 
 
 def licence(prior: Prior, data: ImageData) -> dict[str, str | None]:
-    "What is known about the terms of weights and data."
-    return dict(weights=LICENCES.get(prior.name, {}).get('weights'), data=LICENCES.get(data.name, {}).get('data'))
+    "What is known about the terms of weights and data. A name alone tells nothing: anybody's folder may be called fashion."
+    folder = getattr(prior, 'folder', None)
+    weights = prior.name if folder is not None and assets() in Path(folder).resolve().parents else None
+    real = data.name if data.published == data.name else None
+    return {k: LICENCES.get(name or '', {}).get(k) for k, name in (('weights', weights), ('data', real))}
 
 
 def data_source(data: ImageData) -> str:
@@ -180,7 +187,9 @@ def data_source(data: ImageData) -> str:
 def loaded_words(prior: Prior, data: ImageData, roles: Roles) -> str:
     "What a run starts from, in words."
     teachers = dict.fromkeys(t.name for t in (roles.scoring, roles.refining, roles.judging) if t is not None)
-    return f'prior {prior.name}, {len(data):,} real images of {data.name}, teachers {", ".join(teachers) or "none"}'
+    names = ', '.join(shown_name(t) for t in teachers) or 'none'
+    held = f' (hold-out {data.holdout} left out)' if data.holdout else ''
+    return f'prior {shown_name(prior.name)}, {len(data):,} real images of {data.name}{held}, teachers {names}'
 
 
 def sampler_words(config: dict) -> str:
@@ -208,7 +217,7 @@ def selection_words(selection: Selection) -> str:
         words += ': weights ' + ', '.join(f'{k} {getattr(weights, k):g}' for k in names)
         words += f', space {config["space"]}, representing '
         words += f'{reference["images"]:,} real images' if reference else 'the pool itself'
-    words += f', behind the gate of {config["teacher"]}' if config['gate'] else ', no gate'
+    words += f', behind the gate of {shown_name(str(config["teacher"]))}' if config['gate'] else ', no gate'
     notes = len(selection.notes)
     return words + (f'; {notes} note{"" if notes == 1 else "s"}' if notes else '')
 
@@ -227,9 +236,9 @@ def refinement_words(
     )
     words = f'{settings.steps} steps on the latents; weights {terms}'
     if settings.soft_label and roles.refining is not None:
-        words += f'; soft labels by {roles.refining.name}'
+        words += f'; soft labels by {shown_name(roles.refining.name)}'
     if roles.judging is not None:
-        words += f', accepted by {roles.judging.name}'
+        words += f', accepted by {shown_name(roles.judging.name)}'
     if steps and (accepted := steps[-1].accepted) is not None:
         words += f': {int((~accepted).sum())} of {len(accepted)} kept their original'
     return words
@@ -249,12 +258,14 @@ def run_pool(
     from tqdm.auto import tqdm
 
     teachers = [t for t in (roles.scoring,) if t is not None]
+    forecast = Forecast('pool', progress, 'shards')
     steps = Pool.sample_steps(prior, teachers, n_per_class, path=folder, seed=seed, **(sampling or {}))
     with tqdm(desc='pool', unit='shard', disable=not progress) as bar:
         for step in steps:
             if bar.total is None:
                 bar.total, bar.initial, bar.n = step.total, step.step - 1, step.step - 1
             bar.update()
+            forecast(step.step, step.total)
             if stages is not None:
                 stages.tell(Progress('pool', step.step, step.total, step))
     pool = Pool.open(folder, n_per_class=n_per_class)
@@ -265,7 +276,7 @@ def run_pool(
 # %% ../nbs/26_distill.ipynb #e037feac
 def load_parts(
     prior: str | Path | Prior,
-    data: str | Path | ImageData,
+    data: str | Path | DataSource | ImageData,
     teachers: Sequence[str | Path | Teacher] | Roles,  # `Roles`: all is loaded, and there is nothing to tell
     needed: bool,  # whether there must be a teacher
     stages: Stages,
@@ -275,7 +286,7 @@ def load_parts(
         return *load_matching(prior, data), teachers
     with stages.stage('load') as say:
         prior, data = load_matching(prior, data)
-        roles = teacher_roles(teachers, prior.classes, (prior.name, data.name), needed)
+        roles = teacher_roles(teachers, prior.classes, (prior.name, data.published), needed)
         say(loaded_words(prior, data, roles))
     return prior, data, roles
 
@@ -292,7 +303,7 @@ def run_refine(
     "All steps of each refinement behind one progress bar, only the last with its images."
     from tqdm.auto import tqdm
 
-    total, lock = settings.steps * len(selections), threading.Lock()
+    total, lock, forecast = settings.steps * len(selections), threading.Lock(), Forecast('refine', progress)
     with tqdm(total=total, desc='refine', unit='step', disable=not progress, leave=False) as bar:
         done = 0
 
@@ -301,10 +312,21 @@ def run_refine(
             with lock:  # refinements run side by side
                 done += 1
                 bar.update()
+                forecast(done, total)
                 if stages is not None:
                     stages.tell(Progress('refine', done, total, step))
 
         return run_refinements(selections, prior, roles.refining, data, roles.judging, settings, on_step)
+
+
+def training_records(
+    prior: Prior,
+    roles: Roles,
+) -> dict[str, Seen | None]:  # who -> what it was trained on; None: it left no record
+    "What prior and teachers have seen, as far as they say."
+    teachers = {t.name: t for t in (roles.scoring, roles.refining, roles.judging) if t is not None}
+    records = {f'prior {shown_name(prior.name)}': read_record(prior.folder)}
+    return records | {f'teacher {shown_name(n)}': read_record(teacher_folder(t)) for n, t in teachers.items()}
 
 
 def make_set(
@@ -317,6 +339,7 @@ def make_set(
 ) -> DistilledSet:
     "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."
     last = steps[-1] if steps else None
+    records = training_records(prior, roles)
     distilled = DistilledSet.from_selection(
         selection,
         None if last is None else last.images,
@@ -325,7 +348,12 @@ def make_set(
         method=method if last is not None or method != 'psr' else 'psr_select',
         dataset=data.name,
         licence=licence(prior, data),
+        data={k: v for k, v in data.identity.items() if k != 'classes'},
+        trained_on={who: None if record is None else record.words for who, record in records.items()},
     )
+    keys = {who: record.keys for who, record in records.items() if record is not None}
+    keys[f'real images {data.name}'] = short_keys(data)
+    distilled = replace(distilled, seen={who: torch.from_numpy(k) for who, k in keys.items()})
     return distilled if roles.refining is None else distilled.relabel(roles.refining)
 
 # %% ../nbs/26_distill.ipynb #772d2f4c
@@ -390,7 +418,10 @@ class Distillation:
 # %% ../nbs/26_distill.ipynb #926c24f2
 def distill(
     prior: str | Path | Prior = 'fashion',  # name, folder or hub id; or a `Prior`
-    data: str | Path | ImageData = 'fashion',  # name, folder or hub id of the real images; or an `ImageData`
+    data: str
+    | Path
+    | DataSource
+    | ImageData = 'fashion',  # name, folder or hub id of the real images; or an `ImageData`
     ipc: int = 10,  # images per class
     method: str = 'psr',  # selector, see `psr_nb.select.SELECTORS`
     out: str | Path | None = None,  # folder for the distilled set; None: it is only returned
@@ -420,7 +451,7 @@ def distill(
     with stages.stage('pool') as say:
         sampled = run_pool(prior, roles, n_per_class, folder, seed, progress, sampling, stages)
         say(f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes')
-        say(f'by prior {prior.name}: {sampler_words(sampled.config)}')
+        say(f'by prior {shown_name(prior.name)}: {sampler_words(sampled.config)}')
     with stages.stage('select') as say:
         options = select_options or {}
         selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
@@ -542,7 +573,10 @@ def demo(
     ipc: int = 10,  # images per class
     n_per_class: int = 50,  # candidates of each class
     prior: str | Path | Prior = 'fashion',
-    data: str | Path | ImageData = 'fashion-mini',  # real images to represent; bundled, so it takes as long everywhere
+    data: str
+    | Path
+    | DataSource
+    | ImageData = 'fashion-mini',  # real images to represent; bundled, so it takes as long everywhere
     test: ImageData | None = None,  # real images to report on; None: the test part of `data`
     teachers: Sequence[str | Path | Teacher] = (),  # who scores, refines and judges; none: the bundled ones
     students: Sequence[str] = ('convnet3',),  # architectures to train
@@ -552,6 +586,7 @@ def demo(
     map_method: str = 'umap',  # of the report's map: "umap" or "pca"
     progress: bool = True,  # show bars and stages
     on_progress: Callable[[Progress], Any] | None = None,  # called at every moment of the run, see `Progress`
+    allow_overlap: bool = False,  # insist, where test images are among the real images
 ) -> Report:
     "Distils, evaluates six ways to spend the same budget with paired seeds, and writes a report page."
     known_map(map_method)
@@ -563,6 +598,7 @@ def demo(
         if isinstance(data, ImageData):
             raise PSRError('argument test', 'images to report on, since data is no name to find them by', None)
         test = load_data(data, 'test', size=prior.image_shape[-1], channels=prior.image_shape[0])
+    check_overlap(real, test, allow_overlap)
     ways: dict[str, Any] = dict(n_per_class=n_per_class, seed=seed, sampling=sampling, stages=stages, progress=progress)
     run = distill(prior, real, ipc, pool=out / 'pool', teachers=roles, refine=False, **ways)
     rival = select(run.pool, ipc, 'random', seed=seed)
@@ -574,7 +610,9 @@ def demo(
         say(f'{refinement_words(settings, roles, steps)}; and one random draw from the pool in the same way')
     with stages.stage('evaluate') as say:
         sets = demo_sets(run, distilled, rival, other)
-        report = evaluate(sets, test, protocol, list(students), seeds, 'hard', progress=progress)
+        report = evaluate(
+            sets, test, protocol, list(students), seeds, 'hard', progress=progress, allow_overlap=allow_overlap
+        )
         say(f'{len(sets)} sets × {seeds} seeds × {", ".join(students)}, protocol {protocol},')
         say(f'tested on {len(test):,} real images')
     save_rows(report, out / 'results.json')

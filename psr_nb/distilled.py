@@ -119,6 +119,8 @@ class DistilledSet(torch.utils.data.Dataset):
     soft_labels: torch.Tensor | None = None  # (n, C) float32, rows that sum to 1
     provenance: dict[str, Any] = field(default_factory=dict)  # how it was made; its `images` has a dict for each image
     latents: torch.Tensor | None = None  # (n, c, h, w) float32, where the images have any
+    # who -> int64 keys of the real images that prior, teachers and the distillation saw, see `psr_nb.seen`
+    seen: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         images, labels = _checked_images(self.images, self.labels, len(self.classes))
@@ -190,7 +192,7 @@ class DistilledSet(torch.utils.data.Dataset):
         records = [r for r, k in zip(self.provenance['images'], keep.tolist()) if k]
         provenance = {**self.provenance, 'ipc': ipc, 'images': records}
         soft, latents = (None if x is None else x[keep] for x in (self.soft_labels, self.latents))
-        return DistilledSet(self.images[keep], self.labels[keep], self.classes, soft, provenance, latents)
+        return DistilledSet(self.images[keep], self.labels[keep], self.classes, soft, provenance, latents, self.seen)
 
     def sheet(self, n: int = 10, scale: int = 1) -> Image.Image:
         "The first `n` images of each class, one row per class."
@@ -270,7 +272,8 @@ class DistilledSet(torch.utils.data.Dataset):
         images, tensors = _read_images(path, about, verify), _read_tensors(path, about, verify)
         labels = torch.tensor([r['label'] for r in about['images']])
         provenance = {k: v for k, v in about.items() if k not in ('kind', 'format', 'shape', 'files')}
-        return cls(images, labels, about['classes'], tensors.get('soft_labels'), provenance, tensors.get('latents'))
+        soft, latents, seen = tensors.get('soft_labels'), tensors.get('latents'), _read_seen(path, about, verify)
+        return cls(images, labels, about['classes'], soft, provenance, latents, seen)
 
 # %% ../nbs/21_distilled.ipynb #c016
 def _get(obj: Any, name: str, default: Any = None) -> Any:
@@ -368,6 +371,14 @@ def _about(value: Any, unknown: str = 'not recorded') -> str:
     return html.escape(str(value), quote=False).replace('|', '\\|').replace('\n', ' ')
 
 
+def _data_words(about: dict[str, Any] | None) -> str:
+    "Which real images, in words: empty where a set does not say."
+    if not isinstance(about, dict) or 'fingerprint' not in about:
+        return ''
+    held = f', without hold-out {about["holdout"]}' if about.get('holdout') else ''
+    return f'{about.get("name")}, {about.get("images")} images{held} (fingerprint {about["fingerprint"]})'
+
+
 def _card_rows(distilled: DistilledSet) -> list[tuple[str, Any]]:
     "What the first table of the card says."
     p, (c, h, w) = distilled.provenance, distilled.images.shape[1:]
@@ -380,7 +391,7 @@ def _card_rows(distilled: DistilledSet) -> list[tuple[str, Any]]:
         agree = f'agrees with {soft["agreement"]:.1%} of the labels'
         labels = f'teacher {soft["teacher"]}, temperature {soft["temperature"]}, {agree}'
     return [
-        ('distilled from', distilled.name),
+        ('distilled from', _data_words(p.get('data')) or distilled.name),
         ('method', distilled.method),
         ('images', f'{len(distilled)} ({distilled.ipc} per class), {c}×{h}×{w}, PNG'),
         ('prior', p.get('prior')),
@@ -508,6 +519,9 @@ def _write(
         if tensor is not None:
             save_file({name: tensor.contiguous()}, folder / f'{name}.safetensors')
             hashes[f'{name}.safetensors'] = file_hash(folder / f'{name}.safetensors')
+    if distilled.seen:
+        save_file({who: keys.contiguous() for who, keys in distilled.seen.items()}, folder / 'seen.safetensors')
+        hashes['seen.safetensors'] = file_hash(folder / 'seen.safetensors')
     try:
         ours = version('psr_nb')
     except PackageNotFoundError:
@@ -564,6 +578,26 @@ def _read_images(path: Path, about: dict[str, Any], verify: bool) -> torch.Tenso
             raise PSRError(f'{file}', 'the pixels that were exported', 'others', _ALTERED)
         images.append(image)
     return torch.stack(images) if images else torch.zeros(0, *about['shape'], dtype=torch.uint8)
+
+
+def _read_seen(path: Path, about: dict[str, Any], verify: bool) -> dict[str, torch.Tensor]:
+    "What prior and teachers saw, where the set says so."
+    from safetensors.torch import load_file
+
+    file = path / 'seen.safetensors'
+    if file.name not in about['files']:
+        return {}
+    if not file.is_file():
+        raise PSRError(f'{file}', 'the keys of the images that prior and teachers saw', 'nothing there', _AGAIN)
+    if verify and file_hash(file) != about['files'][file.name]:
+        raise PSRError(f'{file}', 'the content that was exported', 'another', _ALTERED)
+    try:
+        seen = load_file(file)
+    except Exception as e:
+        raise PSRError(f'{file}', 'keys of images', f'{type(e).__name__}: {str(e)[:120]}') from None
+    if any(keys.dtype != torch.int64 or keys.ndim != 1 for keys in seen.values()):
+        raise PSRError(f'{file}', 'rows of int64', 'other tensors', 'Export the set again')
+    return seen
 
 
 def _read_tensors(path: Path, about: dict[str, Any], verify: bool) -> dict[str, torch.Tensor]:

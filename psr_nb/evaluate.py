@@ -18,7 +18,9 @@ import torch.nn.functional as F
 
 from .core import PSRError, best_device, keep_memory, lookup
 from .data import ImageData
+from .describe import check_overlap
 from .distilled import DistilledSet, class_folder
+from .forecast import Forecast
 from .greedy import herding
 from .learning import train_student
 from .pictures import to_float
@@ -129,6 +131,13 @@ def _check(data: ImageSet, test: ImageData, cut: bool = False) -> None:
         )
 
 
+def _as_data(data: ImageSet) -> ImageData:
+    "Images and labels of a set, whatever it is."
+    if isinstance(data, ImageData):
+        return data
+    return ImageData(data.images, data.labels, list(data.classes), getattr(data, 'name', 'the set'))
+
+
 def _targets(
     data: ImageSet,
     labels: str,  # "hard" or "soft"
@@ -205,7 +214,7 @@ class _Table:
         assert state is not None
         row = dict(
             method=method or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed'),
-            dataset=self.test.name,
+            dataset=self.test.label,
             ipc=ipc,
             protocol=self.name,
             student=student,
@@ -231,6 +240,7 @@ def _side_by_side(
     from tqdm.auto import tqdm
 
     stop, lock, before = threading.Event(), threading.Lock(), torch.get_num_threads()
+    forecast = Forecast(f'evaluate, {len(jobs)} students', progress, '')
     shape = '{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}'
     bar = tqdm(
         total=20 * len(jobs),
@@ -244,6 +254,7 @@ def _side_by_side(
         if n:
             with lock:
                 bar.update(n)
+                forecast(int(bar.n), 20 * len(jobs))
         return stop.is_set()
 
     try:
@@ -288,6 +299,7 @@ def evaluate(
     epochs: int | None = None,  # overrides the protocol's; the table says so
     batch_size: int | None = None,  # overrides the protocol's
     device: torch.device | str | None = None,  # default: the best at hand
+    allow_overlap: bool = False,  # insist, where test images are among the training images
 ) -> Report:
     "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
     device = torch.device(device or best_device())
@@ -305,6 +317,7 @@ def evaluate(
     for data in sets.values():
         if id(data) not in targets:
             _check(data, test, p.views == 'rded')
+            check_overlap(_as_data(data), test, allow_overlap)
             targets[id(data)] = _targets(data, labels, teacher)
     if p.online and labels == 'soft' and teacher is None:
         raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)

@@ -6,546 +6,30 @@
 from __future__ import annotations
 
 import base64
-import math
 import re
-import threading
-import time
-import warnings
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, cast
+from typing import Any, cast
 
-import anywidget
 import numpy as np
-import torch
-import torch.nn.functional as F
-import traitlets
 
-from .core import PSRError, lookup, make_folder, write_atomic
+from .core import PSRError, make_folder, write_atomic
 from .data import ImageData
-from .decisions import PRESETS, WEIGHTS, DecisionFile, Decisions
-from .front import module, render, style
-from .measures import EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
-from .pictures import to_float, to_uint8
+from .decisions import WEIGHTS, DecisionFile, Decisions
+from .front import render, with_picture
 from .pool import Pool
-from .problems import reference_images
 from .report import sprites
-from .score import teacher_answers
-from .select import Prepared, prepare
-from .selection import Selection
-from .selectors import SELECTORS, quality_terms
-from .views import CLASS_COLOURS, pool_umap
+from .select import prepare
+from .showing import Answering
 
 # %% auto #0
-__all__ = ['CONTROLS', 'PoolExplorer']
-
-# %% ../nbs/30_explorer.ipynb #n6
-def _control(name: str, label: str, span: tuple, step: float, initial: float, hint: str, weight: bool = True) -> dict:
-    "A slider as the front takes it."
-    low, high = span
-    return dict(name=name, label=label, min=low, max=high, step=step, initial=initial, weight=weight, hint=hint)
-
-
-_RELIABILITY = "Weight of the teacher's probability of the class."
-_DIVERSITY = "Weight of volume, or of the rule's own diversity term."
-_UNCERTAINTY = 'Weight of the entropy; negative prefers certain candidates.'
-_REPRESENTATIVE = 'Weight of likeness to the real images of the class; without any, to the other candidates.'
-_CUT = 'Share of the candidates that pass the gate to drop, the least reliable first.'
-CONTROLS = [
-    _control('reliability', 'Reliability', (-2.0, 2.0), 0.05, 1.0, _RELIABILITY),
-    _control('diversity', 'Diversity', (0.0, 2.0), 0.05, 1.0, _DIVERSITY),
-    _control('uncertainty', 'Uncertainty', (-2.0, 2.0), 0.05, 0.0, _UNCERTAINTY),
-    _control('representativeness', 'Representative', (0.0, 1.0), 0.01, 0.05, _REPRESENTATIVE),
-    _control('quantile', 'Reliability cut', (0.0, 0.95), 0.05, 0.0, _CUT, weight=False),
-    _control('ipc', 'Images per class', (1, 50), 1, 10, 'The budget, IPC.', weight=False),
-]
-_MAPPING = threading.Lock()  # one UMAP at a time: its compiled parts do not bear two
-
-# %% ../nbs/30_explorer.ipynb #n7
-class _Traits(anywidget.AnyWidget):
-    "What kernel and front share, and what the kernel keeps for itself."
-
-    _esm, _css = module('explorer.js'), style('panels.css')
-    about, still = traitlets.Dict().tag(sync=True), traitlets.Bool(False).tag(sync=True)
-    method, gate, ipc = (
-        traitlets.Unicode('psr').tag(sync=True),
-        traitlets.Bool(True).tag(sync=True),
-        traitlets.CInt(10).tag(sync=True),
-    )
-    reliability, diversity, uncertainty, representativeness, quantile = (
-        traitlets.CFloat(v).tag(sync=True) for v in (1.0, 1.0, 0.0, 0.05, 0.0)
-    )
-    colour_by, map = traitlets.Unicode('state').tag(sync=True), traitlets.Unicode('umap').tag(sync=True)
-    xy, states, values, real_xy, real_missed, real_labels = (traitlets.Bytes().tag(sync=True) for _ in range(6))
-    ids, kept, meters = (traitlets.List().tag(sync=True) for _ in range(3))
-    undoable, redoable, note = (
-        traitlets.Bool(False).tag(sync=True),
-        traitlets.Bool(False).tag(sync=True),
-        traitlets.Unicode('').tag(sync=True),
-    )
-    pool: Any  # a `Pool` or an `ImagePool`
-    real: ImageData | None
-    space: str
-    seed: int
-    prepared: Prepared
-    selection: Any  # a `Selection`, once the first decision was made
-    lassoed: list[tuple[int, int]]
-    second: str | None
-    mapping: threading.Thread
-    _now: Any  # `Decisions`, once there are any
-    _file: DecisionFile
-    _lock: Any
-    _quiet: bool
-    _past: list
-    _future: list
-    _last: tuple[str, float]
-    _scores: dict[str, np.ndarray]
-    _second_sees: np.ndarray | None
-    _images: Any
-    _references: Any
-    _baselines: dict
-    _gained: dict
-    _xy: np.ndarray | None
-
-    def _publish(self) -> None:
-        raise NotImplementedError
-
-# %% ../nbs/30_explorer.ipynb #n9
-class _Judging(_Traits):
-    "Which decisions can be."
-
-    def _fitting(self, d: Decisions) -> Decisions:
-        "Decisions as far as they are about candidates that are shown; a pool may have been opened with fewer."
-        shown = lambda pairs: tuple(
-            (c, i) for c, i in pairs if 0 <= c < len(self.pool.classes) and 0 <= i < self.pool.n_per_class
-        )
-        kept = (
-            d.kept
-            if len(d.kept) == len(self.pool.classes) and all(i < self.pool.n_per_class for ids in d.kept for i in ids)
-            else ()
-        )
-        return self._judged(
-            replace(d, pins=shown(d.pins), bans=shown(d.bans), kept=kept, ipc=max(1, min(d.ipc, self.pool.n_per_class)))
-        )
-
-    def _judged(self, d: Decisions) -> Decisions:
-        "Decisions without what only a teacher could tell, where there is none."
-        return d if self.about['judged'] else replace(d, gate=False, reliability=0.0, uncertainty=0.0, quantile=0.0)
-
-    def _select(self, d: Decisions) -> Selection:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # notes say it
-            return self.prepared.select(d.ipc, d.method, d.weights, d.gate, d.quantile, d.pins, d.bans, self.seed)
-
-    def _mirror(self) -> None:
-        "Shows the decisions in the controls."
-        self._quiet = True
-        try:
-            for name in ('method', 'gate', 'ipc', *WEIGHTS, 'quantile'):
-                setattr(self, name, getattr(self._now, name))
-        finally:
-            self._quiet = False
-
-# %% ../nbs/30_explorer.ipynb #n10
-class _Deciding(_Judging):
-    "The one way to change anything, and the way back."
-
-    def _decide(self, new: Decisions, remember: bool = True, merge: str = '') -> bool:  # whether it was possible
-        "The one way to change anything."
-        try:
-            selection = (
-                self.selection
-                if self._now is not None and replace(new, kept=()) == replace(self._now, kept=())
-                else self._select(new)
-            )
-        except PSRError as e:
-            if self._now is not None:
-                self._mirror()
-            self.note = f'!{e}'
-            return False
-        if remember and new != self._now:
-            recent = (
-                merge and self._last[0] == merge and time.monotonic() - self._last[1] < 1
-            )  # one drag of a slider is one step of undo
-            if not recent:
-                self._past.append(self._now)
-                del self._past[:-200]
-            self._future.clear()
-            self._last = (merge, time.monotonic())
-        if selection is not self.selection:
-            self._gained = {}
-        self._now, self.selection = new, selection
-        self._publish()
-        return True
-
-    def _change(self, work: Callable[[Decisions], Decisions], merge: str = '') -> bool:
-        "Applies `work` to the decisions, with what other panels pinned and banned meanwhile."
-        done = False
-
-        def inside(new):
-            nonlocal done
-            now = (
-                self._now
-                if new is None
-                else replace(self._now, pins=self._fitting(new).pins, bans=self._fitting(new).bans)
-            )
-            done = self._decide(work(now), merge=merge)
-            return self._now
-
-        with self._lock:
-            self._file.change(inside)
-            if self._file.problem:
-                self.note = self._file.problem
-        return done
-
-    def undo(self) -> bool:
-        return self._travel(self._past, self._future)
-
-    def redo(self) -> bool:
-        return self._travel(self._future, self._past)
-
-    def _travel(self, source: list, other: list) -> bool:
-        with self._lock:
-            if not source:
-                return False
-            other.append(self._now)
-            target = source.pop()
-            self._last = ('', 0.0)
-            self._file.change(lambda new: (self._decide(target, remember=False), self._now)[1])
-            return True
-
-# %% ../nbs/30_explorer.ipynb #n12
-class _ByHand(_Deciding):
-    "Pins, bans, presets, and what changed since."
-
-    def pin(
-        self,
-        pairs,  # (class, index), one or a list of them
-    ) -> bool:  # whether it was possible
-        "These must be in."
-        pairs = self._pairs(pairs)
-        return self._change(
-            lambda d: replace(
-                d, pins=tuple(dict.fromkeys((*d.pins, *pairs))), bans=tuple(b for b in d.bans if b not in pairs)
-            )
-        )
-
-    def ban(
-        self,
-        pairs,  # (class, index), one or a list of them
-        toggle: bool = False,  # free those that are banned already
-    ) -> bool:  # whether it was possible
-        "These must not be in."
-        pairs = self._pairs(pairs)
-        free = lambda d: toggle and all(p in d.bans for p in pairs)
-        return self._change(
-            lambda d: replace(
-                d,
-                bans=tuple(b for b in d.bans if b not in pairs) if free(d) else tuple(dict.fromkeys((*d.bans, *pairs))),
-                pins=tuple(p for p in d.pins if p not in pairs),
-            )
-        )
-
-    def free(
-        self,
-        pairs,  # (class, index), one or a list of them
-    ) -> bool:
-        "Neither pinned nor banned."
-        pairs = self._pairs(pairs)
-        return self._change(
-            lambda d: replace(
-                d, pins=tuple(p for p in d.pins if p not in pairs), bans=tuple(b for b in d.bans if b not in pairs)
-            )
-        )
-
-    def toggle(self, label: int, index: int) -> bool:
-        "Pins what is not pinned, frees what is."
-        return self.free((label, index)) if (label, index) in self._now.pins else self.pin((label, index))
-
-    def _pairs(self, pairs) -> list[tuple[int, int]]:
-        pairs = [pairs] if len(pairs) == 2 and not isinstance(pairs[0], (tuple, list)) else list(pairs)
-        position = {c: i for i, c in enumerate(self.pool.classes)}
-        return [(lookup(position, c, 'class') if isinstance(c, str) else int(c), int(i)) for c, i in pairs]
-
-    def preset(
-        self,
-        name: str,  # in `PRESETS`
-    ) -> bool:
-        "Sets weights, rule, gate and cut; budget, pins and bans stay."
-        values = lookup(PRESETS, name, 'preset')
-        return self._change(lambda d: self._judged(replace(d, **values)))
-
-    def compare(self) -> bool:
-        "Keeps the selection as it is now; 'what changed' is told against it."
-        return self._change(lambda d: replace(d, kept=tuple(tuple(i.tolist()) for i in self.selection.ids)))
-
-    def changes(self) -> dict[str, dict[str, list[int]]]:  # class -> {"came": […], "went": […]}
-        "What came and went since the selection was kept."
-        return {
-            name: dict(came=sorted(set(ids.tolist()) - set(kept)), went=sorted(set(kept) - set(ids.tolist())))
-            for name, ids, kept in zip(self.pool.classes, self.selection.ids, self._now.kept)
-        }
-
-# %% ../nbs/30_explorer.ipynb #n14
-class _Measuring(_ByHand):
-    "Gains and meters of the selection."
-
-    def _values(self) -> bytes:
-        "What the candidates are coloured by."
-        if self.colour_by in ('state', 'class'):
-            return b''
-        values = (
-            np.concatenate([self._gains(c) for c in range(len(self.pool.classes))])
-            if self.colour_by == 'marginal gain'
-            else self._scores[self.colour_by]
-        )
-        return np.asarray(values, np.float32).tobytes()
-
-    def _gains(self, label: int) -> np.ndarray:  # (n,) NaN for the chosen
-        "What each candidate of a class would add now."
-        if label not in self._gained:
-            s, p = self.selection, self.prepared.problems[label]
-            rule = SELECTORS[s.method]
-            term: Any = rule.term(p, len(s.ids[label]), self.seed, np.ones(p.n, bool))
-            for i in s.ids[label]:
-                term.add(int(i))
-            gains = (s.weights.diversity if rule.weighted else 1.0) * term.gains() + sum(
-                quality_terms(p, rule, s.weights).values()
-            )
-            gains = np.array(gains, np.float64)
-            gains[s.ids[label]] = np.nan
-            self._gained[label] = gains
-        return self._gained[label]
-
-    def _meters(self) -> list[dict]:
-        ipc = self._now.ipc
-        if ipc not in self._baselines:
-            first = measures(self.prepared, self.prepared.select(ipc, 'first').ids, self._second_sees)
-            draws = [
-                measures(
-                    self.prepared,
-                    [
-                        np.random.default_rng([s, c]).permutation(self.pool.n_per_class)[:ipc]
-                        for c in range(len(self.pool.classes))
-                    ],
-                    self._second_sees,
-                )
-                for s in range(5)
-            ]
-            self._baselines[ipc] = (
-                first,
-                {
-                    k: None if v is None else float(np.mean([float(d[k] or 0.0) for d in draws]))
-                    for k, v in draws[0].items()
-                },
-            )
-        first, random = self._baselines[ipc]
-        now, out = measures(self.prepared, self.selection.ids, self._second_sees), []
-        for name, hint in METERS.items():
-            r = random[name] if random[name] is not None else 0.5
-            low, high = (
-                (0.0, min(1.0, max(0.02, 4 * r)))
-                if name in ('entropy', 'volume')
-                else (max(0.0, 1 - 2.5 * (1 - r)), 1.0)
-            )
-            if name == 'agreement' and self.second:
-                hint = f'{hint}: {self.second}'
-            out.append(
-                dict(
-                    name=name,
-                    hint=hint,
-                    value=now[name],
-                    first=first[name],
-                    random=random[name],
-                    low=low,
-                    high=max(high, low + 1e-6),
-                )
-            )
-        return out
-
-# %% ../nbs/30_explorer.ipynb #n15
-class _Showing(_Measuring):
-    "Sends what the front draws."
-
-    def _publish(self) -> None:
-        "Sends what the front draws, in one message."
-        s = self.selection
-        with self.hold_sync():
-            self._mirror()
-            self.states, self.ids, self.kept = (
-                state_codes(s).tobytes(),
-                [i.tolist() for i in s.ids],
-                [list(i) for i in self._now.kept],
-            )
-            self.meters = self._meters()
-            self.undoable, self.redoable = bool(self._past), bool(self._future)
-            self.note = '; '.join(s.notes[:2]) + (f'; and {len(s.notes) - 2} more' if len(s.notes) > 2 else '')
-            if self.colour_by == 'marginal gain':
-                self.values = self._values()
-
-    def _moved(self, change) -> None:
-        if self._quiet or self._now is None:
-            return
-        moved = {change['name']: change['new']}
-        if change['name'] == 'method' and (rule := SELECTORS.get(change['new'])) and rule.weighted:
-            moved |= {k: getattr(rule.weights, k) for k in WEIGHTS}  # a rule comes with its own weights
-        with self._lock:
-            self._change(lambda now: self._judged(replace(now, **moved)), merge=change['name'])
-
-    def _look_changed(self, change) -> None:
-        if self._now is None:
-            return
-        with self._lock:
-            if change['name'] == 'map':
-                self._place()
-            elif change['new'] not in self.about['colours']:
-                self.colour_by = 'state'
-            else:
-                self.values = self._values()
-
-    def _place(self, wait: float = 0.0) -> None:
-        "Puts the candidates on the map; a UMAP that is not there yet is computed beside, and the plane of most variance shown meanwhile."
-        kind, teacher = self.map, self.prepared.config['teacher'] if 'teacher' in self.space else None
-
-        def show(xy):
-            with self._lock, self.hold_sync():
-                if self.map != kind:
-                    return
-                self._xy, self.xy = xy, xy.astype(np.float32).tobytes()
-                if self.note.startswith('UMAP'):
-                    self.note = ''
-                if self.real is not None:
-                    places, missed, labels = project_real(self.prepared, xy)
-                    self.real_xy, self.real_missed, self.real_labels = (
-                        places.tobytes(),
-                        missed.astype(np.uint8).tobytes(),
-                        labels.astype(np.uint16).tobytes(),
-                    )
-
-        def work():
-            try:
-                with _MAPPING:
-                    show(pool_umap(self.pool, self.space, kind, teacher=teacher))
-            except Exception as e:
-                self.note = f'!UMAP: {type(e).__name__}: {e}'
-
-        if kind == 'pca':
-            show(pool_umap(self.pool, self.space, 'pca', teacher=teacher))
-            return
-        self.mapping = threading.Thread(target=work, daemon=True, name='psr_nb map')
-        self.mapping.start()
-        self.mapping.join(wait)
-        if self.mapping.is_alive() and self._xy is None:
-            xy = pool_umap(self.pool, self.space, 'pca', teacher=teacher)
-            with self._lock:
-                if self._xy is None:
-                    kind = self.map
-                    show(xy)
-                    self.note = 'UMAP is being computed; this is the plane of most variance'
-
-# %% ../nbs/30_explorer.ipynb #n17
-class _Answering(_Showing):
-    "Pictures and cards."
-
-    def _send_tiles(self, ids: list[int]) -> None:
-        ids = [int(i) for i in ids]
-        total = len(self.pool)
-        images = (
-            [(self._images[[i]] if i < total else self._references.images[[i - total]]) for i in ids]
-            if any(i >= total for i in ids)
-            else [self._images[ids]]
-        )
-        data, side, channels = tile_bytes(torch.cat(images))
-        self.send(dict(kind='tiles', ids=ids, side=side, channels=channels), [data])
-
-    def card(
-        self,
-        position: int,  # flat position of a candidate; beyond the pool: of a real image
-    ) -> dict:  # scores, why, near, near_words
-        "What the card says of a candidate."
-        total, n = len(self.pool), self.pool.n_per_class
-        if position >= total:
-            row = position - total
-            label = int(self._references.labels[row])
-            like = self.prepared.problems[label].similarity[row - int((self._references.labels < label).sum())]
-            best, covered = int(like.argmax()), int(self.selection.ids[label][like[self.selection.ids[label]].argmax()])
-            return dict(
-                scores={'nearest candidate': f'{like[best]:.3f}', 'nearest selected': f'{like[covered]:.3f}'},
-                why=f'A real image. The candidate most like it is {best}; among the selected it is {covered}.',
-                near=label * n + best,
-                near_words=f'most like it: {self.pool.classes[label]} {best}',
-            )
-        label, index = divmod(position, n)
-        s = self.selection
-        with self._lock:
-            e, gains = s.explain(label, index), self._gains(label)
-        scores = {k: '–' if not math.isfinite(v[position]) else f'{v[position]:.3f}' for k, v in self._scores.items()}
-        scores |= {
-            f'{"gained" if e.chosen else "would add"}, {t}': f'{v:+.3g}'
-            for t, v in e.terms.items()
-            if v or t == 'diversity'
-        }
-        why = e.reason
-        if e.chosen:
-            why += f' It stands for {e.stands_for} of {len(self.prepared.problems[label].similarity)} references.'
-        elif math.isfinite(gains[index]):
-            why += f' By what it would add now it ranks {1 + int((gains > gains[index]).sum())} of {int(np.isfinite(gains).sum())}.'
-        return dict(
-            scores=scores,
-            why=why,
-            near=None if e.nearest is None else label * n + e.nearest,
-            near_words=''
-            if e.nearest is None
-            else f'{"nearest selected" if e.chosen else "covered by"}: {self.pool.classes[label]} {e.nearest}, similarity {e.likeness:.3f}',
-        )
-
-    def _send_look(self, position: int) -> None:
-        total, position = len(self.pool), int(position)
-        image = self._images[[position]] if position < total else self._references.images[[position - total]]
-        if max(image.shape[-2:]) > 256:
-            image = to_uint8(F.interpolate(to_float(image), (256, 256), mode='bilinear', antialias=True))
-        try:
-            card = self.card(position)
-        except Exception as e:
-            card = dict(
-                scores={}, why=f'{type(e).__name__}: {e}', near=None, near_words=''
-            )  # the picture is shown all the same
-        self.send(
-            dict(
-                kind='look', id=position, width=image.shape[3], height=image.shape[2], channels=image.shape[1], **card
-            ),
-            [image[0].permute(1, 2, 0).contiguous().numpy().tobytes()],
-        )
-
-    def _heard(self, message: dict) -> None:
-        "A message of the front."
-        kind, ids = message.get('do'), message.get('ids') or []
-        try:
-            if kind == 'tiles':
-                self._send_tiles(ids)
-            elif kind == 'look':
-                self._send_look(ids[0])
-            elif kind == 'lasso':
-                self.lassoed = [divmod(int(i), self.pool.n_per_class) for i in ids]
-            elif kind == 'toggle':
-                self.toggle(*divmod(int(ids[0]), self.pool.n_per_class))
-            elif kind == 'ban':
-                self.ban([divmod(int(i), self.pool.n_per_class) for i in ids], toggle=len(ids) == 1)
-            elif kind == 'pin':
-                self.pin([divmod(int(i), self.pool.n_per_class) for i in ids])
-            elif kind == 'preset':
-                self.preset(message['name'])
-            elif kind in ('undo', 'redo', 'keep'):
-                getattr(self, {'keep': 'compare'}.get(kind, kind))()
-        except Exception as e:
-            self.note = f'!{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'
+__all__ = ['explorable', 'PoolExplorer']
 
 # %% ../nbs/30_explorer.ipynb #n18
 def _text(data: bytes) -> str:
     return base64.b64encode(bytes(data)).decode()
 
 
-def _still_state(panel: _Answering) -> dict:
+def _still_state(panel: Answering) -> dict:
     "What the panel shows now, for a page without a kernel."
     colours = [c for c in panel.about['colours'] if c != 'marginal gain']
     shown = {name: getattr(panel, name) for name in ('map', 'ids', 'meters', 'method', 'gate')}
@@ -564,7 +48,7 @@ def _still_state(panel: _Answering) -> dict:
     )
 
 
-def _still_page(panel: _Answering, title: str | None, call: str, explained: int) -> str:
+def _still_page(panel: Answering, title: str | None, call: str, explained: int) -> str:
     "The page's text."
     total, config = len(panel.pool), panel.pool.config
     chosen = range(total) if total <= explained else panel.selection.positions.tolist()
@@ -580,12 +64,27 @@ def _still_page(panel: _Answering, title: str | None, call: str, explained: int)
     )
 
 # %% ../nbs/30_explorer.ipynb #c043
-class PoolExplorer(_Answering):
+def explorable(
+    thing: Any,  # what somebody wants to explore
+) -> Any:  # a pool
+    "A pool, or the pool in a folder. Raises `PSRError` that says what to do with anything else."
+    if isinstance(thing, (str, Path)):
+        return Pool.open(thing)
+    if all(hasattr(thing, name) for name in ('classes', 'n_per_class', 'teachers', 'fingerprint')):
+        return thing
+    hints = dict(ImageData='PoolExplorer(ImagePool(data))', Selection='PoolExplorer(selection.pool)')
+    kind = type(thing).__name__
+    raise PSRError('argument pool', 'a Pool, or the folder of one', f'an object of type {kind}', hints.get(kind, ''))
+
+
+class PoolExplorer(Answering):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
     def __init__(
         self,
-        pool: Pool,  # the candidates (an `ImagePool` does as well; its decisions are not kept)
+        pool: Pool
+        | str
+        | Path,  # the candidates, or their folder (an `ImagePool` does as well; its decisions are not kept)
         real: ImageData | None = None,  # real images to represent and to overlay; None: the pool represents itself
         space: str = 'student',  # where similarity is measured and the map is made, see `SPACES`
         teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
@@ -600,26 +99,13 @@ class PoolExplorer(_Answering):
         super().__init__()
         if not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
             raise PSRError('argument name', 'letters, digits, - and _', name)
-        self._lock, self._quiet, self._past, self._future, self._last = threading.RLock(), False, [], [], ('', 0.0)
-        self.pool, self.real, self.space, self.seed, self.lassoed = pool, real, space, seed, []
-        self.prepared = prepare(pool, real, space, teacher, seed=seed, **options)
-        self._given = {k: v for k, v in options.items()}
-        self._scores = self._columns()
-        second = second if second is not None else pool.teachers[1] if len(pool.teachers) > 1 else None
-        answers = None if second is None else teacher_answers(pool, cast(Any, second))
-        self.second = None if answers is None else answers.teacher
-        self._second_sees = None if answers is None else answers.logits().argmax(1).numpy()
-        self._images = pool.images[:] if len(pool) * math.prod(pool.images[:1].shape[1:]) < 2**30 else pool.images
-        self._references = (
-            None if real is None else reference_images(pool, real, self.prepared.config['max_reference'], seed)
-        )
-        self._baselines, self._gained, self._xy = {}, {}, None
+        pool = cast(Pool, explorable(pool))
         path = getattr(pool, 'path', None)
-        self._file = DecisionFile(path / f'{name}.json' if keep and path is not None else None)
-        begin, self._now, self.selection = self._file.read() or start or Decisions(), None, None
-        self.about = self._described(begin.ipc)
-        self.observe(self._moved, [c['name'] for c in CONTROLS] + ['method', 'gate'])
-        self.observe(self._look_changed, ['colour_by', 'map'])
+        file = DecisionFile(path / f'{name}.json' if keep and path is not None else None)
+        self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file)
+        self._given = {k: v for k, v in options.items()}
+        begin = file.read() or start or Decisions()
+        self._show_pool(second, begin.ipc)
         self.on_msg(lambda _, message, __: self._heard(message))
         self.map = map
         with self._lock:
@@ -630,64 +116,15 @@ class PoolExplorer(_Answering):
                 self.note = problem
         self._place(wait=1.0)
 
-    def _columns(self) -> dict[str, np.ndarray]:
-        "What candidates can be coloured by: what the teacher says, likeness to the reference, and the pool's own scores."
-        problems, table = self.prepared.problems, self.pool.table
-        names = ['representativeness']
-        if problems[0].seen is not None:
-            names = ['reliability', 'uncertainty', *names]
-        own = {name: np.concatenate([getattr(p, name) for p in problems]) for name in names}
-        return own | {c: table[c].to_numpy() for c in table.columns if c not in ('class', 'index', *own)}
-
-    def _described(self, ipc: int) -> dict:
-        "What the front must know once."
-        pool, n = self.pool, self.pool.n_per_class
-        controls = [
-            {**c, 'max': min(n, max(50, ipc)), 'initial': min(n, 10)} if c['name'] == 'ipc' else c for c in CONTROLS
-        ]
-        return dict(
-            classes=list(pool.classes),
-            n_per_class=n,
-            judged=self.prepared.problems[0].seen is not None,
-            real=self.real is not None,
-            second=self.second,
-            maps=['umap', 'pca'],
-            controls=controls,
-            presets=list(PRESETS),
-            class_colours=CLASS_COLOURS,
-            methods=[dict(name=m, weighted=s.weighted) for m, s in SELECTORS.items()],
-            colours=['state', 'class', *self._scores, 'marginal gain'],
-            states=[
-                dict(name=s, colour=c, shape=shape, size=size, top=top)
-                for s, (c, shape, size, top) in EXPLORER_STATES.items()
-            ],
-            order=list(range(len(EXPLORER_STATES))),
-            pinned=list(EXPLORER_STATES).index('pinned'),
-        )
-
     def __repr__(self) -> str:
         return f'PoolExplorer of {self.pool!r}'
+
+    def _repr_mimebundle_(self, **kwargs):
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.selection.sheet(scale=2))
 
     def set_state(self, sync_data):  # the front's changes, one message at a time
         with self._lock:
             super().set_state(sync_data)
-
-    @property
-    def decisions(self) -> Decisions:
-        "What has been decided."
-        return self._now
-
-    @decisions.setter
-    def decisions(self, new: Decisions):
-        self._change(lambda now: new)
-
-    @property
-    def pins(self) -> list[tuple[int, int]]:
-        return list(self._now.pins)
-
-    @property
-    def bans(self) -> list[tuple[int, int]]:
-        return list(self._now.bans)
 
     def code(self) -> str:
         "The call that gives the same selection without a panel, where `pool` and `real` are what this explorer was made of."

@@ -80,7 +80,7 @@ class Listing:
             f'data {self.path}',
             f'images of the split {name}',
             f'{self.form} with {" and ".join(self.splits)} only',
-            'Evaluation needs images that were not distilled: add a folder or a file "test", or hold some out'
+            'Evaluation needs images that were not distilled: add a folder or a file "test", or hold some out (--holdout 0.2)'
             if name == 'test'
             else '',
         )

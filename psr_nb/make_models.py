@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any, Iterable
 
 from .core import PSRError, lookup, write_atomic
-from .data import ImageData, load_data
+from .data import DataSource, ImageData, load_data
+from .describe import check_overlap
+from .forecast import Forecast
+from .pictures import contact_sheet
 from .prior import Prior
+from .seen import read_record, recorded_options
 from .teacher import Teacher
 from .train_autoencoder import train_autoencoder
 from .train_prior import prior_report, train_prior
 from .train_teacher import RECIPES, train_teacher
-from .training import random_crops
+from .training import random_crops, square_side
 
 # %% auto #0
-__all__ = ['earlier_lines', 'run_training', 'make_teacher', 'load_test', 'training_views', 'make_autoencoder', 'make_prior',
-           'judge_prior']
+__all__ = ['earlier_lines', 'run_training', 'make_teacher', 'load_test', 'training_views', 'check_autoencoder',
+           'make_autoencoder', 'make_prior', 'load_judges', 'judge_prior', 'sample_sheet']
 
 # %% ../nbs/44_make_models.ipynb #142129ea
 def earlier_lines(
@@ -44,7 +48,7 @@ def run_training(
     out = Path(out)
     file = out.with_name(f'{out.name}-loss.csv')
     lines: list[str] | None = None
-    recent, began = [], 0.0
+    recent, began, forecast = [], 0.0, Forecast(title, progress)
 
     def keep() -> None:
         if lines is not None:
@@ -66,13 +70,14 @@ def run_training(
                 if s.step % 250 == 0:
                     keep()
                 bar.update()
+                forecast(s.step, s.total)
         finally:
             keep()
     return file
 
 # %% ../nbs/44_make_models.ipynb #937fab0b
 def make_teacher(
-    data: str,  # a name or a path
+    data: str | DataSource,  # a name or a path
     out: str | Path,  # folder for the teacher
     recipe: str | None = None,  # as the bundled teachers: a, b or c
     architecture: str = 'resnet18',  # any timm name, where no recipe is given
@@ -83,6 +88,7 @@ def make_teacher(
     batch_size: int = 128,
     seed: int = 0,
     progress: bool = True,
+    allow_overlap: bool = False,  # insist, where test images are among the training images
 ) -> tuple[Teacher, Path]:  # the teacher, and the file of its loss curve
     "Trains a teacher and opens it; an interrupted run goes on."
     options: dict[str, Any] = dict(architecture=architecture, input_size=input_size)
@@ -91,25 +97,29 @@ def make_teacher(
         options = dict(zip(('architecture', 'model_args', 'input_size', 'epochs', 'lr'), known))
     said = dict(input_size=input_size, epochs=epochs, lr=lr)
     options |= {k: v for k, v in said.items() if v is not None}
-    images = load_data(data, 'train', size=size)
+    images, test = load_data(data, 'train', size=size), load_test(data, size)
+    if test is not None:
+        check_overlap(images, test, allow_overlap)
     steps = train_teacher(images, out, **options, batch_size=batch_size, seed=seed)
     file = run_training(steps, out, 'teacher', progress)
     return Teacher.from_pretrained(out), file
 
 
 def load_test(
-    data: str,
+    data: str | DataSource,
     size: int | None = None,
 ) -> ImageData | None:
-    "The test images of a data set, where it has some."
+    "The test images of a data set, where it has some. Raises `PSRError` where it has some that cannot be read."
     try:
         return load_data(data, 'test', size=size)
-    except PSRError:
-        return None
+    except PSRError as e:
+        if 'split test' in e.expected or 'Hugging Face' in e.expected:
+            return None
+        raise
 
 # %% ../nbs/44_make_models.ipynb #d531461e
 def training_views(
-    data: str,
+    data: str | DataSource,
     size: int | None,  # pixels a side
     crops: int = 1,  # views of each image: the whole and random squares
     seed: int = 0,
@@ -122,6 +132,23 @@ def training_views(
     return random_crops(load_data(data, 'train', size=5 * size // 4), size, crops, seed=seed)
 
 
+def check_autoencoder(
+    folder: Path,  # where one was trained before
+    views: ImageData,  # what it should have been trained on
+    **options: Any,  # what it should be like: halvings, latent_channels
+) -> None:
+    "Raises `PSRError` where an autoencoder that is there by chance is of other images or of another shape."
+    cure = f'Pass --autoencoder {folder} to use it as it is, or remove the folder'
+    seen, recorded = read_record(folder), recorded_options(folder)
+    if seen is None:
+        raise PSRError(f'{folder}', 'an autoencoder of these images', 'no record of what it was trained on', cure)
+    if seen.data[-1]['fingerprint'] != views.fingerprint:
+        raise PSRError(f'{folder}', f'an autoencoder of {views.name}', f'one of other images: {seen.words}', cure)
+    if differ := {k: v for k, v in options.items() if k in recorded and recorded[k] != v}:
+        words = lambda pairs: ', '.join(f'{k} {v}' for k, v in pairs.items())
+        raise PSRError(f'{folder}', words(differ), words({k: recorded[k] for k in differ}), cure)
+
+
 def make_autoencoder(
     views: ImageData,
     out: Path,  # the prior's folder; the autoencoder goes beside it
@@ -131,17 +158,21 @@ def make_autoencoder(
     **options: Any,  # of `train_autoencoder`
 ) -> Path:  # its folder
     "An autoencoder, trained if it is not there."
-    if folder is not None and not (folder / 'config.json').exists():
-        cure = 'Leave the option out to train one'
-        raise PSRError(f'{folder}', 'the folder of an autoencoder', 'no config.json', cure)
-    folder = folder or out.with_name(f'{out.name}-autoencoder')
-    if not (folder / 'config.json').exists():
+    if folder is not None:
+        if not (folder / 'config.json').exists():
+            cure = 'Leave the option out to train one'
+            raise PSRError(f'{folder}', 'the folder of an autoencoder', 'no config.json', cure)
+        return folder
+    folder = out.with_name(f'{out.name}-autoencoder')
+    if (folder / 'config.json').exists():
+        check_autoencoder(folder, views, **options)
+    else:
         run_training(train_autoencoder(views, folder, teacher, **options), folder, 'autoencoder', progress)
     return folder
 
 # %% ../nbs/44_make_models.ipynb #ff412940
 def make_prior(
-    data: str,  # a name or a path
+    data: str | DataSource,  # a name or a path
     out: str | Path,  # folder for the prior
     start: str | None = None,  # a prior to train further; its autoencoder is used as it is
     autoencoder: Path | None = None,  # folder of a trained one; None: OUT-autoencoder, trained if it is not there
@@ -160,20 +191,50 @@ def make_prior(
     folder = autoencoder
     if autoencoder is not None or start is None:
         more = dict(seed=seed, **(autoencoder_options or {}))
+        if autoencoder is None:
+            halvings, patch = more.get('halvings', 2), options.get('patch_size', 2)
+            square_side(views, 2**halvings * patch, f'for {halvings} halvings and patches of {patch}')
         folder = make_autoencoder(views, out, autoencoder, helper, progress, **more)
     steps = train_prior(views, out, folder, start=start, teacher=helper, seed=seed, **options)
     file = run_training(steps, out, 'prior', progress)
     return Prior.from_pretrained(out), file
 
+# %% ../nbs/44_make_models.ipynb #5b1f0c02
+def load_judges(
+    data: str | DataSource,
+    judges: Iterable[str],  # teachers
+    size: int | None = None,
+    allow_overlap: bool = False,  # insist, where test images are among the training images
+) -> tuple[ImageData, ImageData, list[Teacher]]:  # training images, test images, teachers
+    "What a prior is judged with. Raises `PSRError` where there are no test images."
+    images, test = load_data(data, 'train', size=size), load_data(data, 'test', size=size)
+    check_overlap(images, test, allow_overlap)
+    return images, test, [Teacher.from_pretrained(t, classes=images.classes) for t in judges]
+
 
 def judge_prior(
     prior: Prior,
-    data: str,
-    judges: list[str],  # teachers
-    size: int | None = None,
+    images: ImageData,  # it was trained on
+    test: ImageData,  # images it has not seen
+    judges: list[Teacher],
+    n_per_class: int = 100,  # samples
 ) -> list[str]:  # lines
     "How good a prior is, in words: each measure of `prior_report` on a line."
-    images, test = load_data(data, 'train', size=size), load_data(data, 'test', size=size)
-    found = prior_report(prior, images, test, [Teacher.from_pretrained(t, classes=images.classes) for t in judges])
+    test = test if test.classes == prior.classes else test.restrict(prior.classes)
+    found = prior_report(prior, images, test, judges, n_per_class)
     several = lambda v: ', '.join(f'{k.replace("_", " ")} {x:.3f}' for k, x in v.items())
     return [f'{what}: {several(v) if isinstance(v, dict) else f"{v:.2f}"}' for what, v in found.items()]
+
+
+def sample_sheet(
+    prior: Prior,
+    file: str | Path,  # a .png to write
+    n: int = 8,  # samples of each class
+    seed: int = 0,
+) -> Path:
+    "Draws a few samples of each class, one row per class: the first thing to look at."
+    few = min(len(prior.classes), 20)
+    made = prior.decode(prior.sample(list(range(few)) * n, seed=seed)).cpu()
+    rows = made.view(n, few, *made.shape[1:]).transpose(0, 1).flatten(0, 1)
+    save = lambda path: contact_sheet(rows, n, max(1, 64 // made.shape[-1])).save(path, 'png')
+    return write_atomic(file, save)

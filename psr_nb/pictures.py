@@ -5,6 +5,7 @@
 # %% ../nbs/01_pictures.ipynb #p002
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Iterable
@@ -17,8 +18,8 @@ from PIL import Image, ImageOps
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'decode_images', 'contact_sheet', 'resize_images',
-           'augment']
+__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes', 'decode_images',
+           'contact_sheet', 'resize_images', 'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
 def to_uint8(
@@ -135,11 +136,40 @@ def decode_image(
     background: tuple[int, int, int] = (255, 255, 255),  # what shows through transparent places
 ) -> np.ndarray:  # (c, h, w) uint8
     "One image as bytes in CHW order: whatever Pillow opens, as a viewer shows it. Raises `PSRError` with the file's name."
-    image = _opened(data, where or str(data)[:200], background)
+    return _array(_opened(data, where or str(data)[:200], background), size, channels)
+
+
+def _array(image: Image.Image, size: int | None, channels: int | None) -> np.ndarray:  # (c, h, w) uint8
+    "A plain picture brought to a size and a number of channels."
     if channels is not None:
         image = image.convert('L' if channels == 1 else 'RGB')
     array = np.asarray(image if size is None else _centre_square(image, size))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _fitted(array: np.ndarray, size: int | None, channels: int | None) -> np.ndarray:  # (c, h, w) uint8
+    "Pixels brought to a size and a number of channels; nothing is done where they fit."
+    if (size is None or array.shape[1:] == (size, size)) and channels in (None, len(array)):
+        return array
+    return _array(to_pil(np.array(array)), size, channels)
+
+# %% ../nbs/01_pictures.ipynb #pk002
+def pixel_hash(
+    image: np.ndarray | torch.Tensor,  # (c, h, w) uint8
+) -> str:  # 32 hexadecimal digits
+    "The content of one image: the same pixels give the same text, in grey or as grey RGB."
+    array = np.asarray(image)
+    if len(array) == 3 and (array[:, 0] == array[0, 0]).all() and (array[1:] == array[0]).all():
+        array = array[:1]
+    flat = np.ascontiguousarray(array.transpose(1, 2, 0))  # as decoders lay it out: nothing is copied
+    return hashlib.blake2b(flat.data, digest_size=16, salt=repr(array.shape[::2]).encode()[:16]).hexdigest()
+
+
+def pixel_hashes(
+    images: torch.Tensor,  # (n, c, h, w) uint8
+) -> list[str]:
+    "`pixel_hash` of each image."
+    return [pixel_hash(image) for image in images.numpy()]
 
 # %% ../nbs/01_pictures.ipynb #pd006
 def decode_images(
@@ -148,12 +178,18 @@ def decode_images(
     size: int | None = None,  # see `decode_image`
     channels: int | None = None,  # 1 or 3; None: 3 if any image is coloured
     background: tuple[int, int, int] = (255, 255, 255),  # see `decode_image`
+    keys: list[str] | None = None,  # takes the `pixel_hash` of each image before it is scaled
 ) -> torch.Tensor:  # (n, c, h, w) uint8
     "Decodes images one by one into one array. Raises `PSRError` that names all damaged files, or two of different sizes."
     out, first, damaged = torch.empty(0, dtype=torch.uint8), '', []
     for i, (data, where) in enumerate(items):
         try:
-            array = decode_image(data, size, channels, where, background)
+            if keys is None:
+                array = decode_image(data, size, channels, where, background)
+            else:
+                stored = decode_image(data, where=where, background=background)
+                keys.append(pixel_hash(stored))
+                array = _fitted(stored, size, channels)
         except PSRError as e:
             damaged.append(e)
             continue

@@ -20,6 +20,7 @@ from .evaluate import Report
 from .front import render
 from .pictures import to_float, to_uint8
 from .pool import Pool
+from .seen import shown_name
 from .selection import Selection
 from .views import STATES, accuracy_plot, candidate_states, data_uri, image_grid, pool_map
 
@@ -238,8 +239,8 @@ def _provenance(pool: Pool, selection: Selection) -> dict[str, Any]:
     return {
         'pool, fingerprint': pool.fingerprint,
         'selection, key': selection.key,
-        f'prior {config["prior"]["name"]}, weights': config['prior']['weights_hash'],
-        **{f'teacher {t["name"]}, weights': t['weights_hash'] for t in config['teachers']},
+        f'prior {shown_name(config["prior"]["name"])}, weights': config['prior']['weights_hash'],
+        **{f'teacher {shown_name(t["name"])}, weights': t['weights_hash'] for t in config['teachers']},
         'root seed': config['seed'],
         'sampler': ', '.join(f'{k.replace("_", " ")} {v}' for k, v in config['sampler'].items()),
         'software': ', '.join(f'{n} {_installed(n)}' for n in ('psr_nb', 'torch', 'diffusers', 'timm')),
@@ -280,7 +281,7 @@ def report_page(
     from plotly.offline import get_plotlyjs
 
     stages, report = list(stages), report if isinstance(report, Report) else Report(list(report or []))
-    dataset = report.rows[0]['dataset'] if len(report) else pool.config['prior']['name']
+    dataset = report.rows[0]['dataset'] if len(report) else shown_name(pool.config['prior']['name'])
     page = render(
         'report.html.j2',
         title=title or f'{dataset}: {len(pool.classes)} classes, {selection.ipc} images each',

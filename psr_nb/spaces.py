@@ -103,7 +103,7 @@ def _teacher(source: Any, options: SpaceOptions) -> torch.Tensor:
 def _timm(source: Any, options: SpaceOptions) -> torch.Tensor:
     from psr_nb.teacher import Teacher
 
-    return _by_teacher(source, Teacher.from_pretrained(options.argument, device=options.device), options)
+    return _by_teacher(source, Teacher.from_pretrained(options.argument, device=options.device, headless=True), options)
 
 # %% ../nbs/13_spaces.ipynb #c66399d9
 def _latent(source: Any, options: SpaceOptions) -> torch.Tensor:

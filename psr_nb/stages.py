@@ -5,6 +5,7 @@
 # %% ../nbs/29_stages.ipynb #5ed73c0e
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -12,7 +13,8 @@ from typing import Any, Callable, Sequence
 from filelock import FileLock
 
 from .core import PSRError, lookup, make_folder, read_json
-from .data import ImageData, load_data
+from .data import DataSource, ImageData, load_data
+from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
 from .distilled import DistilledSet
 from .evaluate import PROTOCOLS, Report, evaluate, herding_real, random_real
@@ -20,13 +22,14 @@ from .pool import Pool
 from .prior import Prior
 from .refine import RefineSettings
 from .score import score
+from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'open_set', 'earlier_rows',
-           'add_rows', 'evaluate_set']
+__all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'open_set', 'check_seen',
+           'earlier_rows', 'add_rows', 'evaluate_set']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -70,7 +73,7 @@ def make_selection(
     pool: str | Path,  # its folder
     ipc: int = 10,  # images per class
     method: str = 'psr',  # see `psr_nb.select.SELECTORS`
-    data: str | None = None,  # real images to represent; None: the pool represents itself
+    data: str | DataSource | None = None,  # real images to represent; None: the pool represents itself
     weights: dict[str, float] | None = None,  # those of the method that are changed
     space: str = 'student',  # where images are compared
     gate: bool | None = None,  # only candidates whose class the teacher recognises; None: as the method says
@@ -143,7 +146,7 @@ def refine_file(
     selection: str | Path,  # the .json file of a selection
     out: str | Path,  # folder for the distilled set; one that is there is replaced
     prior: str | None = None,  # None: the one named in the pool
-    data: str = 'fashion',  # real images
+    data: str | DataSource = 'fashion',  # real images
     teacher: str | None = None,  # gives soft labels; None: a bundled one that did not score
     judge: str | None = None,  # accepts or rolls back; None: a bundled one that took no other part
     options: dict | None = None,  # fields of `RefineSettings`
@@ -157,7 +160,7 @@ def refine_file(
     classes = pool.classes
     model = Prior.from_pretrained(prior or pool.config['prior']['name'], classes=classes)
     real = load_data(data, size=model.image_shape[-1], channels=model.image_shape[0])
-    names = free_teachers(chosen, (model.name, real.name), teacher, judge)
+    names = free_teachers(chosen, (model.name, real.published), teacher, judge)
     roles = Roles(None, *(None if t is None else Teacher.from_pretrained(t, classes=classes) for t in names))
     settings, stages = RefineSettings.suited(model, **(options or {})), Stages(progress, on_progress)
     with stages.stage('refine') as say:
@@ -177,7 +180,7 @@ BASELINES: dict[str, Callable[[ImageData, int], Any]] = {  # name -> (real, ipc)
 
 def open_set(
     path: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
-    data: str,  # the real images
+    data: str | DataSource,  # the real images
 ) -> tuple[DistilledSet | ImageData, ImageData]:  # the set and real test images of its size
     "A set to judge, and what to judge it by."
     path = Path(path)
@@ -189,6 +192,35 @@ def open_set(
         raise PSRError(f'{path}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
     test = load_data(data, 'test')
     return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1]), test
+
+
+def check_seen(
+    images: DistilledSet | ImageData,  # the set to judge
+    test: ImageData,
+    teacher: Teacher | None = None,  # gives soft labels
+    allow_overlap: bool = False,  # insist, where the set was made from test images
+) -> list[str]:  # sentences
+    "What was seen of the test images before. Raises `PSRError` where the set was distilled from some of them."
+    seen, unknown = {}, []
+    if isinstance(images, DistilledSet):
+        seen = {who: keys.numpy() for who, keys in images.seen.items()}
+        unknown = [who for who, words in (images.provenance.get('trained_on') or {}).items() if words is None]
+    if teacher is not None:
+        record, who = read_record(teacher_folder(teacher)), f'teacher {shown_name(teacher.name)}'
+        if record is None:
+            unknown.append(who)
+        else:
+            seen[who] = record.keys
+    used = {who: n for who, n in seen_among(test, seen).items() if n and who.startswith('real images')}
+    few = test.published and all(n < len(test) // 20 for n in used.values())  # public sets have some of their own
+    if used and not allow_overlap and not few:
+        n, cure = (
+            max(used.values()),
+            'Give other test images or hold some out (--holdout 0.2); to insist: --allow-overlap',
+        )
+        found = f'{n:,} of {len(test):,} are among the real images that the set was distilled from'
+        raise PSRError(f'test images of {test.name}', 'images that were not distilled', found, cure)
+    return seen_words(test, seen, dict.fromkeys(unknown)) if seen or unknown else []
 
 
 def earlier_rows(
@@ -219,7 +251,7 @@ def add_rows(
 # %% ../nbs/29_stages.ipynb #6960f7e0
 def evaluate_set(
     distilled: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
-    data: str = 'fashion',  # real images
+    data: str | DataSource = 'fashion',  # real images
     protocol: str = 'quick',  # see `psr_nb.evaluate.PROTOCOLS`
     students: Sequence[str] = ('convnet3',),
     seeds: int = 5,  # students trained of each architecture
@@ -230,6 +262,8 @@ def evaluate_set(
     out: str | Path | None = None,  # a .json file for the rows
     append: bool = False,  # add to the rows that are in the file
     progress: bool = True,  # show a bar
+    allow_overlap: bool = False,  # insist, where test images are among the training images
+    say: Callable[[str], Any] | None = None,  # is told what prior and teachers have seen of the test images
 ) -> Report:
     "Trains students from scratch on a set in a folder and tests them on real images."
     lookup(PROTOCOLS, protocol, 'protocol')
@@ -238,12 +272,17 @@ def evaluate_set(
     earlier_rows(out, append)
     images, test = open_set(distilled, data)
     judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
+    for words in check_seen(images, test, judge, allow_overlap):
+        (say or warnings.warn)(words)
     sets: dict[str, Any] = {name or getattr(images, 'method', None) or images.name: images}
     if baselines:
         real = load_data(data, 'train', size=test.images.shape[-1], channels=test.images.shape[1])
+        check_overlap(real, test, allow_overlap)
         ipc = int(images.labels.bincount().max())
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
-    report = evaluate(sets, test, protocol, list(students), seeds, labels, None, progress, judge)
+    report = evaluate(
+        sets, test, protocol, list(students), seeds, labels, None, progress, judge, allow_overlap=allow_overlap
+    )
     if out is not None and append:
         return add_rows(report, out)
     if out is not None:

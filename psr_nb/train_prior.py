@@ -20,10 +20,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from .classes import find_classes
-from .core import PSRError, atomic_folder, best_device, lookup, make_folder, read_json, to_float, to_json
+from psr_nb.core import (
+    PSRError,
+    atomic_folder,
+    best_device,
+    file_hash,
+    lookup,
+    make_folder,
+    read_json,
+    to_float,
+    to_json,
+)
 from .data import ImageData
 from .pipelines import load_part
 from .prior import Prior, latent_code, latents_from_codes
+from .seen import read_record, teacher_folder, write_record
 from .teacher import Teacher
 from psr_nb.train_autoencoder import (  # noqa: F401
     feature_distance,
@@ -31,7 +42,15 @@ from psr_nb.train_autoencoder import (  # noqa: F401
     principal_components,
     train_autoencoder,
 )
-from .training import Checkpoint, TrainStep, mixed_precision, random_crops, training_batch  # noqa: F401
+from psr_nb.training import (  # noqa: F401
+    Checkpoint,
+    TrainStep,
+    data_settings,
+    mixed_precision,
+    random_crops,
+    square_side,
+    training_batch,
+)
 
 # %% auto #0
 __all__ = ['NOISE_SCHEDULE', 'Merge', 'TUNINGS', 'new_transformer', 'train_prior', 'save_prior', 'frechet_distance',
@@ -388,13 +407,15 @@ def train_prior(
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    settings = dict(
+    square_side(data)
+    settings: dict[str, Any] = dict(
         dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip
     )
     device, out = torch.device(device or best_device()), Path(out)
     make_folder(out.parent)
     old, autoencoder = _beginning(start, tune, autoencoder)
     latents = _latents(data.images, autoencoder, device, flip)
+    settings['autoencoder'] = [file_hash(f) for f in sorted(Path(autoencoder).glob('*.safetensors'))]
     if old is None and latents.shape[2] % patch_size:
         wanted = f'a divisor of {latents.shape[2]}, the side of the latents'
         raise PSRError('argument patch_size', wanted, patch_size, 'Take images of another size, or patch_size=1')
@@ -413,7 +434,7 @@ def train_prior(
         settings |= dict(teacher=teacher.name, align=align)
     run = _Denoiser(model, noise, len(data.classes), lr, steps, align, alignment)
     run.prepare(ema, device)
-    checkpoint = Checkpoint(out, dict(kind='prior', data=data.name, n=len(data), **settings), checkpoint_every)
+    checkpoint = Checkpoint(out, dict(kind='prior', **data_settings(data), **settings), checkpoint_every)
     first, began = checkpoint.load(run.parts, device), time.perf_counter()
     for block in model.transformer_blocks if compile else ():
         block.compile()  # compiled once, for all of them
@@ -429,7 +450,9 @@ def train_prior(
     if old is not None:
         defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
         schedule = old.scheduler_config
-    save_prior(ema, autoencoder, out, data.classes, defaults, schedule, refinement)
+    began_from = [autoencoder, None if old is None else old.folder, teacher_folder(teacher)]
+    note = lambda folder: write_record(folder, data, [read_record(f) for f in began_from])
+    save_prior(ema, autoencoder, out, data.classes, defaults, schedule, refinement, note)
     checkpoint.remove()
 
 
@@ -454,6 +477,13 @@ def _beginning(
             "its authors' checkpoint, whose time embedding a folder cannot keep",
             'Start from the same model as a diffusers pipeline',
         )
+    if old.flow or old.prompts is not None or 'num_embeds_ada_norm' not in old.transformer.config:
+        raise PSRError(
+            f'start {start}',
+            'a DiT that predicts noise',
+            'a flow' if old.flow else type(old.transformer).__name__,
+            'Train it further with the script that made it',
+        )
     return old, autoencoder or old.folder / 'vae'
 
 # %% ../nbs/42_train_prior.ipynb #c011
@@ -465,6 +495,7 @@ def save_prior(
     defaults: dict | None = None,  # sampler settings kept with the prior
     scheduler_config: dict | None = None,  # noise schedule; None: that of `NOISE_SCHEDULE`
     refinement: dict | None = None,  # settings of refinement kept with the prior
+    note: Callable[[Path], object] | None = None,  # adds to the folder before it appears
 ) -> Path:
     "Writes a `DiTPipeline` folder in half precision."
     import diffusers
@@ -493,6 +524,8 @@ def save_prior(
         (folder / 'model_index.json').write_text(to_json(index))
         for file in folder.glob('*/config.json'):  # which would say where its parts lay before
             file.write_text(to_json({k: v for k, v in read_json(file).items() if k != '_name_or_path'}))
+        if note is not None:
+            note(folder)
     return Path(out)
 
 # %% ../nbs/42_train_prior.ipynb #c015

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from .core import atomic_folder, best_device, make_folder, to_json
 from .data import ImageData
 from .pictures import augment
+from .seen import write_record
 from .teacher import Teacher
-from .training import Checkpoint, TrainStep, training_batch
+from .training import Checkpoint, TrainStep, data_settings, training_batch
 
 # %% auto #0
 __all__ = ['RECIPES', 'channel_statistics', 'save_teacher', 'train_teacher']
@@ -107,7 +108,8 @@ def train_teacher(
     out = Path(out)
     make_folder(out.parent)
     torch.manual_seed(seed)
-    mean, std = channel_statistics(data.images[:5000])
+    some = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:5000]
+    mean, std = channel_statistics(data.images[some])  # of all classes, however the images are sorted
     model: Any = timm.create_model(architecture, **kwargs).to(device)
     teacher = Teacher(model, str(out), mean, std, size, data.classes).to(device)
     model.requires_grad_(True)
@@ -115,7 +117,7 @@ def train_teacher(
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps + 1, pct_start=0.2)
     parts = dict(model=model, optimizer=optimizer, schedule=schedule)
-    checkpoint = Checkpoint(out, dict(kind='teacher', data=data.name, n=len(data), **settings), checkpoint_every)
+    checkpoint = Checkpoint(out, dict(kind='teacher', **data_settings(data), **settings), checkpoint_every)
     start, began = checkpoint.load(parts, device), time.perf_counter()
     for step in range(start, steps):
         pick, g = training_batch(len(data), batch_size, seed, step)
@@ -131,4 +133,5 @@ def train_teacher(
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
     with atomic_folder(out) as folder:
         save_teacher(model, folder, architecture, kwargs, mean, std, size, data.classes)
+        write_record(folder, data)
     checkpoint.remove()

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .core import best_dtype, content_hash, seeded, write_atomic
+from .core import PSRError, best_dtype, content_hash, seeded, write_atomic
 from .data import ImageData
 
 # %% auto #0
-__all__ = ['TrainStep', 'Checkpoint', 'training_batch', 'mixed_precision', 'random_crops']
+__all__ = ['TrainStep', 'Checkpoint', 'data_settings', 'square_side', 'training_batch', 'mixed_precision', 'random_crops']
 
 # %% ../nbs/40_training.ipynb #t005
 @dataclass
@@ -44,14 +46,26 @@ class Checkpoint:
 
     def load(self, parts: Mapping[str, Any], device: torch.device) -> int:  # the step to go on from
         "Restores `parts` (name -> anything with `load_state_dict`) when there is a checkpoint of this run."
-        if not self.path.exists():
+        if not self.path.is_file():
             return 0
-        saved = torch.load(self.path, map_location=device, weights_only=True)
-        if saved['key'] != self.key:
+        try:
+            saved = torch.load(self.path, map_location=device, weights_only=True)
+            step, key = int(saved['step']), saved['key']
+        except Exception as e:  # torch says of a damaged file nearly anything
+            warnings.warn(f'{self.path} cannot be read ({type(e).__name__}): the training begins again', stacklevel=3)
             return 0
-        for name, part in parts.items():
-            part.load_state_dict(saved[name])
-        return saved['step']
+        if key != self.key:
+            other = 'is of a training on other images, with other classes or with other options'
+            warnings.warn(f'{self.path} {other}: this one begins at its first step', stacklevel=3)
+            return 0
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(saved[name])
+        except Exception as e:
+            found = f'{type(e).__name__}: {str(e)[:100]}'
+            cure = 'Remove the file: the training then begins again'
+            raise PSRError(f'checkpoint {self.path}', 'the state of this training', found, cure) from None
+        return step
 
     def save(self, step: int, parts: Mapping[str, Any], force: bool = False) -> None:
         "Writes the state when `step` is due."
@@ -62,6 +76,27 @@ class Checkpoint:
     def remove(self) -> None:
         "Called when the training has ended."
         self.path.unlink(missing_ok=True)
+
+# %% ../nbs/40_training.ipynb #t005c
+def data_settings(
+    data: ImageData,  # training images
+) -> dict[str, Any]:
+    "What of the data decides whether a checkpoint can be used: the images, their labels, and the order of the classes."
+    return dict(data=data.fingerprint, classes=list(data.classes), n=len(data))
+
+
+def square_side(
+    data: ImageData,
+    divisor: int = 1,  # of the side
+    why: str = '',  # what needs it, for the error
+) -> int:  # pixels
+    "The side of the images. Raises `PSRError` where they are not square, or the side does not divide."
+    h, w = data.images.shape[-2:]
+    if h != w or h % divisor:
+        smaller = max(divisor, min(h, w) // divisor * divisor)
+        wanted = 'square images' + (f' with a side that {divisor} divides, {why}' if divisor > 1 else '')
+        raise PSRError(f'images of {data.name}', wanted, f'{w}×{h} pixels', f'Scale them: --size {smaller}')
+    return h
 
 # %% ../nbs/40_training.ipynb #t007
 def training_batch(
@@ -113,5 +148,6 @@ def random_crops(
         data,
         images=torch.cat([whole, *others]),
         labels=data.labels.repeat(versions),
+        keys=np.tile(data.image_keys, versions),
         name=f'{data.name}, {versions} crops',
     )

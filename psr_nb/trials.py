@@ -277,7 +277,7 @@ def trial_generations(
     if not 1 <= ipc < n:
         raise PSRError('argument ipc', f'1 to {n - 1}, fewer than the candidates of each class', ipc)
     sets, outcomes, found = [], [], np.zeros((classes, n))
-    alone = np.broadcast_to(np.eye(n), (classes, n, n))
+
     for g in range(generations):
         size = max(1, count // generations)
         draw = balanced_sets(n, classes, ipc, size, seed)

@@ -5,6 +5,7 @@
 # %% ../nbs/24_views.ipynb #c002
 from __future__ import annotations
 
+import colorsys
 import html
 import math
 import warnings
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['MAP_METHODS', 'STATES', 'CLASS_COLOURS', 'image_grid', 'data_uri', 'selection_sheet', 'image_rows',
-           'exact_neighbours', 'plane', 'pool_umap', 'candidate_states', 'pool_map', 'before_after', 'loss_curves',
-           'accuracy_plot']
+           'exact_neighbours', 'plane', 'pool_umap', 'class_colours', 'candidate_states', 'pool_map', 'before_after',
+           'loss_curves', 'accuracy_plot']
 
 # %% ../nbs/24_views.ipynb #c005
 def _tiles(images: torch.Tensor, scale: float) -> np.ndarray:  # (n, h, w, 3) uint8
@@ -239,6 +240,24 @@ CLASS_COLOURS = [
 ]  # Okabe & Ito's, then Tol's
 
 
+def class_colours(
+    n: int,  # classes
+) -> list[str]:  # hex
+    "A colour for each class: `CLASS_COLOURS`, then darker and lighter ones, then hues far from each other."
+
+    def mixed(colour: str, towards: int, share: float) -> str:
+        parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        return '#' + ''.join(f'{round(v + share * (towards - v)):02x}' for v in parts)
+
+    darker = [mixed(c, 0, 0.45) for c in CLASS_COLOURS]
+    lighter = [mixed(c, 255, 0.5) for c in CLASS_COLOURS]
+    found = [*CLASS_COLOURS, *darker, *lighter]
+    for i in range(n - len(found)):  # golden section: each hue as far as can be from those before
+        red, green, blue = colorsys.hls_to_rgb(i * 0.618034 % 1, (0.35, 0.5, 0.65)[i % 3], 0.6 - 0.0001 * i)
+        found.append(f'#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}')
+    return found[:n]
+
+
 def candidate_states(
     pool: Pool,  # the candidates
     selection: Selection
@@ -284,6 +303,7 @@ def _groups(
     states: np.ndarray, labels: np.ndarray, names: np.ndarray, colour_by: str, values: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, str, str, dict]]:  # positions, state, name in the legend, colour
     "The points that are drawn alike, one group after the other."
+    colours = class_colours(len(names))
     for state, (colour, _, _) in STATES.items():
         of_state = np.flatnonzero(states == state)
         if colour_by == 'state':
@@ -291,7 +311,7 @@ def _groups(
         elif colour_by == 'class':
             for label, name in enumerate(names):
                 of_class = of_state[labels[of_state] == label]
-                yield of_class, state, name, dict(color=CLASS_COLOURS[label % len(CLASS_COLOURS)])
+                yield of_class, state, name, dict(color=colours[label])
         else:
             assert values is not None
             yield of_state, state, state, dict(color=values[of_state], coloraxis='coloraxis')

@@ -17,8 +17,8 @@ from .core import PSRError, atomic_folder, content_hash, file_hash, read_json
 
 # %% auto #0
 __all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'choose_weights', 'weight_file', 'weight_parts', 'read_file',
-           'unwrap', 'strip_prefixes', 'read_weights', 'check_finite', 'fit_weights', 'cache_folder', 'as_safetensors',
-           'is_authors_dit', 'dit_from_authors']
+           'unwrap', 'strip_prefixes', 'without_company', 'read_weights', 'check_finite', 'fit_weights', 'cache_folder',
+           'as_safetensors', 'is_authors_dit', 'dit_from_authors']
 
 # %% ../nbs/00_weights.ipynb #we004
 SAFE = '.safetensors'
@@ -185,6 +185,23 @@ def strip_prefixes(
             return state
         state = shorter
 
+# %% ../nbs/00_weights.ipynb #we007c
+def without_company(
+    state: dict[str, torch.Tensor],
+    known: set[str],  # the names that the model has
+) -> dict[str, torch.Tensor]:
+    "The model's own weights, where they all stand under one prefix and other things beside it."
+    wanted = {k for k in known if not k.endswith('num_batches_tracked')}
+    if not wanted or wanted <= set(state):
+        return state
+    longest = max(wanted, key=len)
+    prefixes = [k[: -len(longest)] for k in state if k.endswith('.' + longest)]
+    whole = [p for p in prefixes if all(p + k in state for k in wanted)]
+    best = [p for p in whole if 'ema' in p.lower()] or whole
+    if len(best) != 1:
+        return state
+    return {k[len(best[0]) :]: v for k, v in state.items() if k.startswith(best[0])}
+
 # %% ../nbs/00_weights.ipynb #we008
 def read_weights(
     path: Path,  # a weights file, or the index of its shards
@@ -199,6 +216,8 @@ def read_weights(
             raise PSRError(f'{part}', 'weights that no other shard has', f'{sorted(twice)[0]} again')
         state.update(found)
     state = strip_prefixes(state, known)
+    if known:
+        state = without_company(state, known)
     check_finite(state, str(path))
     return state
 

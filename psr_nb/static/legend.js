@@ -13,7 +13,7 @@ export function stateCounts(states, of) {
 export function legendEntries({ by, low, high, classes, classColours, states, counts, showReal, ink }) {
   const entries = [];
   if (by === 'class') {
-    classes.slice(0, 24).forEach((text, i) => {
+    classes.forEach((text, i) => {
       entries.push({ shape: 'circle', colour: classColours[i % classColours.length], radius: 5, text });
     });
   } else {

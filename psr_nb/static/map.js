@@ -36,7 +36,7 @@ function markMaker(desk, by, values, radius, edge) {
   const markOf = (code, i) => {
     const state = about.states[code];
     const key = keyOf(i);
-    const name = code * 100 + key;
+    const name = `${code} ${key}`;
     if (!made.has(name))
       made.set(name, stamp(state.shape, colourOf(state, key), radius * state.size, state.top ? edge : null));
     return made.get(name);

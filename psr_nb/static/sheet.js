@@ -1,6 +1,7 @@
 // Thumbnails: the selection by class, or what the lasso holds.
 
 import { afterPaint, button, check, h, say } from './dom.js';
+import { tileCommand } from './keyboard.js';
 import { tell } from './model.js';
 import { thousands } from './numbers.js';
 
@@ -77,7 +78,11 @@ function classRow(name) {
 
 export function createSheet(desk) {
   const { model, about, n, still } = desk;
-  const node = h('div', { class: 'sheet', role: 'group', 'aria-label': 'Thumbnails: Enter pins, B bans' });
+  const node = h('div', {
+    class: 'sheet',
+    role: 'group',
+    'aria-label': 'Thumbnails: arrow keys go to the next, Enter pins, B bans',
+  });
   const rows = new Map();
 
   const tileOf = (id, words, kind, mark) => {
@@ -86,7 +91,7 @@ export function createSheet(desk) {
     const style = `tile ${kind}${id === desk.current ? ' current' : ''}`;
     const tile = h(
       'button',
-      { type: 'button', class: style, 'data-id': id, 'aria-label': label, title: label },
+      { type: 'button', class: style, 'data-id': id, tabindex: -1, 'aria-label': label, title: label },
       canvas,
     );
     if (mark) tile.append(h('i', { 'aria-hidden': true }, mark));
@@ -97,13 +102,33 @@ export function createSheet(desk) {
     const tile = event.target.closest('.tile');
     if (tile && +tile.dataset.id !== desk.current) desk.focusOn(+tile.dataset.id);
   };
+  // The sheet is one stop of the Tab key; arrow keys go on from there.
+  const stopAt = (tile) => {
+    for (const other of node.querySelectorAll('.tile[tabindex="0"]')) other.tabIndex = -1;
+    if (tile) tile.tabIndex = 0;
+  };
+  const walk = (event) => {
+    const tile = event.target.closest('.tile');
+    if (!tile || event.ctrlKey || event.metaKey || event.altKey) return;
+    const all = [...node.querySelectorAll('.tile')];
+    const places = all.map((t) => t.getBoundingClientRect()).map(({ left, top }) => [left, top]);
+    const to = tileCommand(event, places, all.indexOf(tile));
+    if (to < 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    all[to].focus();
+  };
   node.addEventListener('click', (event) => {
     const tile = event.target.closest('.tile');
     if (!tile) return;
     desk.focusOn(+tile.dataset.id);
     if (!still) desk.act('toggle', [+tile.dataset.id]);
   });
-  node.addEventListener('focusin', pointed);
+  node.addEventListener('focusin', (event) => {
+    stopAt(event.target.closest('.tile'));
+    pointed(event);
+  });
+  node.addEventListener('keydown', walk);
   node.addEventListener('pointerover', pointed);
 
   function fillLasso(scrolled) {
@@ -160,6 +185,7 @@ export function createSheet(desk) {
     if (desk.showing === 'lasso') fillLasso(scroll > 0);
     else fillSelection();
     node.scrollTop = scroll;
+    if (!node.querySelector('.tile[tabindex="0"]')) stopAt(node.querySelector('.tile'));
     if (focus < 0 || node.contains(document.activeElement)) return;
     const all = node.querySelectorAll('.tile');
     if (all.length) all[Math.min(focus, all.length - 1)].focus({ preventScroll: true });

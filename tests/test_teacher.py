@@ -1,0 +1,323 @@
+"""Teachers of every library, against the library that defines them; what is missing is asked for.
+
+Largest differences of logits, tiny random networks, float32 on a CPU: timm 1.5e-8 (another order of memory),
+torchvision and transformers below 1e-6.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+
+from psr_nb.core import PSRError
+from psr_nb.teacher import Teacher
+
+NAMES = ['truck', 'cat', 'dog']
+
+
+def same(teacher, theirs, size=32, channels=3):
+    "Largest difference from a library's own logits, for images normalised by hand."
+    x = torch.rand(3, channels, size, size, generator=torch.Generator().manual_seed(0))
+    mean, std = teacher.mean.cpu(), teacher.std.cpu()
+    with torch.no_grad():
+        return float((teacher.logits(x) - theirs((x - mean) / std)).abs().max())
+
+
+@pytest.fixture(scope='module')
+def resnet():
+    torch.manual_seed(0)
+    return timm.create_model('test_resnet', num_classes=3).eval()
+
+
+def timm_folder(folder, network, weights='model.safetensors', **config):
+    "A folder of timm's, with what is given changed in its config.json."
+    folder.mkdir(parents=True)
+    cfg = dict(mean=[0.5, 0.4, 0.3], std=[0.2, 0.3, 0.4], input_size=[3, 32, 32], **config.pop('cfg', {}))
+    whole = dict(architecture='test_resnet', num_classes=3, label_names=NAMES, pretrained_cfg=cfg)
+    (folder / 'config.json').write_text(json.dumps({**whole, **config}))
+    state = {k: v.contiguous() for k, v in network.state_dict().items()}
+    save = save_file if weights.endswith('.safetensors') else torch.save
+    save(state, folder / weights)
+    return folder
+
+
+@pytest.mark.parametrize('safe', [True, False, 'both'])
+def test_timm_as_timm_writes(resnet, tmp_path, safe):
+    timm.models.save_for_hf(resnet, tmp_path / 't', model_config=dict(label_names=NAMES), safe_serialization=safe)
+    teacher = Teacher.from_pretrained(tmp_path / 't', device='cpu')
+    assert teacher.classes == NAMES and teacher.input_size == 160
+    assert same(teacher, resnet, 160) < 1e-6
+    assert Teacher.from_pretrained(tmp_path / 't', ['dog', 'truck'], 'cpu').outputs.tolist() == [2, 0]
+
+
+def test_timms_older_form(resnet, tmp_path):
+    "Everything at the top of config.json, names as `labels`."
+    folder = timm_folder(tmp_path / 't', resnet, 'pytorch_model.bin')
+    old = dict(architecture='test_resnet', num_classes=3, mean=[0.5] * 3, std=[0.25] * 3, input_size=[3, 32, 32])
+    (folder / 'config.json').write_text(json.dumps({**old, 'labels': NAMES}))
+    teacher = Teacher.from_pretrained(folder, device='cpu')
+    assert teacher.classes == NAMES and same(teacher, resnet) < 1e-6
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda s: {f'module.{k}': v for k, v in s.items()},
+        lambda s: {'state_dict': {f'_orig_mod.module.{k}': v for k, v in s.items()}, 'epoch': 3},
+        lambda s: {'model': {k: v * 0 for k, v in s.items()}, 'state_dict_ema': s, 'args': argparse.Namespace(lr=1)},
+        lambda s: {'state_dict': {f'net.{k}': v for k, v in s.items()} | {'loss.weight': torch.ones(3)}},
+        lambda s: (
+            {'state_dict': {f'model.{k}': v * 0 for k, v in s.items()} | {f'ema_model.{k}': v for k, v in s.items()}}
+        ),
+    ],
+    ids=['DDP', 'compiled', 'averaged', 'Lightning', 'Lightning averaged'],
+)
+def test_checkpoints_of_training_scripts(resnet, tmp_path, wrap):
+    torch.save(wrap(resnet.state_dict()), tmp_path / 'last.ckpt')
+    with pytest.warns(UserWarning, match='nothing says how its images were normalised'):
+        teacher = Teacher.from_pretrained(
+            tmp_path / 'last.ckpt', NAMES, 'cpu', 32, architecture='test_resnet', label_names=NAMES
+        )
+    assert same(teacher, resnet) < 1e-6
+
+
+def test_a_checkpoint_becomes_a_folder(resnet, tmp_path):
+    "What was said once is kept: mean, std, names, size."
+    torch.save({'arch': 'test_resnet', 'state_dict': resnet.state_dict()}, tmp_path / 'last.pth')
+    options = dict(device='cpu', input_size=32, label_names=dict(enumerate(NAMES)), mean=0.5, std=(0.1, 0.2, 0.3))
+    teacher = Teacher.from_pretrained(tmp_path / 'last.pth', ['dog', 'cat'], **options)
+    again = Teacher.from_pretrained(teacher.save(tmp_path / 'kept'), device='cpu')
+    assert again.classes == NAMES and again.input_size == 32 and torch.equal(again.std, teacher.std)
+    assert same(again, resnet) < 1e-6
+
+
+@pytest.mark.parametrize('name', ['mobilenet_v3_small', 'squeezenet1_1', 'resnet18', 'densenet121'])
+def test_torchvision(tmp_path, name):
+    network = torchvision.models.get_model(name, weights=None, num_classes=3).eval()
+    torch.save(network.state_dict(), tmp_path / 'a.pth')
+    options = dict(device='cpu', input_size=64, architecture=name, label_names=NAMES, mean=0.5, std=0.5)
+    if name == 'squeezenet1_1':  # its head is a convolution
+        with pytest.raises(PSRError, match='SqueezeNet'):
+            Teacher.from_pretrained(tmp_path / 'a.pth', **options)
+        return
+    teacher = Teacher.from_pretrained(tmp_path / 'a.pth', **options)
+    assert same(teacher, network, 64) < 1e-5 and teacher.features(torch.rand(2, 3, 64, 64)).ndim == 2
+    assert same(Teacher.from_pretrained(teacher.save(tmp_path / 'kept'), device='cpu'), network, 64) < 1e-5
+
+
+def transformers_network(kind):
+    transformers = pytest.importorskip('transformers')
+    transformers.utils.logging.disable_progress_bar()
+    vit = dict(num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8)
+    name, config = {
+        'vit': ('ViT', dict(hidden_size=32, **vit)),
+        'convnext': ('ConvNext', dict(hidden_sizes=[8, 16, 16, 16], depths=[1] * 4)),
+        'resnet': ('ResNet', dict(embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1] * 4)),
+        'swin': (
+            'Swin',
+            dict(image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[2, 2], window_size=4),
+        ),
+    }[kind]
+    config = getattr(transformers, f'{name}Config')(**config, num_labels=3, id2label=dict(enumerate(NAMES)))
+    torch.manual_seed(0)
+    return getattr(transformers, f'{name}ForImageClassification')(config).eval()
+
+
+@pytest.mark.parametrize('kind', ['vit', 'convnext', 'resnet', 'swin'])
+@pytest.mark.parametrize('pickled', [False, True])
+def test_transformers(tmp_path, monkeypatch, kind, pickled):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    network = transformers_network(kind)
+    network.save_pretrained(tmp_path / 't')
+    if pickled:
+        torch.save(load_file(tmp_path / 't' / 'model.safetensors'), tmp_path / 't' / 'pytorch_model.bin')
+        (tmp_path / 't' / 'model.safetensors').unlink()
+    with pytest.raises(PSRError, match='mean and std'):
+        Teacher.from_pretrained(tmp_path / 't', device='cpu')
+    said = dict(image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4], size=dict(height=32, width=32))
+    (tmp_path / 't' / 'preprocessor_config.json').write_text(json.dumps(said))
+    teacher = Teacher.from_pretrained(tmp_path / 't', device='cpu')
+    assert teacher.classes == NAMES and teacher.input_size == 32
+    assert same(teacher, lambda x: network(x).logits) < 1e-6
+    if kind == 'vit':
+        larger = Teacher.from_pretrained(tmp_path / 't', device='cpu', input_size=64)
+        assert same(larger, lambda x: network(x, interpolate_pos_encoding=True).logits, 64) < 1e-6
+
+
+def test_transformers_ways_of_scaling(tmp_path):
+    "Pixels of 0 to 255, with an offset, in the order blue, green, red: as its own image processors do it."
+    transformers = pytest.importorskip('transformers')
+    network = transformers_network('resnet')
+    network.save_pretrained(tmp_path)
+    x = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    for kind, said in (
+        ('EfficientNetImageProcessor', dict(rescale_offset=True, rescale_factor=1 / 127.5)),
+        ('ViTImageProcessor', dict(do_normalize=False)),
+        ('ViTImageProcessor', dict(do_rescale=False, image_mean=[120.0] * 3, image_std=[60.0] * 3)),
+    ):
+        processor = getattr(transformers, kind)(**said, do_resize=False)
+        processor.save_pretrained(tmp_path)
+        file = tmp_path / 'preprocessor_config.json'
+        file.write_text(json.dumps({**json.loads(file.read_text()), 'size': dict(height=32, width=32)}))
+        want = network(processor(list(x), return_tensors='pt')['pixel_values'].float()).logits
+        assert torch.allclose(Teacher.from_pretrained(tmp_path, device='cpu').logits(x / 255), want, atol=1e-4)
+
+
+def test_positions_are_resampled_as_timm_does(tmp_path):
+    torch.manual_seed(0)
+    small = timm.create_model('test_vit', num_classes=3, img_size=32).eval()
+    fixed = dict(fixed_input_size=True)
+    folder = timm_folder(tmp_path / 't', small, architecture='test_vit', model_args=dict(img_size=32), cfg=fixed)
+    assert same(Teacher.from_pretrained(folder, device='cpu'), small) < 1e-6
+    theirs = timm.create_model(
+        'test_vit',
+        pretrained=True,
+        pretrained_cfg_overlay=dict(file=str(folder / 'model.safetensors'), num_classes=3),
+        num_classes=3,
+        img_size=64,
+    ).eval()
+    assert same(Teacher.from_pretrained(folder, device='cpu', input_size=64), theirs, 64) < 1e-6
+    with pytest.raises(PSRError, match='input_size|arguments'):
+        Teacher.from_pretrained(folder, device='cpu', input_size=33)
+
+
+def test_grey_networks(tmp_path):
+    torch.manual_seed(0)
+    grey = timm.create_model('test_resnet', num_classes=3, in_chans=1).eval()
+    with pytest.raises(PSRError, match='mean of 1'):
+        Teacher.from_pretrained(timm_folder(tmp_path / 'a', grey), device='cpu')
+    equal = dict(mean=[0.5] * 3, std=[0.25] * 3)
+    folder = timm_folder(tmp_path / 'b', grey)
+    config = json.loads((folder / 'config.json').read_text())
+    (folder / 'config.json').write_text(json.dumps({**config, 'pretrained_cfg': {**config['pretrained_cfg'], **equal}}))
+    teacher = Teacher.from_pretrained(folder, device='cpu')
+    assert same(teacher, grey, channels=1) < 1e-6
+    assert teacher.logits(torch.rand(1, 3, 32, 32)).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    'change, say',
+    [
+        (dict(label_names=['truck', 'cat']), '3 names'),
+        (dict(label_names=['truck', 'cat', 'cat']), 'cat twice'),
+        (dict(label_names={'1': 'truck', '2': 'cat', '3': 'dog'}), 'numbered from 0'),
+        (dict(architecture=None), 'an architecture'),
+        (dict(architecture='resnet18'), 'missing'),
+        (dict(num_classes=5, label_names=None), 'of another shape'),
+        (dict(num_classes=0), 'without a head|unknown'),
+        (dict(model_args=dict(width='wide')), 'arguments that'),
+        (dict(cfg=dict(std=None)), 'mean and std'),
+        (dict(cfg=dict(mean='grey')), 'a number for each channel'),
+        (dict(cfg=dict(std=[0.1, 0.0, 0.1])), 'above 0'),
+        (dict(cfg=dict(input_size=None)), 'size of the images'),
+    ],
+)
+def test_what_does_not_fit_together_is_said(resnet, tmp_path, change, say):
+    cfg = change.pop('cfg', {})
+    folder = timm_folder(tmp_path / 't', resnet)
+    config = json.loads((folder / 'config.json').read_text())
+    config = {**config, **change, 'pretrained_cfg': {**config['pretrained_cfg'], **cfg}}
+    (folder / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(PSRError, match=say):
+        Teacher.from_pretrained(folder, device='cpu')
+
+
+def test_names_are_asked_for_where_they_are_needed(resnet, tmp_path):
+    folder = timm_folder(tmp_path / 't', resnet)
+    config = json.loads((folder / 'config.json').read_text())
+    del config['label_names']
+    (folder / 'config.json').write_text(json.dumps(config))
+    assert Teacher.from_pretrained(folder, device='cpu').classes == ['0', '1', '2']
+    with pytest.raises(PSRError, match='names of its 3 outputs'):
+        Teacher.from_pretrained(folder, classes=['cat', 'dog'], device='cpu')
+    named = Teacher.from_pretrained(folder, ['cat', 'dog'], 'cpu', label_names={'truck': 0, 'cat': 1, 'dog': 2})
+    assert named.outputs.tolist() == [1, 2]
+
+
+def test_numbers_that_are_none(resnet, tmp_path):
+    "In the weights, or from a network that has finite weights and no finite answer."
+    folder = timm_folder(tmp_path / 't', resnet)
+    state = load_file(folder / 'model.safetensors')
+    save_file({**state, 'fc.bias': state['fc.bias'] * float('nan')}, folder / 'model.safetensors')
+    with pytest.raises(PSRError, match='NaN or infinity in 1'):
+        Teacher.from_pretrained(folder, device='cpu')
+    save_file({**state, 'fc.weight': state['fc.weight'] * 0 + 3e38}, folder / 'model.safetensors')
+    with pytest.raises(PSRError, match='finite logits'):
+        Teacher.from_pretrained(folder, device='cpu').predict(torch.rand(4, 3, 32, 32))
+
+
+def test_a_text_model_of_transformers_is_no_teacher(tmp_path):
+    (tmp_path / 'config.json').write_text(json.dumps(dict(model_type='bert', architectures=['BertModel'])))
+    with pytest.raises(PSRError, match='ForImageClassification'):
+        Teacher.from_pretrained(tmp_path)
+
+
+HUB = """
+import http.server, json, os, sys, tempfile, threading
+from pathlib import Path
+folder = Path(sys.argv[1])
+asked = []
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *a): pass
+    def answer(self, code, body=b'', **head):
+        self.send_response(code)
+        for k, v in head.items(): self.send_header(k.replace('_', '-'), v)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        if self.command != 'HEAD': self.wfile.write(body)
+    def do_HEAD(self): self.do_GET()
+    def do_GET(self):
+        path = self.path.split('?')[0]
+        for name in ('timm/test_resnet.r160_in1k', 'somebody/vit'):
+            home = folder / name
+            files = sorted(f.name for f in home.iterdir())
+            if path.startswith(f'/api/models/{name}'):
+                tree = [dict(type='file', path=f, size=(home / f).stat().st_size, oid='a' * 40) for f in files]
+                about = dict(id=name, modelId=name, sha='0' * 40, siblings=[dict(rfilename=f) for f in files], tags=[])
+                return self.answer(200, json.dumps(tree if '/tree/' in path else about).encode(), Content_Type='application/json')
+            if path.startswith(f'/{name}/resolve/'):
+                f = home / path.split('/')[-1]
+                if not f.is_file(): return self.answer(404, X_Error_Code='EntryNotFound')
+                if self.command == 'GET': asked.append(f'{name}/{f.name}')
+                return self.answer(200, f.read_bytes(), ETag=f'"{f.name}{f.stat().st_size}"', X_Repo_Commit='0' * 40)
+        self.answer(200 if path == '/' else 404)
+
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ.update(HF_ENDPOINT=f'http://127.0.0.1:{server.server_port}', HF_HOME=tempfile.mkdtemp(), HF_HUB_OFFLINE='0',
+                  HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_PROGRESS_BARS='1')
+import torch
+from psr_nb.core import PSRError
+from psr_nb.teacher import Teacher
+names = ('test_resnet.r160_in1k', 'timm/test_resnet.r160_in1k', 'hf-hub:timm/test_resnet.r160_in1k')
+one, *others = [Teacher.from_pretrained(n, 'imagewoof', 'cpu') for n in names]
+x = torch.rand(1, 3, 160, 160)
+assert all(torch.equal(one.logits(x), t.logits(x)) for t in others)
+assert Teacher.from_pretrained('somebody/vit', device='cpu', mean=0.5, std=0.5).classes == ['truck', 'cat', 'dog']
+assert not any('.onnx' in a or a.endswith('.bin') for a in asked), asked
+try: Teacher.from_pretrained('somebody/else')
+except PSRError as e: assert 'somebody/else' in str(e), e
+else: raise AssertionError('found what is not there')
+print('all of them')
+"""
+
+
+@pytest.mark.slow
+def test_ids_of_the_hub(tmp_path):
+    "The listing comes first, and only what suffices is fetched. A server of this machine stands for the Hub."
+    torch.manual_seed(0)
+    repository = tmp_path / 'timm' / 'test_resnet.r160_in1k'
+    timm.models.save_for_hf(timm.create_model('test_resnet'), repository, safe_serialization='both')
+    other = tmp_path / 'somebody' / 'vit'
+    transformers_network('vit').save_pretrained(other)
+    (other / 'model.onnx').write_bytes(b'large')
+    (other / 'pytorch_model.bin').write_bytes(b'large')
+    done = subprocess.run([sys.executable, '-c', HUB, str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == 'all of them', done.stderr[-2000:]
