@@ -50,7 +50,7 @@ def _command(words: list[str], out: str, folder: str, environment: dict[str, str
     app()
 
 
-def psr(*words, timeout: float = 300, alone: bool = False) -> subprocess.CompletedProcess:
+def psr(*words, timeout: float = 900, alone: bool = False) -> subprocess.CompletedProcess:
     "What a command said and how it ended."
     words = [str(w) for w in words]
     environment = {**os.environ, 'NO_COLOR': '1'}
@@ -68,7 +68,7 @@ def psr(*words, timeout: float = 300, alone: bool = False) -> subprocess.Complet
     return subprocess.CompletedProcess(['psr', *words], process.exitcode, **said)
 
 
-def worked(*words, timeout: float = 300, alone: bool = False) -> subprocess.CompletedProcess:
+def worked(*words, timeout: float = 900, alone: bool = False) -> subprocess.CompletedProcess:
     "The same, of a command that has to work."
     done = psr(*words, timeout=timeout, alone=alone)
     assert done.returncode == 0, done.stdout + done.stderr
