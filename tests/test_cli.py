@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ('demo', 'data', 'distill', 'pool', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
+COMMANDS = ('demo', 'data', 'distill', 'pool', 'worth', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
 COLUMNS = {
     'method',
     'dataset',
