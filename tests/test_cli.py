@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from commands import PSR, psr, worked
 
-COMMANDS = ('demo', 'data', 'distill', 'pool', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
+COMMANDS = ('demo', 'data', 'distill', 'pool', 'worth', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
 COLUMNS = {
     'method',
     'dataset',
