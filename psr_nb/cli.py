@@ -118,8 +118,27 @@ _Data = Annotated[
     typer.Option(
         '--data',
         metavar='NAME_OR_PATH',
-        help='Real images: a known name, a folder a class, parquet, or a Hugging Face data set.',
+        help='Real images: a known name, a folder or file of labelled images, or a Hugging Face data set.',
     ),
+]
+_ImageColumn = Annotated[
+    Optional[str],
+    typer.Option('--image-column', help='Of a table or parquet file: where the images are. [default: by its name]'),
+]
+_LabelColumn = Annotated[
+    Optional[str], typer.Option('--label-column', help='Where the labels are. [default: by its name]')
+]
+_Holdout = Annotated[
+    Optional[str],
+    typer.Option(
+        '--holdout',
+        metavar='SHARE',
+        help='Keep this share of each class for testing, such as 0.2: the same images in every command. '
+        '0.2:1 holds out others.',
+    ),
+]
+_AllowOverlap = Annotated[
+    bool, typer.Option('--allow-overlap', help='Insist, where test images are among the training images.')
 ]
 _Teachers = Annotated[
     Optional[list[str]],
@@ -195,6 +214,17 @@ def _sampling(
     )
 
 
+def _source(data: str, image_column: Optional[str], label_column: Optional[str], holdout: Optional[str]) -> Any:
+    "Which images a command reads, as it says first of all."
+    from psr_nb.data import DataSource
+    from psr_nb.describe import data_line
+    from psr_nb.images import Holdout
+
+    source = DataSource(data, image_column, label_column, None if holdout is None else Holdout.parse(holdout))
+    typer.echo(data_line(source))
+    return source
+
+
 def _listed(names: list[str]) -> list[str]:
     "Names given one by one, or joined by commas."
     return [n for name in names for n in name.split(',') if n]
@@ -215,6 +245,10 @@ def _demo(
     map_method: Annotated[
         str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
     ] = 'umap',
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
@@ -227,12 +261,13 @@ def _demo(
         ipc,
         n_per_class,
         prior,
-        data,
+        _source(data, image_column, label_column, holdout),
         teachers=teacher or (),
         students=_listed(students),
         refine_options=dict(steps=steps),
         map_method=map_method,
         progress=not quiet,
+        allow_overlap=allow_overlap,
     )
     typer.echo(
         f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers.', nl=False
@@ -287,6 +322,9 @@ def _distill(
     guidance_interval: _Interval = None,
     scheduler: _Scheduler = None,
     map_method: _Map = 'umap',
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     quiet: _Quiet = False,
 ):
     "The whole way: sample a pool, select from it, refine, and save a distilled set."
@@ -294,7 +332,7 @@ def _distill(
 
     run = distill(
         prior,
-        data,
+        _source(data, image_column, label_column, holdout),
         ipc,
         method,
         out,
@@ -437,6 +475,9 @@ def _select(
     gate: _Gate = None,
     quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
     seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     out: _SelectOut = None,
 ):
     "Choose images from a pool."
@@ -448,7 +489,8 @@ def _select(
         uncertainty=uncertainty,
         representativeness=representativeness,
     )
-    selection, file = make_selection(pool, ipc, method, data, weights, space, gate, quantile, seed, teacher, out)
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
     typer.echo(f'{selection}\n{file}')
 
 # %% ../nbs/50_cli.ipynb #e1936601
@@ -523,6 +565,9 @@ def _refine(
     roundtrip: _Roundtrip = None,
     target: _Target = None,
     seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     quiet: _Quiet = False,
 ):
     "Move selected latents so that a network learns more from their images."
@@ -541,7 +586,9 @@ def _refine(
         roundtrip=roundtrip,
         target=target,
     )
-    distilled = refine_file(selection, out, prior, data, teacher, judge, options, not quiet)
+    distilled = refine_file(
+        selection, out, prior, _source(data, image_column, label_column, holdout), teacher, judge, options, not quiet
+    )
     typer.echo(f'{distilled}\n{out}')
 
 # %% ../nbs/50_cli.ipynb #c030
@@ -623,6 +670,10 @@ def _evaluate(
     name: _Name = None,
     out: Annotated[Optional[Path], typer.Option('--out', help='A .json file for the rows.')] = None,
     append: Annotated[bool, typer.Option('--append', help='Add to the rows that are in the file.')] = False,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train students from scratch on a set and test them on real images."
@@ -632,7 +683,7 @@ def _evaluate(
     others = _listed(baseline or [])
     report = evaluate_set(
         distilled,
-        data,
+        _source(data, image_column, label_column, holdout),
         protocol,
         _listed(students),
         seeds,
@@ -643,6 +694,8 @@ def _evaluate(
         out,
         append,
         not quiet,
+        allow_overlap,
+        typer.echo,
     )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:
@@ -674,6 +727,10 @@ def _train_teacher(
     batch_size: Annotated[int, typer.Option('--batch-size', min=1)] = 128,
     lr: _TeacherLr = None,
     seed: Annotated[int, typer.Option('--seed', help='Of weights, order and augmentation.')] = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train a teacher; an interrupted run goes on."
@@ -681,11 +738,11 @@ def _train_teacher(
     from psr_nb.make_models import load_test, make_teacher
 
     writable(out, 'config.json')
-    teacher, file = make_teacher(
-        data, out, recipe, architecture, size, input_size, epochs, lr, batch_size, seed, not quiet
-    )
+    source = _source(data, image_column, label_column, holdout)
+    recipes = (recipe, architecture, size, input_size, epochs, lr, batch_size, seed)
+    teacher, file = make_teacher(source, out, *recipes, not quiet, allow_overlap)
     typer.echo(f'{teacher}\n{out}, loss curve {file}')
-    if (test := load_test(data, size)) is not None:
+    if (test := load_test(source, size)) is not None:
         typer.echo(f'accuracy on {len(test):,} test images: {100 * teacher.accuracy(test):.1f} %')
 
 # %% ../nbs/50_cli.ipynb #4fb9f082
@@ -768,20 +825,56 @@ def _train_prior(
     crops: _Crops = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
     seed: Annotated[int, typer.Option('--seed', help='Of weights and batches.')] = 0,
+    judge_samples: Annotated[
+        int, typer.Option('--judge-samples', min=2, help='Samples of each class that are judged.')
+    ] = 100,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train a diffusion prior: an autoencoder, then a transformer; an interrupted run goes on."
     from psr_nb.distill import writable
-    from psr_nb.make_models import judge_prior, make_prior
+    from psr_nb.make_models import judge_prior, load_judges, make_prior, sample_sheet
 
     writable(out, 'model_index.json')
+    source = _source(data, image_column, label_column, holdout)
+    judged = bool(judge) or holdout is not None
+    parts = load_judges(source, _listed(judge or []), size, allow_overlap) if judged else None
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
     shape = dict(dim=dim, depth=depth, heads=heads, patch_size=patch_size)
     training = dict(steps=steps, batch_size=batch_size, lr=lr, flip=flip, compile=compile)
     training |= dict(tune=tune, lora_rank=lora_rank)
     model, file = make_prior(
-        data, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
+        source, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
     )
-    typer.echo(f'{model}\n{out}, loss curve {file}')
-    for line in judge_prior(model, data, _listed(judge), size) if judge else ():
+    sheet = sample_sheet(model, out.with_name(f'{out.name}-samples.png'))
+    typer.echo(f'{model}\n{out}, loss curve {file}, samples {sheet}')
+    for line in judge_prior(model, *parts, judge_samples) if parts else ():
         typer.echo(line)
+
+# %% ../nbs/50_cli.ipynb #ex101
+@app.command('explore')
+def _explore(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    data: _SelectData = None,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    out: Annotated[Optional[Path], typer.Option('--out', help='The notebook. [default: POOL-explorer.ipynb]')] = None,
+    lab: Annotated[bool, typer.Option('--lab/--no-lab', help='Open it in JupyterLab.')] = True,
+):
+    "Open the explorer on a pool: see the candidates, weigh them, pin and ban."
+    from psr_nb.stages import explorer_notebook
+
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    page = explorer_notebook(pool, real, out)
+    typer.echo(f'{page}')
+    if lab:
+        import subprocess
+
+        try:
+            raise typer.Exit(subprocess.run([sys.executable, '-m', 'jupyterlab', str(page)]).returncode)
+        except KeyboardInterrupt:
+            pass
