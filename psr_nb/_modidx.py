@@ -450,6 +450,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.losses.target_own': ('losses.html#target_own', 'psr_nb/losses.py')},
             'psr_nb.make_models': { 'psr_nb.make_models.check_autoencoder': ('make_models.html#check_autoencoder', 'psr_nb/make_models.py'),
                                     'psr_nb.make_models.earlier_lines': ('make_models.html#earlier_lines', 'psr_nb/make_models.py'),
+                                    'psr_nb.make_models.enough_epochs': ('make_models.html#enough_epochs', 'psr_nb/make_models.py'),
                                     'psr_nb.make_models.judge_prior': ('make_models.html#judge_prior', 'psr_nb/make_models.py'),
                                     'psr_nb.make_models.load_judges': ('make_models.html#load_judges', 'psr_nb/make_models.py'),
                                     'psr_nb.make_models.load_test': ('make_models.html#load_test', 'psr_nb/make_models.py'),

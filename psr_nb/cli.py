@@ -708,7 +708,8 @@ _InputSize = Annotated[
     Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
 ]
 _Epochs = Annotated[
-    Optional[int], typer.Option('--epochs', min=1, help="Passes over the data. [default: 6, or the recipe's]")
+    Optional[int],
+    typer.Option('--epochs', min=1, help="Passes over the data. [default: the recipe's, or 6, or more for few images]"),
 ]
 _TeacherLr = Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")]
 

@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ('demo', 'data', 'distill', 'pool', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
+COMMANDS = (
+    'demo',
+    'data',
+    'distill',
+    'pool',
+    'select',
+    'refine',
+    'export',
+    'evaluate',
+    'train-teacher',
+    'train-prior',
+    'explore',
+)
 COLUMNS = {
     'method',
     'dataset',
