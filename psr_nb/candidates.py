@@ -10,7 +10,10 @@ import importlib.metadata
 import json
 import platform
 import warnings
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -19,7 +22,7 @@ import torch
 import psr_nb
 from .core import PSRError, candidate_generators, content_hash, lookup, make_folder, to_json, write_atomic
 from .pictures import to_uint8
-from .prior import SAMPLER
+from .prior import SAMPLER, Prior
 from psr_nb.shards import (
     POOL_FORMAT,
     intact_shards,
@@ -209,6 +212,45 @@ def _begin(
         )
     return info, old, teachers
 
+# %% ../nbs/09_candidates.ipynb #ca015
+_SMALL = 50_000_000  # parameters of a network that one thread can run as fast as several
+
+
+def _side_by_side(prior: Any, sampler: dict) -> int:
+    "How many shards are made at once."
+    plain = not sampler.get('cache_threshold') and sampler.get('attention_every', 1) == 1
+    if not isinstance(prior, Prior) or torch.device(prior.device).type != 'cpu' or not plain:
+        return 1
+    if sum(p.numel() for p in prior.transformer.parameters()) > _SMALL:
+        return 1
+    return min(4, torch.get_num_threads())
+
+
+def _made(
+    make: Callable[[int, int], dict[str, torch.Tensor]],  # (class, block) -> the arrays of a shard
+    keys: list[tuple[int, int]],  # which shards, in their order
+    side_by_side: int,  # how many at once
+) -> Iterator[dict[str, torch.Tensor]]:
+    "The shards in their order; while one is handed out, the next are being made."
+    if min(side_by_side, len(keys)) < 2:
+        for key in keys:
+            yield make(*key)
+        return
+    threads = torch.get_num_threads()
+    share = lambda: torch.set_num_threads(max(1, threads // side_by_side))
+    with ThreadPoolExecutor(side_by_side, initializer=share) as workers:
+        to_come = iter(keys)
+        ahead = deque(workers.submit(make, *key) for key in islice(to_come, side_by_side))
+        try:
+            while ahead:
+                shard = ahead.popleft().result()
+                ahead.extend(workers.submit(make, *key) for key in islice(to_come, 1))
+                yield shard
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
+            torch.set_num_threads(threads)
+
 # %% ../nbs/09_candidates.ipynb #146c8a06
 def _fill(
     path: Path,  # the folder, locked
@@ -216,33 +258,36 @@ def _fill(
     make: Callable[[int, int], dict[str, torch.Tensor]],  # (class, block) -> the arrays of a shard
     files: dict[tuple[int, int], Path],  # shards there are
     n_per_class: int,  # candidates wanted of each class
+    side_by_side: int = 1,  # shards that are made at once
 ) -> Iterator[PoolStep]:
     "Makes the shards that are missing, block by block through all the classes."
     size, labels = info['config']['shard_size'], range(len(info['config']['classes']))
     blocks = -(-max(n_per_class, info['n_per_class']) // size)
     done = sum(block < blocks for _, block in files)
-    for block in range(blocks):
-        for label in labels:
-            if (label, block) in files:
-                continue
-            shard = make(label, block)
-            data, digest = pack_arrays(shard, {'identity': info['identity'], 'class': label, 'block': block})
-            before = info['shards'].get(f'{label},{block}', digest)
-            if before != digest:
-                warnings.warn(
-                    f'shard {shard_name(label, block, before)}: made again, but not bit for bit '
-                    f'(it is now {digest}): other software, another device or another number of threads',
-                    stacklevel=2,
-                )
-            files[label, block] = write_atomic(path / 'shards' / shard_name(label, block, digest), data)
-            done += 1
-            yield PoolStep(done, blocks * len(labels), label, block, shard['images'], files[label, block])
-        row = {f'{label},{block}': files[label, block].stem[-16:] for label in labels}
-        complete = max(info['n_per_class'], min((block + 1) * size, n_per_class))
-        if complete != info['n_per_class'] or not row.items() <= info['shards'].items():
-            info['n_per_class'] = complete
-            info['shards'].update(row)
-            write_atomic(path / 'pool.json', to_json(info))
+    missing = [(label, block) for block in range(blocks) for label in labels if (label, block) not in files]
+    with contextlib.closing(_made(make, missing, side_by_side)) as made:
+        for block in range(blocks):
+            for label in labels:
+                if (label, block) in files:
+                    continue
+                shard = next(made)
+                data, digest = pack_arrays(shard, {'identity': info['identity'], 'class': label, 'block': block})
+                before = info['shards'].get(f'{label},{block}', digest)
+                if before != digest:
+                    warnings.warn(
+                        f'shard {shard_name(label, block, before)}: made again, but not bit for bit '
+                        f'(it is now {digest}): other software, another device or another number of threads',
+                        stacklevel=2,
+                    )
+                files[label, block] = write_atomic(path / 'shards' / shard_name(label, block, digest), data)
+                done += 1
+                yield PoolStep(done, blocks * len(labels), label, block, shard['images'], files[label, block])
+            row = {f'{label},{block}': files[label, block].stem[-16:] for label in labels}
+            complete = max(info['n_per_class'], min((block + 1) * size, n_per_class))
+            if complete != info['n_per_class'] or not row.items() <= info['shards'].items():
+                info['n_per_class'] = complete
+                info['shards'].update(row)
+                write_atomic(path / 'pool.json', to_json(info))
 
 # %% ../nbs/09_candidates.ipynb #ca010
 def shard_steps(
@@ -265,4 +310,4 @@ def shard_steps(
     info['n_wanted'] = max(n_per_class, info['n_wanted'])
     write_atomic(path / 'pool.json', to_json(info))
     make = lambda label, block: _make_shard(prior, teachers, config, label, block)
-    yield from _fill(path, info, make, files, n_per_class)
+    yield from _fill(path, info, make, files, n_per_class, _side_by_side(prior, config['sampler']))

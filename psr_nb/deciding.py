@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+import weakref
 from dataclasses import replace
 from typing import Any, Callable
 
@@ -17,10 +18,11 @@ import traitlets
 
 from .core import PSRError, lookup
 from .data import ImageData
-from .decisions import PRESETS, WEIGHTS, DecisionFile, Decisions
+from .decisions import PRESETS, WEIGHTS, DecisionFile, Decisions, reverted
 from .front import module, style
 from .select import Prepared
 from .selection import Selection
+from .selectors import SELECTORS
 
 # %% auto #0
 __all__ = ['CONTROLS', 'PanelTraits', 'Deciding']
@@ -68,6 +70,12 @@ class PanelTraits(anywidget.AnyWidget):
         traitlets.Bool(False).tag(sync=True),
         traitlets.Unicode('').tag(sync=True),
     )
+
+    @traitlets.validate('method')
+    def _known_rule(self, proposal: dict) -> str:
+        lookup(SELECTORS, proposal['value'], 'selector')
+        return proposal['value']
+
     pool: Any  # a `Pool` or an `ImagePool`
     real: ImageData | None
     space: str
@@ -136,6 +144,9 @@ class _Judging(PanelTraits):
             self._quiet = False
 
 # %% ../nbs/29_deciding.ipynb #n10
+_PANELS: weakref.WeakSet = weakref.WeakSet()  # open in this kernel
+
+
 class _Remembering(_Judging):
     "The one way to change anything, and the way back."
 
@@ -153,6 +164,7 @@ class _Remembering(_Judging):
         self.pool, self.real, self.space, self.seed, self.prepared = pool, real, space, seed, prepared
         self.lassoed, self._gained, self._file = [], {}, file or DecisionFile(None)
         self._now, self.selection = None, None
+        _PANELS.add(self)
 
     def _decide(self, new: Decisions, remember: bool = True, merge: str = '') -> bool:  # whether it was possible
         "The one way to change anything."
@@ -171,9 +183,9 @@ class _Remembering(_Judging):
             recent = (
                 merge and self._last[0] == merge and time.monotonic() - self._last[1] < 1
             )  # one drag of a slider is one step of undo
-            if not recent:
-                self._past.append(self._now)
-                del self._past[:-200]
+            before = self._past.pop()[0] if recent and self._past else self._now
+            self._past.append((before, new))
+            del self._past[:-200]
             self._future.clear()
             self._last = (merge, time.monotonic())
         if selection is not self.selection:
@@ -188,19 +200,33 @@ class _Remembering(_Judging):
 
         def inside(new):
             nonlocal done
-            now = (
-                self._now
-                if new is None
-                else replace(self._now, pins=self._fitting(new).pins, bans=self._fitting(new).bans)
-            )
-            done = self._decide(work(now), merge=merge)
+            self._take(new)
+            done = self._decide(work(self._now), merge=merge)
             return self._now
 
         with self._lock:
             self._file.change(inside)
             if self._file.problem:
                 self.note = self._file.problem
+        self._tell_others()
         return done
+
+    def _take(self, new: Decisions | None) -> None:
+        "Shows what another panel on the same file decided; None: nothing."
+        if new is not None and (new := self._fitting(new)) != self._now:
+            self._decide(new, remember=False)
+            self.note = 'Another panel on this pool has changed something: it is shown here too.'
+
+    def refresh(self) -> None:
+        "Takes over what another panel on the same file decided. Panels of one kernel do it by themselves."
+        with self._lock:
+            self._take(self._file.read())
+
+    def _tell_others(self) -> None:
+        "Lets the other panels of this kernel look at the file."
+        for other in list(_PANELS):
+            if other is not self and other._file.path is not None and other._file.path == self._file.path:
+                other.refresh()
 
     def undo(self) -> bool:
         return self._travel(self._past, self._future)
@@ -212,11 +238,18 @@ class _Remembering(_Judging):
         with self._lock:
             if not source:
                 return False
-            other.append(self._now)
-            target = source.pop()
+            before, after = source.pop()
             self._last = ('', 0.0)
-            self._file.change(lambda new: (self._decide(target, remember=False), self._now)[1])
-            return True
+            other.append((after, before))
+
+            def inside(new):
+                self._take(new)
+                self._decide(reverted(self._now, before, after), remember=False)
+                return self._now
+
+            self._file.change(inside)
+        self._tell_others()
+        return True
 
 # %% ../nbs/29_deciding.ipynb #n12
 class Deciding(_Remembering):
@@ -284,9 +317,13 @@ class Deciding(_Remembering):
         return self.free((label, index)) if (label, index) in self._now.pins else self.pin((label, index))
 
     def _pairs(self, pairs) -> list[tuple[int, int]]:
-        pairs = [pairs] if len(pairs) == 2 and not isinstance(pairs[0], (tuple, list)) else list(pairs)
         position = {c: i for i, c in enumerate(self.pool.classes)}
-        return [(lookup(position, c, 'class') if isinstance(c, str) else int(c), int(i)) for c, i in pairs]
+        try:
+            one = len(pairs) == 2 and not isinstance(pairs[0], (tuple, list))
+            pairs = [(c if isinstance(c, str) else int(c), int(i)) for c, i in ([pairs] if one else list(pairs))]
+        except (TypeError, ValueError):
+            raise PSRError('candidates', '(class, index), or a list of them', repr(pairs)[:60]) from None
+        return [(lookup(position, c, 'class') if isinstance(c, str) else c, i) for c, i in pairs]
 
     def preset(
         self,

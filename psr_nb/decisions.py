@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -16,7 +16,7 @@ from .core import PSRError, check_format, lookup, read_json, to_json, write_atom
 from .selectors import SELECTORS, Weights
 
 # %% auto #0
-__all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'DecisionFile']
+__all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
 
 # %% ../nbs/27_decisions.ipynb #c023
 WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness')  # the sliders among the weights
@@ -81,6 +81,27 @@ class Decisions:
         return self
 
 # %% ../nbs/27_decisions.ipynb #c026
+def reverted(
+    now: Decisions,  # as decided now, by all panels
+    before: Decisions,  # the change that is taken back: from this
+    after: Decisions,  # to this
+) -> Decisions:
+    "The decisions of now without one change."
+    values: dict[str, Any] = {}
+    for f in fields(Decisions):
+        old, new, value = (getattr(d, f.name) for d in (before, after, now))
+        if old == new:
+            continue
+        if value == new:
+            values[f.name] = old
+        elif f.name in ('pins', 'bans'):
+            kept = (p for p in value if p in old or p not in new)
+            gone = (p for p in old if p not in new)
+            values[f.name] = tuple(dict.fromkeys((*kept, *gone)))
+    made = replace(now, **values)
+    return replace(made, bans=tuple(b for b in made.bans if b not in made.pins))
+
+
 class DecisionFile:
     "Decisions in a folder, shared by all panels on it."
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 import base64
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from .core import PSRError, make_folder, write_atomic
 from .data import ImageData
 from .decisions import WEIGHTS, DecisionFile, Decisions
-from .front import render
+from .front import render, with_picture
 from .pool import Pool
 from .report import sprites
 from .select import prepare
 from .showing import Answering
 
 # %% auto #0
-__all__ = ['PoolExplorer']
+__all__ = ['explorable', 'PoolExplorer']
 
 # %% ../nbs/30_explorer.ipynb #n18
 def _text(data: bytes) -> str:
@@ -63,12 +64,27 @@ def _still_page(panel: Answering, title: str | None, call: str, explained: int) 
     )
 
 # %% ../nbs/30_explorer.ipynb #c043
+def explorable(
+    thing: Any,  # what somebody wants to explore
+) -> Any:  # a pool
+    "A pool, or the pool in a folder. Raises `PSRError` that says what to do with anything else."
+    if isinstance(thing, (str, Path)):
+        return Pool.open(thing)
+    if all(hasattr(thing, name) for name in ('classes', 'n_per_class', 'teachers', 'fingerprint')):
+        return thing
+    hints = dict(ImageData='PoolExplorer(ImagePool(data))', Selection='PoolExplorer(selection.pool)')
+    kind = type(thing).__name__
+    raise PSRError('argument pool', 'a Pool, or the folder of one', f'an object of type {kind}', hints.get(kind, ''))
+
+
 class PoolExplorer(Answering):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
     def __init__(
         self,
-        pool: Pool,  # the candidates (an `ImagePool` does as well; its decisions are not kept)
+        pool: Pool
+        | str
+        | Path,  # the candidates, or their folder (an `ImagePool` does as well; its decisions are not kept)
         real: ImageData | None = None,  # real images to represent and to overlay; None: the pool represents itself
         space: str = 'student',  # where similarity is measured and the map is made, see `SPACES`
         teacher: object = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
@@ -83,6 +99,7 @@ class PoolExplorer(Answering):
         super().__init__()
         if not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
             raise PSRError('argument name', 'letters, digits, - and _', name)
+        pool = cast(Pool, explorable(pool))
         path = getattr(pool, 'path', None)
         file = DecisionFile(path / f'{name}.json' if keep and path is not None else None)
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file)
@@ -101,6 +118,9 @@ class PoolExplorer(Answering):
 
     def __repr__(self) -> str:
         return f'PoolExplorer of {self.pool!r}'
+
+    def _repr_mimebundle_(self, **kwargs):
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.selection.sheet(scale=2))
 
     def set_state(self, sync_data):  # the front's changes, one message at a time
         with self._lock:

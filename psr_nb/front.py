@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 # %% auto #0
-__all__ = ['static', 'bundle', 'module', 'style', 'inert_json', 'render', 'picture_uri', 'object_html']
+__all__ = ['static', 'bundle', 'module', 'style', 'inert_json', 'render', 'picture_uri', 'with_picture', 'object_html']
 
 # %% ../nbs/01_front.ipynb #c005
 def static(name: str) -> str:
@@ -152,6 +152,15 @@ def picture_uri(
     buffer = io.BytesIO()
     image.save(buffer, kind, **(dict(optimize=True) if kind == 'png' else dict(quality=85)))
     return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
+
+
+def with_picture(
+    shown: Any,  # what a widget shows of itself: data by type, and what is said about them
+    image: Image.Image,  # what is seen where no kernel runs
+) -> Any:
+    "A widget's form in a notebook, with a picture beside for pages on the web."
+    data, about = shown if isinstance(shown, tuple) else (shown, {})
+    return {**data, 'image/png': picture_uri(image).partition(',')[2]}, about
 
 
 def object_html(

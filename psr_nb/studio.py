@@ -16,10 +16,12 @@ import numpy as np
 import torch
 import traitlets
 
+from .core import PSRError
 from .data import ImageData
 from .distilled import DistilledSet
-from .front import module, style
+from .front import module, style, with_picture
 from .measures import tile_bytes
+from .pictures import contact_sheet
 from .pool import Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
@@ -28,7 +30,7 @@ from .teacher import Teacher
 from .worker import Worker, WorkerPanel
 
 # %% auto #0
-__all__ = ['STUDIO_CONTROLS', 'watch', 'RefineStudio', 'PoolSampler']
+__all__ = ['STUDIO_CONTROLS', 'watch', 'refinable', 'RefineStudio', 'PoolSampler']
 
 # %% ../nbs/31_studio.ipynb #c065
 def watch(
@@ -221,12 +223,26 @@ class _Verdicts(_StudioView):
         self._soon(work)
 
 # %% ../nbs/31_studio.ipynb #c068
+def refinable(thing: Any) -> Any:
+    "A selection with latents, or an explorer's. Raises `PSRError` otherwise."
+    chosen = getattr(thing, 'selection', thing)
+    if isinstance(chosen, (str, Path)):
+        chosen = Selection.open(chosen)
+    if not (hasattr(chosen, 'labels') and hasattr(chosen, 'ids')):
+        raise PSRError('argument selection', 'a Selection', f'an object of type {type(thing).__name__}')
+    if not hasattr(chosen.pool, 'latents'):
+        raise PSRError(
+            'argument selection', 'candidates of a prior, which have latents', f'images without ({chosen.pool})'
+        )
+    return chosen
+
+
 class RefineStudio(_Verdicts):
     "A panel to watch, steer, step back and stop a refinement, and to accept or roll back single images."
 
     def __init__(
         self,
-        selection: Selection,  # whose latents are refined
+        selection: Selection,  # whose latents are refined (an explorer does as well: its selection of now)
         prior: Prior,  # decodes, and judges latents
         teacher: Teacher | None = None,  # gives soft labels: not the one that scored the pool
         real: ImageData | None = None,  # real training images
@@ -237,6 +253,7 @@ class RefineStudio(_Verdicts):
         **options,  # … or single fields of `RefineSettings`
     ):
         super().__init__()
+        selection = refinable(selection)
         self._begin(name)
         self.selection, self.prior, self.teacher, self.real, self.judging = selection, prior, teacher, real, judge
         self.state = Refinement(
@@ -263,6 +280,12 @@ class RefineStudio(_Verdicts):
 
     def __repr__(self) -> str:
         return f'RefineStudio: {len(self.state.z)} images, step {self.state.done} of {self.state.settings.steps}, {self._mode()}'
+
+    def _repr_mimebundle_(self, **kwargs):
+        side, channels = self.pictures['side'], self.pictures['channels']
+        flat = torch.frombuffer(bytearray(self.now), dtype=torch.uint8)
+        images = flat.view(-1, side, side, channels).permute(0, 3, 1, 2)
+        return with_picture(super()._repr_mimebundle_(**kwargs), contact_sheet(images, 10, 2))
 
     def _steps(self) -> Iterator[RefineStep]:
         return watch(self.state)

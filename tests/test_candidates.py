@@ -173,3 +173,44 @@ def test_stopping_early_keeps_what_is_complete(tiny_models, tiny_pool, tmp_path)
             break
     assert Pool.open(tmp_path / 'p').fingerprint == Pool.open(tiny_pool.path, n_per_class=20).fingerprint
     assert '--n-per-class 50' in Pool.open(tmp_path / 'p').command
+
+
+def test_shards_side_by_side_are_the_same(tiny_models, tiny_pool, tmp_path):
+    "Two threads make two shards at once: the same files, in the same order, and leaving the loop keeps what was given."
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        prior, teachers = tiny_models
+        order = []
+        for step in Pool.sample_steps(prior, teachers, 20, path=tmp_path / 'p', shard_size=10):
+            order.append((step.block, step.label))
+            if step.step == 4:
+                break
+        assert order == [(0, 0), (0, 1), (0, 2), (1, 0)] and torch.get_num_threads() == 2
+        assert len(list((tmp_path / 'p' / 'shards').glob('*.safetensors'))) == 4
+        pool, said = again(tiny_models, tmp_path / 'p', n=50)
+        assert not said and pool.fingerprint == tiny_pool.fingerprint and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_in_a_shard_is_raised_once_and_the_others_wait(tiny_models, tmp_path, monkeypatch):
+    from psr_nb import candidates
+
+    made, make = [], candidates._make_shard
+
+    def fails(prior, teachers, config, label, block):
+        if (label, block) == (1, 0):
+            raise PSRError('shard', 'luck', 'none')
+        made.append((label, block))
+        return make(prior, teachers, config, label, block)
+
+    monkeypatch.setattr(candidates, '_make_shard', fails)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(PSRError, match='luck'):
+            again(tiny_models, tmp_path / 'p', n=40, shard_size=10)
+    finally:
+        torch.set_num_threads(before)
+    assert len(list((tmp_path / 'p' / 'shards').glob('*.safetensors'))) == 1 and len(made) < 5

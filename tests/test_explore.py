@@ -330,10 +330,26 @@ def test_every_control_has_a_name(page):
         """() => {
         const name = e => e.getAttribute('aria-label') || e.innerText || (e.labels && e.labels.length && e.labels[0].innerText);
         const controls = document.querySelectorAll('.psr button, .psr input, .psr select, .psr canvas[tabindex]');
-        return [...controls].filter(e => !name(e) || e.tabIndex < 0).map(e => e.outerHTML);
+        return [...controls].filter(e => !name(e) || e.tabIndex < 0 && !e.matches('.tile')).map(e => e.outerHTML);
     }"""
     )
     assert not unnamed
+
+
+def test_the_sheet_is_one_tab_stop_and_arrow_keys_go_on(page):
+    at = lambda: page.evaluate('() => +document.activeElement.dataset.id')
+    tiles = page.evaluate("() => [...document.querySelectorAll('.psr .sheet .tile')].map(t => +t.dataset.id)")
+    page.locator('.psr .sheet .tile[tabindex="0"]').focus()
+    start = tiles.index(at())
+    page.keyboard.press('ArrowRight')
+    assert at() == tiles[start + 1]
+    page.keyboard.press('End')
+    assert at() == tiles[-1]
+    page.keyboard.press('ArrowUp')
+    assert at() // 20 == tiles[-1] // 20 - 1  # 20 candidates per class: the row above
+    assert page.locator('.psr .sheet .tile[tabindex="0"]').count() == 1
+    page.keyboard.press('Home')
+    assert at() == tiles[0]
 
 
 def test_decisions_survive_a_restart(page):
