@@ -225,6 +225,15 @@ def _source(data: str, image_column: Optional[str], label_column: Optional[str],
     return source
 
 
+def _worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
+    "What could still be measured, and how."
+    data += f' --holdout {holdout}' if holdout else ''
+    return (
+        f'What each candidate is worth to a student is not measured yet: psr worth {pool} --data {data} --ipc {ipc} '
+        'does that in some minutes, and psr select chooses by it from then on.'
+    )
+
+
 def _listed(names: list[str]) -> list[str]:
     "Names given one by one, or joined by commas."
     return [n for name in names for n in name.split(',') if n]
@@ -273,6 +282,7 @@ def _demo(
         f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers.', nl=False
     )
     typer.echo(f' {out / "results.json"} has one row a training, {out / "distilled"} the set.')
+    typer.echo(_worth_words(out / 'pool', data, holdout, ipc))
 
 # %% ../nbs/50_cli.ipynb #6f20dc7f
 _Map = Annotated[
@@ -349,6 +359,8 @@ def _distill(
     )
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')
+    if 'worth' not in run.pool.table:
+        typer.echo(_worth_words(run.pool.path, data, holdout, ipc))
 
 # %% ../nbs/50_cli.ipynb #f8064bba
 _PoolOut = Annotated[
@@ -441,6 +453,10 @@ _Representativeness = Annotated[
     Optional[float],
     typer.Option('--representativeness', help='Weight of likeness to the real images of the class.'),
 ]
+_WorthWeight = Annotated[
+    Optional[float],
+    typer.Option('--worth', help='Weight of what psr worth measured, where it did; 0: leave it out.'),
+]
 _SelectTeacher = Annotated[
     Optional[str],
     typer.Option(
@@ -470,6 +486,7 @@ def _select(
     diversity: _Diversity = None,
     uncertainty: _Uncertainty = None,
     representativeness: _Representativeness = None,
+    worth: _WorthWeight = None,
     space: _Space = 'student',
     teacher: _SelectTeacher = None,
     gate: _Gate = None,
@@ -488,10 +505,44 @@ def _select(
         diversity=diversity,
         uncertainty=uncertainty,
         representativeness=representativeness,
+        worth=worth,
     )
     real = None if data is None else _source(data, image_column, label_column, holdout)
     selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
     typer.echo(f'{selection}\n{file}')
+
+# %% ../nbs/50_cli.ipynb #worthcli1
+_WorthData = Annotated[
+    Optional[str],
+    typer.Option('--data', metavar='NAME_OR_PATH', help='Real images of the classes; their training part judges.'),
+]
+_WorthStudents = Annotated[
+    Optional[int],
+    typer.Option('--students', help='Students trained in all; earlier ones count. [default: 128, on a GPU 768]'),
+]
+
+
+@app.command('worth')
+def _worth(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    data: _WorthData = None,
+    ipc: _Ipc = 10,
+    students: _WorthStudents = None,
+    protocol: Annotated[str, typer.Option('--protocol', help='How they are trained.')] = 'quick',
+    student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
+    seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    quiet: _Quiet = False,
+):
+    "Measure what each candidate is worth to a student; psr select uses it from then on."
+    from psr_nb.stages import measure_pool
+
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet)
+    typer.echo('\n'.join(worth.words()))
+    typer.echo(f'columns worth and worth_se of {pool / "candidates.parquet"}; psr select {pool} --ipc {ipc} uses them')
 
 # %% ../nbs/50_cli.ipynb #e1936601
 _RefinePrior = Annotated[

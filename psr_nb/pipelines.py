@@ -5,15 +5,19 @@
 # %% ../nbs/04_pipelines.ipynb #pi002
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import torch
 
+from .autoencoders import PixelSpace
 from .classes import class_names, find_classes, spoken
 from .core import PSRError, assets, lookup, read_json
 from .hub import fetch
-from .sampling import quiet
+from .kinds import check_class_unet, check_scheduler, check_transformer, check_unet
+from .sampling import is_flow, quiet
 from psr_nb.weights import (
     PICKLES,
     SAFE,
@@ -23,96 +27,15 @@ from psr_nb.weights import (
     dit_from_authors,
     fit_weights,
     is_authors_dit,
-    read_weights,
+    read_file,
+    strip_prefixes,
+    unwrap,
     weight_file,
 )
 
 # %% auto #0
-__all__ = ['PREDICTIONS', 'SUBSETS', 'DIT_SCHEDULE', 'check_scheduler', 'check_transformer', 'check_unet', 'load_part',
-           'prompt_table', 'bundled_priors', 'files_to_fetch', 'prior_folder', 'read_prior', 'read_authors_dit']
-
-# %% ../nbs/04_pipelines.ipynb #pi005
-PREDICTIONS = ('epsilon', 'v_prediction', 'sample')
-_DIT = ('DiTTransformer2DModel', 'Transformer2DModel')
-
-
-def check_scheduler(
-    config: dict[str, Any],  # of scheduler_config.json
-    where: str,
-) -> None:
-    "Raises `PSRError` for a noise schedule that is none of diffusion's."
-    name = str(config.get('_class_name', ''))
-    other = next(
-        (
-            kind
-            for word, kind in (
-                ('FlowMatch', 'flow matching'),
-                ('EDM', 'EDM'),
-                ('LCM', 'a latent consistency model'),
-                ('TCD', 'a consistency model'),
-                ('CM', 'a consistency model'),
-            )
-            if name.startswith(word)
-        ),
-        None,
-    )
-    if other is None and config.get('prediction_type', 'epsilon') not in PREDICTIONS:
-        other = f'prediction_type {config.get("prediction_type")}'
-    if other:
-        raise PSRError(
-            where,
-            f'a model that predicts {", ".join(PREDICTIONS)}',
-            f'{other} ({name})',
-            'Sampled as one of these it would give wrong images',
-        )
-
-
-def check_transformer(
-    config: dict[str, Any],  # of transformer/config.json
-    where: str,
-) -> None:
-    "Raises `PSRError` for a transformer that is not told a class."
-    name, told = config.get('_class_name'), config.get('num_embeds_ada_norm')
-    if name not in _DIT:
-        raise PSRError(
-            where,
-            f'a class-conditional DiT ({_DIT[0]})',
-            str(name),
-            'A model that is told by text needs the form of Stable Diffusion 1 or 2',
-        )
-    if (
-        not isinstance(told, int)
-        or config.get('norm_type', 'ada_norm_zero') != 'ada_norm_zero'
-        or config.get('cross_attention_dim')
-        or config.get('caption_channels')
-    ):
-        raise PSRError(
-            where, 'a transformer with a label for each class (num_embeds_ada_norm)', 'one that is told otherwise'
-        )
-
-
-def check_unet(
-    config: dict[str, Any],  # of unet/config.json
-    channels: int,  # of the autoencoder's latents
-    where: str,
-) -> None:
-    "Raises `PSRError` for a UNet that wants more than a latent, a time and a sentence."
-    more = {
-        'class_embed_type': 'class embeddings',
-        'addition_embed_type': 'text_time or other additions (SDXL)',
-        'encoder_hid_dim_type': 'projected conditions',
-        'time_cond_proj_dim': 'guidance as an input (LCM)',
-    }
-    found = [said for key, said in more.items() if config.get(key)]
-    if config.get('_class_name') != 'UNet2DConditionModel':
-        found.append(f'the class {config.get("_class_name")}')
-    if config.get('in_channels') != channels:
-        found.append(f'{config.get("in_channels")} input channels for latents of {channels} (inpainting has 9)')
-    size = config.get('sample_size')
-    if not (isinstance(size, int) or (isinstance(size, list) and len(size) == 2 and size[0] == size[1])):
-        found.append(f'sample_size {size}')
-    if found:
-        raise PSRError(where, "Stable Diffusion 1 or 2's UNet", '; '.join(found))
+__all__ = ['SUBSETS', 'DIT_SCHEDULE', 'SIT_SCHEDULE', 'load_part', 'prompt_table', 'bundled_priors', 'files_to_fetch',
+           'source_name', 'split_source', 'prior_folder', 'read_prior', 'Backwards', 'vae_home', 'read_authors_dit']
 
 # %% ../nbs/04_pipelines.ipynb #pi008
 _NO_WEIGHTS = ('pos_embed.pos_embed', 'position_ids', 'num_batches_tracked')
@@ -261,6 +184,31 @@ def files_to_fetch(
                 wanted.append(f'{part}/{chosen.split(ending)[0].split(".")[0]}*-of-*{ending}')
     return wanted
 
+# %% ../nbs/04_pipelines.ipynb #pi014n
+_SAID = ('vae', 'revision', 'variant', 'prediction')
+
+
+def source_name(
+    name: str,
+    **said: str | None,  # vae, revision, variant, prediction; None: not said
+) -> str:  # "DiT.pt?vae=FOLDER"
+    "A prior's name with what was said beside it."
+    given = {k: v for k, v in sorted(said.items()) if v}
+    return f'{name}?{urlencode(given, safe="/:. ")}' if given else name
+
+
+def split_source(
+    name: str,  # "DiT.pt?vae=FOLDER"
+) -> tuple[str, dict[str, str]]:  # the plain name, what was said beside it
+    "The way back. Raises `PSRError` for what is not one of vae, revision, variant, prediction."
+    if '?' not in name or Path(name).exists():
+        return name, {}
+    plain, _, rest = name.partition('?')
+    said = dict(parse_qsl(rest, keep_blank_values=True))
+    for key in said:
+        lookup(dict.fromkeys(_SAID), key, f'option of prior {plain}')
+    return plain, said
+
 # %% ../nbs/04_pipelines.ipynb #pi014
 def prior_folder(
     name: str | Path,  # of a bundled prior, a folder, or a Hugging Face id
@@ -291,14 +239,12 @@ def _told_by_text(folder: Path, name: str, wanted: list[str] | None, prompt: str
     return prompt_table(folder, [prompt.format(spoken(c)) for c in wanted])
 
 
-def _told_by_label(folder: Path, names: Any, n: int) -> list[str]:  # n names
+def _told_by_label(folder: Path, names: Any, n: int, what: str = 'transformer') -> list[str]:  # n names
     "The names of a label embedding's rows."
     if not isinstance(names, dict) or not all(isinstance(v, str) for v in names.values()):
         raise PSRError(f'{folder / "model_index.json"}', 'id2label, from numbers to names', type(names).__name__)
     if names and len(names) != n:
-        raise PSRError(
-            f'{folder / "model_index.json"}', f'names for the {n} classes of its transformer', f'{len(names)}'
-        )
+        raise PSRError(f'{folder / "model_index.json"}', f'names for the {n} classes of its {what}', f'{len(names)}')
     return [names.get(str(i), str(i)) for i in range(n)]
 
 
@@ -307,47 +253,93 @@ def _check_kind(folder: Path, main: str) -> None:
     check_scheduler(read_json(folder / 'scheduler' / 'scheduler_config.json'), f'{folder / "scheduler"}')
     config = read_json(folder / main / 'config.json')
     where = f'{folder / main / "config.json"}'
+    vae = folder / 'vae' / 'config.json'
+    channels = read_json(vae).get('latent_channels', 4) if vae.is_file() else None
     if main == 'transformer':
         check_transformer(config, where)
+    elif config.get('_class_name') == 'UNet2DModel':
+        check_class_unet(config, channels, where)
     else:
-        check_unet(config, read_json(folder / 'vae' / 'config.json').get('latent_channels', 4), where)
+        check_unet(config, channels or 4, where)
+
+# %% ../nbs/04_pipelines.ipynb #pi017a
+def _unet_classes(folder: Path, names: Any, rows: int) -> tuple[list[str], int | None]:  # names, the row of no class
+    "Names of a UNet's classes; one row more than names stands for no class."
+    spare = isinstance(names, dict) and len(names) == rows - 1 > 0
+    return _told_by_label(folder, names, rows - 1 if spare else rows, 'unet'), rows - 1 if spare else None
+
+
+def _defaults(index: dict[str, Any], flow: bool, guided: bool, text: bool) -> dict[str, Any]:
+    "A prior's own sampler settings over those of its kind."
+    kind: dict[str, Any] = dict(scheduler='euler', num_inference_steps=50) if flow else {}
+    if text:
+        kind['guidance_scale'] = 7.5
+    if not guided:
+        kind['guidance_scale'] = 1.0
+    own = index.get('_psr_defaults') or {}
+    if 'guidance_interval' in own:
+        own = {**own, 'guidance_interval': tuple(own['guidance_interval'])}
+    return {**kind, **own}
+
+
+def _check_folders(folder: Path) -> tuple[str, str]:  # sub-folder of the network, its class
+    "Raises `PSRError` where a pipeline's folder lacks a part."
+    if (folder / 'config.json').is_file() and not (folder / 'model_index.json').is_file():
+        raise PSRError(
+            f'prior {folder}',
+            "a pipeline's folder: model_index.json, the network and its scheduler",
+            f'a single {read_json(folder / "config.json").get("_class_name")}',
+            'Save both: DDPMPipeline(unet, scheduler).save_pretrained(folder)',
+        )
+    read_json(folder / 'model_index.json')
+    main = 'unet' if (folder / 'unet').is_dir() else 'transformer'
+    config = folder / main / 'config.json'
+    kind = str(read_json(config).get('_class_name')) if config.is_file() else ''
+    needed = [main, 'scheduler'] if kind == 'UNet2DModel' else [main, 'vae', 'scheduler']
+    if missing := [p for p in needed if not (folder / p).is_dir()]:
+        *first, last = needed
+        raise PSRError(f'prior {folder}', f'sub-folders {", ".join(first)} and {last}', f'no {", ".join(missing)}')
+    return main, kind
 
 # %% ../nbs/04_pipelines.ipynb #pi017
 def read_prior(
-    folder: Path,  # in the form of DiTPipeline or StableDiffusionPipeline
+    folder: Path,  # in the form of DiTPipeline or StableDiffusionPipeline, or a UNet2DModel with its scheduler
     name: str,  # for errors
     wanted: list[str] | None = None,  # names of the classes to use; None: all
     prompt: str = 'a photo of a {}',  # sentence for a class
     variant: str | None = None,  # of the weights
+    vae: str | Path | None = None,  # another autoencoder: a pipeline's folder or id, or a folder vae; None: its own
 ) -> dict[str, Any]:  # arguments of `Prior`
     "What a prior's folder holds."
-    index = read_json(folder / 'model_index.json')
-    text = (folder / 'unet').is_dir()
-    main = 'unet' if text else 'transformer'
-    if missing := [p for p in (main, 'vae', 'scheduler') if not (folder / p).is_dir()]:
-        raise PSRError(f'prior {folder}', f'sub-folders {main}, vae and scheduler', f'no {", ".join(missing)}')
+    main, kind = _check_folders(folder)
+    index, text = read_json(folder / 'model_index.json'), main == 'unet' and kind != 'UNet2DModel'
     _check_kind(folder, main)
     prompts = _told_by_text(folder, name, wanted, prompt) if text else None
-    transformer, vae = load_part(folder, main, variant), load_part(folder, 'vae', variant)
-    ids, names, defaults = None, wanted or [], index.get('_psr_defaults')
-    if text:
-        defaults = {'guidance_scale': 7.5, **(defaults or {})}
+    network = load_part(folder, main, variant)
+    if (folder / 'vae').is_dir() or vae is not None:
+        home = folder if vae is None else vae_home(vae)
+        autoencoder = load_part(home, 'vae', variant if vae is None else None)
     else:
-        names = _told_by_label(folder, index.get('id2label') or {}, transformer.config.num_embeds_ada_norm)
-        if wanted is not None:
-            ids, names = find_classes(wanted, names, f'prior {name}'), wanted
-    if defaults and 'guidance_interval' in defaults:
-        defaults = {**defaults, 'guidance_interval': tuple(defaults['guidance_interval'])}
+        autoencoder = PixelSpace(network.config.in_channels)
+    ids, names, null, schedule = None, wanted or [], None, read_json(folder / 'scheduler' / 'scheduler_config.json')
+    if kind == 'UNet2DModel':
+        names, null = _unet_classes(folder, index.get('id2label') or {}, network.config.num_class_embeds)
+    elif not text:
+        null = network.config.num_embeds_ada_norm
+        names = _told_by_label(folder, index.get('id2label') or {}, null)
+    if not text and wanted is not None:
+        ids, names = find_classes(wanted, names, f'prior {name}'), wanted
     return dict(
-        transformer=transformer,
-        vae=vae,
-        scheduler_config=read_json(folder / 'scheduler' / 'scheduler_config.json'),
+        transformer=network,
+        vae=autoencoder,
+        scheduler_config=schedule,
         classes=names,
         class_ids=ids,
-        defaults=defaults,
+        defaults=_defaults(index, is_flow(schedule), text or null is not None, text),
         folder=folder,
         prompts=prompts,
         refinement=index.get('_psr_refinement'),
+        null_id=null,
     )
 
 # %% ../nbs/04_pipelines.ipynb #pi019
@@ -362,17 +354,57 @@ DIT_SCHEDULE = dict(
     set_alpha_to_one=True,
     steps_offset=0,
 )
+SIT_SCHEDULE = dict(_class_name='FlowMatchEulerDiscreteScheduler', num_train_timesteps=1000, shift=1.0)
 
 
+class Backwards(torch.nn.Module):
+    "A SiT in its authors' time, 0 noise and 1 image, asked in diffusers': 1000 noise and 0 image."
+
+    def __init__(self, inner: Any):
+        super().__init__()
+        self.inner, self.config = inner, inner.config
+
+    @property
+    def transformer_blocks(self) -> Any:
+        return self.inner.transformer_blocks
+
+    def forward(self, hidden_states: torch.Tensor, timestep: torch.Tensor, class_labels: torch.Tensor) -> Any:
+        answer = self.inner(hidden_states, timestep=1 - timestep / 1000, class_labels=class_labels)
+        return type(answer)(sample=-answer.sample)
+
+# %% ../nbs/04_pipelines.ipynb #pi019b
+def vae_home(
+    vae: str | Path,  # a pipeline's folder or id, or a folder vae
+) -> Path:  # the folder that has vae in it
+    "Where an autoencoder is."
+    home = Path(vae) if Path(vae).is_dir() else prior_folder(str(vae))
+    return home if (home / 'vae').is_dir() else home.parent if home.name == 'vae' else home
+
+
+def _is_sit(file: Path, found: Any, state: dict[str, torch.Tensor], prediction: str | None) -> bool:
+    "Whether a checkpoint under DiT's names is a SiT."
+    if prediction is not None:
+        return lookup({'epsilon': False, 'flow': True}, prediction, 'prediction')
+    args = found.get('args') if isinstance(found, dict) else None
+    model = str(getattr(args, 'model', '') or '')
+    if model.startswith(('DiT', 'SiT')):
+        return model.startswith('SiT')
+    projected = any(k.startswith('projectors.') for k in state)  # Yu et al. 2025, arXiv 2410.06940, trains SiT so
+    return projected or re.search(r'(^|[^a-z])sit([^a-z]|$)', file.name, re.IGNORECASE) is not None
+
+# %% ../nbs/04_pipelines.ipynb #pi019c
 def read_authors_dit(
     file: Path,  # .pt, .pth, .ckpt or .safetensors
     vae: str | Path | None,  # a pipeline's folder or id, or a folder vae; None: a folder vae beside the file
     wanted: list[str] | None = None,  # names of the classes to use; None: all
+    prediction: str | None = None,  # "epsilon" (DiT) or "flow" (SiT); None: as the checkpoint or its name says
 ) -> dict[str, Any]:  # arguments of `Prior`
-    "A DiT in its authors' form. Source: Peebles & Xie 2023, arXiv 2212.09748."
+    "A DiT or SiT in its authors' form. Source: Peebles & Xie 2023, arXiv 2212.09748; Ma et al. 2024, arXiv 2401.08740."
     import diffusers
 
-    state = read_weights(file)
+    found = read_file(file)
+    state = strip_prefixes(unwrap(found, f'{file}'))
+    check_finite(state, f'{file}')
     if not is_authors_dit(state):
         raise PSRError(
             f'{file}',
@@ -380,17 +412,15 @@ def read_authors_dit(
             f'{len(state)} weights: {", ".join(list(state)[:3])}',
             'Give the folder of a diffusers pipeline',
         )
-    home = file.parent / 'vae' if vae is None else Path(vae)
-    if vae is None and not home.is_dir():
+    if vae is None and not (file.parent / 'vae').is_dir():
         raise PSRError(
             f'{file}, a DiT checkpoint',
             'its autoencoder too',
             'none beside it',
             'Give it: vae="stabilityai/sd-vae-ft-ema" as a folder, or --vae FOLDER',
         )
-    home = home if home.is_dir() else prior_folder(str(vae))
-    home = home if (home / 'vae').is_dir() else home.parent if home.name == 'vae' else home
-    config, weights = dit_from_authors(state)
+    flow = _is_sit(file, found, state, prediction)
+    config, weights = dit_from_authors({k: v for k, v in state.items() if not k.startswith('projectors.')})
     with quiet():
         transformer: Any = getattr(diffusers, 'DiTTransformer2DModel')(**config)  # noqa: B009
     fit_weights(transformer, weights, f'{file}', _NO_WEIGHTS)
@@ -400,9 +430,11 @@ def read_authors_dit(
     names = class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
     ids = None if wanted is None else find_classes(wanted, names, f'prior {file}')
     return dict(
-        transformer=transformer,
-        vae=load_part(home, 'vae'),
-        scheduler_config=DIT_SCHEDULE,
+        transformer=Backwards(transformer) if flow else transformer,
+        vae=load_part(vae_home(vae or file.parent / 'vae'), 'vae'),
+        scheduler_config=SIT_SCHEDULE if flow else DIT_SCHEDULE,
         classes=wanted or names,
         class_ids=ids,
+        defaults=_defaults({}, flow, True, False),
+        null_id=n,
     )

@@ -14,9 +14,18 @@ from typing import Any
 
 import torch
 
+from .autoencoders import codes_from_latents, latent_code, latents_from_codes
 from .classes import class_names
 from .core import PSRError, best_device, best_dtype, candidate_noise, content_hash, file_hash
-from .pipelines import SUBSETS, bundled_priors, prior_folder, read_authors_dit, read_prior  # noqa: F401
+from psr_nb.pipelines import (
+    SUBSETS,
+    bundled_priors,  # noqa: F401, stays importable from here
+    prior_folder,
+    read_authors_dit,
+    read_prior,
+    source_name,
+    split_source,
+)
 from psr_nb.sampling import (
     SAMPLER,
     SCHEDULERS,  # noqa: F401
@@ -26,48 +35,14 @@ from psr_nb.sampling import (
     denoise,
     first_candidates,
     in_batches,
+    is_flow,
+    model_input_of,
     new_scheduler,
     remembering,
 )
 
 # %% auto #0
-__all__ = ['latent_code', 'latents_from_codes', 'codes_from_latents', 'Prior']
-
-# %% ../nbs/04_prior.ipynb #c015
-def latent_code(
-    vae: Any,  # a diffusers autoencoder
-    images: torch.Tensor,  # (n, c, H, W) in [-1, 1]
-) -> torch.Tensor:  # (n, c, h, w)
-    "What its encoder says (a variational encoder's mean), whatever the class calls it."
-    made = vae.encode(images)
-    return made.latent_dist.mode() if hasattr(made, 'latent_dist') else made[0]
-
-# %% ../nbs/04_prior.ipynb #c015b
-def _centre_and_spread(vae: Any, like: torch.Tensor) -> tuple[Any, Any]:
-    "Mean and deviation of an autoencoder's codes: one number, or one for each channel."
-    config = vae.config
-    rows = lambda values: torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
-    if config.get('latents_mean') is not None and config.get('latents_std') is not None:
-        return rows(config.latents_mean), rows(config.latents_std)
-    return config.get('shift_factor') or 0.0, 1.0
-
-
-def latents_from_codes(
-    vae: Any,  # a diffusers autoencoder
-    codes: torch.Tensor,  # (n, c, h, w) as its encoder gives them
-) -> torch.Tensor:  # (n, c, h, w) as the diffusion model knows them
-    "Codes moved and scaled by what the autoencoder's configuration says."
-    centre, spread = _centre_and_spread(vae, codes)
-    return (codes - centre) * vae.config.scaling_factor / spread
-
-
-def codes_from_latents(
-    vae: Any,  # a diffusers autoencoder
-    latents: torch.Tensor,  # (n, c, h, w) as the diffusion model knows them
-) -> torch.Tensor:  # (n, c, h, w) as its decoder takes them
-    "The way back."
-    centre, spread = _centre_and_spread(vae, latents)
-    return latents / vae.config.scaling_factor * spread + centre
+__all__ = ['Prior']
 
 # %% ../nbs/04_prior.ipynb #c007
 class Prior:
@@ -75,8 +50,9 @@ class Prior:
 
     def __init__(
         self,
-        transformer: Any,  # a diffusers `DiTTransformer2DModel`, or the `UNet2DConditionModel` of Stable Diffusion
-        vae: Any,  # a diffusers autoencoder
+        # a diffusers `DiTTransformer2DModel`, `UNet2DModel`, or the `UNet2DConditionModel` of Stable Diffusion
+        transformer: Any,
+        vae: Any,  # a diffusers autoencoder, or `PixelSpace`
         scheduler_config: dict,  # the noise schedule it was trained with
         classes: list[str],  # class names
         class_ids: list[int] | None = None,  # their rows in the label embedding; None: 0, 1, 2 …
@@ -91,6 +67,7 @@ class Prior:
         compile: bool = False,
         # what was measured to suit it: fields of `RefineSettings`, used where a call gives none
         refinement: dict | None = None,
+        null_id: int | None = None,  # row of the label embedding for no class; None: a DiT's last, and a UNet has none
     ):
         self.device = torch.device(device or best_device())
         self.dtype = dtype or best_dtype(self.device)
@@ -104,8 +81,9 @@ class Prior:
         self.name, self.folder = name, folder
         self.class_ids = torch.tensor(class_ids if class_ids is not None else range(len(classes)), device=self.device)
         self.prompts = None if prompts is None else prompts.to(self.device, self.dtype)
-        # the last row of either table
-        self.null_id: int = transformer.config.num_embeds_ada_norm if prompts is None else len(prompts) - 1
+        if null_id is None:  # the last row of either table
+            null_id = transformer.config.get('num_embeds_ada_norm') if prompts is None else len(prompts) - 1
+        self.null_id = null_id
         self.refinement = dict(refinement or {})
         self.largest_batch: dict[str, int] = {}  # 'sampling' or 'decoding' -> rows, once memory has run out
         self._calls = itertools.count()
@@ -114,7 +92,7 @@ class Prior:
     @classmethod
     def from_pretrained(
         cls,
-        # "fashion", a folder in the form of DiTPipeline or StableDiffusionPipeline, or a Hugging Face id
+        # "fashion", a pipeline's folder, a checkpoint file, or a Hugging Face id; see `source_name` for what may follow it
         name: str | Path,
         # use only these, in this order: a subset's name ("imagewoof"), names or WordNet ids; None: all the prior has
         classes: str | list[str] | None = None,
@@ -122,20 +100,27 @@ class Prior:
         dtype: torch.dtype | None = None,  # of the transformer; default: the device's fastest
         prompt: str = 'a photo of a {}',  # sentence for a class, where the model is told by text
         compile: bool = False,  # torch.compile it, see above
-        vae: str | Path | None = None,  # the autoencoder of a checkpoint file that has none, see `read_authors_dit`
+        vae: str | Path | None = None,  # an autoencoder: of a checkpoint file that has none, or another than its own
         revision: str | None = None,  # of a Hugging Face id: a branch, tag or commit
         variant: str | None = None,  # of the weights: "fp16", "bf16"; None: full precision, or the only one there is
+        # of a checkpoint file: "epsilon" (DiT) or "flow" (SiT); None: as it says, see `read_authors_dit`
+        prediction: str | None = None,
     ) -> Prior:
         """A prior by name, folder, hub id or the authors' checkpoint file. Raises `PSRError` for an unknown name or kind,
         missing parts, weights that do not fit or could run code, or classes it does not have."""
         if str(name) in SUBSETS and classes is None:
             classes = str(name)
         wanted = None if classes is None else class_names(classes)
-        if Path(name).is_file():
-            parts = read_authors_dit(Path(name), vae, wanted)
+        plain, said = split_source(str(name))
+        given = dict(vae=vae, revision=revision, variant=variant, prediction=prediction)
+        o = {**said, **{k: str(v) for k, v in given.items() if v is not None}}
+        full = source_name(plain, **o)
+        if Path(plain).is_file():
+            parts = read_authors_dit(Path(plain), o.get('vae'), wanted, o.get('prediction'))
         else:
-            parts = read_prior(prior_folder(name, revision, variant), str(name), wanted, prompt, variant)
-        return cls(**parts, name=str(name), device=device, dtype=dtype, compile=compile)
+            folder = prior_folder(plain, o.get('revision'), o.get('variant'))
+            parts = read_prior(folder, plain, wanted, prompt, o.get('variant'), o.get('vae'))
+        return cls(**parts, name=full, device=device, dtype=dtype, compile=compile)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -154,7 +139,9 @@ class Prior:
         "Hash over the weight files, or over the tensors where there are none."
         tensor_hash = lambda x: content_hash(x.detach().float().cpu().numpy().tobytes())
         files = sorted(self.folder.rglob('*.safetensors')) if self.folder else []
-        if files:
+        parts = [p.parent for p in self.folder.glob('*/config.json')] if self.folder else []
+        whole = all(any(f.parent == p for f in files) for p in parts)  # no part is a pickle
+        if files and whole and 'vae' not in split_source(self.name)[1]:
             prompts = [] if self.prompts is None else [tensor_hash(self.prompts)]
             return content_hash([file_hash(f) for f in files] + prompts)
         return content_hash([tensor_hash(p) for m in (self.transformer, self.vae) for p in m.parameters()])
@@ -171,6 +158,11 @@ class Prior:
         "A fresh diffusers scheduler with this prior's noise schedule."
         return new_scheduler(self.scheduler_config, name or self.defaults['scheduler'])
 
+    @property
+    def flow(self) -> bool:
+        "Whether it was trained by flow matching."
+        return is_flow(self.scheduler_config)
+
     def _label_ids(self, labels: Any) -> torch.Tensor:
         "Class positions to rows of the label embedding."
         labels = torch.as_tensor(labels).reshape(-1).long()
@@ -183,10 +175,24 @@ class Prior:
         return self.class_ids[labels.to(self.device)]
 
     def _predict(
-        self, z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, scale: float = 1.0, memory: str | None = None
+        self,
+        z: torch.Tensor,
+        t: torch.Tensor,
+        ids: torch.Tensor,
+        scale: float = 1.0,
+        memory: str | None = None,
+        channels: int | None = None,  # guidance acts on so many
+        variance: bool = False,  # with the learned variance
     ) -> torch.Tensor:
         "The transformer's answer, with guidance where `scale` is above 1."
-        n, c = len(z), z.shape[1]
+        n, c, null = len(z), z.shape[1], self.null_id
+        if scale > 1 and null is None:
+            raise PSRError(
+                'option guidance_scale',
+                f'1 or less: prior {self.name} has no row for no class',
+                scale,
+                'A model trained with guidance has one row more than id2label in model_index.json has names',
+            )
 
         def told(ids: torch.Tensor) -> dict[str, torch.Tensor]:
             return dict(class_labels=ids) if self.prompts is None else dict(encoder_hidden_states=self.prompts[ids])
@@ -194,14 +200,16 @@ class Prior:
         def call(z: torch.Tensor, t: torch.Tensor, ids: torch.Tensor, memory: str) -> torch.Tensor:
             with remembering(self.transformer, memory):
                 answer = self.transformer(z.to(self.dtype), timestep=t, **told(ids)).sample
-            return answer.float()[:, :c]  # a learned variance is dropped
+            return answer.float() if variance else answer.float()[:, :c]
 
         memory = memory or f'call {next(self._calls)}'
-        if scale <= 1:
+        if scale <= 1 or null is None:
             return call(z, t.expand(n), ids, memory + ', plain')
-        z, ids = torch.cat([z, z]), torch.cat([ids, torch.full_like(ids, self.null_id)])
+        z, ids = torch.cat([z, z]), torch.cat([ids, torch.full_like(ids, null)])
         conditional, free = call(z, t.expand(2 * n), ids, memory + ', guided').chunk(2)
-        return free + scale * (conditional - free)
+        guided = free + scale * (conditional - free)
+        k = c if channels is None else min(channels, c)
+        return guided if guided.shape[1] == k else torch.cat([guided[:, :k], conditional[:, k:]], 1)
 
     def sample_steps(
         self,
@@ -217,6 +225,7 @@ class Prior:
         cache_threshold: float | None = None,
         # self-attention is worked out at every so many calls and kept in between; 1: at each
         attention_every: int | None = None,
+        guidance_channels: int | None = None,  # guidance acts on the first so many; DiT's authors: 3 of 4; None: all
     ) -> Iterator[SampleStep]:
         "Samples one batch, yielding after every denoising step."
         options: dict[str, Any] = dict(
@@ -230,11 +239,13 @@ class Prior:
         if noise is None:
             generators = first_candidates(seed, labels) if generators is None else generators
             noise = candidate_noise(self.latent_shape, generators)
-        memory = f'sampling {next(self._calls)}'
+        memory, solver = f'sampling {next(self._calls)}', self.make_scheduler(scheduler)
+        told = self.defaults['guidance_channels'] if guidance_channels is None else guidance_channels
+        learned = str(solver.config.get('variance_type') or '').startswith('learned')
         yield from denoise(
-            lambda z, t, guidance: self._predict(z, t, ids, guidance, memory),
+            lambda z, t, guidance: self._predict(z, t, ids, guidance, memory, told, learned),
             noise.to(self.device, torch.float32),
-            self.make_scheduler(scheduler),
+            solver,
             self.defaults['num_inference_steps'] if num_inference_steps is None else num_inference_steps,
             generators=generators,
             transformer=self.transformer,
@@ -248,8 +259,8 @@ class Prior:
         seed: int = 0,  # root seed when `noise` is None
         generators: list[torch.Generator] | None = None,  # one per row, for schedulers that draw noise
         batch_size: int | None = None,  # rows in one forward pass; None: 250
-        # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold`, `attention_every`
-        # as in `sample_steps`
+        # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold`, `attention_every`,
+        # `guidance_channels` as in `sample_steps`
         **options: Any,
     ) -> torch.Tensor:  # latents (n, c, h, w) float32
         "Samples latents, in batches."
@@ -313,9 +324,10 @@ class Prior:
         seed: int = 0,  # of the noise when `noise` is None
     ) -> torch.Tensor:  # (n,) mean squared error of the clean latent, in units of the noise's variance
         "How badly the prior removes a little noise from each latent. Differentiable in the latents."
-        scheduler = self.make_scheduler('ddim')
-        last = scheduler.config.num_train_timesteps - 1
-        step = torch.tensor([min(int(t * scheduler.config.num_train_timesteps), last)], device=self.device)
+        scheduler = self.make_scheduler('euler' if self.flow else 'ddim')
+        total = scheduler.config.num_train_timesteps
+        at = max(t, 1e-3) * total if self.flow else min(int(t * total), total - 1)
+        step = torch.tensor([at], device=self.device)
         if noise is None:
             noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
         noise, latents = noise.to(self.device), latents.to(self.device)
@@ -343,9 +355,9 @@ class Prior:
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
         ids = self._label_ids(labels)
         with torch.no_grad():
-            alpha, sigma = alpha_sigma(solver, solver.timesteps[first].long().reshape(1))
+            alpha, sigma = alpha_sigma(solver, solver.timesteps[first].reshape(1))
             z = alpha * latents.to(self.device) + sigma * noise
             for t in solver.timesteps[first:]:
-                answer = self._predict(solver.scale_model_input(z, t), t.reshape(1), ids, guidance_scale)
+                answer = self._predict(model_input_of(solver, z, t), t.reshape(1), ids, guidance_scale)
                 z = solver.step(answer, t, z).prev_sample
         return z

@@ -18,8 +18,9 @@ import torch
 from .core import PSRError, candidate_generators, lookup
 
 # %% auto #0
-__all__ = ['SCHEDULERS', 'SAMPLER', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents', 'first_block_cache', 'remembering',
-           'kept_attention', 'SampleStep', 'denoise', 'first_candidates', 'in_batches']
+__all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
+           'first_block_cache', 'remembering', 'kept_attention', 'model_input_of', 'SampleStep', 'denoise',
+           'first_candidates', 'in_batches']
 
 # %% ../nbs/03_sampling.ipynb #s005
 SCHEDULERS = {  # name -> diffusers class
@@ -29,6 +30,16 @@ SCHEDULERS = {  # name -> diffusers class
     'ddpm': 'DDPMScheduler',  # Ho et al. 2020, arXiv 2006.11239
     'euler': 'EulerDiscreteScheduler',  # Karras et al. 2022, arXiv 2206.00364
 }
+FLOW_SCHEDULERS = {  # of models trained by flow matching
+    'euler': 'FlowMatchEulerDiscreteScheduler',  # Lipman et al. 2023, arXiv 2210.02747
+}
+
+
+def is_flow(
+    config: Mapping[str, Any],  # of a scheduler
+) -> bool:
+    "Whether a model with this scheduler was trained by flow matching."
+    return str(config.get('_class_name', '')).startswith('FlowMatch')
 
 
 @contextlib.contextmanager
@@ -45,22 +56,29 @@ def quiet() -> Iterator[None]:
 
 def new_scheduler(
     config: Mapping[str, Any],  # the noise schedule a model was trained with
-    name: str,  # see `SCHEDULERS`
+    name: str,  # see `SCHEDULERS`, or `FLOW_SCHEDULERS` for a flow
 ) -> Any:
     "A fresh diffusers scheduler with that noise schedule."
     import diffusers
 
-    cls = getattr(diffusers, lookup(SCHEDULERS, name, 'scheduler'))
+    known = FLOW_SCHEDULERS if is_flow(config) else SCHEDULERS
+    cls = getattr(diffusers, lookup(known, name, 'scheduler of a flow' if is_flow(config) else 'scheduler'))
+    plain = {k: v for k, v in config.items() if not k.startswith('_')}
+    if name != 'ddpm':
+        plain.pop('variance_type', None)  # only DDPM draws with a learned variance
     with quiet():
-        return cls.from_config({k: v for k, v in config.items() if not k.startswith('_')})
+        return cls.from_config(plain)
 
 # %% ../nbs/03_sampling.ipynb #s007
 def alpha_sigma(
     scheduler: Any,  # a diffusers scheduler
-    t: torch.Tensor,  # (n,) int64 timesteps
+    t: torch.Tensor,  # (n,) timesteps
 ) -> tuple[torch.Tensor, torch.Tensor]:  # (n,) each
-    "Signal and noise level at integer timesteps `t`."
-    a = scheduler.alphas_cumprod.to(t.device)[t]
+    "Signal and noise level at timesteps `t`. A flow goes straight from one to the other."
+    if not hasattr(scheduler, 'alphas_cumprod'):
+        sigma = t / scheduler.config.num_train_timesteps
+        return 1 - sigma, sigma
+    a = scheduler.alphas_cumprod.to(t.device)[t.long()]
     return a.sqrt(), (1 - a).sqrt()
 
 
@@ -68,10 +86,12 @@ def clean_latents(
     scheduler: Any,  # a diffusers scheduler
     out: torch.Tensor,  # (n, c, h, w) what the model answered
     z: torch.Tensor,  # (n, c, h, w) what it was asked about
-    t: torch.Tensor,  # (1,) or (n,) int64 timesteps
+    t: torch.Tensor,  # (1,) or (n,) timesteps
 ) -> torch.Tensor:  # (n, c, h, w)
     "The clean latent that a model output implies."
     alpha, sigma = (x.view(-1, 1, 1, 1) for x in alpha_sigma(scheduler, t))
+    if not hasattr(scheduler, 'alphas_cumprod'):
+        return z - sigma * out
     kind = scheduler.config.prediction_type
     if kind == 'v_prediction':
         return alpha * z - sigma * out
@@ -155,7 +175,17 @@ SAMPLER = dict(  # settings of a prior that brings none
     scheduler='dpm',
     cache_threshold=0.0,
     attention_every=1,
+    guidance_channels=None,
 )
+
+
+def model_input_of(
+    solver: Any,  # a diffusers scheduler
+    z: torch.Tensor,  # (n, c, h, w)
+    t: torch.Tensor,  # ()
+) -> torch.Tensor:  # (n, c, h, w)
+    "What the network is shown: scaled where the scheduler has a scale."
+    return solver.scale_model_input(z, t) if hasattr(solver, 'scale_model_input') else z
 
 
 @dataclass
@@ -186,7 +216,7 @@ def denoise(
     solver.set_timesteps(steps, device=noise.device)
     takes_generator = 'generator' in inspect.signature(solver.step).parameters
     extra = {'generator': generators} if generators is not None and takes_generator else {}
-    z = noise * solver.init_noise_sigma
+    z = noise * getattr(solver, 'init_noise_sigma', 1.0)
     with first_block_cache(transformer, cache_threshold):
         for i, t in enumerate(solver.timesteps):
             with torch.no_grad():
@@ -194,13 +224,13 @@ def denoise(
                 guidance = guidance_scale if inside else 1.0
                 if guidance != guidance_before:
                     kept, guidance_before = {}, guidance  # a batch of another size
-                model_input = solver.scale_model_input(z, t)
+                model_input = model_input_of(solver, z, t)
                 with kept_attention(transformer, attention_every, kept):
                     out = predict(model_input, t.reshape(1), guidance)
                 moved = solver.step(out, t, z, **extra)
                 estimate = getattr(moved, 'pred_original_sample', None)
                 if estimate is None:
-                    estimate = clean_latents(solver, out, z, t.long().reshape(1))
+                    estimate = clean_latents(solver, out[:, : z.shape[1]], z, t.reshape(1))
                 z = moved.prev_sample
             yield SampleStep(i + 1, steps, int(t), z, estimate)
 

@@ -26,10 +26,11 @@ from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .teacher import Teacher, default_teachers
+from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'make_selection', 'free_teachers', 'refine_file', 'open_set', 'check_seen', 'earlier_rows',
-           'add_rows', 'evaluate_set', 'explorer_notebook']
+__all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'open_set', 'check_seen',
+           'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -93,6 +94,38 @@ def make_selection(
     changed = None if own is None else replace(own, **(weights or {}))
     selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, seed=seed, teacher=judge)
     return selection, selection.save(out or Path(pool) / 'selections')
+
+# %% ../nbs/29_stages.ipynb #worth002
+def measure_pool(
+    pool: str | Path,  # its folder
+    data: str | DataSource | None,  # real images; their training part judges
+    ipc: int = 10,  # images per class
+    students: int | None = None,  # in all; None: 128, on a GPU 768
+    protocol: str = 'quick',
+    student: str = 'convnet3',
+    seed: int = 0,
+    progress: bool = True,  # show a bar
+) -> Worth:
+    "Measures what each candidate of a pool on disk is worth to a student."
+    from tqdm.auto import tqdm
+
+    sampled = Pool.open(pool)
+    shape = sampled.images.shape
+    if data is None:
+        say = 'Pass --data NAME_OR_PATH'
+        raise PSRError(
+            'option --data', 'real images of the classes, to judge by; their training part is used', 'none', say
+        )
+    real = load_data(data, size=shape[-1], channels=shape[1])
+    worth = None
+    with tqdm(desc='worth', unit='student', disable=not progress, delay=1) as bar:
+        for step in measure_worth(sampled, real, ipc, students, protocol, student, seed):
+            bar.total, worth = step.total, step.worth
+            bar.update(step.students - bar.n)
+            if step.accuracy == step.accuracy:
+                bar.set_postfix_str(f'{step.accuracy:.1%} on images kept aside')
+    assert worth is not None
+    return worth
 
 # %% ../nbs/29_stages.ipynb #21699e54
 def free_teachers(

@@ -477,6 +477,13 @@ def _beginning(
             "its authors' checkpoint, whose time embedding a folder cannot keep",
             'Start from the same model as a diffusers pipeline',
         )
+    if old.flow or old.prompts is not None or 'num_embeds_ada_norm' not in old.transformer.config:
+        raise PSRError(
+            f'start {start}',
+            'a DiT that predicts noise',
+            'a flow' if old.flow else type(old.transformer).__name__,
+            'Train it further with the script that made it',
+        )
     return old, autoencoder or old.folder / 'vae'
 
 # %% ../nbs/42_train_prior.ipynb #c011

@@ -15,6 +15,7 @@ COMMANDS = (
     'data',
     'distill',
     'pool',
+    'worth',
     'select',
     'refine',
     'export',

@@ -1,0 +1,371 @@
+"""Priors of every kind beside DiT and Stable Diffusion, against diffusers' own parts; what is refused is named.
+
+Largest differences, tiny random networks, float32 on a CPU: flow matching below 1e-5 of an Euler integration by
+diffusers' scheduler, UNets on pixels below 1e-5 of diffusers' DDIM and DDPM loops (a learned variance too), SiT's
+checkpoint below 1e-4 of an integration in its authors' time, guidance of three channels below 1e-5 of their formula.
+"""
+
+import argparse
+import json
+
+import diffusers
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from test_prior import small_dit, small_vae
+from test_weights import D, authors_dit
+
+from psr_nb.core import PSRError
+from psr_nb.data import ImageData
+from psr_nb.kinds import check_class_unet, check_scheduler, check_unet
+from psr_nb.pool import Pool
+from psr_nb.prior import Prior
+from psr_nb.refine import RefineSettings, refine
+from psr_nb.select import select
+
+
+def noise_of(n, shape, seed=0):
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope='module')
+def flow(tmp_path_factory):
+    "A DiT folder with the scheduler of flow matching."
+    folder = tmp_path_factory.mktemp('flow')
+    torch.manual_seed(0)
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler()).save_pretrained(folder)
+    scheduler.save_pretrained(folder / 'scheduler')
+    return folder
+
+
+def unet(classes=4, channels=1, out=None, **more):
+    torch.manual_seed(0)
+    return diffusers.UNet2DModel(
+        sample_size=16,
+        in_channels=channels,
+        out_channels=out or channels,
+        block_out_channels=(16, 16),
+        down_block_types=('DownBlock2D', 'AttnDownBlock2D'),
+        up_block_types=('AttnUpBlock2D', 'UpBlock2D'),
+        layers_per_block=1,
+        norm_num_groups=8,
+        attention_head_dim=8,
+        num_class_embeds=classes,
+        **more,
+    ).eval()
+
+
+def pixel_folder(folder, network, scheduler=None, names=None):
+    "As `DDPMPipeline` saves it; names of the classes as DiTPipeline has them."
+    diffusers.DDPMPipeline(network, scheduler or diffusers.DDPMScheduler()).save_pretrained(folder)
+    if names:
+        index = json.loads((folder / 'model_index.json').read_text())
+        index['id2label'] = {str(i): n for i, n in enumerate(names)}
+        (folder / 'model_index.json').write_text(json.dumps(index))
+    return folder
+
+
+@pytest.mark.parametrize('scale', [1.0, 3.0])
+def test_flow_matching_is_sampled_along_its_own_path(flow, scale):
+    prior = Prior.from_pretrained(flow, device='cpu')
+    assert prior.flow and prior.defaults['scheduler'] == 'euler' and prior.defaults['num_inference_steps'] == 50
+    noise, labels = noise_of(2, prior.latent_shape), torch.tensor([3, 7])
+    solver = diffusers.FlowMatchEulerDiscreteScheduler.from_pretrained(flow / 'scheduler')
+    solver.set_timesteps(6)
+    z = noise
+    with torch.no_grad():
+        for t in solver.timesteps:
+            ask = lambda y, z=z, t=t: prior.transformer(z, timestep=t.expand(2), class_labels=y).sample[:, :4]
+            free, told = ask(torch.full((2,), 10)), ask(labels)
+            z = solver.step(free + scale * (told - free), t, z).prev_sample
+    ours = prior.sample(labels, noise, num_inference_steps=6, guidance_scale=scale)
+    assert (ours - z).abs().max() < 1e-5
+    with pytest.raises(PSRError, match='scheduler of a flow'):
+        prior.sample(labels, noise, scheduler='dpm')
+
+
+def test_a_flow_goes_the_whole_way(flow):
+    prior = Prior.from_pretrained(flow, device='cpu')
+    z = prior.sample([0, 1], num_inference_steps=3).requires_grad_(True)
+    prior.denoising_error(z, [0, 1]).sum().backward()
+    assert z.grad.abs().sum() > 0
+    for t in (0.0, 0.5, 1.0):
+        assert prior.denoising_error(z.detach(), [0, 1], t).isfinite().all()
+    near = prior.roundtrip(z.detach(), [0, 1], 0.1, num_inference_steps=20)
+    assert near.isfinite().all() and prior.roundtrip(z.detach(), [0, 1], 1.0, num_inference_steps=4).isfinite().all()
+
+
+def test_the_denoising_error_of_an_exact_flow_is_none():
+    "Where the network knows noise and image, nothing is left over: the time and the direction are the right ones."
+    image = noise_of(2, (1, 16, 16), 1)
+
+    class Exact(torch.nn.Module):
+        config = diffusers.configuration_utils.FrozenDict(in_channels=1, sample_size=16, num_embeds_ada_norm=4)
+
+        def forward(self, z, timestep, class_labels):
+            sigma = timestep.view(-1, 1, 1, 1) / 1000
+            return diffusers.models.modeling_outputs.Transformer2DModelOutput(sample=(z - image) / sigma)
+
+    from psr_nb.autoencoders import PixelSpace
+
+    config = dict(_class_name='FlowMatchEulerDiscreteScheduler', num_train_timesteps=1000, shift=1.0)
+    prior = Prior(
+        Exact(), PixelSpace(1), config, list('abcd'), defaults=dict(scheduler='euler', guidance_scale=1.0), device='cpu'
+    )
+    assert prior.denoising_error(image, [0, 1], 0.3).max() < 1e-8
+    assert torch.allclose(prior.sample([0, 1], noise_of(2, (1, 16, 16)), num_inference_steps=7), image, atol=1e-4)
+    assert torch.allclose(prior.roundtrip(image, [0, 1], 0.5, num_inference_steps=8), image, atol=1e-4)
+
+
+@pytest.mark.parametrize('solver', ['ddim', 'ddpm'])
+@pytest.mark.parametrize('learned', [False, True])
+def test_unets_on_pixels_give_diffusers_images(tmp_path, solver, learned):
+    "DDPM's form, and ADM's: scale and shift by time, twice the channels."
+    adm = dict(out=6, resnet_time_scale_shift='scale_shift') if learned else {}
+    variance = 'learned_range' if learned else 'fixed_small'
+    network = unet(4, 3, **adm)
+    folder = pixel_folder(tmp_path / 'p', network, diffusers.DDPMScheduler(variance_type=variance))
+    prior = Prior.from_pretrained(folder, device='cpu')
+    assert prior.latent_shape == prior.image_shape == (3, 16, 16) and len(prior.classes) == 4
+    assert prior.defaults['guidance_scale'] == 1.0
+    draw = lambda: [torch.Generator().manual_seed(i) for i in range(2)]
+    scheduler = getattr(diffusers, solver.upper() + 'Scheduler').from_pretrained(folder / 'scheduler')
+    scheduler.set_timesteps(5)
+    z = noise = noise_of(2, (3, 16, 16))
+    generators = draw()
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            answer = network(z, t, class_labels=torch.tensor([1, 3])).sample
+            answer = answer if learned and solver == 'ddpm' else answer[:, :3]
+            z = scheduler.step(answer, t, z, generator=generators).prev_sample
+    ours = prior.sample([1, 3], noise, generators=draw(), num_inference_steps=5, scheduler=solver)
+    assert (ours - z).abs().max() < 1e-5
+    assert torch.allclose(prior.decode(ours), (z / 2 + 0.5).clamp(0, 1), atol=1e-5)
+    for other in ('dpm', 'unipc', 'euler'):
+        assert prior.sample([1, 3], noise, num_inference_steps=5, scheduler=other).isfinite().all()
+
+
+def test_guidance_of_a_unet_needs_a_row_for_no_class(tmp_path):
+    names = ['truck', 'cat', 'dog']
+    with_row = Prior.from_pretrained(pixel_folder(tmp_path / 'a', unet(4), names=names), device='cpu')
+    without = Prior.from_pretrained(pixel_folder(tmp_path / 'b', unet(3), names=names), device='cpu')
+    assert with_row.classes == without.classes == names and (with_row.null_id, without.null_id) == (3, None)
+    noise = noise_of(1, (1, 16, 16))
+    network, t = with_row.transformer, torch.tensor([500])
+    with torch.no_grad():
+        told, free = (network(noise, t, class_labels=torch.tensor([y])).sample for y in (1, 3))
+        guided = with_row._predict(noise, t, torch.tensor([1]), 2.5)
+    assert torch.allclose(guided, free + 2.5 * (told - free), atol=1e-5)
+    with pytest.raises(PSRError, match='no row for no class'):
+        without.sample([1], noise, num_inference_steps=2, guidance_scale=2.0)
+    assert torch.equal(*(without.sample([1], noise, num_inference_steps=2, guidance_scale=g) for g in (0.0, 1.0)))
+    assert Prior.from_pretrained(tmp_path / 'a', ['dog', 'truck'], 'cpu').class_ids.tolist() == [2, 0]
+    with pytest.raises(PSRError, match='names for the 3 classes of its unet'):
+        Prior.from_pretrained(pixel_folder(tmp_path / 'c', unet(3), names=['one']))
+
+
+def test_a_unet_alone_is_asked_for_its_scheduler(tmp_path):
+    unet().save_pretrained(tmp_path / 'alone')
+    with pytest.raises(PSRError, match='DDPMPipeline'):
+        Prior.from_pretrained(tmp_path / 'alone')
+    with pytest.raises(PSRError, match='all images at once'):
+        Prior.from_pretrained(pixel_folder(tmp_path / 'b', unet(None)))
+
+
+def test_a_pickled_unet_and_a_variant(tmp_path):
+    folder = pixel_folder(tmp_path / 'p', unet())
+    file = folder / 'unet' / 'diffusion_pytorch_model.safetensors'
+    state, noise = load_file(file), noise_of(1, (1, 16, 16))
+    want = Prior.from_pretrained(folder, device='cpu').sample([1], noise, num_inference_steps=2)
+    save_file({k: v.half() for k, v in state.items()}, file.with_name('diffusion_pytorch_model.fp16.safetensors'))
+    half = Prior.from_pretrained(folder, device='cpu', variant='fp16')
+    assert half.name.endswith('?variant=fp16') and half.dtype == torch.float32
+    assert 0 < (half.sample([1], noise, num_inference_steps=2) - want).abs().max() < 0.05
+    again = Prior.from_pretrained(half.name, device='cpu')
+    assert torch.equal(*(p.sample([1], noise, num_inference_steps=2) for p in (half, again)))
+    with pytest.raises(PSRError, match='variant bf16'):
+        Prior.from_pretrained(folder, variant='bf16')
+    for f in folder.glob('unet/*.safetensors'):
+        f.unlink()
+    torch.save({'model': state, 'epoch': 1}, file.with_suffix('.bin'))
+    assert torch.equal(Prior.from_pretrained(folder, device='cpu').sample([1], noise, num_inference_steps=2), want)
+
+
+@pytest.mark.parametrize('kind', ['pixels', 'flow'])
+def test_pool_selection_and_refinement_of_the_new_kinds(tmp_path, flow, kind):
+    "From noise to a refined image, and on pixels the gradient goes straight through."
+    folder = flow if kind == 'flow' else pixel_folder(tmp_path / 'p', unet(3))
+    prior = Prior.from_pretrained(folder, classes=['0', '2'], device='cpu')
+    pool = Pool.sample(prior, [], 3, path=tmp_path / 'pool', progress=False, num_inference_steps=2)
+    assert tuple(pool.images.shape[1:]) == prior.image_shape
+    chosen = select(pool, 2, 'first')
+    c, h, _ = prior.image_shape
+    real = ImageData(
+        torch.randint(0, 256, (20, c, h, h), dtype=torch.uint8), torch.arange(20) % 2, ['0', '2'], name='real'
+    )
+    settings = RefineSettings(
+        steps=2, student=0.0, soft_label=0.0, distribution_matching=1.0, denoising=0.1, roundtrip=0.1, width=8
+    )
+    *_, last = refine(chosen, prior, real=real, settings=settings)
+    assert last.images.isfinite().all() and last.step == 2 and len(last.latents) == 4
+    assert set(last.losses) == {'distribution_matching', 'proximal', 'denoising', 'roundtrip'}
+
+
+def authors_file(path, gammas=False, **company):
+    "A checkpoint under the authors' names: bare, or in the company of a training script."
+    state = authors_dit()
+    if gammas:
+        for i in range(2):
+            for name, n in (('gamma1', D), ('gamma2', D), ('attn.gamma1', 3 * D), ('attn.gamma2', D)):
+                state[f'blocks.{i}.{name}'] = torch.full((n,), 1.5)
+    torch.save({**company, 'ema': state} if company else state, path)
+    small_vae().save_pretrained(path.parent / 'vae')
+    return path
+
+
+def test_a_checkpoint_of_a_fine_tuning(tmp_path):
+    "MinimaxDiffusion's: model, ema, opt and args around the weights, scales beside them. The averaged weights count."
+    plain = Prior.from_pretrained(authors_file(tmp_path / 'a.pt'), device='cpu')
+    company = dict(model={'x': torch.zeros(1)}, opt={'state': {}}, args=argparse.Namespace(model='DiT-XL/2', lr=1e-3))
+    tuned = Prior.from_pretrained(authors_file(tmp_path / 'b.pt', **company), device='cpu')
+    scaled = Prior.from_pretrained(authors_file(tmp_path / 'c.pt', True, **company), device='cpu')
+    x = noise_of(1, plain.latent_shape)
+    one, two, three = (p.sample([3], x, num_inference_steps=2) for p in (plain, tuned, scaled))
+    assert torch.equal(one, two) and not torch.allclose(one, three) and not plain.flow
+
+
+def test_sits_checkpoint_is_integrated_in_its_authors_time(tmp_path):
+    "From noise at time 0 to the image at time 1, along what the network answers; the name says that it is one."
+    prior = Prior.from_pretrained(authors_file(tmp_path / 'SiT-XL-2-256x256.pt'), device='cpu')
+    assert prior.flow and prior.defaults['scheduler'] == 'euler'
+    z = noise = noise_of(2, prior.latent_shape)
+    inner, labels, steps = prior.transformer.inner, torch.tensor([3, 7]), 5
+    sigmas = torch.cat([prior_timesteps(prior, steps) / 1000, torch.zeros(1)])
+    with torch.no_grad():
+        for now, then in zip(1 - sigmas[:-1], 1 - sigmas[1:]):
+            z = z + (then - now) * inner(z, timestep=now.expand(2), class_labels=labels).sample[:, :4]
+    ours = prior.sample(labels, noise, num_inference_steps=steps, guidance_scale=1.0)
+    assert (ours - z).abs().max() < 1e-4
+    assert not Prior.from_pretrained(tmp_path / 'SiT-XL-2-256x256.pt', device='cpu', prediction='epsilon').flow
+    company = dict(opt={'state': {}}, args=argparse.Namespace(model='SiT-XL/2'))
+    by_args = Prior.from_pretrained(authors_file(tmp_path / '0400000.pt', **company), device='cpu')
+    by_word = Prior.from_pretrained(authors_file(tmp_path / 'x.pt'), device='cpu', prediction='flow')
+    assert by_args.flow and by_word.flow and by_word.name.endswith('?prediction=flow')
+    assert not Prior.from_pretrained(authors_file(tmp_path / 'transit.pt'), device='cpu').flow
+    with pytest.raises(PSRError, match='prediction'):
+        Prior.from_pretrained(tmp_path / 'x.pt', prediction='velocity')
+
+
+def prior_timesteps(prior, steps):
+    solver = prior.make_scheduler()
+    solver.set_timesteps(steps)
+    return solver.timesteps
+
+
+def test_guidance_on_three_channels_as_the_authors_do(tmp_path):
+    prior = Prior.from_pretrained(authors_file(tmp_path / 'DiT.pt'), device='cpu')
+    x, t, y = noise_of(2, prior.latent_shape), torch.tensor([500]), torch.tensor([3, 7])
+    with torch.no_grad():
+        out = prior.transformer(
+            torch.cat([x, x]), timestep=t.expand(4), class_labels=torch.cat([y, torch.full((2,), 10)])
+        )
+        eps, rest = out.sample[:, :3], out.sample[:, 3:4]
+        told, free = eps.chunk(2)
+        want = torch.cat([free + 4.0 * (told - free), rest[:2]], 1)
+        assert torch.allclose(prior._predict(x, t, y, 4.0, channels=3), want, atol=1e-5)
+    three, four = (prior.sample(y, x, num_inference_steps=2, guidance_channels=k) for k in (3, 4))
+    assert torch.equal(four, prior.sample(y, x, num_inference_steps=2)) and not torch.equal(three, four)
+
+
+def test_another_autoencoder(flow, tmp_path):
+    "Its place is a part of the prior's name, by which later stages open it again; its weights are a part of the hash."
+    torch.manual_seed(5)
+    small_vae().save_pretrained(tmp_path / 'vae')
+    own, other = (Prior.from_pretrained(flow, device='cpu', vae=v) for v in (None, tmp_path / 'vae'))
+    z = noise_of(1, own.latent_shape)
+    assert other.name == f'{flow}?vae={tmp_path / "vae"}' and other.weights_hash != own.weights_hash
+    again = Prior.from_pretrained(other.name, device='cpu')
+    assert torch.equal(again.decode(z), other.decode(z)) and not torch.equal(own.decode(z), other.decode(z))
+    assert again.name == other.name and again.weights_hash == other.weights_hash
+
+
+def test_the_hash_knows_a_pickled_part(tmp_path):
+    "A folder with a pickled network beside a safe autoencoder: two networks are two priors."
+    hashes = set()
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        pipe = diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler())
+        pipe.save_pretrained(tmp_path / str(seed))
+        file = tmp_path / str(seed) / 'transformer' / 'diffusion_pytorch_model.safetensors'
+        torch.save(load_file(file), file.with_suffix('.bin'))
+        file.unlink()
+        (tmp_path / str(seed) / 'vae' / 'diffusion_pytorch_model.safetensors').write_bytes(
+            (tmp_path / '0' / 'vae' / 'diffusion_pytorch_model.safetensors').read_bytes()
+        )
+        hashes.add(Prior.from_pretrained(tmp_path / str(seed), device='cpu').weights_hash)
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize(
+    'config, say',
+    [
+        (dict(_class_name='EDMEulerScheduler'), 'EDM'),
+        (dict(_class_name='EDMDPMSolverMultistepScheduler'), 'EDM'),
+        (dict(_class_name='EulerDiscreteScheduler', timestep_type='continuous'), 'EDM'),
+        (dict(_class_name='CMStochasticIterativeScheduler'), 'consistency'),
+        (dict(_class_name='LCMScheduler'), 'latent consistency'),
+        (dict(_class_name='TCDScheduler'), 'consistency'),
+        (dict(_class_name='ScoreSdeVeScheduler'), 'another kind'),
+        (dict(_class_name='KarrasVeScheduler'), 'another kind'),
+        (dict(_class_name='AmusedScheduler'), 'another kind'),
+        (dict(_class_name='DPMSolverMultistepScheduler', prediction_type='flow_prediction'), 'flow_prediction'),
+        (dict(_class_name='FlowMatchEulerDiscreteScheduler', use_dynamic_shifting=True), 'use_dynamic_shifting'),
+        (dict(_class_name='FlowMatchEulerDiscreteScheduler', stochastic_sampling=True), 'stochastic_sampling'),
+        ({}, 'another kind'),
+    ],
+)
+def test_schedules_that_are_refused_by_name(config, say):
+    with pytest.raises(PSRError, match=say):
+        check_scheduler(config, 'scheduler')
+
+
+@pytest.mark.parametrize(
+    'change, say',
+    [
+        (dict(time_cond_proj_dim=256), 'LCM'),
+        (dict(in_channels=9), 'inpainting'),
+        (dict(addition_embed_type='text_time'), 'text_time'),
+        (dict(class_embed_type='projection'), 'class embeddings'),
+        (dict(encoder_hid_dim_type='image_proj'), 'projected'),
+        (dict(sample_size=[8, 16]), 'sample_size'),
+    ],
+)
+def test_text_unets_that_are_refused_by_name(change, say):
+    with pytest.raises(PSRError, match=say):
+        check_unet({**dict(_class_name='UNet2DConditionModel', in_channels=4, sample_size=8), **change}, 4, 'unet')
+
+
+@pytest.mark.parametrize(
+    'change, say',
+    [
+        (dict(num_class_embeds=None), 'all images at once'),
+        (dict(class_embed_type='timestep'), 'timestep'),
+        (dict(in_channels=4), 'no pixels'),
+        (dict(out_channels=9), '9 output channels'),
+        (dict(sample_size=None), 'sample_size None'),
+    ],
+)
+def test_class_unets_that_are_refused_by_name(change, say):
+    home = dict(_class_name='UNet2DModel', in_channels=3, out_channels=3, sample_size=8, num_class_embeds=4)
+    with pytest.raises(PSRError, match=say):
+        check_class_unet({**home, **change}, None, 'unet')
+
+
+def test_training_goes_on_from_a_dit_that_predicts_noise_alone(flow, tmp_path):
+    from psr_nb.train_prior import train_prior
+
+    real = ImageData(torch.zeros(8, 1, 16, 16, dtype=torch.uint8), torch.arange(8) % 2, ['0', '1'], name='real')
+    for start, kind in ((flow, 'a flow'), (pixel_folder(tmp_path / 'p', unet(2)), 'UNet2DModel')):
+        with pytest.raises(PSRError, match=kind):
+            next(iter(train_prior(real, tmp_path / 'out', start=start, steps=1)))
