@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 from commands import PSR, psr, worked
 
-COMMANDS = ('demo', 'data', 'distill', 'pool', 'worth', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
+COMMANDS = (
+    'demo',
+    'data',
+    'distill',
+    'pool',
+    'worth',
+    'select',
+    'refine',
+    'export',
+    'evaluate',
+    'train-teacher',
+    'train-prior',
+    'explore',
+)
 COLUMNS = {
     'method',
     'dataset',
