@@ -8,17 +8,18 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from .core import PSRError
-from .data import ImageData
+from .core import PSRError, read_json
+from .data import ImageData, load_data
 from .teacher import Teacher
 
 # %% auto #0
 __all__ = ['NORMALISATIONS', 'with_normalisation', 'with_channels_turned', 'TeacherReport', 'confusion_of', 'renamed_accuracy',
-           'check_teacher']
+           'check_teacher', 'read_names', 'examine']
 
 # %% ../nbs/09_teacher_check.ipynb #tc005
 NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # what is said -> mean, std
@@ -193,3 +194,40 @@ def _other_inputs(teacher: Teacher, data: ImageData) -> list[str]:
         return []
     mine = f'mean {[round(v, 3) for v in teacher.mean.flatten().tolist()]}, std {[round(v, 3) for v in teacher.std.flatten().tolist()]}'
     return [f'it does better with {told}: {100 * best:.0f} points more than with {mine}. Give mean= and std=']
+
+# %% ../nbs/09_teacher_check.ipynb #tc010n
+def read_names(
+    text: str | None,  # "truck,cat,dog", a file, or "data"; None: none given
+    data: ImageData,
+) -> Any:  # a list or a mapping, for `label_names`
+    "Names of a teacher's outputs as they are given in a command."
+    if text is None:
+        return None
+    if text == 'data':
+        return list(data.classes)
+    file = Path(text)
+    if file.suffix == '.json':
+        return read_json(file)
+    if file.is_file():
+        return [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
+    return [name.strip() for name in text.split(',')]
+
+
+def examine(
+    name: str,  # see `Teacher.from_pretrained`
+    data: str,  # see `load_data`: its test images, or all where it has no test images
+    label_names: str | None = None,  # see `read_names`
+    out: str | Path | None = None,  # folder to keep the teacher in, in the form that every command takes
+    **options: Any,  # of `Teacher.from_pretrained`
+) -> TeacherReport:
+    "Loads a teacher, asks it about known images and says what looks wrong; keeps it where asked."
+    try:
+        images = load_data(data, 'test')
+    except PSRError:
+        images = load_data(data)
+    names = read_names(label_names, images)
+    teacher = Teacher.from_pretrained(name, images.classes, label_names=names, **options)
+    report = check_teacher(teacher, images)
+    if out is not None:
+        teacher.save(out)
+    return report

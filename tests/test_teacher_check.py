@@ -76,3 +76,24 @@ def test_classes_must_be_the_datas(teacher, images):
     teacher.classes = NAMES[::-1]
     with pytest.raises(PSRError, match='classes=data.classes'):
         check_teacher(teacher, images)
+
+
+def test_the_command_keeps_a_teacher_for_the_others(tmp_path):
+    "A checkpoint with its architecture and names becomes a folder."
+    import timm
+    from typer.testing import CliRunner
+
+    from psr_nb.cli import app
+
+    torch.manual_seed(0)
+    network = timm.create_model('test_resnet', num_classes=10, in_chans=1)
+    torch.save({'state_dict': {f'net.{k}': v for k, v in network.state_dict().items()}}, tmp_path / 'last.ckpt')
+    words = ['teacher', str(tmp_path / 'last.ckpt'), '--data', 'fashion-mini', '--input-size', '28']
+    missing = CliRunner().invoke(app, words)
+    assert missing.exit_code == 1 and 'its architecture too' in missing.output
+    words += ['--architecture', 'test_resnet', '--mean', '0.3', '--std', '0.4', '--label-names']
+    assert 'expected 10 names' in CliRunner().invoke(app, [*words, 'truck,cat']).output
+    done = CliRunner().invoke(app, [*words, 'data', '--out', str(tmp_path / 'kept')])
+    assert done.exit_code == 0 and 'Ankle boot' in done.output, done.output
+    kept = Teacher.from_pretrained(tmp_path / 'kept', ['Bag', 'Coat'], 'cpu')
+    assert kept.input_size == 28 and kept.mean.item() == pytest.approx(0.3) and kept.outputs.tolist() == [8, 4]
