@@ -118,8 +118,27 @@ _Data = Annotated[
     typer.Option(
         '--data',
         metavar='NAME_OR_PATH',
-        help='Real images: a known name, a folder a class, parquet, or a Hugging Face data set.',
+        help='Real images: a known name, a folder or file of labelled images, or a Hugging Face data set.',
     ),
+]
+_ImageColumn = Annotated[
+    Optional[str],
+    typer.Option('--image-column', help='Of a table or parquet file: where the images are. [default: by its name]'),
+]
+_LabelColumn = Annotated[
+    Optional[str], typer.Option('--label-column', help='Where the labels are. [default: by its name]')
+]
+_Holdout = Annotated[
+    Optional[str],
+    typer.Option(
+        '--holdout',
+        metavar='SHARE',
+        help='Keep this share of each class for testing, such as 0.2: the same images in every command. '
+        '0.2:1 holds out others.',
+    ),
+]
+_AllowOverlap = Annotated[
+    bool, typer.Option('--allow-overlap', help='Insist, where test images are among the training images.')
 ]
 _Teachers = Annotated[
     Optional[list[str]],
@@ -219,6 +238,26 @@ def _sampling(
     )
 
 
+def _source(data: str, image_column: Optional[str], label_column: Optional[str], holdout: Optional[str]) -> Any:
+    "Which images a command reads, as it says first of all."
+    from psr_nb.data import DataSource
+    from psr_nb.describe import data_line
+    from psr_nb.images import Holdout
+
+    source = DataSource(data, image_column, label_column, None if holdout is None else Holdout.parse(holdout))
+    typer.echo(data_line(source))
+    return source
+
+
+def _worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
+    "What could still be measured, and how."
+    data += f' --holdout {holdout}' if holdout else ''
+    return (
+        f'What each candidate is worth to a student is not measured yet: psr worth {pool} --data {data} --ipc {ipc} '
+        'does that in some minutes, and psr select chooses by it from then on.'
+    )
+
+
 def _listed(names: list[str]) -> list[str]:
     "Names given one by one, or joined by commas."
     return [n for name in names for n in name.split(',') if n]
@@ -239,6 +278,10 @@ def _demo(
     map_method: Annotated[
         str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
     ] = 'umap',
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
@@ -251,17 +294,19 @@ def _demo(
         ipc,
         n_per_class,
         prior,
-        data,
+        _source(data, image_column, label_column, holdout),
         teachers=teacher or (),
         students=_listed(students),
         refine_options=dict(steps=steps),
         map_method=map_method,
         progress=not quiet,
+        allow_overlap=allow_overlap,
     )
     typer.echo(
         f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers.', nl=False
     )
     typer.echo(f' {out / "results.json"} has one row a training, {out / "distilled"} the set.')
+    typer.echo(_worth_words(out / 'pool', data, holdout, ipc))
 
 # %% ../nbs/50_cli.ipynb #6f20dc7f
 _Map = Annotated[
@@ -315,6 +360,9 @@ def _distill(
     revision: _PriorRevision = None,
     variant: _Variant = None,
     map_method: _Map = 'umap',
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     quiet: _Quiet = False,
 ):
     "The whole way: sample a pool, select from it, refine, and save a distilled set."
@@ -322,7 +370,7 @@ def _distill(
 
     run = distill(
         _source(prior, vae=vae, revision=revision, variant=variant) or prior,
-        data,
+        _source(data, image_column, label_column, holdout),
         ipc,
         method,
         out,
@@ -339,6 +387,8 @@ def _distill(
     )
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')
+    if 'worth' not in run.pool.table:
+        typer.echo(_worth_words(run.pool.path, data, holdout, ipc))
 
 # %% ../nbs/50_cli.ipynb #f8064bba
 _PoolOut = Annotated[
@@ -436,6 +486,10 @@ _Representativeness = Annotated[
     Optional[float],
     typer.Option('--representativeness', help='Weight of likeness to the real images of the class.'),
 ]
+_WorthWeight = Annotated[
+    Optional[float],
+    typer.Option('--worth', help='Weight of what psr worth measured, where it did; 0: leave it out.'),
+]
 _SelectTeacher = Annotated[
     Optional[str],
     typer.Option(
@@ -465,11 +519,15 @@ def _select(
     diversity: _Diversity = None,
     uncertainty: _Uncertainty = None,
     representativeness: _Representativeness = None,
+    worth: _WorthWeight = None,
     space: _Space = 'student',
     teacher: _SelectTeacher = None,
     gate: _Gate = None,
     quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
     seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     out: _SelectOut = None,
 ):
     "Choose images from a pool."
@@ -480,9 +538,44 @@ def _select(
         diversity=diversity,
         uncertainty=uncertainty,
         representativeness=representativeness,
+        worth=worth,
     )
-    selection, file = make_selection(pool, ipc, method, data, weights, space, gate, quantile, seed, teacher, out)
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
     typer.echo(f'{selection}\n{file}')
+
+# %% ../nbs/50_cli.ipynb #worthcli1
+_WorthData = Annotated[
+    Optional[str],
+    typer.Option('--data', metavar='NAME_OR_PATH', help='Real images of the classes; their training part judges.'),
+]
+_WorthStudents = Annotated[
+    Optional[int],
+    typer.Option('--students', help='Students trained in all; earlier ones count. [default: 128, on a GPU 768]'),
+]
+
+
+@app.command('worth')
+def _worth(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    data: _WorthData = None,
+    ipc: _Ipc = 10,
+    students: _WorthStudents = None,
+    protocol: Annotated[str, typer.Option('--protocol', help='How they are trained.')] = 'quick',
+    student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
+    seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    quiet: _Quiet = False,
+):
+    "Measure what each candidate is worth to a student; psr select uses it from then on."
+    from psr_nb.stages import measure_pool
+
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet)
+    typer.echo('\n'.join(worth.words()))
+    typer.echo(f'columns worth and worth_se of {pool / "candidates.parquet"}; psr select {pool} --ipc {ipc} uses them')
 
 # %% ../nbs/50_cli.ipynb #e1936601
 _RefinePrior = Annotated[
@@ -556,6 +649,9 @@ def _refine(
     roundtrip: _Roundtrip = None,
     target: _Target = None,
     seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     quiet: _Quiet = False,
 ):
     "Move selected latents so that a network learns more from their images."
@@ -574,7 +670,9 @@ def _refine(
         roundtrip=roundtrip,
         target=target,
     )
-    distilled = refine_file(selection, out, prior, data, teacher, judge, options, not quiet)
+    distilled = refine_file(
+        selection, out, prior, _source(data, image_column, label_column, holdout), teacher, judge, options, not quiet
+    )
     typer.echo(f'{distilled}\n{out}')
 
 # %% ../nbs/50_cli.ipynb #c030
@@ -656,6 +754,10 @@ def _evaluate(
     name: _Name = None,
     out: Annotated[Optional[Path], typer.Option('--out', help='A .json file for the rows.')] = None,
     append: Annotated[bool, typer.Option('--append', help='Add to the rows that are in the file.')] = False,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train students from scratch on a set and test them on real images."
@@ -665,7 +767,7 @@ def _evaluate(
     others = _listed(baseline or [])
     report = evaluate_set(
         distilled,
-        data,
+        _source(data, image_column, label_column, holdout),
         protocol,
         _listed(students),
         seeds,
@@ -676,6 +778,8 @@ def _evaluate(
         out,
         append,
         not quiet,
+        allow_overlap,
+        typer.echo,
     )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:
@@ -688,7 +792,8 @@ _InputSize = Annotated[
     Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
 ]
 _Epochs = Annotated[
-    Optional[int], typer.Option('--epochs', min=1, help="Passes over the data. [default: 6, or the recipe's]")
+    Optional[int],
+    typer.Option('--epochs', min=1, help="Passes over the data. [default: the recipe's, or 6, or more for few images]"),
 ]
 _TeacherLr = Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")]
 
@@ -749,6 +854,10 @@ def _train_teacher(
     batch_size: Annotated[int, typer.Option('--batch-size', min=1)] = 128,
     lr: _TeacherLr = None,
     seed: Annotated[int, typer.Option('--seed', help='Of weights, order and augmentation.')] = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train a teacher; an interrupted run goes on."
@@ -756,11 +865,11 @@ def _train_teacher(
     from psr_nb.make_models import load_test, make_teacher
 
     writable(out, 'config.json')
-    teacher, file = make_teacher(
-        data, out, recipe, architecture, size, input_size, epochs, lr, batch_size, seed, not quiet
-    )
+    source = _source(data, image_column, label_column, holdout)
+    recipes = (recipe, architecture, size, input_size, epochs, lr, batch_size, seed)
+    teacher, file = make_teacher(source, out, *recipes, not quiet, allow_overlap)
     typer.echo(f'{teacher}\n{out}, loss curve {file}')
-    if (test := load_test(data, size)) is not None:
+    if (test := load_test(source, size)) is not None:
         typer.echo(f'accuracy on {len(test):,} test images: {100 * teacher.accuracy(test):.1f} %')
 
 # %% ../nbs/50_cli.ipynb #4fb9f082
@@ -843,20 +952,56 @@ def _train_prior(
     crops: _Crops = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
     seed: Annotated[int, typer.Option('--seed', help='Of weights and batches.')] = 0,
+    judge_samples: Annotated[
+        int, typer.Option('--judge-samples', min=2, help='Samples of each class that are judged.')
+    ] = 100,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train a diffusion prior: an autoencoder, then a transformer; an interrupted run goes on."
     from psr_nb.distill import writable
-    from psr_nb.make_models import judge_prior, make_prior
+    from psr_nb.make_models import judge_prior, load_judges, make_prior, sample_sheet
 
     writable(out, 'model_index.json')
+    source = _source(data, image_column, label_column, holdout)
+    judged = bool(judge) or holdout is not None
+    parts = load_judges(source, _listed(judge or []), size, allow_overlap) if judged else None
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
     shape = dict(dim=dim, depth=depth, heads=heads, patch_size=patch_size)
     training = dict(steps=steps, batch_size=batch_size, lr=lr, flip=flip, compile=compile)
     training |= dict(tune=tune, lora_rank=lora_rank)
     model, file = make_prior(
-        data, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
+        source, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
     )
-    typer.echo(f'{model}\n{out}, loss curve {file}')
-    for line in judge_prior(model, data, _listed(judge), size) if judge else ():
+    sheet = sample_sheet(model, out.with_name(f'{out.name}-samples.png'))
+    typer.echo(f'{model}\n{out}, loss curve {file}, samples {sheet}')
+    for line in judge_prior(model, *parts, judge_samples) if parts else ():
         typer.echo(line)
+
+# %% ../nbs/50_cli.ipynb #ex101
+@app.command('explore')
+def _explore(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    data: _SelectData = None,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    out: Annotated[Optional[Path], typer.Option('--out', help='The notebook. [default: POOL-explorer.ipynb]')] = None,
+    lab: Annotated[bool, typer.Option('--lab/--no-lab', help='Open it in JupyterLab.')] = True,
+):
+    "Open the explorer on a pool: see the candidates, weigh them, pin and ban."
+    from psr_nb.stages import explorer_notebook
+
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    page = explorer_notebook(pool, real, out)
+    typer.echo(f'{page}')
+    if lab:
+        import subprocess
+
+        try:
+            raise typer.Exit(subprocess.run([sys.executable, '-m', 'jupyterlab', str(page)]).returncode)
+        except KeyboardInterrupt:
+            pass

@@ -213,6 +213,7 @@ def selection_words(selection: Selection) -> str:
     words = f'{selection.ipc} of each class by {selection.method}'
     if SELECTORS[selection.method].weighted:
         names = ('diversity', 'reliability', 'uncertainty', 'representativeness')
+        names += ('worth',) if 'worth' in config else ()
         words += ': weights ' + ', '.join(f'{k} {getattr(weights, k):g}' for k in names)
         words += f', space {config["space"]}, representing '
         words += f'{reference["images"]:,} real images' if reference else 'the pool itself'

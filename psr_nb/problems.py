@@ -120,7 +120,9 @@ class Problem:
     reliability: np.ndarray | None = None  # (n,) in [0, 1]
     uncertainty: np.ndarray | None = None  # (n,) in [0, 1]
     seen: np.ndarray | None = None  # (n,) the class that the teacher sees
+
     difficulty: Callable[[], np.ndarray] | None = None  # of the reference images, when asked for
+    worth: np.ndarray | None = None  # (n,) what each adds to a student, where that was measured; in its own unit
 
     @property
     def n(self) -> int:
@@ -231,6 +233,12 @@ def _column(pool: PoolLike, name: str, built_in: str) -> np.ndarray:
     return values
 
 
+def _measured_worth(pool: PoolLike) -> np.ndarray | None:  # (classes · n,) NaN where it was not measured
+    "The column `worth` of the pool's table, if there is one."
+    table = pool.table
+    return np.asarray(table['worth'], np.float64) if 'worth' in table.columns else None
+
+
 class _Difficulty:
     "1 − p(y|x) of the reference images, asked once."
 
@@ -261,7 +269,7 @@ def _problem(
         middle = (x if y is None else y).mean(0)
         x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
     reliability, uncertainty, seen = (scores.get(s) for s in ('reliability', 'uncertainty', 'seen'))
-    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty)
+    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'))
 
 
 def make_problems(
@@ -276,6 +284,7 @@ def make_problems(
     prior: Any = None,  # for the space "latent" with a reference
     seed: int = 0,  # which reference images, where there are more
     device: torch.device | str | None = None,  # default: the best at hand
+    worth: bool = True,  # use the table's column `worth` where it is there
 ) -> tuple[list[Problem], dict]:  # one for each class, and what they were made with
     "Features, similarities and scores of a pool."
     device = torch.device(device or best_device())
@@ -290,6 +299,9 @@ def make_problems(
     ):
         if column != built_in:
             scores[term] = _column(pool, column, built_in)
+    measured = _measured_worth(pool) if worth else None
+    if measured is not None:
+        scores['worth'] = measured
     real = rows = about = hard = None
     if reference is not None:
         real = reference_images(pool, reference, max_reference, seed)
@@ -307,7 +319,10 @@ def make_problems(
         of_class = {k: v[mine] for k, v in scores.items()}
         problems.append(_problem(label, c, candidates[mine], y, centred, of_class, difficulty))
     config = dict(space=space, centred=centred, teacher=name, reference=about, max_reference=max_reference)
-    return problems, config | dict(reference_seed=seed, reliability=reliability, uncertainty=uncertainty)
+    config |= dict(reference_seed=seed, reliability=reliability, uncertainty=uncertainty)
+    if measured is not None:
+        config['worth'] = content_hash(measured.tobytes())[:16]
+    return problems, config
 
 # %% ../nbs/14_problems.ipynb #9dbee9a1
 class Problems:

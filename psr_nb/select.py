@@ -83,7 +83,8 @@ def _gains(
 ) -> dict[str, np.ndarray]:  # term -> (k,)
     "What each term gained at each choice."
     zero = np.zeros(len(order))
-    return {'diversity': gained, **{t: worth[t][order] if t in worth else zero.copy() for t in _TERMS}}
+    gains = {'diversity': gained, **{t: worth[t][order] if t in worth else zero.copy() for t in _TERMS}}
+    return gains | ({'worth': worth['worth'][order]} if 'worth' in worth else {})
 
 
 def _one_class(
@@ -228,11 +229,12 @@ def prepare(
     prior: Any = None,  # for the space "latent" with a reference
     seed: int = 0,  # which reference images, where there are more
     device: torch.device | str | None = None,  # default: the best at hand
+    worth: bool = True,  # use the column `worth` of the pool's table where it is there
 ) -> Prepared:
     "Features, similarities and scores of a pool: all that does not depend on weights, constraints or budget."
     device = torch.device(device or best_device())
     made = make_problems(
-        pool, reference, space, teacher, uncertainty, reliability, max_reference, centred, prior, seed, device
+        pool, reference, space, teacher, uncertainty, reliability, max_reference, centred, prior, seed, device, worth
     )
     return Prepared(pool, *made, device)
 

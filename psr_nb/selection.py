@@ -47,7 +47,7 @@ def _content(selection: Selection, start: Path) -> dict:
         kind='selection',
         format=1,
         method=selection.method,
-        weights=asdict(selection.weights),
+        weights={k: v for k, v in asdict(selection.weights).items() if k != 'worth' or 'worth' in selection.config},
         ids=[i.tolist() for i in selection.ids],
         gains=[{k: v.tolist() for k, v in g.items()} for g in selection.gains],
         config=selection.config,
@@ -352,7 +352,14 @@ class Selection:
                     'selection.prepared = prepare(selection.pool, reference, …)',
                 )
             kept = ('space', 'centred', 'teacher', 'uncertainty', 'reliability', 'max_reference')
-            made = make_problems(self.pool, None, **{k: self.config[k] for k in kept})
+            made = make_problems(self.pool, None, **{k: self.config[k] for k in kept}, worth='worth' in self.config)
+            if made[1].get('worth') != self.config.get('worth'):
+                raise PSRError(
+                    'this selection',
+                    'the worth that it was made with',
+                    'another in the pool: it was measured again',
+                    'Select again',
+                )
             self.prepared = Problems(self.pool, *made, torch.device(best_device()))
         return self.prepared.problems
 

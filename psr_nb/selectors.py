@@ -14,6 +14,7 @@ import numpy as np
 from .core import PSRError, candidate_seed, lookup
 from .greedy import Coverage, Farthest, HistogramMatch, LogDet, MeanMatch, Priority, Term
 from .problems import Problem
+from .trials import standardised
 
 # %% auto #0
 __all__ = ['SELECTORS', 'Weights', 'objective', 'volume', 'constraints', 'by_class', 'Selector', 'quality_terms']
@@ -27,7 +28,9 @@ class Weights:
     diversity: float = 1.0  # w_d: volume, or the rule's own diversity term
     uncertainty: float = 0.0  # w_u: normalised entropy; negative prefers certain candidates
     representativeness: float = 0.05  # w_t: likeness to the reference, in standard deviations
-    scale: float = 50.0  # B: what a candidate's own worth is divided by where it is added to coverage or matching
+
+    scale: float = 50.0  # B: what a candidate's own quality is divided by where it is added to coverage or matching
+    worth: float = 0.5  # w_v: measured worth to a student, in standard deviations; only where the pool's table has it
 
     def __post_init__(self):
         for name, value in asdict(self).items():
@@ -196,7 +199,7 @@ def _covers_reference(problem: Problem, k: int, seed: int, allowed: np.ndarray) 
     return Coverage(problem.similarity, problem.totals, problem.memo)
 
 
-_COVERAGE_ALONE = Weights(reliability=0.0, representativeness=0.0)
+_COVERAGE_ALONE = Weights(reliability=0.0, representativeness=0.0, worth=1.0)
 
 # %% ../nbs/15_selectors.ipynb #1633f80b
 SELECTORS = {  # name -> rule
@@ -266,4 +269,7 @@ def quality_terms(
                 out[name] = 2 * weight * (np.log(np.maximum(score, 1e-6)) if name == 'reliability' else score)
             else:
                 out[name] = weight * score / weights.scale
+        if weights.worth and problem.worth is not None:
+            value = standardised(problem.worth)
+            out['worth'] = 2 * weights.worth * value if selector.factor else weights.worth * value / weights.scale
     return out

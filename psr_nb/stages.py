@@ -5,6 +5,7 @@
 # %% ../nbs/29_stages.ipynb #5ed73c0e
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any, Callable, Sequence
 
 from filelock import FileLock
 
-from .core import PSRError, lookup, make_folder, read_json
-from .data import DataSource, ImageData, load_data
+from .core import PSRError, lookup, make_folder, read_json, to_json, write_atomic
+from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
 from .distilled import DistilledSet
@@ -25,10 +26,11 @@ from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .teacher import Teacher, default_teachers
+from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'make_selection', 'free_teachers', 'refine_file', 'open_set', 'check_seen', 'earlier_rows',
-           'add_rows', 'evaluate_set']
+__all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'open_set', 'check_seen',
+           'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -92,6 +94,38 @@ def make_selection(
     changed = None if own is None else replace(own, **(weights or {}))
     selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, seed=seed, teacher=judge)
     return selection, selection.save(out or Path(pool) / 'selections')
+
+# %% ../nbs/29_stages.ipynb #worth002
+def measure_pool(
+    pool: str | Path,  # its folder
+    data: str | DataSource | None,  # real images; their training part judges
+    ipc: int = 10,  # images per class
+    students: int | None = None,  # in all; None: 128, on a GPU 768
+    protocol: str = 'quick',
+    student: str = 'convnet3',
+    seed: int = 0,
+    progress: bool = True,  # show a bar
+) -> Worth:
+    "Measures what each candidate of a pool on disk is worth to a student."
+    from tqdm.auto import tqdm
+
+    sampled = Pool.open(pool)
+    shape = sampled.images.shape
+    if data is None:
+        say = 'Pass --data NAME_OR_PATH'
+        raise PSRError(
+            'option --data', 'real images of the classes, to judge by; their training part is used', 'none', say
+        )
+    real = load_data(data, size=shape[-1], channels=shape[1])
+    worth = None
+    with tqdm(desc='worth', unit='student', disable=not progress, delay=1) as bar:
+        for step in measure_worth(sampled, real, ipc, students, protocol, student, seed):
+            bar.total, worth = step.total, step.worth
+            bar.update(step.students - bar.n)
+            if step.accuracy == step.accuracy:
+                bar.set_postfix_str(f'{step.accuracy:.1%} on images kept aside')
+    assert worth is not None
+    return worth
 
 # %% ../nbs/29_stages.ipynb #21699e54
 def free_teachers(
@@ -255,3 +289,34 @@ def evaluate_set(
     if out is not None:
         save_rows(report, out)
     return report
+
+# %% ../nbs/29_stages.ipynb #ex001
+def explorer_notebook(
+    pool: str | Path,  # its folder
+    data: str | DataSource | None = None,  # real images to represent and to lay over the map
+    out: str | Path | None = None,  # the .ipynb; None: POOL-explorer.ipynb, beside the pool
+) -> Path:
+    "Writes a notebook that opens the explorer on a pool. Paths in it are relative: the folder can be moved."
+    shape = Pool.open(pool).images.shape
+    out = Path(out or Path(pool).with_name(f'{Path(pool).name}-explorer.ipynb'))
+    near = lambda path: os.path.relpath(Path(path).resolve(), out.resolve().parent)
+    lines = [
+        'from psr_nb.data import load_data',
+        'from psr_nb.explorer import PoolExplorer',
+        'from psr_nb.pool import Pool',
+    ]
+    lines += ['', f'pool = Pool.open({near(pool)!r})']
+    if data is not None:
+        source = data if isinstance(data, DataSource) else DataSource(data)
+        path = found_path(source.name)
+        more = dict(size=shape[-1], channels=shape[1], classes='pool.classes', image_column=source.image_column)
+        more |= dict(label_column=source.label_column, holdout=None if source.holdout is None else str(source.holdout))
+        words = [f'{k}={v if k == "classes" else repr(v)}' for k, v in more.items() if v is not None]
+        lines.append(f'real = load_data({", ".join([repr(str(source.name) if path is None else near(path)), *words])})')
+    lines += [f'explorer = PoolExplorer(pool{", real" if data is not None else ""})', 'explorer']
+    cell = lambda source: dict(cell_type='code', metadata={}, execution_count=None, outputs=[], source=source)
+    cells = [cell('\n'.join(lines)), cell('explorer.selection  # what is selected now')]
+    kernel = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'))
+    for number, c in enumerate(cells):
+        c['id'] = f'cell{number}'
+    return write_atomic(out, to_json(dict(nbformat=4, nbformat_minor=5, metadata=kernel, cells=cells)))

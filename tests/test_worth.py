@@ -1,0 +1,230 @@
+"Worth: measured once, kept, gone on with, and used by selection where it is there."
+
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from psr_nb.core import PSRError
+from psr_nb.data import load_data
+from psr_nb.pool import Pool
+from psr_nb.problems import ImagePool
+from psr_nb.protocols import PROTOCOLS
+from psr_nb.select import Selection, Weights, select
+from psr_nb.trials import (
+    QuickTrial,
+    Regression,
+    balanced_sets,
+    effects,
+    membership,
+    preferred_sets,
+    standardised,
+    trial_features,
+)
+from psr_nb.worth import Worth, calibrate, measure_worth
+
+BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 2),))
+
+
+@pytest.fixture(scope='module')
+def real():
+    return load_data('fashion-mini').per_class(16)
+
+
+@pytest.fixture(scope='module')
+def sampled(fashion_prior, tmp_path_factory):
+    "Eight candidates of each class, nothing measured."
+    path = tmp_path_factory.mktemp('worth') / 'pool'
+    return Pool.sample(fashion_prior, n_per_class=8, shard_size=8, path=path, num_inference_steps=2, progress=False)
+
+
+@pytest.fixture
+def pool(sampled, tmp_path):
+    import shutil
+
+    shutil.copytree(sampled.path, tmp_path / 'pool')
+    return Pool.open(tmp_path / 'pool')
+
+
+def measure(pool, real, students=32, ipc=2, **more):
+    *_, last = measure_worth(pool, real, ipc, students, **(dict(protocol=BRIEF, trials=100, device='cpu') | more))
+    return last.worth
+
+
+def test_goes_on_after_a_kill_and_with_more_students(pool, real, tmp_path):
+    "Stopped in the middle, gone on with, and extended from a generation that was not full: the same numbers."
+    steps = measure_worth(pool, real, 2, 32, BRIEF, trials=100, device='cpu')
+    assert next(steps).students == 0
+    assert next(steps).students == 16
+    steps.close()
+    resumed = measure(pool, real)
+    other = Pool.open(pool.path)
+    measure(other, real, 20, seed=1)
+    extended = measure(other, real, 32, seed=1)
+    import shutil
+
+    shutil.rmtree(pool.path / 'worth')
+    assert np.array_equal(measure(pool, real).values, resumed.values)
+    assert np.array_equal(measure(pool, real, seed=1).values, extended.values)
+
+
+def test_what_decides_is_in_the_key(pool, real):
+    measure(pool, real, 16)
+    for other in (dict(seed=1), dict(ipc=3), dict(student='convnet2'), dict(real=real.take(np.arange(1, 160)))):
+        before = set((pool.path / 'worth').iterdir())
+        measure(pool, **{'real': real, 'students': 16, **other})
+        assert len(set((pool.path / 'worth').iterdir()) - before) == 1
+    assert Worth.open(pool, ipc=3).about['ipc'] == 3
+
+
+def test_damaged_files(pool, real):
+    "Named in a warning and made again; what cannot be understood is a sentence."
+    first = measure(pool, real)
+    (folder,) = (pool.path / 'worth').iterdir()
+    for stem in ('trials', 'students-000'):
+        file = next(folder.glob(f'{stem}-*'))
+        file.write_bytes(file.read_bytes()[:-9] + b'xxxxxxxxx')
+        with pytest.warns(UserWarning, match='altered.*to be made again'):
+            assert np.allclose(measure(pool, real).values, first.values, atol=1e-7)
+    (folder / 'worth.json').write_text('{"format": 1}')
+    with pytest.raises(PSRError, match='worth.json: expected .* Remove its folder'):
+        Worth.open(pool)
+    (folder / 'worth.json').write_text('{')
+    with pytest.raises(PSRError, match='expected JSON'):
+        Worth.open(pool)
+    assert np.allclose(measure(pool, real).values, first.values)  # written anew, the students kept
+
+
+def test_refusals(pool, real):
+    with pytest.raises(PSRError, match='argument ipc: expected 1 to 7'):
+        measure(pool, real, ipc=8)
+    with pytest.raises(PSRError, match='expected real training images'):
+        measure(pool, None)
+    with pytest.raises(PSRError, match='no Bag'):
+        measure(pool, real.restrict([c for c in real.classes if c != 'Bag']))
+    with pytest.raises(PSRError, match='at least 8 of each class'):
+        measure(pool, real.per_class(5))
+    with pytest.raises(PSRError, match='only in memory'):
+        measure(ImagePool(real, 8), real)
+    with pytest.raises(PSRError, match='from 16 up'):
+        measure(pool, real, 2)
+    with pytest.raises(PSRError, match="Did you mean 'quick'"):
+        measure(pool, real, protocol='quik')
+    assert not (pool.path / 'worth').exists() and 'worth' not in pool.table
+
+
+def test_one_image_per_class(pool, real):
+    worth = measure(pool, real, 16, ipc=1)
+    assert worth.values.shape == (10, 8) and worth.predict(np.zeros((10, 1), int)).low < 1
+
+
+def test_predictions(pool, real):
+    worth = measure(pool, real)
+    best = np.argsort(-worth.values, 1)[:, :2]
+    expected = worth.predict(best)
+    assert expected.low < expected.accuracy < expected.high and '% expected' in repr(expected)
+    assert worth.predict(select(pool, 2, 'first')) is not None
+    with pytest.raises(PSRError, match='2 of each class'):
+        worth.predict(select(pool, 3, 'first'))
+    with pytest.raises(PSRError, match='at least 16 students'):
+        replace(worth, measured=worth.measured.first(3)).predict(best)
+
+
+def test_selection_uses_the_column_where_it_is(pool, real, tmp_path):
+    plain = select(pool, 3, gate=False, weights=Weights(reliability=0))
+    file = plain.save(tmp_path / 'plain.json')
+    assert 'worth' not in file.read_text()
+    measured = np.zeros((10, 8))
+    measured[:, 5] = 3.0  # candidate 5 is worth much more than the others
+    pool.add_scores({'worth': measured.ravel()})
+    again = Selection.open(file)  # what was chosen without it stays as it was
+    assert (
+        again.key == plain.key
+        and again.explain(0, int(plain.ids[0][0])).terms == plain.explain(0, int(plain.ids[0][0])).terms
+    )
+    for method in ('psr', 'psr_coverage', 'psr_mmd'):
+        chosen = select(pool, 3, method, gate=False, weights=Weights(reliability=0, worth=5, representativeness=0))
+        assert all(5 in ids for ids in chosen.ids)
+        assert chosen.explain(0, 5).terms['worth'] > 0 and 'worth' in repr(chosen.explain(0, 5))
+        assert 'worth' in chosen.explain(0, next(i for i in range(8) if i not in chosen.ids[0])).terms
+        opened = Selection.open(chosen.save(tmp_path))
+        assert opened.weights == chosen.weights and opened.explain(0, 5).terms == chosen.explain(0, 5).terms
+    without = select(pool, 3, gate=False, weights=Weights(reliability=0, worth=0))
+    assert [i.tolist() for i in without.ids] == [i.tolist() for i in plain.ids]
+    assert [i.tolist() for i in select(pool, 3, 'random').ids] == [i.tolist() for i in select(pool, 3, 'random').ids]
+    pool.add_scores({'worth': -measured.ravel()})
+    with pytest.raises(PSRError, match='measured again'):
+        opened = Selection.open(chosen.save(tmp_path))
+        opened.explain(0, 5)
+
+
+def test_candidates_that_were_not_measured(pool):
+    "An extended pool: new candidates count as the mean of their class."
+    values = np.full((10, 8), np.nan)
+    values[:, :4] = np.arange(4)
+    pool.add_scores({'worth': values.ravel()})
+    assert np.isfinite(select(pool, 3, gate=False, weights=Weights(reliability=0)).gains[0]['worth']).all()
+    assert standardised(values)[0, 4:].tolist() == [0.0] * 4
+
+
+def test_designs():
+    sets = balanced_sets(12, 3, 4, 9)
+    assert all(np.bincount(sets[:, c].ravel(), minlength=12).tolist() == [3] * 12 for c in range(3))
+    assert np.array_equal(balanced_sets(12, 3, 4, 4, start=5), sets[5:])
+    liking = np.zeros((3, 12))
+    assert np.array_equal(preferred_sets(liking, 4, 6)[2:], preferred_sets(liking, 4, 4, start=2))
+    assert len(set(preferred_sets(liking, 4, 1)[0, 0])) == 4
+
+
+def test_effects_find_what_was_put_in():
+    "Also with a prior that is right, one that is wrong, and neighbours."
+    g = np.random.default_rng(0)
+    truth = g.normal(size=(2, 20))
+    taken = membership(balanced_sets(20, 2, 5, 200), 20)
+    outcomes = np.einsum('csn,cn->sc', taken, truth) + g.normal(size=(200, 2))
+    for prior, trust in ((np.zeros((2, 20)), 0.0), (truth, 1.0), (g.normal(size=(2, 20)), 0.1)):
+        mean, se = effects(taken, outcomes, prior, np.stack([np.eye(20)] * 2), Regression(1.0, trust))
+        away = mean - truth - (mean - truth).mean(1, keepdims=True)  # a constant cannot be told
+        assert np.abs(away).mean() < 0.3
+        assert np.isfinite(se).all() and (se >= 0).all()
+
+
+def test_a_trial_is_ridge_regression(real):
+    from sklearn.linear_model import Ridge
+
+    scale = np.zeros((1, 1, 1, 1)), np.ones((1, 1, 1, 1))
+    import torch
+
+    rows = trial_features(real.images, *(torch.tensor(v).float() for v in scale))
+    trial = QuickTrial(rows, rows, real.labels, 10)
+    sets = balanced_sets(16, 10, 3, 2)
+    chosen = (sets[1] + 16 * np.arange(10)[:, None]).ravel()
+    targets = np.eye(10)[np.arange(10).repeat(3)] - 0.1
+    fitted = Ridge(alpha=trial.ridge, fit_intercept=False).fit(rows[chosen].numpy(), targets)
+    assert np.allclose(trial.layers(sets)[1].numpy().T, fitted.coef_, atol=1e-4)
+
+
+def test_calibration_leaves_each_out():
+    g = np.random.default_rng(0)
+    trial, noise = g.normal(size=60), g.normal(size=60)
+    exact = calibrate(trial, noise, 0.5 + 0.1 * trial)
+    assert exact.correlation > 0.99 and exact.error < 0.02
+    nothing = calibrate(trial, noise, g.normal(size=60))
+    assert nothing.correlation < 0.4
+
+
+def test_from_the_shell(pool):
+    psr = [sys.executable, '-c', 'import sys; sys.argv[0] = "psr"; from psr_nb.cli import app; app()', 'worth']
+    for words, said in (
+        ([pool.path], 'option --data: expected real images'),
+        ([pool.path, '--data', 'fashion-mini', '--ipc', '9'], 'argument ipc: expected 1 to 7'),
+        ([pool.path / 'none', '--data', 'fashion-mini'], 'pool'),
+    ):
+        done = subprocess.run([*psr, *map(str, words)], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        Pool.open(pool.path)
