@@ -74,6 +74,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'psr_nb.cli._given': ('cli.html#_given', 'psr_nb/cli.py'),
                             'psr_nb.cli._listed': ('cli.html#_listed', 'psr_nb/cli.py'),
                             'psr_nb.cli._main': ('cli.html#_main', 'psr_nb/cli.py'),
+                            'psr_nb.cli._named': ('cli.html#_named', 'psr_nb/cli.py'),
                             'psr_nb.cli._pool': ('cli.html#_pool', 'psr_nb/cli.py'),
                             'psr_nb.cli._refine': ('cli.html#_refine', 'psr_nb/cli.py'),
                             'psr_nb.cli._sampling': ('cli.html#_sampling', 'psr_nb/cli.py'),

@@ -207,7 +207,7 @@ _GuidanceChannels = Annotated[
 ]
 
 
-def _source(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
+def _named(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
     "A prior's name with what is said beside it."
     if prior is None or not any(said.values()):
         return prior
@@ -369,7 +369,7 @@ def _distill(
     from psr_nb.distill import distill
 
     run = distill(
-        _source(prior, vae=vae, revision=revision, variant=variant) or prior,
+        _named(prior, vae=vae, revision=revision, variant=variant) or prior,
         _source(data, image_column, label_column, holdout),
         ipc,
         method,
@@ -462,7 +462,7 @@ def _pool(
 
         sampling = _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels)
         only = _listed(classes) if classes else None
-        named = _source(prior, vae=vae, revision=revision, variant=variant)
+        named = _named(prior, vae=vae, revision=revision, variant=variant)
         pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
 
@@ -809,7 +809,9 @@ _LabelNames = Annotated[
     Optional[str],
     typer.Option('--label-names', help="Of its outputs, in their order: a,b,c, a file, or data for the data's own."),
 ]
-_Mean = Annotated[Optional[list[float]], typer.Option('--mean', help='Of its images in [0, 1]; give it again for each channel.')]
+_Mean = Annotated[
+    Optional[list[float]], typer.Option('--mean', help='Of its images in [0, 1]; give it again for each channel.')
+]
 _Std = Annotated[Optional[list[float]], typer.Option('--std', help='Likewise.')]
 _KeepTeacher = Annotated[Optional[Path], typer.Option('--out', help='Folder to keep it in, for other commands.')]
 _Revision = Annotated[Optional[str], typer.Option('--revision', help='Of a Hugging Face id: a branch, tag or commit.')]
