@@ -110,7 +110,7 @@ _Prior = Annotated[
     typer.Option(
         '--prior',
         metavar='NAME_OR_PATH',
-        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id.',
+        help='Diffusion prior: a bundled name, a pipeline folder, a checkpoint file, or a Hugging Face id.',
     ),
 ]
 _Data = Annotated[
@@ -194,6 +194,28 @@ _Scheduler = Annotated[
 ]
 
 
+_Vae = Annotated[
+    Optional[str], typer.Option('--vae', metavar='NAME_OR_PATH', help="The prior's autoencoder, where it is elsewhere.")
+]
+_PriorRevision = Annotated[
+    Optional[str], typer.Option('--revision', help="Of the prior's Hugging Face id: a branch, tag or commit.")
+]
+_Variant = Annotated[Optional[str], typer.Option('--variant', help="Of the prior's weights: fp16 or bf16.")]
+_GuidanceChannels = Annotated[
+    Optional[int],
+    typer.Option('--guidance-channels', min=1, help="Guide the first so many; DiT's authors: 3. [default: all]"),
+]
+
+
+def _named(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
+    "A prior's name with what is said beside it."
+    if prior is None or not any(said.values()):
+        return prior
+    from psr_nb.pipelines import source_name
+
+    return source_name(prior, **said)
+
+
 def _given(**options) -> dict:
     "Only the options that were given."
     return {k: v for k, v in options.items() if v is not None}
@@ -204,6 +226,7 @@ def _sampling(
     guidance_scale: Optional[float],
     guidance_interval: Optional[tuple[float, float]],
     scheduler: Optional[str],
+    guidance_channels: Optional[int] = None,
 ) -> dict:
     "The sampler's options that were given."
     return _given(
@@ -211,6 +234,7 @@ def _sampling(
         guidance_scale=guidance_scale,
         guidance_interval=guidance_interval or None,
         scheduler=scheduler,
+        guidance_channels=guidance_channels,
     )
 
 
@@ -331,6 +355,10 @@ def _distill(
     guidance_scale: _Guidance = None,
     guidance_interval: _Interval = None,
     scheduler: _Scheduler = None,
+    guidance_channels: _GuidanceChannels = None,
+    vae: _Vae = None,
+    revision: _PriorRevision = None,
+    variant: _Variant = None,
     map_method: _Map = 'umap',
     image_column: _ImageColumn = None,
     label_column: _LabelColumn = None,
@@ -341,7 +369,7 @@ def _distill(
     from psr_nb.distill import distill
 
     run = distill(
-        prior,
+        _named(prior, vae=vae, revision=revision, variant=variant) or prior,
         _source(data, image_column, label_column, holdout),
         ipc,
         method,
@@ -353,7 +381,7 @@ def _distill(
         refine,
         dict(space=space),
         _given(steps=steps),
-        _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler),
+        _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels),
         None if map_method == 'none' else map_method,
         progress=not quiet,
     )
@@ -375,7 +403,7 @@ _PoolPrior = Annotated[
     typer.Option(
         '--prior',
         metavar='NAME_OR_PATH',
-        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id. [default: fashion]',
+        help='Diffusion prior: a bundled name, a pipeline folder, a checkpoint file, or a Hugging Face id. [default: fashion]',
     ),
 ]
 _PoolTeachers = Annotated[
@@ -416,6 +444,10 @@ def _pool(
     guidance_scale: _Guidance = None,
     guidance_interval: _Interval = None,
     scheduler: _Scheduler = None,
+    guidance_channels: _GuidanceChannels = None,
+    vae: _Vae = None,
+    revision: _PriorRevision = None,
+    variant: _Variant = None,
     verify: _Verify = False,
     repair: _Repair = False,
     quiet: _Quiet = False,
@@ -428,9 +460,10 @@ def _pool(
     else:
         from psr_nb.stages import make_pool
 
-        sampling = _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler)
+        sampling = _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels)
         only = _listed(classes) if classes else None
-        pool = make_pool(out, prior, teacher, n_per_class, seed, only, repair, sampling, not quiet)
+        named = _named(prior, vae=vae, revision=revision, variant=variant)
+        pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
 
 # %% ../nbs/50_cli.ipynb #b91dc4d8
@@ -763,6 +796,50 @@ _Epochs = Annotated[
     typer.Option('--epochs', min=1, help="Passes over the data. [default: the recipe's, or 6, or more for few images]"),
 ]
 _TeacherLr = Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")]
+
+# %% ../nbs/50_cli.ipynb #te002
+_TeacherName = Annotated[
+    str,
+    typer.Argument(metavar='NAME_OR_PATH', help='A folder of timm or transformers, a checkpoint file, or a name.'),
+]
+_Architecture = Annotated[
+    Optional[str], typer.Option('--architecture', help="Of a checkpoint file: a name of timm's or torchvision's.")
+]
+_LabelNames = Annotated[
+    Optional[str],
+    typer.Option('--label-names', help="Of its outputs, in their order: a,b,c, a file, or data for the data's own."),
+]
+_Mean = Annotated[
+    Optional[list[float]], typer.Option('--mean', help='Of its images in [0, 1]; give it again for each channel.')
+]
+_Std = Annotated[Optional[list[float]], typer.Option('--std', help='Likewise.')]
+_KeepTeacher = Annotated[Optional[Path], typer.Option('--out', help='Folder to keep it in, for other commands.')]
+_Revision = Annotated[Optional[str], typer.Option('--revision', help='Of a Hugging Face id: a branch, tag or commit.')]
+
+# %% ../nbs/50_cli.ipynb #te003
+@app.command('teacher')
+def _teacher(
+    name: _TeacherName,
+    data: _Data = 'fashion',
+    architecture: _Architecture = None,
+    label_names: _LabelNames = None,
+    mean: _Mean = None,
+    std: _Std = None,
+    input_size: _InputSize = None,
+    revision: _Revision = None,
+    out: _KeepTeacher = None,
+):
+    "Try a teacher on known images: accuracy per class, and what looks wrong."
+    from psr_nb.teacher_check import examine
+
+    if out is not None:
+        from psr_nb.distill import writable
+
+        writable(out, 'config.json')
+    options = _given(architecture=architecture, mean=mean or None, std=std or None, input_size=input_size)
+    typer.echo(repr(examine(name, data, label_names, out, revision=revision, **options)))
+    if out is not None:
+        typer.echo(f'{out}')
 
 # %% ../nbs/50_cli.ipynb #c033
 @app.command('train-teacher')
