@@ -16,7 +16,7 @@ import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
-from .core import PSRError, lookup, read_json
+from .core import PSRError, check_fields, lookup, read_json
 from .students import register_students
 from psr_nb.weights import (
     SAFE,
@@ -186,7 +186,8 @@ def timm_classifier(
     recipe: dict[str, Any] | None = None,
 ) -> Classifier:
     "What timm's configuration says of a network."
-    n = int(getattr(network, 'num_classes', None) or 0)
+    linear = [m.out_features for m in network.modules() if isinstance(m, nn.Linear)]
+    n = int(getattr(network, 'num_classes', linear[-1] if linear else 0))  # our own students do not say
     shape = cfg.get('input_size')
     size = shape[-1] if isinstance(shape, (list, tuple)) and shape and isinstance(shape[-1], int) else None
     names = label_list(cfg.get('label_names'), n, where) if n else None
@@ -216,6 +217,7 @@ def timm_folder(
         raise PSRError(
             f'{folder / "config.json"}', 'an architecture', repr(architecture), 'Name it: architecture="resnet18"'
         )
+    check_fields(config, {k: (dict, type(None)) for k in ('model_args',) if k in config}, f'{folder / "config.json"}')
     arguments: dict[str, Any] = {**(config.get('model_args') or {}), **sized(cfg, input_size)}
     n = config.get('num_classes', cfg.get('num_classes', arguments.get('num_classes')))
     if n is not None:

@@ -110,7 +110,7 @@ _Prior = Annotated[
     typer.Option(
         '--prior',
         metavar='NAME_OR_PATH',
-        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id.',
+        help='Diffusion prior: a bundled name, a pipeline folder, a checkpoint file, or a Hugging Face id.',
     ),
 ]
 _Data = Annotated[
@@ -118,8 +118,27 @@ _Data = Annotated[
     typer.Option(
         '--data',
         metavar='NAME_OR_PATH',
-        help='Real images: a known name, a folder a class, parquet, or a Hugging Face data set.',
+        help='Real images: a known name, a folder or file of labelled images, or a Hugging Face data set.',
     ),
+]
+_ImageColumn = Annotated[
+    Optional[str],
+    typer.Option('--image-column', help='Of a table or parquet file: where the images are. [default: by its name]'),
+]
+_LabelColumn = Annotated[
+    Optional[str], typer.Option('--label-column', help='Where the labels are. [default: by its name]')
+]
+_Holdout = Annotated[
+    Optional[str],
+    typer.Option(
+        '--holdout',
+        metavar='SHARE',
+        help='Keep this share of each class for testing, such as 0.2: the same images in every command. '
+        '0.2:1 holds out others.',
+    ),
+]
+_AllowOverlap = Annotated[
+    bool, typer.Option('--allow-overlap', help='Insist, where test images are among the training images.')
 ]
 _Teachers = Annotated[
     Optional[list[str]],
@@ -175,6 +194,28 @@ _Scheduler = Annotated[
 ]
 
 
+_Vae = Annotated[
+    Optional[str], typer.Option('--vae', metavar='NAME_OR_PATH', help="The prior's autoencoder, where it is elsewhere.")
+]
+_PriorRevision = Annotated[
+    Optional[str], typer.Option('--revision', help="Of the prior's Hugging Face id: a branch, tag or commit.")
+]
+_Variant = Annotated[Optional[str], typer.Option('--variant', help="Of the prior's weights: fp16 or bf16.")]
+_GuidanceChannels = Annotated[
+    Optional[int],
+    typer.Option('--guidance-channels', min=1, help="Guide the first so many; DiT's authors: 3. [default: all]"),
+]
+
+
+def _named(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
+    "A prior's name with what is said beside it."
+    if prior is None or not any(said.values()):
+        return prior
+    from psr_nb.pipelines import source_name
+
+    return source_name(prior, **said)
+
+
 def _given(**options) -> dict:
     "Only the options that were given."
     return {k: v for k, v in options.items() if v is not None}
@@ -185,6 +226,7 @@ def _sampling(
     guidance_scale: Optional[float],
     guidance_interval: Optional[tuple[float, float]],
     scheduler: Optional[str],
+    guidance_channels: Optional[int] = None,
 ) -> dict:
     "The sampler's options that were given."
     return _given(
@@ -192,11 +234,24 @@ def _sampling(
         guidance_scale=guidance_scale,
         guidance_interval=guidance_interval or None,
         scheduler=scheduler,
+        guidance_channels=guidance_channels,
     )
 
 
-def _worth_words(pool: Path, data: str, ipc: int) -> str:
+def _source(data: str, image_column: Optional[str], label_column: Optional[str], holdout: Optional[str]) -> Any:
+    "Which images a command reads, as it says first of all."
+    from psr_nb.data import DataSource
+    from psr_nb.describe import data_line
+    from psr_nb.images import Holdout
+
+    source = DataSource(data, image_column, label_column, None if holdout is None else Holdout.parse(holdout))
+    typer.echo(data_line(source))
+    return source
+
+
+def _worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
     "What could still be measured, and how."
+    data += f' --holdout {holdout}' if holdout else ''
     return (
         f'What each candidate is worth to a student is not measured yet: psr worth {pool} --data {data} --ipc {ipc} '
         'does that in some minutes, and psr select chooses by it from then on.'
@@ -223,6 +278,10 @@ def _demo(
     map_method: Annotated[
         str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
     ] = 'umap',
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
@@ -235,18 +294,19 @@ def _demo(
         ipc,
         n_per_class,
         prior,
-        data,
+        _source(data, image_column, label_column, holdout),
         teachers=teacher or (),
         students=_listed(students),
         refine_options=dict(steps=steps),
         map_method=map_method,
         progress=not quiet,
+        allow_overlap=allow_overlap,
     )
     typer.echo(
         f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers.', nl=False
     )
-    typer.echo(f' {out / "results.json"} has one row a training, {out / "distilled"} the set.')
-    typer.echo(_worth_words(out / 'pool', data, ipc))
+    typer.echo(f' {out / "results.json"} has one row per training, {out / "distilled"} the set.')
+    typer.echo(_worth_words(out / 'pool', data, holdout, ipc))
 
 # %% ../nbs/50_cli.ipynb #6f20dc7f
 _Map = Annotated[
@@ -295,15 +355,22 @@ def _distill(
     guidance_scale: _Guidance = None,
     guidance_interval: _Interval = None,
     scheduler: _Scheduler = None,
+    guidance_channels: _GuidanceChannels = None,
+    vae: _Vae = None,
+    revision: _PriorRevision = None,
+    variant: _Variant = None,
     map_method: _Map = 'umap',
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     quiet: _Quiet = False,
 ):
     "The whole way: sample a pool, select from it, refine, and save a distilled set."
     from psr_nb.distill import distill
 
     run = distill(
-        prior,
-        data,
+        _named(prior, vae=vae, revision=revision, variant=variant) or prior,
+        _source(data, image_column, label_column, holdout),
         ipc,
         method,
         out,
@@ -314,14 +381,14 @@ def _distill(
         refine,
         dict(space=space),
         _given(steps=steps),
-        _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler),
+        _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels),
         None if map_method == 'none' else map_method,
         progress=not quiet,
     )
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')
     if 'worth' not in run.pool.table:
-        typer.echo(_worth_words(run.pool.path, data, ipc))
+        typer.echo(_worth_words(run.pool.path, data, holdout, ipc))
 
 # %% ../nbs/50_cli.ipynb #f8064bba
 _PoolOut = Annotated[
@@ -336,7 +403,7 @@ _PoolPrior = Annotated[
     typer.Option(
         '--prior',
         metavar='NAME_OR_PATH',
-        help='Diffusion prior: a bundled name, a folder in DiTPipeline form, or a Hugging Face id. [default: fashion]',
+        help='Diffusion prior: a bundled name, a pipeline folder, a checkpoint file, or a Hugging Face id. [default: fashion]',
     ),
 ]
 _PoolTeachers = Annotated[
@@ -377,6 +444,10 @@ def _pool(
     guidance_scale: _Guidance = None,
     guidance_interval: _Interval = None,
     scheduler: _Scheduler = None,
+    guidance_channels: _GuidanceChannels = None,
+    vae: _Vae = None,
+    revision: _PriorRevision = None,
+    variant: _Variant = None,
     verify: _Verify = False,
     repair: _Repair = False,
     quiet: _Quiet = False,
@@ -389,9 +460,10 @@ def _pool(
     else:
         from psr_nb.stages import make_pool
 
-        sampling = _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler)
+        sampling = _sampling(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels)
         only = _listed(classes) if classes else None
-        pool = make_pool(out, prior, teacher, n_per_class, seed, only, repair, sampling, not quiet)
+        named = _named(prior, vae=vae, revision=revision, variant=variant)
+        pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
 
 # %% ../nbs/50_cli.ipynb #b91dc4d8
@@ -453,6 +525,9 @@ def _select(
     gate: _Gate = None,
     quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
     seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     out: _SelectOut = None,
 ):
     "Choose images from a pool."
@@ -465,7 +540,8 @@ def _select(
         representativeness=representativeness,
         worth=worth,
     )
-    selection, file = make_selection(pool, ipc, method, data, weights, space, gate, quantile, seed, teacher, out)
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
     typer.echo(f'{selection}\n{file}')
 
 # %% ../nbs/50_cli.ipynb #worthcli1
@@ -488,12 +564,16 @@ def _worth(
     protocol: Annotated[str, typer.Option('--protocol', help='How they are trained.')] = 'quick',
     student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
     seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     quiet: _Quiet = False,
 ):
     "Measure what each candidate is worth to a student; psr select uses it from then on."
     from psr_nb.stages import measure_pool
 
-    worth = measure_pool(pool, data, ipc, students, protocol, student, seed, not quiet)
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet)
     typer.echo('\n'.join(worth.words()))
     typer.echo(f'columns worth and worth_se of {pool / "candidates.parquet"}; psr select {pool} --ipc {ipc} uses them')
 
@@ -569,6 +649,9 @@ def _refine(
     roundtrip: _Roundtrip = None,
     target: _Target = None,
     seed: _Seed = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
     quiet: _Quiet = False,
 ):
     "Move selected latents so that a network learns more from their images."
@@ -587,7 +670,9 @@ def _refine(
         roundtrip=roundtrip,
         target=target,
     )
-    distilled = refine_file(selection, out, prior, data, teacher, judge, options, not quiet)
+    distilled = refine_file(
+        selection, out, prior, _source(data, image_column, label_column, holdout), teacher, judge, options, not quiet
+    )
     typer.echo(f'{distilled}\n{out}')
 
 # %% ../nbs/50_cli.ipynb #c030
@@ -669,6 +754,10 @@ def _evaluate(
     name: _Name = None,
     out: Annotated[Optional[Path], typer.Option('--out', help='A .json file for the rows.')] = None,
     append: Annotated[bool, typer.Option('--append', help='Add to the rows that are in the file.')] = False,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train students from scratch on a set and test them on real images."
@@ -678,7 +767,7 @@ def _evaluate(
     others = _listed(baseline or [])
     report = evaluate_set(
         distilled,
-        data,
+        _source(data, image_column, label_column, holdout),
         protocol,
         _listed(students),
         seeds,
@@ -689,6 +778,8 @@ def _evaluate(
         out,
         append,
         not quiet,
+        allow_overlap,
+        typer.echo,
     )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:
@@ -701,9 +792,54 @@ _InputSize = Annotated[
     Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
 ]
 _Epochs = Annotated[
-    Optional[int], typer.Option('--epochs', min=1, help="Passes over the data. [default: 6, or the recipe's]")
+    Optional[int],
+    typer.Option('--epochs', min=1, help="Passes over the data. [default: the recipe's, or 6, or more for few images]"),
 ]
 _TeacherLr = Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")]
+
+# %% ../nbs/50_cli.ipynb #te002
+_TeacherName = Annotated[
+    str,
+    typer.Argument(metavar='NAME_OR_PATH', help='A folder of timm or transformers, a checkpoint file, or a name.'),
+]
+_Architecture = Annotated[
+    Optional[str], typer.Option('--architecture', help="Of a checkpoint file: a name of timm's or torchvision's.")
+]
+_LabelNames = Annotated[
+    Optional[str],
+    typer.Option('--label-names', help="Of its outputs, in their order: a,b,c, a file, or data for the data's own."),
+]
+_Mean = Annotated[
+    Optional[list[float]], typer.Option('--mean', help='Of its images in [0, 1]; give it again for each channel.')
+]
+_Std = Annotated[Optional[list[float]], typer.Option('--std', help='Likewise.')]
+_KeepTeacher = Annotated[Optional[Path], typer.Option('--out', help='Folder to keep it in, for other commands.')]
+_Revision = Annotated[Optional[str], typer.Option('--revision', help='Of a Hugging Face id: a branch, tag or commit.')]
+
+# %% ../nbs/50_cli.ipynb #te003
+@app.command('teacher')
+def _teacher(
+    name: _TeacherName,
+    data: _Data = 'fashion',
+    architecture: _Architecture = None,
+    label_names: _LabelNames = None,
+    mean: _Mean = None,
+    std: _Std = None,
+    input_size: _InputSize = None,
+    revision: _Revision = None,
+    out: _KeepTeacher = None,
+):
+    "Try a teacher on known images: accuracy per class, and what looks wrong."
+    from psr_nb.teacher_check import examine
+
+    if out is not None:
+        from psr_nb.distill import writable
+
+        writable(out, 'config.json')
+    options = _given(architecture=architecture, mean=mean or None, std=std or None, input_size=input_size)
+    typer.echo(repr(examine(name, data, label_names, out, revision=revision, **options)))
+    if out is not None:
+        typer.echo(f'{out}')
 
 # %% ../nbs/50_cli.ipynb #c033
 @app.command('train-teacher')
@@ -720,6 +856,10 @@ def _train_teacher(
     batch_size: Annotated[int, typer.Option('--batch-size', min=1)] = 128,
     lr: _TeacherLr = None,
     seed: Annotated[int, typer.Option('--seed', help='Of weights, order and augmentation.')] = 0,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train a teacher; an interrupted run goes on."
@@ -727,11 +867,11 @@ def _train_teacher(
     from psr_nb.make_models import load_test, make_teacher
 
     writable(out, 'config.json')
-    teacher, file = make_teacher(
-        data, out, recipe, architecture, size, input_size, epochs, lr, batch_size, seed, not quiet
-    )
+    source = _source(data, image_column, label_column, holdout)
+    recipes = (recipe, architecture, size, input_size, epochs, lr, batch_size, seed)
+    teacher, file = make_teacher(source, out, *recipes, not quiet, allow_overlap)
     typer.echo(f'{teacher}\n{out}, loss curve {file}')
-    if (test := load_test(data, size)) is not None:
+    if (test := load_test(source, size)) is not None:
         typer.echo(f'accuracy on {len(test):,} test images: {100 * teacher.accuracy(test):.1f} %')
 
 # %% ../nbs/50_cli.ipynb #4fb9f082
@@ -814,20 +954,56 @@ def _train_prior(
     crops: _Crops = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
     seed: Annotated[int, typer.Option('--seed', help='Of weights and batches.')] = 0,
+    judge_samples: Annotated[
+        int, typer.Option('--judge-samples', min=2, help='Samples of each class that are judged.')
+    ] = 100,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    allow_overlap: _AllowOverlap = False,
     quiet: _Quiet = False,
 ):
     "Train a diffusion prior: an autoencoder, then a transformer; an interrupted run goes on."
     from psr_nb.distill import writable
-    from psr_nb.make_models import judge_prior, make_prior
+    from psr_nb.make_models import judge_prior, load_judges, make_prior, sample_sheet
 
     writable(out, 'model_index.json')
+    source = _source(data, image_column, label_column, holdout)
+    judged = bool(judge) or holdout is not None
+    parts = load_judges(source, _listed(judge or []), size, allow_overlap) if judged else None
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
     shape = dict(dim=dim, depth=depth, heads=heads, patch_size=patch_size)
     training = dict(steps=steps, batch_size=batch_size, lr=lr, flip=flip, compile=compile)
     training |= dict(tune=tune, lora_rank=lora_rank)
     model, file = make_prior(
-        data, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
+        source, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
     )
-    typer.echo(f'{model}\n{out}, loss curve {file}')
-    for line in judge_prior(model, data, _listed(judge), size) if judge else ():
+    sheet = sample_sheet(model, out.with_name(f'{out.name}-samples.png'))
+    typer.echo(f'{model}\n{out}, loss curve {file}, samples {sheet}')
+    for line in judge_prior(model, *parts, judge_samples) if parts else ():
         typer.echo(line)
+
+# %% ../nbs/50_cli.ipynb #ex101
+@app.command('explore')
+def _explore(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    data: _SelectData = None,
+    image_column: _ImageColumn = None,
+    label_column: _LabelColumn = None,
+    holdout: _Holdout = None,
+    out: Annotated[Optional[Path], typer.Option('--out', help='The notebook. [default: POOL-explorer.ipynb]')] = None,
+    lab: Annotated[bool, typer.Option('--lab/--no-lab', help='Open it in JupyterLab.')] = True,
+):
+    "Open the explorer on a pool: see the candidates, weigh them, pin and ban."
+    from psr_nb.stages import explorer_notebook
+
+    real = None if data is None else _source(data, image_column, label_column, holdout)
+    page = explorer_notebook(pool, real, out)
+    typer.echo(f'{page}')
+    if lab:
+        import subprocess
+
+        try:
+            raise typer.Exit(subprocess.run([sys.executable, '-m', 'jupyterlab', str(page)]).returncode)
+        except KeyboardInterrupt:
+            pass

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from .core import PSRError
-from .data import DataSource, ImageData, found_path
+from .core import PSRError, lookup
+from .data import DATASETS, DataSource, ImageData, found_path
 from .forms import Listing, recognise
 from .front import object_html
 from .pictures import decode_image, pixel_hash
@@ -185,7 +185,12 @@ def data_line(
     "The report in one line, before any image is decoded: form, classes, splits, what was left out."
     source = source if isinstance(source, DataSource) else DataSource(source)
     path, held = found_path(source.name), f'; hold-out {source.holdout}' if source.holdout is not None else ''
+    if path is None and '+' in str(source.name) and source.name not in DATASETS:
+        return '\n'.join(data_line(replace(source, name=part)) for part in str(source.name).split('+'))
+    if path is None and '/' in str(source.name):
+        return f'data {source.name}: from the Hugging Face Hub{held}'
     if path is None:
+        lookup(DATASETS, str(source.name), 'data set')
         return f'data {source.name}: a set known by its name{held}'
     listing = recognise(path, source.image_column, source.label_column)
     splits = ', '.join(f'{split} {len(part):,}' for split, part in listing.splits.items())

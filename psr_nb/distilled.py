@@ -24,6 +24,7 @@ from psr_nb.core import (
     assets,
     atomic_folder,
     candidate_seed,
+    check_fields,
     check_format,
     content_hash,
     file_hash,
@@ -547,6 +548,11 @@ _AGAIN = 'The set is incomplete: copy or export it again'
 _ALTERED = 'Export the set again, or open it with verify=False'
 
 
+_MAYBE = (dict, type(None))
+_PROVENANCE = dict(method=str, dataset=(str, type(None)), prior=_MAYBE, sampler=_MAYBE, teachers=list, notes=list)
+_PROVENANCE |= dict(selection=_MAYBE, refine=_MAYBE, licence=_MAYBE, soft_labels=_MAYBE, data=_MAYBE)
+
+
 def _read_provenance(path: Path) -> dict[str, Any]:
     "`provenance.json` of a set in this format or an older one."
     if not path.is_dir():
@@ -558,8 +564,12 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     if not isinstance(about, dict) or about.get('kind') != 'distilled':
         raise PSRError(f'{file}', 'the provenance of a distilled set', 'JSON of another kind')
     check_format(about, DISTILLED_FORMAT, path)
-    if missing := {'classes', 'shape', 'files', 'images'} - set(about):
-        raise PSRError(f'{file}', f'the entries {", ".join(sorted(missing))}', 'none', 'Export the set again')
+    check_fields(about, dict(classes=list, shape=list, files=dict, images=list), file)
+    check_fields(about, {k: v for k, v in _PROVENANCE.items() if k in about}, file)
+    for i, record in enumerate(about['images']):
+        check_fields(record, dict(label=int, rank=int), f'{file} (image {i})')
+    if not all(isinstance(c, str) for c in about['classes']):
+        raise PSRError(f'{file}', 'a text for each of the classes', f'{about["classes"]}'[:80])
     return about
 
 

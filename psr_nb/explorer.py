@@ -14,6 +14,7 @@ import numpy as np
 
 from .core import PSRError, make_folder, write_atomic
 from .data import ImageData
+from .deciding import CONTROLS  # noqa: F401  # an earlier import path
 from .decisions import WEIGHTS, DecisionFile, Decisions
 from .front import render, with_picture
 from .pool import Pool

@@ -15,6 +15,7 @@ import re
 import tarfile
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -719,7 +720,7 @@ def read_npz(
                 k: stored[k] for k in stored.files if any(k in keys for pair in _NPZ_KEYS.values() for keys in pair)
             }
             there = stored.files
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as e:
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as e:
         raise PSRError(f'{path}', 'an .npz file of plain arrays', f'{type(e).__name__}: {e}'[:160]) from None
     arrays = {}
     for split, (image_keys, label_keys) in _NPZ_KEYS.items():
@@ -1022,7 +1023,7 @@ def unpack(
             with atomic_folder(folder) as new:
                 for m in members:
                     archive.extract(m, new)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as e:
+    except (zipfile.BadZipFile, zlib.error, UnicodeError, OSError, EOFError, NotImplementedError, RuntimeError) as e:
         raise PSRError(f'{path}', 'a zip file', f'{type(e).__name__}: {e}'[:160]) from None
     return folder
 

@@ -22,7 +22,7 @@ from .train_teacher import RECIPES, train_teacher
 from .training import random_crops, square_side
 
 # %% auto #0
-__all__ = ['earlier_lines', 'run_training', 'make_teacher', 'load_test', 'training_views', 'check_autoencoder',
+__all__ = ['earlier_lines', 'run_training', 'enough_epochs', 'make_teacher', 'load_test', 'training_views', 'check_autoencoder',
            'make_autoencoder', 'make_prior', 'load_judges', 'judge_prior', 'sample_sheet']
 
 # %% ../nbs/44_make_models.ipynb #142129ea
@@ -75,6 +75,16 @@ def run_training(
             keep()
     return file
 
+# %% ../nbs/44_make_models.ipynb #937fab0c
+def enough_epochs(
+    n: int,  # training images
+    batch_size: int,
+    usual: int = 6,  # where the images are many
+    least: int = 300,  # steps that a network needs to learn anything
+) -> int:
+    "Passes over the data: a folder of forty photos is looked at more often than Fashion-MNIST."
+    return max(usual, -(-least // max(1, n // min(batch_size, n))))
+
 # %% ../nbs/44_make_models.ipynb #937fab0b
 def make_teacher(
     data: str | DataSource,  # a name or a path
@@ -83,7 +93,7 @@ def make_teacher(
     architecture: str = 'resnet18',  # any timm name, where no recipe is given
     size: int | None = None,  # scale the images to this many pixels a side
     input_size: int | None = None,  # pixels a side that the network sees; None: the images' own
-    epochs: int | None = None,  # passes over the data; None: the recipe's or the training's own
+    epochs: int | None = None,  # passes over the data; None: the recipe's, else 6, or more where the images are few
     lr: float | None = None,  # highest rate; None: the recipe's or the training's own
     batch_size: int = 128,
     seed: int = 0,
@@ -98,6 +108,8 @@ def make_teacher(
     said = dict(input_size=input_size, epochs=epochs, lr=lr)
     options |= {k: v for k, v in said.items() if v is not None}
     images, test = load_data(data, 'train', size=size), load_test(data, size)
+    if 'epochs' not in options:
+        options['epochs'] = enough_epochs(len(images), batch_size)
     if test is not None:
         check_overlap(images, test, allow_overlap)
     steps = train_teacher(images, out, **options, batch_size=batch_size, seed=seed)

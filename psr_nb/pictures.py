@@ -181,7 +181,7 @@ def decode_images(
     keys: list[str] | None = None,  # takes the `pixel_hash` of each image before it is scaled
 ) -> torch.Tensor:  # (n, c, h, w) uint8
     "Decodes images one by one into one array. Raises `PSRError` that names all damaged files, or two of different sizes."
-    out, first, damaged = torch.empty(0, dtype=torch.uint8), '', []
+    out, first, damaged = np.empty(0, np.uint8), '', []
     for i, (data, where) in enumerate(items):
         try:
             if keys is None:
@@ -194,7 +194,7 @@ def decode_images(
             damaged.append(e)
             continue
         if not first:
-            out, first = torch.empty((n, *array.shape), dtype=torch.uint8), where
+            out, first = np.empty((n, *array.shape), np.uint8), where
         if array.shape[1:] != out.shape[2:]:
             raise PSRError(
                 where,
@@ -203,11 +203,11 @@ def decode_images(
                 'Pass size= (in the shell: --size) to scale all images to one size',
             )
         if len(array) > out.shape[1]:
-            out = out.expand(-1, 3, -1, -1).contiguous()
-        out[i] = torch.from_numpy(np.array(array))
+            out = np.repeat(out, 3, 1)
+        out[i] = array
     if damaged:
         raise damaged[0] if len(damaged) == 1 else _all_damaged(damaged, n)
-    return out
+    return torch.from_numpy(out)
 
 
 def _all_damaged(errors: list[PSRError], n: int) -> PSRError:

@@ -14,10 +14,10 @@ import torch
 
 from .autoencoders import PixelSpace
 from .classes import class_names, find_classes, spoken
-from .core import PSRError, assets, lookup, read_json
+from .core import PSRError, assets, check_fields, lookup, read_json
 from .hub import fetch
 from .kinds import check_class_unet, check_scheduler, check_transformer, check_unet
-from .sampling import is_flow, quiet
+from .sampling import FLOW_SCHEDULERS, SCHEDULERS, is_flow, new_scheduler, quiet
 from psr_nb.weights import (
     PICKLES,
     SAFE,
@@ -277,8 +277,14 @@ def _defaults(index: dict[str, Any], flow: bool, guided: bool, text: bool) -> di
     if not guided:
         kind['guidance_scale'] = 1.0
     own = index.get('_psr_defaults') or {}
+    numbers = dict(num_inference_steps=int, guidance_scale=(int, float), guidance_interval=list, scheduler=str)
+    numbers |= {k: (int, float, type(None)) for k in own if k not in numbers}
+    check_fields(own, {k: v for k, v in numbers.items() if k in own}, 'model_index.json (_psr_defaults)')
     if 'guidance_interval' in own:
-        own = {**own, 'guidance_interval': tuple(own['guidance_interval'])}
+        low, high = own['guidance_interval'] if len(own['guidance_interval']) == 2 else (None, None)
+        if not all(isinstance(v, (int, float)) for v in (low, high)):
+            raise PSRError('model_index.json (_psr_defaults)', 'two numbers in guidance_interval', f'{own}'[:80])
+        own = {**own, 'guidance_interval': (low, high)}
     return {**kind, **own}
 
 
@@ -302,6 +308,28 @@ def _check_folders(folder: Path) -> tuple[str, str]:  # sub-folder of the networ
     return main, kind
 
 # %% ../nbs/04_pipelines.ipynb #pi017
+def _read_schedule(folder: Path) -> dict[str, Any]:
+    "The noise schedule of a prior's folder. Raises `PSRError` where no scheduler can be made of it."
+    file = folder / 'scheduler' / 'scheduler_config.json'
+    config = read_json(file)
+    try:
+        scheduler = new_scheduler(config, next(iter(FLOW_SCHEDULERS if is_flow(config) else SCHEDULERS)))
+        scheduler.set_timesteps(2)
+    except PSRError:
+        raise
+    except Exception as e:
+        raise PSRError(f'{file}', 'a noise schedule', f'{type(e).__name__}: {str(e)[:120]}') from None
+    return config
+
+
+def _check_scale(autoencoder: Any, name: str) -> None:
+    "Raises `PSRError` for an autoencoder whose scale is no number."
+    for key in ('scaling_factor', 'shift_factor'):
+        value = getattr(autoencoder.config, key, None)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise PSRError(f'prior {name}, vae/config.json', f'a number under {key}', repr(value)[:40])
+
+
 def read_prior(
     folder: Path,  # in the form of DiTPipeline or StableDiffusionPipeline, or a UNet2DModel with its scheduler
     name: str,  # for errors
@@ -321,7 +349,8 @@ def read_prior(
         autoencoder = load_part(home, 'vae', variant if vae is None else None)
     else:
         autoencoder = PixelSpace(network.config.in_channels)
-    ids, names, null, schedule = None, wanted or [], None, read_json(folder / 'scheduler' / 'scheduler_config.json')
+    _check_scale(autoencoder, name)
+    ids, names, null, schedule = None, wanted or [], None, _read_schedule(folder)
     if kind == 'UNet2DModel':
         names, null = _unet_classes(folder, index.get('id2label') or {}, network.config.num_class_embeds)
     elif not text:

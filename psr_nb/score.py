@@ -211,6 +211,19 @@ def _needs(names: list[str]) -> dict[str, list[str]]:  # score -> the names of i
     return needs
 
 
+def _check_column(pool: PoolLike, name: str, column: torch.Tensor, source: str) -> None:
+    "Raises `PSRError` where a score is no number: whoever selects by it would select nonsense."
+    bad = torch.nonzero(~column.isfinite().reshape(len(pool), -1).all(1))[:, 0]
+    if len(bad):
+        label, index = divmod(int(bad[0]), pool.n_per_class)
+        raise PSRError(
+            f'score {name} by {source}',
+            'a number for each candidate',
+            f'NaN or infinity for {len(bad)} of {len(column)}, first for candidate {index} of {pool.classes[label]}',
+            'Look at the teacher: its weights or its answers are broken',
+        )
+
+
 def _prototypes(pool: PoolLike, answers: Answers) -> torch.Tensor:  # (C, d)
     "Class means of the pool's own features, one class at a time."
     means = [
@@ -228,7 +241,7 @@ def score(
     ensemble: list[str] | None = None,  # which of the pool's teachers `mutual_information` compares; None: all
     views: int = 8,  # augmented views for `mutual_information` where there is only one teacher
     seed: int = 0,  # of the augmentations
-) -> pandas.DataFrame:  # one row a candidate: class, index, score columns
+) -> pandas.DataFrame:  # one row per candidate: class, index, score columns
     "Scores every candidate, adds the columns to the pool and returns its table."
     members = list(pool.teachers if ensemble is None else ensemble)
     for m in members:
@@ -265,5 +278,8 @@ def score(
             sources[n] = f'several: {", ".join(members)}'
         elif 'prototypes' in needs[n] and reference is not None:
             sources[n] = f'{answers.teacher}, reference {reference.name}'
-    pool.add_scores({n: torch.cat(columns[n]).numpy() for n in needs}, sources)
+    values = {n: torch.cat(columns[n]) for n in needs}
+    for n, column in values.items():
+        _check_column(pool, n, column, sources[n])
+    pool.add_scores({n: column.numpy() for n, column in values.items()}, sources)
     return pool.table

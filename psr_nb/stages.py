@@ -5,6 +5,7 @@
 # %% ../nbs/29_stages.ipynb #5ed73c0e
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any, Callable, Sequence
 
 from filelock import FileLock
 
-from .core import PSRError, lookup, make_folder, read_json
-from .data import DataSource, ImageData, load_data
+from .core import PSRError, lookup, make_folder, read_json, to_json, write_atomic
+from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
 from .distilled import DistilledSet
@@ -29,7 +30,7 @@ from .worth import Worth, measure_worth
 
 # %% auto #0
 __all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'open_set', 'check_seen',
-           'earlier_rows', 'add_rows', 'evaluate_set']
+           'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -97,7 +98,7 @@ def make_selection(
 # %% ../nbs/29_stages.ipynb #worth002
 def measure_pool(
     pool: str | Path,  # its folder
-    data: str | None,  # real images; their training part judges
+    data: str | DataSource | None,  # real images; their training part judges
     ipc: int = 10,  # images per class
     students: int | None = None,  # in all; None: 128, on a GPU 768
     protocol: str = 'quick',
@@ -191,7 +192,9 @@ def open_set(
     if not path.exists():
         raise PSRError(f'{path}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
     test = load_data(data, 'test')
-    return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1]), test
+    images = load_data(path, size=test.images.shape[-1], channels=test.images.shape[1])
+    same = sorted(images.classes) == sorted(test.classes)  # names count, not positions
+    return (images.restrict(test.classes) if same else images), test
 
 
 def check_seen(
@@ -288,3 +291,34 @@ def evaluate_set(
     if out is not None:
         save_rows(report, out)
     return report
+
+# %% ../nbs/29_stages.ipynb #ex001
+def explorer_notebook(
+    pool: str | Path,  # its folder
+    data: str | DataSource | None = None,  # real images to represent and to lay over the map
+    out: str | Path | None = None,  # the .ipynb; None: POOL-explorer.ipynb, beside the pool
+) -> Path:
+    "Writes a notebook that opens the explorer on a pool. Paths in it are relative: the folder can be moved."
+    shape = Pool.open(pool).images.shape
+    out = Path(out or Path(pool).with_name(f'{Path(pool).name}-explorer.ipynb'))
+    near = lambda path: os.path.relpath(Path(path).resolve(), out.resolve().parent)
+    lines = [
+        'from psr_nb.data import load_data',
+        'from psr_nb.explorer import PoolExplorer',
+        'from psr_nb.pool import Pool',
+    ]
+    lines += ['', f'pool = Pool.open({near(pool)!r})']
+    if data is not None:
+        source = data if isinstance(data, DataSource) else DataSource(data)
+        path = found_path(source.name)
+        more = dict(size=shape[-1], channels=shape[1], classes='pool.classes', image_column=source.image_column)
+        more |= dict(label_column=source.label_column, holdout=None if source.holdout is None else str(source.holdout))
+        words = [f'{k}={v if k == "classes" else repr(v)}' for k, v in more.items() if v is not None]
+        lines.append(f'real = load_data({", ".join([repr(str(source.name) if path is None else near(path)), *words])})')
+    lines += [f'explorer = PoolExplorer(pool{", real" if data is not None else ""})', 'explorer']
+    cell = lambda source: dict(cell_type='code', metadata={}, execution_count=None, outputs=[], source=source)
+    cells = [cell('\n'.join(lines)), cell('explorer.selection  # what is selected now')]
+    kernel = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'))
+    for number, c in enumerate(cells):
+        c['id'] = f'cell{number}'
+    return write_atomic(out, to_json(dict(nbformat=4, nbformat_minor=5, metadata=kernel, cells=cells)))

@@ -9,8 +9,22 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import PSR, psr, worked
 
-COMMANDS = ('demo', 'data', 'distill', 'pool', 'worth', 'select', 'refine', 'export', 'evaluate', 'train-teacher', 'train-prior')
+COMMANDS = (
+    'demo',
+    'data',
+    'distill',
+    'pool',
+    'worth',
+    'select',
+    'refine',
+    'export',
+    'evaluate',
+    'train-teacher',
+    'train-prior',
+    'explore',
+)
 COLUMNS = {
     'method',
     'dataset',
@@ -23,24 +37,11 @@ COLUMNS = {
     'accuracy_last',
     'seconds',
 }
-PSR = [sys.executable, '-c', 'import sys; sys.argv[0] = "psr"; from psr_nb.cli import app; app()']
-
-
-def psr(*words, timeout=300):
-    return subprocess.run(
-        [*PSR, *map(str, words)], capture_output=True, text=True, timeout=timeout, env={**os.environ, 'NO_COLOR': '1'}
-    )
-
-
-def worked(*words, timeout=300):
-    done = psr(*words, timeout=timeout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 def test_help():
     "All commands are listed, and nothing heavy is loaded for it."
-    text = worked('--help').stdout
+    text = worked('--help', alone=True).stdout
     for name in COMMANDS:
         assert f'\n  {name} ' in text
     loaded = subprocess.run(
@@ -54,7 +55,7 @@ def test_help():
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_help_of_each_command(command):
-    text = worked(command, '--help').stdout
+    text = worked(command, '--help', alone=True).stdout
     assert 'Usage: psr ' + command in text and '--' in text
 
 
@@ -175,6 +176,7 @@ def home(tmp_path_factory):
         home / 'set',
         '--pool',
         home / 'pool',
+        alone=True,
     )
     return home
 

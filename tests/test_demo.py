@@ -4,7 +4,8 @@ import json
 import re
 
 import pytest
-from test_cli import COLUMNS, worked
+from commands import worked
+from test_cli import COLUMNS
 
 pytestmark = pytest.mark.slow
 

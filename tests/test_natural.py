@@ -202,8 +202,8 @@ def test_further_keeps_the_noise_schedule_of_a_pipeline_made_elsewhere(pictures,
 def test_the_whole_way_at_64_pixels(prior, pictures, tmp_path):
     "From a folder of RGB pictures and a prior to a distilled set, with a network of ImageNet's 1,000 outputs as the teacher."
     import timm
+    from commands import worked
     from safetensors.torch import save_file
-    from test_cli import worked
 
     network = timm.create_model('test_resnet')
     (tmp_path / 'teacher').mkdir()

@@ -1,7 +1,6 @@
 "A pool against what happens to long computations: killed, written twice, out of room, read elsewhere."
 
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import server
 from conftest import CLASSES, load_tiny
 from pools import again, files
 
@@ -21,19 +21,6 @@ from psr_nb.core import PSRError, content_hash, read_json, to_json
 from psr_nb.pool import Pool, shard_damage
 
 PATIENCE = 300  # seconds, for a machine that is busy with other things
-server = multiprocessing.get_context('forkserver')  # imports torch and diffusers once; every child is a fork of that
-server.set_forkserver_preload(
-    [
-        'pytest',
-        'psr_nb.score',
-        'psr_nb.prior',
-        'psr_nb.teacher',
-        'diffusers.models.transformers.dit_transformer_2d',
-        'diffusers.models.autoencoders.autoencoder_tiny',
-        'diffusers.schedulers.scheduling_dpmsolver_multistep',
-        'pyarrow.parquet',
-    ]
-)
 
 
 def _child(folder, path, ready, moment):

@@ -3,6 +3,7 @@
     python tools/notebooks.py                   the pages whose code has changed since they were made
     python tools/notebooks.py 10_pool 24_views  these
     python tools/notebooks.py --all             every page
+    python tools/notebooks.py --slow NAME       this, with the cells that are marked slow: those of how_to/own_images
     python tools/notebooks.py --list            says which pages are stale, and why; runs nothing
 
 What is kept is small and still: pictures, tables, printed words. A plotly figure and a widget are drawn in Chromium and
@@ -123,10 +124,11 @@ def text_of(value) -> str:
     return value if isinstance(value, str) else ''.join(value)
 
 
-def skipped(source: str) -> bool:
-    "Whether the tests do not run this cell either, or it only exports."
+def skipped(source: str, slow: bool = False) -> bool:
+    "Whether the tests do not run this cell either, or it only exports. With `slow`, cells marked so are run."
     directives = ' '.join(re.findall(r'^#\|(.*)$', source, re.M))
-    return bool(re.search(r'eval: *false|\bnotest\b|\bslow\b', directives)) or 'nbdev_export()' in source
+    words = r'eval: *false|\bnotest\b' + ('' if slow else r'|\bslow\b')
+    return bool(re.search(words, directives)) or 'nbdev_export()' in source
 
 
 def chromium() -> str | None:
@@ -261,7 +263,7 @@ async def keep(output: dict, drawer: Drawer, kernel) -> dict | None:
     return {**output, 'data': data, 'metadata': {}}
 
 
-async def remake(path: Path, drawer: Drawer) -> str:
+async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
     "Run one notebook and write it with its outputs; a line about it."
     import nbformat
     from nbclient import NotebookClient
@@ -269,7 +271,7 @@ async def remake(path: Path, drawer: Drawer) -> str:
 
     began, notebook = time.perf_counter(), nbformat.read(path, as_version=4)
     old = {c.id: (c.get('outputs', []), c.metadata.get('made_from')) for c in notebook.cells}
-    left = {c.id for c in notebook.cells if c.cell_type == 'code' and skipped(c.source)}
+    left = {c.id for c in notebook.cells if c.cell_type == 'code' and skipped(c.source, slow)}
     for cell in notebook.cells:
         if cell.id in left:
             cell.metadata['tags'] = ['skip-execution']
@@ -324,13 +326,13 @@ def write(notebook, path: Path) -> None:
     os.replace(f.name, path)
 
 
-async def main(paths: list[Path], workers: int) -> int:
+async def main(paths: list[Path], workers: int, slow: bool = False) -> int:
     drawer, turn, wrong = Drawer(), asyncio.Semaphore(workers), []
 
     async def one(path):
         async with turn:
             try:
-                print(await remake(path, drawer), flush=True)
+                print(await remake(path, drawer, slow), flush=True)
             except Exception as e:  # the others are made all the same
                 wrong.append(path.name)
                 print(f'{path.name}: {type(e).__name__}: {str(e)[-1500:]}', flush=True)
@@ -355,9 +357,10 @@ if __name__ == '__main__':
     parser.add_argument('--all', action='store_true', help='every page')
     parser.add_argument('--list', action='store_true', help='say which pages are stale, and run nothing')
     parser.add_argument('--workers', type=int, default=2, help='notebooks that are run side by side')
+    parser.add_argument('--slow', action='store_true', help='run the cells that are marked slow, too')
     given = parser.parse_args()
     why = {p: stale(p) for p in pages()}
     if given.list:
         sys.exit('\n'.join(f'{p.relative_to(ROOT)}: {reason}' for p, reason in why.items() if reason) or 0)
     wanted = [page(name) for name in given.paths] or [p for p in why if given.all or why[p]]
-    sys.exit(asyncio.run(main(wanted, given.workers)))
+    sys.exit(asyncio.run(main(wanted, given.workers, given.slow)))
