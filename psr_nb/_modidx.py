@@ -1156,6 +1156,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth.Measured.first': ('worth.html#measured.first', 'psr_nb/worth.py'),
                               'psr_nb.worth.Measured.none': ('worth.html#measured.none', 'psr_nb/worth.py'),
                               'psr_nb.worth.Opinion': ('worth.html#opinion', 'psr_nb/worth.py'),
+                              'psr_nb.worth.Opinion.kernels': ('worth.html#opinion.kernels', 'psr_nb/worth.py'),
                               'psr_nb.worth.Opinion.trial': ('worth.html#opinion.trial', 'psr_nb/worth.py'),
                               'psr_nb.worth.Prediction': ('worth.html#prediction', 'psr_nb/worth.py'),
                               'psr_nb.worth.Prediction.__repr__': ('worth.html#prediction.__repr__', 'psr_nb/worth.py'),
@@ -1181,4 +1182,5 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth.calibrate': ('worth.html#calibrate', 'psr_nb/worth.py'),
                               'psr_nb.worth.judges_of': ('worth.html#judges_of', 'psr_nb/worth.py'),
                               'psr_nb.worth.measure_worth': ('worth.html#measure_worth', 'psr_nb/worth.py'),
-                              'psr_nb.worth.opinion_of': ('worth.html#opinion_of', 'psr_nb/worth.py')}}}
+                              'psr_nb.worth.opinion_of': ('worth.html#opinion_of', 'psr_nb/worth.py'),
+                              'psr_nb.worth.volumes': ('worth.html#volumes', 'psr_nb/worth.py')}}}

@@ -305,7 +305,7 @@ def _demo(
     typer.echo(
         f'\n{text_table(report)}\n\n{out / "report.html"} shows the pool, the images and these numbers.', nl=False
     )
-    typer.echo(f' {out / "results.json"} has one row a training, {out / "distilled"} the set.')
+    typer.echo(f' {out / "results.json"} has one row per training, {out / "distilled"} the set.')
     typer.echo(_worth_words(out / 'pool', data, holdout, ipc))
 
 # %% ../nbs/50_cli.ipynb #6f20dc7f

@@ -96,7 +96,7 @@ def candidate_generators(
 
 def candidate_noise(
     shape: tuple,  # shape of one candidate, (c, h, w)
-    generators: list[torch.Generator],  # one a candidate
+    generators: list[torch.Generator],  # one per candidate
 ) -> torch.Tensor:  # (n, c, h, w) standard normal, float32 on the CPU
     "Standard normal noise, each row from its candidate's own generator."
     return torch.stack([torch.randn(shape, generator=g) for g in generators])

@@ -241,7 +241,7 @@ def score(
     ensemble: list[str] | None = None,  # which of the pool's teachers `mutual_information` compares; None: all
     views: int = 8,  # augmented views for `mutual_information` where there is only one teacher
     seed: int = 0,  # of the augmentations
-) -> pandas.DataFrame:  # one row a candidate: class, index, score columns
+) -> pandas.DataFrame:  # one row per candidate: class, index, score columns
     "Scores every candidate, adds the columns to the pool and returns its table."
     members = list(pool.teachers if ensemble is None else ensemble)
     for m in members:

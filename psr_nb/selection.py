@@ -96,7 +96,7 @@ def _pool_of(path: Path, about: dict, pool: PoolLike | None) -> PoolLike:
 
 # %% ../nbs/16_selection.ipynb #1afdb932
 def _sheet(selection: Selection, n: int, scale: int) -> PIL.Image.Image:
-    "The first `n` of the first 20 classes in the order of choice, a row a class."
+    "The first `n` of the first 20 classes in the order of choice, one row per class."
     from PIL import Image
     from torchvision.utils import make_grid
 
@@ -395,7 +395,7 @@ class Selection:
         n: int = 20,  # of each class, from the first
         scale: int = 1,  # pixels on the screen for one pixel of an image
     ) -> PIL.Image.Image:
-        "The first `n` of each class in the order of choice, a row a class."
+        "The first `n` of each class in the order of choice, one row per class."
         return _sheet(self, n, scale)
 
     def _repr_html_(self) -> str:

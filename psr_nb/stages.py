@@ -192,7 +192,9 @@ def open_set(
     if not path.exists():
         raise PSRError(f'{path}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
     test = load_data(data, 'test')
-    return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1]), test
+    images = load_data(path, size=test.images.shape[-1], channels=test.images.shape[1])
+    same = sorted(images.classes) == sorted(test.classes)  # names count, not positions
+    return (images.restrict(test.classes) if same else images), test
 
 
 def check_seen(

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from .core import PSRError, candidate_seed
-from .greedy import unit_rows
+from .greedy import LogDet, greedy, unit_rows
 from .pictures import to_float
 from .students import make_student, quicken
 
@@ -47,12 +47,16 @@ def preferred_sets(
     count: int,  # sets
     seed: int = 0,
     start: int = 0,  # the number of the first set
+    kernels: np.ndarray | None = None,  # (classes, n, n) similarity; None: each candidate by itself
 ) -> np.ndarray:  # (count, classes, ipc) candidate numbers
-    "Random sets in which liked candidates come more often."
+    "Random sets in which liked candidates come more often; diverse ones where there is a kernel."
     noise = np.stack(
         [np.random.default_rng([seed, 1, i]).gumbel(size=liking.shape) for i in range(start, start + count)]
     )
-    return np.argsort(-(liking + noise), axis=2, kind='stable')[:, :, :ipc]
+    if kernels is None:
+        return np.argsort(-(liking + noise), axis=2, kind='stable')[:, :, :ipc]
+    choose = lambda bonus: [greedy(LogDet(kernel), ipc, bonus=b)[0] for kernel, b in zip(kernels, bonus)]
+    return np.array([choose(bonus) for bonus in liking + noise])
 
 
 def standardised(

@@ -58,10 +58,10 @@ def _tiles(images: torch.Tensor, scale: float) -> np.ndarray:  # (n, h, w, 3) ui
 def image_grid(
     images: torch.Tensor,  # (n, c, h, w) uint8 or [0, 1]
     ncol: int | None = None,  # images in a row; None: about square, at most 20
-    labels: list[str] | None = None,  # one caption an image, below it
-    borders: list[str | None] | None = None,  # one colour an image, "#D55E00"; None: no border
+    labels: list[str] | None = None,  # one caption per image, below it
+    borders: list[str | None] | None = None,  # one colour per image, "#D55E00"; None: no border
     scale: float | None = None,  # enlargement; None: whole and such that a side has about 64 pixels
-    row_labels: list[str] | None = None,  # one a row, at its left
+    row_labels: list[str] | None = None,  # one per row, at its left
     gap: int = 2,  # pixels between images
     background: str = 'white',  # colour of what is between them
 ) -> Image.Image:
@@ -118,7 +118,7 @@ def selection_sheet(
     scale: float | None = None,  # see `image_grid`
     classes: Iterable[int] | None = None,  # class numbers; None: the first 20
 ) -> Image.Image:
-    "Selected images in the order of choice, a row a class with its name."
+    "Selected images in the order of choice, one row per class with its name."
     n, shown = min(n or 20, selection.ipc), list(classes if classes is not None else range(min(20, len(selection.ids))))
     return image_rows(
         [selection.pool.images[label * selection.pool.n_per_class + selection.ids[label][:n]] for label in shown],
@@ -367,7 +367,7 @@ def before_after(
     classes: Iterable[int] | None = None,  # class numbers; None: the first 10
     scale: float | None = None,  # see `image_grid`
 ) -> Image.Image:
-    "Two rows a class: as selected, and below as refined."
+    "Two rows per class: as selected, and below as refined."
     after, before, labels = torch.as_tensor(refined_images), selection.images, torch.as_tensor(selection.labels)
     if len(after) != len(before):
         raise PSRError('refined_images', f'{len(before)}, as many as were selected', len(after))

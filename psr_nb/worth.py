@@ -29,6 +29,7 @@ from psr_nb.core import (
     write_atomic,
 )
 from .data import ImageData
+from .greedy import similarity
 from .learning import train_students
 from .pictures import to_float
 from .problems import reference_images
@@ -53,12 +54,12 @@ from psr_nb.trials import (
 
 # %% auto #0
 __all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'PARTS', 'Judges', 'judges_of', 'Measured', 'Prediction', 'Opinion',
-           'opinion_of', 'Calibration', 'calibrate', 'Worth', 'WorthStep', 'measure_worth']
+           'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth', 'WorthStep', 'measure_worth']
 
 # %% ../nbs/14_worth.ipynb #ad0902b7
 WORTH_FORMAT = 1
 GENERATION = 16  # students in one generation, and in one file
-FOCUS = 2.0  # how much more often preferred candidates come, in units of the noise of `preferred_sets`
+FOCUS = 1.0  # how much more often preferred candidates come, in units of the noise of `preferred_sets`
 PARTS = 4  # one part in so many of the real images is kept aside
 
 
@@ -141,6 +142,12 @@ class Opinion:
     labels: torch.Tensor  # (m,)
 
     @property
+    def kernels(self) -> np.ndarray:  # (classes, n, n) in [0, 1]
+        "How alike the candidates of each class are, as `greedy.similarity` says it."
+        rows = self.candidates.float().unflatten(0, (len(self.prior), -1))
+        return np.stack([similarity(r, r) for r in rows])
+
+    @property
     def trial(self) -> QuickTrial:
         "Tries sets on the images kept aside."
         return QuickTrial(self.candidates.float(), self.real.float(), self.labels, len(self.prior))
@@ -170,21 +177,33 @@ def opinion_of(
 class Calibration:
     "How trial and effects become an accuracy."
 
-    weights: np.ndarray  # (3,) constant, trial, effects
+    weights: np.ndarray  # (4,) constant, trial, effects, volume
     error: float  # standard deviation of a student left out
     correlation: float  # of predicted and measured accuracy, students left out
     slope: float  # of measured on predicted accuracy
 
 
+def volumes(
+    sets: np.ndarray,  # (s, classes, ipc)
+    kernels: np.ndarray,  # (classes, n, n)
+) -> np.ndarray:  # (s,)
+    "Log of the volume that a class's candidates span, mean over the classes."
+    small = 1e-6 * np.eye(sets.shape[2])
+    inner = lambda kernel, ids: kernel[ids[:, :, None], ids[:, None, :]].astype(np.float64) + small
+    pairs = zip(kernels, sets.transpose(1, 0, 2))
+    return np.mean([np.linalg.slogdet(inner(kernel, ids))[1] for kernel, ids in pairs], 0)
+
+
 def calibrate(
     trial: np.ndarray,  # (s,) mean probability of the right class by quick trials
     beyond: np.ndarray,  # (s,) what the candidates add, predicted without the student
+    spanned: np.ndarray,  # (s,) log of the volume that a class's candidates span, mean over the classes
     accuracy: np.ndarray,  # (s,) of the students
 ) -> Calibration:
     "A linear regression whose errors are those of students left out."
-    x = np.stack([np.ones(len(trial)), trial, beyond], 1)
+    x = np.stack([np.ones(len(trial)), trial, beyond, spanned], 1)
     scale = np.maximum(x.std(0), 1e-9)
-    damping = np.diag([0.0, 1.0, 1.0] / scale**2 * 1e-12 + [0.0, *(scale[1:] ** 2)])  # as one more student would count
+    damping = np.diag([0.0, *(scale[1:] ** 2)])  # as one more student would count
     inverse = np.linalg.inv(x.T @ x + damping)
     weights = inverse @ x.T @ accuracy
     leverage = np.minimum((x @ inverse * x).sum(1), 0.95)
@@ -224,7 +243,8 @@ class Worth:
         self.explained = dict(trials=explained_share(outcomes, alone), all=share)
         _, beyond = held_out(taken, outcomes, prior, likeness, r.ridge, r.smooth)
         quick = self.opinion.trial.scores(self.measured.sets)[0].mean(1)
-        self.calibration = calibrate(quick, beyond.mean(1), self.measured.right[:, 1])
+        spanned = volumes(self.measured.sets, self.opinion.kernels)
+        self.calibration = calibrate(quick, beyond.mean(1), spanned, self.measured.right[:, 1])
         self._away = taken.mean(1)
 
     def __repr__(self) -> str:
@@ -250,7 +270,8 @@ class Worth:
         quick = self.opinion.trial.scores(sets)[0].mean()
         extra = self.values - self.regression.trust * self.opinion.prior
         beyond = ((membership(sets, self.pool.n_per_class)[:, 0] - self._away) * extra).sum(1).mean()
-        expected = float(self.calibration.weights @ [1.0, quick, beyond])
+        spanned = volumes(sets, self.opinion.kernels)[0]
+        expected = float(self.calibration.weights @ [1.0, quick, beyond, spanned])
         return Prediction(expected, expected - 1.96 * self.calibration.error, expected + 1.96 * self.calibration.error)
 
     @property
@@ -394,7 +415,8 @@ def _draw(
     ipc, (classes, n) = worth.about['ipc'], worth.values.shape
     if g == 0:
         return balanced_sets(n, classes, ipc, count, seed, start)
-    return preferred_sets(FOCUS * standardised(worth.values), ipc, count, candidate_seed(seed, 2, g) % 2**32, start)
+    liking, draw = FOCUS * standardised(worth.values), candidate_seed(seed, 2, g) % 2**32
+    return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels)
 
 
 def _ask(

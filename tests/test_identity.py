@@ -224,6 +224,23 @@ def test_damaged_test_images_are_not_taken_for_none(tmp_path):
         load_test(tmp_path / 'set')
 
 
+def test_classes_are_compared_by_name(tmp_path):
+    import datasets
+
+    from psr_nb.stages import open_set
+
+    folder = photos(tmp_path / 'set' / 'test', size=(16, 16), seed=1)
+    real = load_data(photos(tmp_path / 'other', size=(16, 16)))
+    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=['b', 'a']))
+    rows = dict(
+        image=[Image.fromarray(i.permute(1, 2, 0).numpy()) for i in real.images], label=(1 - real.labels).tolist()
+    )
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / 'saved')
+    photos(tmp_path / 'set' / 'train', size=(16, 16), seed=2)
+    images, test = open_set(tmp_path / 'saved', str(folder.parent))
+    assert images.classes == test.classes == ['a', 'b'] and torch.equal(images.labels, real.labels)
+
+
 def test_a_record_joins_what_came_before(tmp_path):
     first, second = drawn(0), drawn(1, name='more')
     (tmp_path / 'a').mkdir()

@@ -95,3 +95,25 @@ def test_pages_in_a_browser(site, browser):
     assert page.locator('article img').first.evaluate('i => i.complete && i.naturalWidth > 100')
     assert not requests and not bad, (requests, bad)
     context.close()
+
+
+def test_how_to_pages_are_whatever_lies_there(tmp_path, monkeypatch):
+    "A notebook in nbs/how_to is a page, in place of a text of the same name; its links to rooms lead to their pages."
+    import nbformat
+
+    sys.path.insert(0, str(root / 'tools'))
+    import docs
+
+    cells = [nbformat.v4.new_markdown_cell('# Images of mine\n\nSee [data](../03_data.ipynb).')]
+    cells.append(nbformat.v4.new_code_cell('1 + 1'))
+    (tmp_path / 'nbs' / 'how_to').mkdir(parents=True)
+    (tmp_path / 'nbs' / '03_data.ipynb').write_text('{}')
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / 'nbs' / 'how_to' / 'own_images.ipynb')
+    pages = tmp_path / 'pages'
+    (pages / 'how-to').mkdir(parents=True)
+    for name, title in (('own-images', 'Old'), ('cluster', 'A cluster'), ('site', 'These pages'), ('zoo', 'A zoo')):
+        (pages / 'how-to' / f'{name}.md').write_text(f'# {title}\n')
+    monkeypatch.setattr(docs, 'ROOT', tmp_path)
+    assert [title for title, _ in docs.how_to(pages)] == ['Images of mine', 'A cluster', 'A zoo', 'These pages']
+    text = (pages / 'how-to' / 'own-images.md').read_text(encoding='utf-8')
+    assert '[data](../stages/03_data.md)' in text and '1 + 1' in text

@@ -209,10 +209,10 @@ def test_a_trial_is_ridge_regression(real):
 
 def test_calibration_leaves_each_out():
     g = np.random.default_rng(0)
-    trial, noise = g.normal(size=60), g.normal(size=60)
-    exact = calibrate(trial, noise, 0.5 + 0.1 * trial)
+    trial, noise, volume = g.normal(size=(3, 60))
+    exact = calibrate(trial, noise, volume, 0.5 + 0.1 * trial)
     assert exact.correlation > 0.99 and exact.error < 0.02
-    nothing = calibrate(trial, noise, g.normal(size=60))
+    nothing = calibrate(trial, noise, volume, g.normal(size=60))
     assert nothing.correlation < 0.4
 
 

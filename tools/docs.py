@@ -5,6 +5,7 @@ python tools/docs.py [FOLDER]   default: _site
 
 import ast
 import base64
+import json
 import os
 import re
 import shutil
@@ -34,10 +35,7 @@ nav = [
 {stages}
   ] }},
   {{ "How to" = [
-    {{ "Your own images" = "how-to/own-images.md" }},
-    {{ "Your own prior" = "how-to/own-prior.md" }},
-    {{ "A cluster" = "how-to/cluster.md" }},
-    {{ "These pages" = "how-to/site.md" }},
+{how_to}
     {{ "Contributing" = "contributing.md" }},
     {{ "Changes" = "changes.md" }},
   ] }},
@@ -78,12 +76,17 @@ pymdownx.superfences = {{}}
 
 
 def stage(room: rooms.Room, pages: Path) -> str | None:
-    "Writes the page of a notebook; its largest picture, a path or a data URI."
+    "Writes the page of a room's notebook; its largest picture, a path or a data URI."
+    return page(ROOT / 'nbs' / f'{room.notebook}.ipynb', pages / 'stages', room.notebook)
+
+
+def page(path: Path, folder: Path, name: str) -> str | None:
+    "Writes a notebook as the page NAME.md of a folder; its largest picture, a path or a data URI."
     import nbformat
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
 
-    notebook = nbformat.read(ROOT / 'nbs' / f'{room.notebook}.ipynb', as_version=4)
+    notebook = nbformat.read(path, as_version=4)
     notebook.metadata['language_info'] = {'name': 'python'}
     notebook.cells = [c for c in notebook.cells if not re.search(r'^#\|.*\bhide\b', c.source, re.M)]
     for cell in notebook.cells:
@@ -98,13 +101,12 @@ def stage(room: rooms.Room, pages: Path) -> str | None:
     notebook.cells = [c for c in notebook.cells if c.source.strip()]
     order = ['text/html', 'text/markdown', *PICTURES, 'text/plain']
     exporter = MarkdownExporter(config=Config(NbConvertBase=dict(display_data_priority=order)))
-    text, resources = exporter.from_notebook_node(notebook, resources=dict(unique_key=room.notebook))
-    folder = pages / 'stages'
+    text, resources = exporter.from_notebook_node(notebook, resources=dict(unique_key=name))
     folder.mkdir(exist_ok=True)
-    for name, content in resources['outputs'].items():
-        (folder / name).write_bytes(content)
-    text = links(text).replace('../docs/', '../')
-    (folder / f'{room.notebook}.md').write_text(text, encoding='utf-8')
+    for picture, content in resources['outputs'].items():
+        (folder / picture).write_bytes(content)
+    text = links(text, folder.name).replace('../../docs/', '../').replace('../docs/', '../')
+    (folder / f'{name}.md').write_text(text, encoding='utf-8')
     pictures = re.findall(r'!\[[^\]]*\]\(([^)\s]+)', text) + re.findall(
         r'<img[^>]+src="(data:image/\w+;base64,[A-Za-z0-9+/=]{99,})"', text
     )
@@ -112,20 +114,34 @@ def stage(room: rooms.Room, pages: Path) -> str | None:
     return max((p for p in pictures if p.startswith('data:') or (folder / p).exists()), key=weight, default=None)
 
 
+def how_to(pages: Path) -> list[tuple[str, str]]:
+    "The how-to pages, whatever lies there: titles and paths. A notebook takes the place of a text of the same name."
+    folder = pages / 'how-to'
+    folder.mkdir(exist_ok=True)
+    for path in sorted((ROOT / 'nbs' / 'how_to').glob('*.ipynb')):
+        page(path, folder, path.stem.replace('_', '-'))
+    title = lambda p: re.search(r'^# (.+)$', p.read_text(encoding='utf-8'), re.M)
+    found = [(m[1].strip() if (m := title(p)) else p.stem, f'how-to/{p.name}') for p in folder.glob('*.md')]
+    first = ['own-images', 'own-prior', 'cluster']  # the others by name, the one about this site last
+    place = lambda entry: first.index(n) if (n := Path(entry[1]).stem) in first else 99 if n == 'site' else 50
+    return sorted(found, key=lambda entry: (place(entry), entry[0]))
+
+
 def bare(html: str) -> str:
     "A table's HTML without blank lines, which would end it in Markdown, and without the indent of a code block."
     return '\n'.join(line.strip() for line in html.splitlines() if line.strip())
 
 
-def links(text: str) -> str:
+def links(text: str, folder: str = '') -> str:
     "Links to files of the repository become links to pages; where there is no page, words."
+    to_stage = '' if folder == 'stages' else '../stages/' if folder else 'stages/'
     known = {p.stem for p in (ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb')}
 
     def one(match):
         words, target = match[1], match[2]
         name = Path(target.partition('#')[0]).stem
         if target.endswith('.ipynb') and name in known:
-            return f'[{words}]({name}.md)'
+            return f'[{words}]({to_stage}{name}.md)'
         outside = target.startswith(('http', '#', 'mailto:', 'data:'))
         return match[0] if outside else words
 
@@ -212,6 +228,7 @@ def build(out: Path) -> None:
         shutil.copytree(ROOT / 'docs', pages)
         pictures = {r.notebook: stage(r, pages) for r in found}
         way(found, pictures, pages)
+        guides = how_to(pages)
         counts = {r.module: reference(r, pages) for r in found}
         rows = [f'| [psr_nb.{r.module}]({r.module}.md) | {r.about} | {counts[r.module]} |' for r in found]
         index = ['# Reference', '', '| module | what it is about | entries |', '|---|---|---|', *rows, '']
@@ -220,6 +237,7 @@ def build(out: Path) -> None:
             (pages / name).write_text(links((ROOT / source).read_text(encoding='utf-8')), encoding='utf-8')
         config = CONFIG.format(
             stages='\n'.join(f'    {{ "{r.notebook[3:]}" = "stages/{r.notebook}.md" }},' for r in found),
+            how_to='\n'.join(f'    {{ {json.dumps(name)} = "{path}" }},' for name, path in guides),
             reference='\n'.join(f'    {{ "{r.module}" = "reference/{r.module}.md" }},' for r in found),
         )
         (work / 'zensical.toml').write_text(config, encoding='utf-8')
