@@ -38,12 +38,14 @@ _RELIABILITY = "Weight of the teacher's probability of the class."
 _DIVERSITY = "Weight of volume, or of the rule's own diversity term."
 _UNCERTAINTY = 'Weight of the entropy; negative prefers certain candidates.'
 _REPRESENTATIVE = 'Weight of likeness to the real images of the class; without any, to the other candidates.'
+_WORTH = 'Weight of measured worth: what a student gains by a candidate, see psr worth.'
 _CUT = 'Share of the candidates that pass the gate to drop, the least reliable first.'
 CONTROLS = [
     _control('reliability', 'Reliability', (-2.0, 2.0), 0.05, 1.0, _RELIABILITY),
     _control('diversity', 'Diversity', (0.0, 2.0), 0.05, 1.0, _DIVERSITY),
     _control('uncertainty', 'Uncertainty', (-2.0, 2.0), 0.05, 0.0, _UNCERTAINTY),
     _control('representativeness', 'Representative', (0.0, 1.0), 0.01, 0.05, _REPRESENTATIVE),
+    _control('worth', 'Worth', (0.0, 2.0), 0.05, 0.5, _WORTH),
     _control('quantile', 'Reliability cut', (0.0, 0.95), 0.05, 0.0, _CUT, weight=False),
     _control('ipc', 'Images per class', (1, 50), 1, 10, 'The budget, IPC.', weight=False),
 ]
@@ -59,8 +61,8 @@ class PanelTraits(anywidget.AnyWidget):
         traitlets.Bool(True).tag(sync=True),
         traitlets.CInt(10).tag(sync=True),
     )
-    reliability, diversity, uncertainty, representativeness, quantile = (
-        traitlets.CFloat(v).tag(sync=True) for v in (1.0, 1.0, 0.0, 0.05, 0.0)
+    reliability, diversity, uncertainty, representativeness, worth, quantile = (
+        traitlets.CFloat(v).tag(sync=True) for v in (1.0, 1.0, 0.0, 0.05, 0.5, 0.0)
     )
     colour_by, map = traitlets.Unicode('state').tag(sync=True), traitlets.Unicode('umap').tag(sync=True)
     xy, states, values, real_xy, real_missed, real_labels = (traitlets.Bytes().tag(sync=True) for _ in range(6))
@@ -98,6 +100,8 @@ class PanelTraits(anywidget.AnyWidget):
     _references: Any
     _baselines: dict
     _gained: dict
+    _worth: Any  # a `Worth`, where it was measured
+    _expected: dict
     _xy: np.ndarray | None
 
     def _publish(self) -> None:

@@ -19,7 +19,7 @@ from .selectors import SELECTORS, Weights
 __all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
 
 # %% ../nbs/27_decisions.ipynb #c023
-WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness')  # the sliders among the weights
+WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness', 'worth')  # the sliders among the weights
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Decisions:
     diversity: float = 1.0  # weight
     uncertainty: float = 0.0  # weight; negative prefers certain candidates
     representativeness: float = 0.05  # weight
+    worth: float = 0.5  # weight, where worth was measured
     quantile: float = 0.0  # share of those that pass to drop, the least reliable
     gate: bool = True  # only candidates whose class the teacher recognises
     ipc: int = 10  # images per class
@@ -40,7 +41,7 @@ class Decisions:
 
     @property
     def weights(self) -> Weights | None:
-        return Weights(*(getattr(self, k) for k in WEIGHTS)) if SELECTORS[self.method].weighted else None
+        return Weights(**{k: getattr(self, k) for k in WEIGHTS}) if SELECTORS[self.method].weighted else None
 
     def save(self, path: str | Path) -> None:
         "Writes the decisions in one step."
@@ -60,6 +61,7 @@ class Decisions:
         "From the file's content."
         try:
             pairs = lambda rows: tuple((int(c), int(i)) for c, i in rows)
+            content = {'worth': cls.worth, **content}  # a file may be older than a weight
             numbers: dict[str, Any] = {k: float(content[k]) for k in (*WEIGHTS, 'quantile')}
             self = cls(
                 method=str(content['method']),

@@ -132,7 +132,8 @@ class PoolExplorer(Answering):
         d, config = self._now, self.prepared.config
         words = [f'ipc={d.ipc}', f'method={d.method!r}']
         if d.weights is not None:
-            words.append(f'weights=Weights({", ".join(f"{k}={getattr(d, k)!r}" for k in WEIGHTS)})')
+            used = [k for k in WEIGHTS if k != 'worth' or 'worth' in self._scores]
+            words.append(f'weights=Weights({", ".join(f"{k}={getattr(d, k)!r}" for k in used)})')
         if self.real is not None:
             words.append('reference=real')
         words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile!r}', f'seed={self.seed}']

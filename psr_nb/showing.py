@@ -23,6 +23,7 @@ from .problems import reference_images
 from .score import teacher_answers
 from .selectors import SELECTORS, quality_terms
 from .views import class_colours, pool_umap
+from .worth import Worth
 
 # %% auto #0
 __all__ = ['Answering']
@@ -58,6 +59,44 @@ class _Measuring(Deciding):
             self._gained[label] = gains
         return self._gained[label]
 
+    def _predicted(self, ipc: int) -> list[dict]:  # one meter; none where worth was not measured
+        "The accuracy that a student is expected to have, beside that of random candidates and of the first."
+        worth = self._worth
+        if worth is None or worth.calibration is None:
+            return []
+        n, budget = self.pool.n_per_class, worth.about['ipc']
+        name, of = (
+            'predicted accuracy',
+            f'a {worth.about["student"]} on real images, from {len(worth.measured)} students',
+        )
+        about = f'Expected accuracy of {of}; one student is within ± {196 * worth.calibration.error:.1f} points'
+        if ipc != budget or len({len(i) for i in self.selection.ids}) > 1:
+            about = f'Worth was measured for {budget} images per class: psr worth --ipc {ipc} measures it for {ipc}'
+            return [dict(name=name, hint=about, value=None, first=None, random=None, low=0.0, high=1.0)]
+        if not self._expected:
+            draws = [
+                np.random.default_rng([s, c]).permutation(n)[:ipc]
+                for s in range(20)
+                for c in range(len(self.pool.classes))
+            ]
+            sets = np.stack(draws).reshape(20, -1, ipc)
+            self._expected = dict(
+                first=worth.predict([np.arange(ipc)] * len(self.pool.classes)).accuracy,
+                random=float(np.mean([worth.predict(s).accuracy for s in sets])),
+            )
+        value = worth.predict(self.selection.ids).accuracy
+        base = self._expected['random']
+        return [
+            dict(
+                name=name,
+                hint=about,
+                value=value,
+                **self._expected,
+                low=max(0.0, base - 0.05),
+                high=min(1.0, base + 0.15),
+            )
+        ]
+
     def _meters(self) -> list[dict]:
         ipc = self._now.ipc
         if ipc not in self._baselines:
@@ -81,7 +120,7 @@ class _Measuring(Deciding):
                 },
             )
         first, random = self._baselines[ipc]
-        now, out = measures(self.prepared, self.selection.ids, self._second_sees), []
+        now, out = measures(self.prepared, self.selection.ids, self._second_sees), self._predicted(ipc)
         for name, hint in METERS.items():
             r = random[name] if random[name] is not None else 0.5
             low, high = (
@@ -170,10 +209,19 @@ class _Showing(_Placing):
         self._images = pool.images[:] if len(pool) * math.prod(pool.images[:1].shape[1:]) < 2**30 else pool.images
         most = self.prepared.config['max_reference']
         self._references = None if real is None else reference_images(pool, real, most, self.seed)
-        self._baselines, self._xy = {}, None
+        self._baselines, self._expected, self._xy = {}, {}, None
+        self._worth = self._opened_worth()
         self.about = self._described(budget)
         self.observe(self._moved, [c['name'] for c in CONTROLS] + ['method', 'gate'])
         self.observe(self._look_changed, ['colour_by', 'map'])
+
+    def _opened_worth(self) -> Worth | None:  # None: it was not measured, or for another pool
+        if 'worth' not in self._scores or getattr(self.pool, 'path', None) is None:
+            return None
+        try:
+            return Worth.open(self.pool)
+        except PSRError:
+            return None
 
     def _columns(self) -> dict[str, np.ndarray]:
         "What candidates can be coloured by: what the teacher says, likeness to the reference, and the pool's own scores."
@@ -188,7 +236,9 @@ class _Showing(_Placing):
         "What the front must know once."
         pool, n = self.pool, self.pool.n_per_class
         controls = [
-            {**c, 'max': min(n, max(50, ipc)), 'initial': min(n, 10)} if c['name'] == 'ipc' else c for c in CONTROLS
+            {**c, 'max': min(n, max(50, ipc)), 'initial': min(n, 10)} if c['name'] == 'ipc' else c
+            for c in CONTROLS
+            if c['name'] != 'worth' or 'worth' in self._scores
         ]
         return dict(
             classes=list(pool.classes),
