@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Generator, Iterator
 
 import torch
 
@@ -230,7 +230,7 @@ def _made(
     make: Callable[[int, int], dict[str, torch.Tensor]],  # (class, block) -> the arrays of a shard
     keys: list[tuple[int, int]],  # which shards, in their order
     side_by_side: int,  # how many at once
-) -> Iterator[dict[str, torch.Tensor]]:
+) -> Generator[dict[str, torch.Tensor], None, None]:
     "The shards in their order; while one is handed out, the next are being made."
     if min(side_by_side, len(keys)) < 2:
         for key in keys:

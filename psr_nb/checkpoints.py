@@ -90,6 +90,8 @@ def label_list(
         if len(numbered) != len(found) or sorted(numbered) != list(range(len(numbered))):
             raise PSRError(where, 'names numbered from 0', ', '.join(map(str, list(found)[:6])))
         found = [numbered[i] for i in range(len(numbered))]
+    if not isinstance(found, (list, tuple)):
+        raise PSRError(where, 'names of its outputs, a list or a mapping', repr(found)[:40])
     names = [str(name) for name in found]
     if len(names) != n:
         raise PSRError(where, f'{n} names, one for each output', f'{len(names)}: {", ".join(names[:6])}')

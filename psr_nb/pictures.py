@@ -181,7 +181,8 @@ def decode_images(
     keys: list[str] | None = None,  # takes the `pixel_hash` of each image before it is scaled
 ) -> torch.Tensor:  # (n, c, h, w) uint8
     "Decodes images one by one into one array. Raises `PSRError` that names all damaged files, or two of different sizes."
-    out, first, damaged = np.empty(0, np.uint8), '', []
+    out: Any = np.empty(0, np.uint8)
+    first, damaged = '', []
     for i, (data, where) in enumerate(items):
         try:
             if keys is None:

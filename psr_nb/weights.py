@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import torch
@@ -83,7 +84,8 @@ def weight_parts(
 def _unpickled(path: Path) -> object:
     "A pickle as data. `argparse.Namespace` is data too: training scripts save their options in one."
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch says of a foreign pickle more than its error
             return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e:  # a damaged or hostile file makes the reader say many things
         unsafe = 'Unsupported' in str(e) or 'GLOBAL' in str(e) or 'weights_only' in str(e)
