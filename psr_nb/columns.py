@@ -14,10 +14,9 @@ from typing import Any, Callable
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 from .core import PSRError, content_hash, make_folder, read_bytes, to_json, write_atomic
-from .shards import pack_arrays, shard_damage
+from .shards import read_packed, write_packed
 
 # %% auto #0
 __all__ = ['read_columns', 'write_columns', 'checked_scores', 'cached_array']
@@ -105,25 +104,20 @@ def checked_scores(
 # %% ../nbs/09_columns.ipynb #c023
 def _read_arrays(folder: Path, stem: str) -> Any:  # as it was written; None: there is none
     "A derived array from the cache. A damaged file is named in a warning and passed over."
-    for file in folder.glob(f'{stem}-*.safetensors'):
-        if reason := shard_damage(file):
-            warnings.warn(f'{file}: {reason}, to be computed again', stacklevel=2)
-            continue
-        with safe_open(file, 'pt') as f:
-            kind = json.loads(f.metadata()['psr_nb'])['kind']
-            arrays = {k: f.get_tensor(k).clone() for k in f.keys()}
-        if 'numpy' in kind:
-            arrays = {k: v.numpy() for k, v in arrays.items()}
-        return arrays if 'dict' in kind else arrays['array']
-    return None
+    if (found := read_packed(folder, stem, 'to be computed again')) is None:
+        return None
+    arrays, kind = found[0], found[1]['kind']
+    values = {k: v.numpy() for k, v in arrays.items()} if 'numpy' in kind else arrays
+    return values if 'dict' in kind else values['array']
 
 
-def _packed(name: str, value: Any) -> tuple[bytes, str]:  # bytes and hash, as of `pack_arrays`
-    "A derived array, or a dict of them, as a file."
+def _write_arrays(folder: Path, stem: str, name: str, value: Any) -> None:
+    "Keeps a derived array, or a dict of them."
     arrays = value if isinstance(value, dict) else {'array': value}
     kind = 'numpy' if all(isinstance(v, np.ndarray) for v in arrays.values()) else 'torch'
     kind += ' dict' if isinstance(value, dict) else ''
-    return pack_arrays({k: torch.as_tensor(v).detach().cpu() for k, v in arrays.items()}, {'name': name, 'kind': kind})
+    tensors = {k: torch.as_tensor(v).detach().cpu() for k, v in arrays.items()}
+    write_packed(make_folder(folder), stem, tensors, {'name': name, 'kind': kind})
 
 # %% ../nbs/09_columns.ipynb #co008
 def cached_array(
@@ -140,11 +134,8 @@ def cached_array(
     if (found := _read_arrays(folder, stem)) is not None:
         return found
     value = build()
-    data, digest = _packed(name, value)
     try:
-        for old in make_folder(folder).glob(f'{stem}-*.safetensors'):
-            old.unlink(missing_ok=True)
-        write_atomic(folder / f'{stem}-{digest}.safetensors', data)
+        _write_arrays(folder, stem, name, value)
     except (PSRError, OSError) as e:
         warnings.warn(f'{name} is kept in memory only. {e}', stacklevel=3)
         unsaved[key] = value

@@ -296,11 +296,11 @@ def read_bytes(
         if found.st_size > limit:
             raise PSRError(f'{path}', f'at most {limit:,} bytes', f'{found.st_size:,}')
         return path.read_bytes()
+    except PSRError:
+        raise
     except FileNotFoundError:
         raise PSRError(f'{path}', 'a file', 'nothing there') from None
     except (OSError, ValueError) as e:
-        if isinstance(e, PSRError):
-            raise
         raise PSRError(f'{path}', 'a file that can be read', getattr(e, 'strerror', None) or str(e)) from None
 
 
@@ -317,6 +317,7 @@ def check_fields(
     content: Any,  # of a JSON file, or a part of it
     fields: Mapping[str, Any],  # name -> type, or a tuple of types
     where: str | Path,  # for the error
+    hint: str = '',  # what to do about it
 ) -> None:
     "Raises `PSRError` unless `content` is an object that has all `fields`, each of its type. A bool is no number."
     names = {
@@ -328,18 +329,17 @@ def check_fields(
         bool: 'true or false',
     }
     if not isinstance(content, dict):
-        raise PSRError(f'{where}', 'an object', repr(content)[:40])
+        raise PSRError(f'{where}', 'an object', repr(content)[:40], hint)
     for name, kinds in fields.items():
         kinds = kinds if isinstance(kinds, tuple) else (kinds,)
         value = content.get(name)
         if name not in content:
-            raise PSRError(
-                f'{where}', f'an entry {name}', f'no {name} among {", ".join(map(str, content))[:80] or "no entries"}'
-            )
+            found = f'no {name} among {", ".join(map(str, content))[:80] or "no entries"}'
+            raise PSRError(f'{where}', f'an entry {name}', found, hint)
         right = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
         if not right:
             expected = ' or '.join(names.get(k, 'nothing') for k in kinds)
-            raise PSRError(f'{where}', f'{expected} under {name}', repr(value)[:40])
+            raise PSRError(f'{where}', f'{expected} under {name}', repr(value)[:40], hint)
 
 
 def check_format(

@@ -61,6 +61,12 @@ def _content(selection: Selection, start: Path) -> dict:
     )
 
 
+def _key(content: dict) -> str:  # hex
+    "Hash of what was chosen, from what, and how; not of where the pool lies, nor of notes."
+    kept = {k: v for k, v in content.items() if k not in ('pool', 'notes', 'key')}
+    return content_hash(kept | {'pool': content['pool']['fingerprint']})
+
+
 def _read(path: Path) -> dict:
     "Content of a file. Raises `PSRError` for another kind of file or a newer format."
     content = read_json(path)
@@ -71,8 +77,7 @@ def _read(path: Path) -> dict:
     check_fields(content, fields, path)
     about = dict(path=(str, type(None)), fingerprint=str, n_per_class=int)
     check_fields(content['pool'], about, f'{path} (pool)')
-    hashed = {k: v for k, v in content.items() if k not in ('pool', 'notes', 'key')}
-    if content_hash(hashed | {'pool': content['pool']['fingerprint']}) != content.get('key'):
+    if _key(content) != content.get('key'):
         raise PSRError(f'{path}', 'content that agrees with its key', 'an altered file', 'Select again')
     return content
 
@@ -306,8 +311,7 @@ class Selection:
     @property
     def key(self) -> str:  # hex
         "Hash of what was chosen, from what, and how."
-        content = {k: v for k, v in _content(self, Path()).items() if k not in ('pool', 'notes')}
-        return content_hash(content | {'pool': self.pool.fingerprint})
+        return _key(_content(self, Path()))
 
     def save(
         self,

@@ -23,12 +23,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 import psr_nb
-from .core import PSRError, check_fields, content_hash, read_json, to_json, write_atomic
+from .core import PSRError, check_fields, content_hash, file_hash, read_json, to_json, write_atomic
 
 # %% auto #0
 __all__ = ['SHARD_NAME', 'POOL_FORMAT', 'INFO_FIELDS', 'CONFIG_FIELDS', 'weights_hash', 'shard_name', 'pack_arrays',
-           'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'pool_command', 'read_info', 'find_shards',
-           'shard_path', 'folder_lock', 'intact_shards']
+           'read_packed', 'write_packed', 'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'pool_command',
+           'read_info', 'find_shards', 'shard_path', 'folder_lock', 'intact_shards']
 
 # %% ../nbs/08_shards.ipynb #c005
 def weights_hash(
@@ -63,11 +63,36 @@ def _known_intact(
     stamp: tuple,  # changes when the file does
 ) -> bool:
     "Whether a file's content has the hash in its name; read once for each state of the file."
-    with open(path, 'rb') as f:
-        found = hashlib.sha256()
-        while part := f.read(2**20):
-            found.update(part)
-    return found.hexdigest()[:16] == path.stem[-16:]
+    return file_hash(path)[:16] == path.stem[-16:]
+
+
+def read_packed(
+    folder: Path,
+    stem: str,  # how the file's name begins
+    cure: str,  # what will be done about a damaged one: "to be made again"
+) -> tuple[dict[str, torch.Tensor], dict] | None:  # the arrays, and what was said about them; None: there is none
+    "What `write_packed` wrote. A damaged file is named in a warning and passed over."
+    for file in sorted(folder.glob(f'{stem}-*.safetensors')):
+        if reason := shard_damage(file):
+            warnings.warn(f'{file}: {reason}, {cure}', stacklevel=2)
+            continue
+        with safe_open(file, 'pt') as f:
+            return {k: f.get_tensor(k).clone() for k in f.keys()}, json.loads(f.metadata()['psr_nb'])
+    return None
+
+
+def write_packed(
+    folder: Path,
+    stem: str,  # how the file's name begins; its hash follows
+    arrays: dict[str, torch.Tensor],
+    about: dict,  # what they are
+) -> None:
+    "Arrays as a file named by its content, in place of an earlier one of the same beginning."
+    data, digest = pack_arrays(arrays, about)
+    file = write_atomic(folder / f'{stem}-{digest}.safetensors', data)
+    for old in folder.glob(f'{stem}-*.safetensors'):
+        if old != file:
+            old.unlink(missing_ok=True)
 
 
 def shard_damage(

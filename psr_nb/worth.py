@@ -9,17 +9,18 @@ import json
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterator
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 from psr_nb.core import (
     PSRError,
     best_device,
     candidate_seed,
+    check_fields,
     check_format,
     content_hash,
     lookup,
@@ -34,7 +35,7 @@ from .learning import train_students
 from .pictures import to_float
 from .problems import reference_images
 from .protocols import PROTOCOLS, Protocol
-from .shards import folder_lock, pack_arrays, shard_damage
+from .shards import folder_lock, read_packed, write_packed
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -147,7 +148,12 @@ class Opinion:
         rows = self.candidates.float().unflatten(0, (len(self.prior), -1))
         return np.stack([similarity(r, r) for r in rows])
 
-    @property
+    @cached_property
+    def likeness(self) -> Any:
+        "Which candidates of a class are alike."
+        return neighbourhood(self.candidates.unflatten(0, (len(self.prior), -1)))
+
+    @cached_property
     def trial(self) -> QuickTrial:
         "Tries sets on the images kept aside."
         return QuickTrial(self.candidates.float(), self.real.float(), self.labels, len(self.prior))
@@ -230,7 +236,7 @@ class Worth:
 
     def __post_init__(self):
         prior, n = self.opinion.prior, self.pool.n_per_class
-        likeness = neighbourhood(self.opinion.candidates.unflatten(0, (len(prior), n)))
+        likeness = self.opinion.likeness
         self.values, self.errors = prior.copy(), np.full(prior.shape, np.nan)
         self.regression, self.explained, self.calibration = Regression(), {}, None
         if len(self.measured) < GENERATION:
@@ -343,31 +349,19 @@ def _read_about(file: Path) -> dict:
     about = read_json(file)
     check_format(about, WORTH_FORMAT, file)
     kinds = dict(pool=str, ipc=int, student=str, protocol=str, real=str, key=str)
-    for name, kind in kinds.items():
-        if not isinstance(about.get(name), kind):
-            say = 'Remove its folder and measure again'
-            raise PSRError(f'{file}', f'{name} as {kind.__name__}', repr(about.get(name))[:40], say)
+    check_fields(about, kinds, file, 'Remove its folder and measure again')
     return about
 
 
 def _arrays(folder: Path, stem: str) -> dict[str, torch.Tensor] | None:  # None: there is none that is intact
     "The arrays of a file whose name begins so."
-    for file in sorted(folder.glob(f'{stem}-*.safetensors')):
-        if reason := shard_damage(file):
-            warnings.warn(f'{file}: {reason}, to be made again', stacklevel=2)
-            continue
-        with safe_open(file, 'pt') as f:
-            return {k: f.get_tensor(k) for k in f.keys()}
-    return None
+    found = read_packed(folder, stem, 'to be made again')
+    return None if found is None else found[0]
 
 
 def _write(folder: Path, stem: str, arrays: dict[str, Any]) -> None:
     "A file in place of an earlier one of the same beginning."
-    data, digest = pack_arrays({k: torch.as_tensor(v) for k, v in arrays.items()}, {'name': stem})
-    old = [file for file in folder.glob(f'{stem}-*.safetensors') if file.stem[-16:] != digest]
-    write_atomic(folder / f'{stem}-{digest}.safetensors', data)
-    for file in old:
-        file.unlink(missing_ok=True)
+    write_packed(folder, stem, {k: torch.as_tensor(v) for k, v in arrays.items()}, {'name': stem})
 
 
 def _read_opinion(folder: Path) -> Opinion | None:
