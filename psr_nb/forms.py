@@ -13,7 +13,6 @@ import os
 import pickle
 import re
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from collections import Counter
@@ -25,13 +24,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .classes import nfc
 from .core import PSRError, atomic_folder, file_hash
 from .weights import cache_folder
 
 # %% auto #0
 __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'MOST_UNPACKED',
            'FORMS', 'FORMS_IN_WORDS', 'Split', 'Listing', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
-           'is_image', 'walk', 'sub_folders', 'holds_images', 'nfc', 'read_labels', 'split_folders', 'read_folders',
+           'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'split_folders', 'read_folders',
            'find_column', 'read_table', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'as_pixels',
            'read_npz', 'read_pickled_arrays', 'read_cifar', 'read_idx', 'read_idx_folder', 'read_saved',
            'from_datasets', 'read_shards', 'unpack', 'recognise']
@@ -221,13 +221,6 @@ def holds_images(
     return any(e.is_file() and not is_junk(e.name) and is_image(Path(e.path), endings) for e in os.scandir(folder))
 
 # %% ../nbs/02_forms.ipynb #fo012
-def nfc(
-    name: object,
-) -> str:
-    "A class name in Unicode's composed form: an accent typed in two ways is one name."
-    return unicodedata.normalize('NFC', str(name))
-
-
 def _label_key(value: object, where: str):  # int or str
     "One label as an integer or a name."
     if isinstance(value, (bool, np.bool_)):
