@@ -155,9 +155,13 @@ def match_numbers(
         return data, ''
     if sorted(numbers) != list(range(count)):
         wrong = f'{min(numbers)} to {max(numbers)}, {len(numbers)} folders'
-        raise PSRError(f'numbers of the classes of {data.name}', f'0 to {count - 1}, each once', wrong, 'Rename the folders')
+        raise PSRError(
+            f'numbers of the classes of {data.name}', f'0 to {count - 1}, each once', wrong, 'Rename the folders'
+        )
     if (own := class_numbers(test.classes)) is not None and own != list(range(count)):
-        raise PSRError(f'numbers of the classes of {data.name}', 'test images whose classes have names', test.classes[0])
+        raise PSRError(
+            f'numbers of the classes of {data.name}', 'test images whose classes have names', test.classes[0]
+        )
     shown = [f'{data.classes[numbers.index(i)]} → {test.classes[i]}' for i in range(min(3, count))]
     words = f'classes of {data.name} by number: {", ".join(shown)}{", …" if count > 3 else ""}'
     new = torch.tensor(numbers)
@@ -393,7 +397,11 @@ def evaluate(
     if validation is not None and validation.images.shape[1:] != test.images.shape[1:]:
         validation = _test_view(validation, here)
     table = _Table(test, here.protocol, names, labels, teacher, validation, epochs, batch_size, device)
-    job = lambda m, s, data, student: lambda tick: table.row(m, data, *targets[id(data)], student, s, tick)
+
+    def job(m: str | None, s: int, data: ImageSet, student: str):
+        images, target = targets[id(data)]
+        return lambda tick: table.row(m, data, images, target, student, s, tick)
+
     jobs = [job(m, s, data, student) for student in students for (m, s), data in sets.items()]
     available, cpu = torch.get_num_threads(), device.type == 'cpu'
     workers = max(1, min(len(jobs), workers or (available if cpu else 1)))

@@ -41,7 +41,9 @@ def undo_normalisation(
         if len(mean) == images.shape[1]:
             shown[name] = out = images * torch.tensor(std).view(1, -1, 1, 1) + torch.tensor(mean).view(1, -1, 1, 1)
             ends = out.flatten().sort().values[[len(out.flatten()) // 1000, -1 - len(out.flatten()) // 1000]]
-            misfit[name] = 10 * (out - out.clamp(0, 1)).abs().mean().item() + (ends - torch.tensor([0.0, 1.0])).abs().sum().item()
+            misfit[name] = (
+                10 * (out - out.clamp(0, 1)).abs().mean().item() + (ends - torch.tensor([0.0, 1.0])).abs().sum().item()
+            )
     unlikely = 'ImageNet' if images.shape[-1] <= 32 else 'CIFAR'  # the two are much alike
     misfit |= {unlikely: misfit[unlikely] + 0.05} if unlikely in misfit else {}
     best = min(misfit, key=lambda name: misfit[name])
@@ -80,7 +82,9 @@ def _class_numbers(labels: torch.Tensor, count: int, path: Path) -> torch.Tensor
     if labels.ndim == 2 and labels.shape[1] > 1:
         hard = not labels.is_floating_point() or bool(((labels == 0) | (labels == 1)).all())
         if not hard:
-            warnings.warn(f'{path}: labels are soft ({labels.shape[1]} classes); the likeliest class is taken', stacklevel=4)
+            warnings.warn(
+                f'{path}: labels are soft ({labels.shape[1]} classes); the likeliest class is taken', stacklevel=4
+            )
         labels = labels.argmax(1)
     labels = labels.reshape(-1)
     if len(labels) != count or (labels.is_floating_point() and bool((labels != labels.round()).any())):
@@ -99,7 +103,9 @@ def read_tensors(
         return None
     images, labels = _pair(read_file(path), path)
     if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] not in (1, 3):
-        found = 'shape ' + '×'.join(map(str, images.shape)) if isinstance(images, torch.Tensor) else type(images).__name__
+        found = (
+            'shape ' + '×'.join(map(str, images.shape)) if isinstance(images, torch.Tensor) else type(images).__name__
+        )
         raise PSRError(f'{path}', 'images (n, 3, height, width) and class numbers (n,)', found)
     if not isinstance(labels, torch.Tensor):
         cure = f'Save the class numbers as {path.with_name("labels.pt").name} beside {path.with_name("images.pt").name}'

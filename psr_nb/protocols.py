@@ -69,7 +69,9 @@ class Protocol:
     # where the protocol is defined: (data, pattern of student names, pixels a side), see `scope`; (): everywhere
     cells: tuple[tuple[str, str, int], ...] = ()
     branches: dict[str, dict] = field(default_factory=dict)  # data -> what changes for them
-    class_batches: dict[int, int] = field(default_factory=dict)  # number of classes -> images per step, whatever the budget
+    class_batches: dict[int, int] = field(
+        default_factory=dict
+    )  # number of classes -> images per step, whatever the budget
     # (data, teacher, student) -> images per step and rate of that one case
     special: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
 
@@ -187,7 +189,10 @@ PROTOCOLS['minimax'] = Protocol(
     largest=224,
     cells=(
         ('imagenet', 'convnet*', 224),
-        *(('imagenet', name, 224) for name in ('resnet_ap10', 'resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')),
+        *(
+            ('imagenet', name, 224)
+            for name in ('resnet_ap10', 'resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')
+        ),
         *((data, name, 32) for data in ('cifar10', 'cifar100') for name in ('convnet*', 'resnet_ap10', 'resnet18')),
         *(('svhn', name, 32) for name in ('convnet*', 'resnet_ap10', 'resnet18')),
         *((data, name, 28) for data in ('mnist', 'fashion') for name in ('convnet*', 'resnet_ap10', 'resnet18')),

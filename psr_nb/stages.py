@@ -28,6 +28,7 @@ from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
+from .subsets import split_words
 from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
@@ -250,7 +251,8 @@ def check_seen(
         )
         found = f'{n:,} of {len(test):,} are among the real images that the set was distilled from'
         raise PSRError(f'test images of {test.name}', 'images that were not distilled', found, cure)
-    return seen_words(test, seen, dict.fromkeys(unknown)) if seen or unknown else []
+    words = seen_words(test, seen, dict.fromkeys(unknown)) if seen or unknown else []
+    return words + ([split_words(test)] if unknown and test.whose_split else [])
 
 
 def earlier_rows(
