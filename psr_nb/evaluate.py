@@ -142,7 +142,8 @@ def class_numbers(
     found = [re.fullmatch(r'(\D*)(\d+)', str(n)) for n in names]
     if not found or len({m and m[1] for m in found}) != 1 or found[0] is None:
         return None
-    return [int(m[2]) for m in found if m is not None]
+    numbers = [int(m[2]) for m in found if m is not None]
+    return numbers if max(numbers) < 10_000 else None  # WordNet ids are numbers too, of another kind
 
 
 def match_numbers(
@@ -151,7 +152,7 @@ def match_numbers(
 ) -> tuple[ImageData, str]:  # with the names of the test images' classes, and what was done; "" where nothing was
     "Numbered classes take their names from the test images, in their order. Raises `PSRError` where that is ambiguous."
     numbers, count = class_numbers(data.classes), len(test.classes)
-    if numbers is None or sorted(data.classes) == sorted(test.classes) or any(n > 10_000 for n in numbers):
+    if numbers is None or sorted(data.classes) == sorted(test.classes):
         return data, ''
     if sorted(numbers) != list(range(count)):
         wrong = f'{min(numbers)} to {max(numbers)}, {len(numbers)} folders'
