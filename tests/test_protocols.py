@@ -135,7 +135,7 @@ def test_crops_in_distribution():
 
 
 def test_colours_against_torchvision():
-    "One operation at a time: blending with black, with the mean grey and with the grey image is torchvision's brightness, contrast, saturation."
+    "One operation after another: torchvision's brightness, contrast and saturation with the same weights."
     from psr_nb.augmentations import colour_jitter
 
     x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.4 + 0.3  # nothing is clipped
