@@ -18,6 +18,7 @@ from .deciding import CONTROLS  # noqa: F401  # an earlier import path
 from .decisions import WEIGHTS, DecisionFile, Decisions
 from .front import render, with_picture
 from .pool import Pool
+from .protocols import Protocol
 from .report import sprites
 from .select import prepare
 from .showing import Answering
@@ -95,6 +96,8 @@ class PoolExplorer(Answering):
         keep: bool = True,  # write decisions into the pool's folder, and find those of before
         map: str = 'umap',  # first view: "umap", or "pca", which is instant
         seed: int = 0,  # of random rules
+        protocol: str | Protocol = 'quick',  # how students are trained who measure a selection
+        student: str = 'convnet3',  # in `STUDENTS`, or any timm name
         **options,  # for `prepare`
     ):
         super().__init__()
@@ -106,7 +109,7 @@ class PoolExplorer(Answering):
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file)
         self._given = {k: v for k, v in options.items()}
         begin = file.read() or start or Decisions()
-        self._show_pool(second, begin.ipc)
+        self._show_pool(second, begin.ipc, protocol, student)
         self.on_msg(lambda _, message, __: self._heard(message))
         self.map = map
         with self._lock:
