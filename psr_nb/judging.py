@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import traitlets
 
-from .core import PSRError, best_device
+from .core import PSRError, best_device, keep_memory
 from .data import ImageData
 from .deciding import Deciding
 from .decisions import WEIGHTS, DecisionFile
@@ -131,6 +131,8 @@ def train_beside(
                 return None
         return accuracy
 
+    if device.type == 'cpu':
+        keep_memory()
     with threads_each(1 if device.type == 'cpu' else None), ThreadPoolExecutor(workers) as threads:
         try:
             waiting = [threads.submit(one, i) for i in range(len(sets))]
@@ -169,10 +171,90 @@ class _JudgingTraits(Deciding):
     _expected: dict
     _worker: Worker | None
     _job: dict
+    _looking: set[int]
     opening: threading.Thread | None
 
+    def _publish_accuracy(self) -> None:
+        raise NotImplementedError
 
-class _Forecasting(_JudgingTraits):
+# %% ../nbs/29_judging.ipynb #ju13b
+class _Holding(_JudgingTraits):
+    "The real images kept aside, the findings, and what a row of the strip is about."
+
+    def _begin_judging(
+        self,
+        protocol: Any = 'quick',  # how students are trained
+        student: str = 'convnet3',
+    ) -> None:
+        self.protocol, self.student = protocol, student
+        path = self._file.path  # of the decisions; findings lie beside them
+        self._findings_file = DecisionFile(path and path.with_name(f'{path.stem}-findings.json'), Findings)
+        self._findings = self._findings_file.read() or Findings()
+        self._forecasters, self._expected, self._looking, self.opening = {}, {}, set(), None
+        self._worker, self._job = None, {}
+        self._kept_aside, self._why_not, self._trained_as = None, '', {}
+        if self.real is None:
+            self._why_not = 'To measure, give real training images: PoolExplorer(pool, real)'
+            return
+        try:
+            judges = judges_of(self.pool, self.real, 400, 0)
+        except PSRError as e:
+            self._why_not = f'{e}'
+            return
+        named = (
+            protocol if isinstance(protocol, str) else repr(protocol)
+        )  # all that decides what students make of a choice
+        self._trained_as = dict(pool=self.pool.fingerprint, real=judges.digest, student=student, protocol=named)
+        self._kept_aside = ImageData(
+            judges.images[judges.kept], judges.labels[judges.kept], list(self.pool.classes), judges.name
+        )
+
+    def _aside(self) -> ImageData:
+        "The real images that students are asked about. Raises `PSRError` where there are none."
+        if self._kept_aside is None:
+            raise PSRError('argument real', 'real training images, to ask students about', 'none', self._why_not)
+        return self._kept_aside
+
+    def _what(self, which: str) -> tuple[Any, Any]:
+        "Decisions and chosen candidates of a row of the strip."
+        if which == 'selection':
+            return self._now, self.selection.ids
+        if which in ('random', 'first'):
+            return self._now, [np.arange(self._now.ipc)] * len(self.pool.classes)
+        raise PSRError('argument which', 'one of selection, random, first, or the name of a snapshot', which)
+
+    def _set(self, ids: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        "Images and labels of a choice."
+        n = self.pool.n_per_class
+        flat = torch.cat([torch.as_tensor(np.asarray(i)) + n * c for c, i in enumerate(ids)])
+        labels = torch.cat([torch.full((len(i),), c) for c, i in enumerate(ids)])
+        return torch.as_tensor(self.pool.images[flat.tolist()]), labels
+
+    def _key(self, which: str, ids: Any, ipc: int) -> str:
+        kind = which if which in ('random', 'first') else 'selection'
+        return finding_key(kind, ids if kind == 'selection' else int(ipc), self._trained_as)
+
+    def _keep(self, work: Any) -> None:
+        "Changes the findings, and the file."
+        with self._lock:
+            self._findings_file.change(lambda new: self._with(work, new))
+            self._publish_accuracy()
+        self._tell_others()
+
+    def refresh(self) -> None:
+        "Takes over what another panel on the same files decided or found out."
+        super().refresh()
+        with self._lock:
+            if (new := self._findings_file.read()) is not None:
+                self._findings = new
+                self._publish_accuracy()
+
+    def _with(self, work: Any, new: Findings | None) -> Findings:
+        self._findings = work(self._findings if new is None else new)
+        return self._findings
+
+# %% ../nbs/29_judging.ipynb #ju13c
+class _Forecasting(_Holding):
     "Predicted accuracy for the budget of now."
 
     def _forecaster(self, ipc: int) -> Forecaster | None:
@@ -180,19 +262,22 @@ class _Forecasting(_JudgingTraits):
         if ipc not in self._forecasters:
             self._forecasters[ipc] = None
             if getattr(self.pool, 'path', None) is not None and (self.pool.path / 'worth').is_dir():
+                self._looking.add(ipc)
                 self.opening = threading.Thread(target=self._open, args=(ipc,), daemon=True, name='psr_nb worth')
                 self.opening.start()
         return self._forecasters[ipc]
 
     def _open(self, ipc: int) -> None:
         "In a thread."
+        found = None
         try:
             found = Forecaster(Worth.open(self.pool, ipc))
+            found.baseline('first')  # what is made once, is made here
         except PSRError:
-            return
-        found.worth.opinion.trial.scores(np.zeros((1, found.shape[0], 1), int))  # what is made once, is made here
+            pass
         with self._lock:
             self._forecasters[ipc] = found
+            self._looking.discard(ipc)
             if self._now is not None:
                 self._publish_accuracy()
 
@@ -202,7 +287,7 @@ class _Forecasting(_JudgingTraits):
         ipc: int | None = None,  # None: the budget of now
     ) -> Prediction | None:  # None: worth was not measured for this budget
         "The accuracy that one student is expected to have."
-        ipc = self._now.ipc if ipc is None else ipc
+        ipc = int(self._now.ipc if ipc is None else ipc)
         forecaster = self._forecaster(ipc)
         if forecaster is None:
             return None
@@ -235,10 +320,12 @@ class _Training(_Forecasting):
             expected = self.predicted(which if which in ('random', 'first') else ids, decisions.ipc)
         known = next((len(f.accuracies) for f in self._findings.findings if f.key == key), 0)
         seeds = range(known, known + int(students))
-        sets = [self._set(random_ids(*self._size(), decisions.ipc, s) if which == 'random' else ids) for s in seeds]
+        classes, n = len(self.pool.classes), self.pool.n_per_class
+        sets = [self._set(random_ids(classes, n, decisions.ipc, s) if which == 'random' else ids) for s in seeds]
         kind = which if which in ('random', 'first') else 'selection'
         chosen = tuple(tuple(int(i) for i in of_class) for of_class in ids) if kind == 'selection' else ()
-        self._job = dict(which=which, key=key, kind=kind, decisions=decisions, ids=chosen, got=(), of=len(seeds))
+        self._job = dict(which=which, key=key, kind=kind, decisions=decisions, ids=chosen, got=(), done=0.0)
+        self._job['of'] = len(seeds)
         self._job['predicted'] = None if expected is None else expected.accuracy
         steps = train_beside(sets, kept, seeds, self.protocol, self.student)
         self._worker = Worker(steps, self._heard_of, self._ended).start()
@@ -247,23 +334,23 @@ class _Training(_Forecasting):
     @property
     def training_now(self) -> bool:
         "Whether students are being trained."
-        return self._worker is not None and not self._worker.over
+        return self._worker is not None and self._worker.thread.is_alive()
 
     def stop(self) -> None:
         "Ends the training within a step; students that were ready are kept."
-        if self._worker is not None and not self._worker.over:
+        if self._worker is not None and self.training_now:
             self._worker.stop()
-            self._show_training(self.training.get('done', 0.0), 'stopping')
+            self._show_training(self._job['done'], 'stopping')
 
     def wait(self, seconds: float = 600.0) -> None:
         "Waits for the students; raises what went wrong."
         if self._worker is not None:
-            self._worker.wait(seconds)
+            self._worker.thread.join(seconds)
             self._worker.result()
 
     def _heard_of(self, state: Any) -> None:
         "After every fifth of a second, in the thread."
-        self._job['got'] = state.accuracies
+        self._job |= dict(got=state.accuracies, done=state.done)
         left = '' if state.left != state.left else f', {duration_words(state.left)} left'
         self._show_training(state.done, f'{len(state.accuracies)} of {self._job["of"]} students{left}')
 
@@ -283,78 +370,12 @@ class _Training(_Forecasting):
                 0.0, '' if len(job['got']) == job['of'] else f'stopped, {len(job["got"])} students kept'
             )
 
-    def _show_training(self, done: float, text: str) -> None:
-        busy = self.training_now
+    def _show_training(self, done: float, text: str, busy: bool = True) -> None:
         self.training = dict(which=self._job.get('which', ''), busy=busy, done=round(done, 3), text=text)
 
 # %% ../nbs/29_judging.ipynb #ju15
 class Judging(_Training):
     "The strip: predicted and measured accuracy of the selection and of what it is compared with."
-
-    def _begin_judging(
-        self,
-        protocol: Any = 'quick',  # how students are trained
-        student: str = 'convnet3',
-    ) -> None:
-        self.protocol, self.student = protocol, student
-        path = self._file.path  # of the decisions; findings lie beside them
-        self._findings_file = DecisionFile(path and path.with_name(f'{path.stem}-findings.json'), Findings)
-        self._findings = self._findings_file.read() or Findings()
-        self._forecasters, self._expected, self._worker, self._job, self.opening = {}, {}, None, {}, None
-        self._kept_aside, self._why_not, self._trained_as = None, '', {}
-        if self.real is None:
-            self._why_not = 'To measure, give real training images: PoolExplorer(pool, real)'
-            return
-        try:
-            judges = judges_of(self.pool, self.real, 400, 0)
-        except PSRError as e:
-            self._why_not = f'{e}'
-            return
-        named = (
-            protocol if isinstance(protocol, str) else repr(protocol)
-        )  # all that decides what students make of a choice
-        self._trained_as = dict(pool=self.pool.fingerprint, real=judges.digest, student=student, protocol=named)
-        self._kept_aside = ImageData(
-            judges.images[judges.kept], judges.labels[judges.kept], list(self.pool.classes), judges.name
-        )
-
-    def _aside(self) -> ImageData:
-        "The real images that students are asked about. Raises `PSRError` where there are none."
-        if self._kept_aside is None:
-            raise PSRError('argument real', 'real training images, to ask students about', 'none', self._why_not)
-        return self._kept_aside
-
-    def _size(self) -> tuple[int, int]:
-        return len(self.pool.classes), self.pool.n_per_class
-
-    def _what(self, which: str) -> tuple[Any, Any]:
-        "Decisions and chosen candidates of a row of the strip."
-        if which == 'selection':
-            return self._now, self.selection.ids
-        if which in ('random', 'first'):
-            return self._now, [np.arange(self._now.ipc)] * len(self.pool.classes)
-        raise PSRError('argument which', 'one of selection, random, first, or the name of a snapshot', which)
-
-    def _set(self, ids: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        "Images and labels of a choice."
-        n = self.pool.n_per_class
-        flat = torch.cat([torch.as_tensor(np.asarray(i)) + n * c for c, i in enumerate(ids)])
-        labels = torch.cat([torch.full((len(i),), c) for c, i in enumerate(ids)])
-        return torch.as_tensor(self.pool.images[flat.tolist()]), labels
-
-    def _key(self, which: str, ids: Any, ipc: int) -> str:
-        kind = which if which in ('random', 'first') else 'selection'
-        return finding_key(kind, ids if kind == 'selection' else int(ipc), self._trained_as)
-
-    def _keep(self, work: Any) -> None:
-        "Changes the findings, and the file."
-        with self._lock:
-            self._findings_file.change(lambda new: self._with(work, new))
-            self._publish_accuracy()
-
-    def _with(self, work: Any, new: Findings | None) -> Findings:
-        self._findings = work(self._findings if new is None else new)
-        return self._findings
 
     def measured(
         self,
@@ -393,6 +414,7 @@ class Judging(_Training):
             can=self._kept_aside is not None,
             measured_on=self._measured_on(),
             predicted_by=self._predicted_by(),
+            now_key=self._key('selection', self.selection.ids, self._now.ipc),
         )
         self.dots = [self._dot(f) for f in self._findings.findings if self._mine(f)]
 
@@ -437,7 +459,7 @@ class Judging(_Training):
     def _predicted_by(self) -> str:
         ipc = self._now.ipc
         forecaster = self._forecaster(ipc)
-        if forecaster is None and self.opening is not None and self.opening.is_alive():
+        if ipc in self._looking:
             return 'Predicted: measured worth is being opened.'
         if forecaster is None:
             where = getattr(self.pool, 'path', None)

@@ -18,7 +18,7 @@ from .core import PSRError
 from .deciding import CONTROLS
 from .decisions import PRESETS, WEIGHTS
 from .judging import Judging
-from .measures import EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
+from .measures import BETTER, EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
 from .pictures import to_float, to_uint8
 from .problems import reference_images
 from .score import teacher_answers
@@ -96,6 +96,7 @@ class _Measuring(Judging):
                 dict(
                     name=name,
                     hint=hint,
+                    better=BETTER[name],
                     value=now[name],
                     first=first[name],
                     random=random[name],
