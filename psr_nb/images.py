@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .classes import class_names, find_classes
+from .classes import class_names, find_classes, nfc
 from .core import PSRError, content_hash
-from .forms import nfc
 from .pictures import contact_sheet, pixel_hashes, to_float
 
 # %% auto #0
