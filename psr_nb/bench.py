@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -19,7 +20,7 @@ from filelock import FileLock, Timeout
 from .core import PSRError, content_hash, lookup, make_folder, read_bytes, read_json, to_json, write_atomic
 from .data import ImageData, load_data
 from .evaluate import PROTOCOLS, evaluate
-from .learning import train_student
+from .learning import threads_each, train_student
 from .pool import Pool
 from .protocols import training_plan
 from .scope import scope
@@ -361,7 +362,7 @@ def run_bench(
 # %% ../nbs/34_bench.ipynb #be021
 def estimate_seconds(
     bench: Bench,
-    steps: int = 3,  # timed steps of each kind
+    steps: int = 6,  # timed steps of each kind
 ) -> float:
     "About how long the trainings of a grid take; making pools and sets comes on top."
     grid, test, total = bench.grid, bench.images('test'), 0.0
@@ -375,10 +376,15 @@ def estimate_seconds(
             for student in grid.students:
                 work = training_plan(hard, len(labels), count, ipc, student, grid.epochs, grid.batch_size)
                 own = (None, None, ipc, steps + 2, work.batch_size)  # the first step also prepares
-                seconds = [
-                    s.seconds
-                    for _, s in zip(range(steps + 1), train_student(noise, labels, few, hard, student, 0, *own))
-                ]
-                each = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
-                total += each * work.epochs * work.steps * grid.seeds * len(grid.methods) * grid.pools
+                with threads_each(1):
+                    training = train_student(noise, labels, few, hard, student, 0, *own)
+                    seconds = [step.seconds for _, step in zip(range(steps + 1), training)]
+                total += (
+                    statistics.median(b - a for a, b in zip(seconds, seconds[1:]))
+                    * work.epochs
+                    * work.steps
+                    * grid.seeds
+                    * len(grid.methods)
+                    * grid.pools
+                )
     return total / max(1, min(grid.seeds, torch.get_num_threads()))
