@@ -211,19 +211,24 @@ def read_idx(
     "An IDX file's array (the form of MNIST)."
     try:
         with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f:
-            data = f.read(min(_MOST_RATIO * path.stat().st_size + 2**20, 2**40))
+            head = f.read(4)
+            if len(head) < 4 or head[:3] != b'\0\0\x08':
+                found = head.hex(' ') or 'an empty file'
+                raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', found)
+            sizes = np.frombuffer(f.read(4 * head[3]), 'u1')
+            if len(sizes) < 4 * head[3]:
+                say = 'The file is cut short: fetch it again'
+                raise PSRError(f'{path}', f'{head[3]} sizes', 'the end of the file', say)
+            shape = sizes.view('>u4').astype(object)
+            wanted = int(np.prod(shape, dtype=object))
+            most = _MOST_RATIO * path.stat().st_size + 2**20
+            data = f.read(wanted + 1) if wanted < most else b''
     except (OSError, EOFError, zlib.error) as e:
         raise PSRError(f'{path}', 'a readable file', f'{type(e).__name__}: {e}'[:160]) from None
-    if len(data) < 4 or data[:3] != b'\0\0\x08':
-        raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', data[:4].hex(' ') or 'an empty file')
-    ndim = data[3]
-    if len(data) < 4 + 4 * ndim:
-        raise PSRError(f'{path}', f'{ndim} sizes', 'the end of the file', 'The file is cut short: fetch it again')
-    shape = np.frombuffer(data, '>u4', ndim, 4).astype(np.int64)
-    array = np.frombuffer(data, np.uint8, offset=4 + 4 * ndim)
-    if array.size != (wanted := int(np.prod(shape.astype(object)))):
-        raise PSRError(f'{path}', f'{wanted:,} values', f'{array.size:,}', 'The file is cut short: fetch it again')
-    return array.reshape(shape)
+    if len(data) != wanted:
+        found = 'more' if len(data) > wanted else f'{len(data):,}'
+        raise PSRError(f'{path}', f'{wanted:,} values', found, 'The file is damaged: fetch it again')
+    return np.frombuffer(data, np.uint8).reshape([int(n) for n in shape])
 
 
 def read_idx_folder(

@@ -41,6 +41,7 @@ from psr_nb.file_tables import (  # noqa: F401
     read_saved,
     read_table,
 )
+from .file_tensors import read_tensors
 from .folders import read_folders, split_folders  # noqa: F401
 
 # %% auto #0
@@ -55,11 +56,12 @@ FORMS = {  # name -> how it is read; the first that recognises the path reads it
     'idx': lambda path, image_column, label_column: read_idx_folder(path),
     'shards': lambda path, image_column, label_column: read_shards(path, label_column),
     'table': read_name_tables,
+    'tensors': lambda path, image_column, label_column: read_tensors(path),
     'folders': lambda path, image_column, label_column: read_folders(path) if path.is_dir() else None,
 }
 FORMS_IN_WORDS = (
     'a folder for each class; split folders of these; a folder or file of parquet; images with a CSV, TSV or JSONL table; '
-    'a `datasets` folder; WebDataset tar shards; .npz arrays; CIFAR or IDX files; a zip or tar of any of these'
+    'a `datasets` folder; WebDataset tar shards; .npz arrays; .pt tensors; CIFAR or IDX files; a zip or tar of any of these'
 )
 
 
