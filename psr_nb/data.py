@@ -57,7 +57,7 @@ def read_listing(
     if not len(rows):
         raise PSRError(f'data {listing.path}', f'images in {split}', 'none')
     for why, n in listing.left_out.items():
-        if why.startswith(('samples', 'folder')):
+        if why.startswith(('samples', 'folder', 'table', 'pictures')):
             warnings.warn(f'data {listing.path}: left out {n} {why}', stacklevel=3)
     keys: list[str] = []
     images = decode_images(part.rows(rows), len(rows), size, channels, keys=keys)
