@@ -29,9 +29,8 @@ from psr_nb.weights import (
 )
 
 # %% auto #0
-__all__ = ['TABLES', 'IMAGENET_MEAN', 'IMAGENET_STD', 'Classifier', 'named_as', 'first_layer', 'last_layer', 'label_list',
-           'load_timm', 'build_timm', 'sized', 'numbers', 'timm_classifier', 'timm_folder', 'Caught',
-           'torchvision_classifier', 'checkpoint_file']
+__all__ = ['TABLES', 'Classifier', 'named_as', 'first_layer', 'last_layer', 'label_list', 'load_timm', 'build_timm', 'sized',
+           'numbers', 'timm_classifier', 'timm_folder', 'Caught', 'torchvision_classifier', 'checkpoint_file']
 
 # %% ../nbs/07_checkpoints.ipynb #k005
 register_students()
@@ -234,7 +233,7 @@ def timm_folder(
 
 # %% ../nbs/07_checkpoints.ipynb #k015
 class Caught(nn.Module):
-    "A network of another library with timm's two steps: features are what enters its last linear layer."
+    "A network of another library with timm's two steps: features are what enters its last layer."
 
     def __init__(
         self,
@@ -245,11 +244,14 @@ class Caught(nn.Module):
         **options: Any,  # given at each call
     ):
         super().__init__()
-        heads = [m for m in inner.modules() if isinstance(m, nn.Linear) and m.out_features == outputs]
+        heads: list[Any] = [m for m in inner.modules() if isinstance(m, nn.Linear) and m.out_features == outputs]
+        if not heads:  # SqueezeNet's is a convolution
+            heads = [m for m in inner.modules() if isinstance(m, nn.Conv2d) and m.out_channels == outputs]
         if not heads:
-            raise PSRError(where, f'a last linear layer of {outputs} outputs', f'none in {type(inner).__name__}')
+            raise PSRError(where, f'a last layer of {outputs} outputs', f'none in {type(inner).__name__}')
         self.inner, self.flip, self.options = inner, flip, options
-        self.num_classes, self.num_features = outputs, heads[-1].in_features
+        self.num_classes = outputs
+        self.num_features = heads[-1].in_features if isinstance(heads[-1], nn.Linear) else heads[-1].in_channels
         self._head = [heads[-1]]  # in a list: it is a part of `inner`, not one more
 
     def forward_features(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -259,7 +261,8 @@ class Caught(nn.Module):
             answer = self.inner(x.flip(1) if self.flip else x, **self.options)
         finally:
             hook.remove()
-        return dict(logits=getattr(answer, 'logits', answer), features=seen[-1].flatten(1))
+        features = seen[-1] if isinstance(self._head[0], nn.Linear) else seen[-1].mean((2, 3))
+        return dict(logits=getattr(answer, 'logits', answer), features=features.flatten(1))
 
     def forward_head(self, x: dict[str, torch.Tensor], pre_logits: bool = False) -> torch.Tensor:
         return x['features'] if pre_logits else x['logits']
@@ -268,37 +271,67 @@ class Caught(nn.Module):
         return self.forward_features(x)['logits']
 
 # %% ../nbs/07_checkpoints.ipynb #k016
+_HELPERS = ('AuxLogits.', 'aux1.', 'aux2.')  # heads that only training asks: GoogLeNet's and Inception's
+_OLD_DENSENET = re.compile(r'(denselayer\d+\.(?:norm|conv))\.([12]\.)')  # as the published files still have it
+
+
+def _torchvision_names(
+    state: dict[str, torch.Tensor],
+    own: dict[str, torch.Tensor],  # of the network
+) -> dict[str, torch.Tensor]:
+    "The same weights under the names that the network has now, without helping heads."
+    state = {_OLD_DENSENET.sub(r'\1\2', k): v for k, v in state.items()}
+    state = named_as(state, {k for k in own if not k.startswith(_HELPERS)})
+    return {k: v for k, v in state.items() if not k.startswith(_HELPERS)}
+
+
+def _torchvision_network(name: str, **arguments: Any) -> Any:
+    "An untrained network. Nothing is drawn where that would take long."
+    import torchvision
+
+    if name in ('googlenet', 'inception_v3'):
+        arguments |= dict(aux_logits=False, init_weights=False)
+    return torchvision.models.get_model(name, weights=None, **arguments)
+
+# %% ../nbs/07_checkpoints.ipynb #k016b
 def torchvision_classifier(
     name: str,  # of torchvision's models: "resnet18", "vgg16", "vit_b_16"
     state: dict[str, torch.Tensor],
     where: str,  # for errors
 ) -> Classifier:
-    "torchvision's network in the shape of these weights."
+    "torchvision's network in the shape of these weights. Mean, spread and size are those of its published weights."
     import torchvision
 
     lookup(dict.fromkeys(torchvision.models.list_models(torchvision.models)), name, 'architecture of torchvision')
     arguments: dict[str, Any] = {}
-    with torch.device('meta'):
-        probe = torchvision.models.get_model(name, weights=None)
-    state = named_as(state, set(probe.state_dict()))
+    try:
+        with torch.device('meta'):
+            probe = _torchvision_network(name)
+    except NotImplementedError:  # RegNet works out its widths with tensors
+        probe = _torchvision_network(name)
+    own = probe.state_dict()
+    state = _torchvision_names(state, own)
     positions = state.get('encoder.pos_embedding')
     if name.startswith('vit_') and positions is not None:
         arguments['image_size'] = round((positions.shape[1] - 1) ** 0.5) * getattr(probe, 'patch_size', 16)
-    last = last_layer(probe.state_dict())
+    last = last_layer(own) or next(k for k, v in reversed(list(own.items())) if v.ndim == 4)
     outputs = state[last].shape[0] if last in state else 1000
-    network = torchvision.models.get_model(name, weights=None, num_classes=outputs, **arguments)
+    network = _torchvision_network(name, num_classes=outputs, **arguments)
     fit_weights(network, state, where, TABLES)
-    size = arguments.get('image_size', 224)
+    published: Any = torchvision.models.get_model_weights(name)
+    usual = published.DEFAULT.transforms()
+    mean, std = tuple(usual.mean), tuple(usual.std)
+    if name in (
+        'googlenet',
+        'inception_v3',
+    ):  # they put ImageNet's numbers into these themselves, which a file cannot say
+        mean = std = (0.5,) * 3
+    size = arguments.get('image_size', usual.crop_size[0])
     recipe = dict(architecture=f'torchvision/{name}', model_args={})
-    fixed = 'image_size' in arguments
-    return Classifier(
-        Caught(network, outputs, where), where, input_size=size, fixed=fixed, outputs=outputs, recipe=recipe
-    )
+    fixed = 'image_size' in arguments or name.startswith('maxvit')
+    return Classifier(Caught(network, outputs, where), where, mean, std, size, None, fixed, outputs, True, recipe)
 
 # %% ../nbs/07_checkpoints.ipynb #k019
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
 def _kept_architecture(file: Path) -> str | None:
     "What a training script wrote beside the weights: timm's and torchvision's have `arch`."
     if file.suffix == SAFE:
@@ -340,9 +373,7 @@ def checkpoint_file(
     if plain in torchvision.models.list_models(torchvision.models):
         try:
             found = torchvision_classifier(plain, state, where)
-            return replace(
-                found, mean=IMAGENET_MEAN, std=IMAGENET_STD, input_size=input_size or found.input_size, assumed=True
-            )
+            return replace(found, input_size=input_size or found.input_size)
         except PSRError as e:
             errors.append(e)
     if errors:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Iterable
@@ -13,7 +14,7 @@ from typing import Iterable
 from .core import PSRError, content_hash, lookup
 
 # %% auto #0
-__all__ = ['IMAGENET_SUBSETS', 'imagenet_index', 'class_names', 'spoken', 'class_hash', 'find_classes']
+__all__ = ['IMAGENET_SUBSETS', 'nfc', 'imagenet_index', 'class_names', 'spoken', 'class_hash', 'find_classes']
 
 # %% ../nbs/02_classes.ipynb #k002
 _IDC = 'n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797'
@@ -73,6 +74,13 @@ def _positions(labels: list[str], words: Callable[[str], list[str]]) -> dict[str
     return found
 
 # %% ../nbs/02_classes.ipynb #k003b
+def nfc(
+    name: object,
+) -> str:
+    "A class name in Unicode's composed form: an accent typed in two ways is one name."
+    return unicodedata.normalize('NFC', str(name))
+
+
 def imagenet_index(
     name: str,  # a WordNet id or a name: "n02096294", "Australian terrier", "tench, Tinca tinca"
 ) -> int | None:  # 0 to 999; None: not a class of ImageNet-1k, or a word for more than one
@@ -119,6 +127,7 @@ def _known_indices(known: list[str]) -> list[int | None]:
 
 def _matches(wanted: list[str], known: list[str]) -> list[set[int]]:
     "For each wanted class the positions in `known` that it may mean: by name, else by WordNet id."
+    wanted, known = [nfc(w) for w in wanted], [nfc(k) for k in known]
     parts = _positions(known, lambda k: [w.strip() for w in k.split(',')])
     words = {**parts, **_positions(known, lambda k: [k])}  # a whole name before a part of one
     by_index: dict[int | None, set[int]] = {}

@@ -151,6 +151,7 @@ _Teachers = Annotated[
 _Ipc = Annotated[int, typer.Option('--ipc', min=1, help='Images per class.')]
 _NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates of each class in the pool.')]
 _Seed = Annotated[int, typer.Option('--seed', help="Of the pool's noise and of every other draw.")]
+_Size = Annotated[Optional[int], typer.Option('--size', min=1, help='Scale the images to this many pixels a side.')]
 _Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
 
 # %% ../nbs/50_cli.ipynb #b3db70e1
@@ -209,8 +210,13 @@ _GuidanceChannels = Annotated[
 
 def _named(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
     "A prior's name with what is said beside it."
-    if prior is None or not any(said.values()):
+    if not any(said.values()):
         return prior
+    if prior is None:
+        from psr_nb.core import PSRError
+
+        option = next(k for k, v in said.items() if v)
+        raise PSRError(f'option --{option}', '--prior too, whose part it is', 'no --prior')
     from psr_nb.pipelines import source_name
 
     return source_name(prior, **said)
@@ -278,6 +284,9 @@ def _demo(
     map_method: Annotated[
         str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
     ] = 'umap',
+    vae: _Vae = None,
+    revision: _PriorRevision = None,
+    variant: _Variant = None,
     image_column: _ImageColumn = None,
     label_column: _LabelColumn = None,
     holdout: _Holdout = None,
@@ -293,7 +302,7 @@ def _demo(
         seeds,
         ipc,
         n_per_class,
-        prior,
+        _named(prior, vae=vae, revision=revision, variant=variant) or prior,
         _source(data, image_column, label_column, holdout),
         teachers=teacher or (),
         students=_listed(students),
@@ -648,6 +657,9 @@ def _refine(
     denoising: _Denoising = None,
     roundtrip: _Roundtrip = None,
     target: _Target = None,
+    vae: _Vae = None,
+    revision: _PriorRevision = None,
+    variant: _Variant = None,
     seed: _Seed = 0,
     image_column: _ImageColumn = None,
     label_column: _LabelColumn = None,
@@ -670,8 +682,9 @@ def _refine(
         roundtrip=roundtrip,
         target=target,
     )
+    named = _named(prior, vae=vae, revision=revision, variant=variant)
     distilled = refine_file(
-        selection, out, prior, _source(data, image_column, label_column, holdout), teacher, judge, options, not quiet
+        selection, out, named, _source(data, image_column, label_column, holdout), teacher, judge, options, not quiet
     )
     typer.echo(f'{distilled}\n{out}')
 
@@ -745,7 +758,7 @@ def _evaluate(
         Path, typer.Argument(help="A distilled set's folder, or any labelled images that --data takes.")
     ],
     data: _Data = 'fashion',
-    protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax or rded.')] = 'quick',
+    protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')] = 'quick',
     students: _Students = ['convnet3'],  # noqa: B006, typer copies it
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained of each architecture.')] = 5,
     labels: _Labels = None,
@@ -754,6 +767,7 @@ def _evaluate(
     name: _Name = None,
     out: Annotated[Optional[Path], typer.Option('--out', help='A .json file for the rows.')] = None,
     append: Annotated[bool, typer.Option('--append', help='Add to the rows that are in the file.')] = False,
+    size: _Size = None,
     image_column: _ImageColumn = None,
     label_column: _LabelColumn = None,
     holdout: _Holdout = None,
@@ -780,6 +794,7 @@ def _evaluate(
         not quiet,
         allow_overlap,
         typer.echo,
+        size,
     )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:
@@ -787,7 +802,7 @@ def _evaluate(
 
 # %% ../nbs/50_cli.ipynb #433916f3
 _Recipe = Annotated[Optional[str], typer.Option('--recipe', help='As the bundled teachers: a, b or c.')]
-_Size = Annotated[Optional[int], typer.Option('--size', help='Scale the images to this many pixels a side.')]
+
 _InputSize = Annotated[
     Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
 ]

@@ -100,8 +100,6 @@ class PanelTraits(anywidget.AnyWidget):
     _references: Any
     _baselines: dict
     _gained: dict
-    _worth: Any  # a `Worth`, where it was measured
-    _expected: dict
     _xy: np.ndarray | None
 
     def _publish(self) -> None:

@@ -54,11 +54,15 @@ class Decisions:
         if not isinstance(content, dict) or content.get('kind') != 'decisions':
             raise PSRError(f'{path}', 'decisions about a pool', 'JSON of another kind', 'Move it away to begin anew')
         check_format(content, 1, path)
-        return cls._read(path, content)
+        return cls.read(path, content)
 
     @classmethod
-    def _read(cls, path: str | Path, content: dict) -> Decisions:
-        "From the file's content."
+    def read(
+        cls,
+        path: str | Path,  # for the error
+        content: dict,  # of a file, or a part of one
+    ) -> Decisions:
+        "Decisions from what a file says."
         try:
             pairs = lambda rows: tuple((int(c), int(i)) for c, i in rows)
             content = {'worth': cls.worth, **content}  # a file may be older than a weight
@@ -110,8 +114,9 @@ class DecisionFile:
     def __init__(
         self,
         path: Path | None,  # the file; None: decisions are not kept
+        kind: Any = Decisions,  # what is in it: a class with `open` and `save`
     ):
-        self.path, self.stamp, self.problem = path, None, ''
+        self.path, self.kind, self.stamp, self.problem = path, kind, None, ''
         self.lock = None if path is None else FileLock(path.with_name(f'.{path.name}.lock'), thread_local=False)
         self._mine = threading.RLock()
 
@@ -120,18 +125,18 @@ class DecisionFile:
         stat = self.path.stat()
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
-    def read(self) -> Decisions | None:
+    def read(self) -> Any:  # of the file's kind; None: nothing is new
         "What another panel, or an earlier kernel, left; None if there is nothing new."
         if self.path is None or not self.path.exists() or self._stamp() == self.stamp:
             return None
         stamp = self._stamp()
-        found = Decisions.open(self.path)
+        found = self.kind.open(self.path)
         self.stamp = stamp
         return found
 
     def change(
         self,
-        work: Callable[[Decisions | None], Decisions],  # gets what is new in the file, returns what to write
+        work: Callable[[Any], Any],  # gets what is new in the file, returns what to write
     ) -> None:
         "Reads, works and writes while nobody else can. A folder that cannot be written to is no error: `problem` says so."
         with self._mine:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import weakref
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,12 +16,14 @@ import numpy as np
 from .core import PSRError, make_folder, write_atomic
 from .data import ImageData
 from .deciding import CONTROLS  # noqa: F401  # an earlier import path
-from .decisions import WEIGHTS, DecisionFile, Decisions
+from .decisions import DecisionFile, Decisions
 from .front import render, with_picture
 from .pool import Pool
+from .protocols import Protocol
 from .report import sprites
 from .select import prepare
 from .showing import Answering
+from .sweeps import Sweeping
 
 # %% auto #0
 __all__ = ['explorable', 'PoolExplorer']
@@ -33,7 +36,8 @@ def _text(data: bytes) -> str:
 def _still_state(panel: Answering) -> dict:
     "What the panel shows now, for a page without a kernel."
     colours = [c for c in panel.about['colours'] if c != 'marginal gain']
-    shown = {name: getattr(panel, name) for name in ('map', 'ids', 'meters', 'method', 'gate')}
+    names = ('map', 'ids', 'meters', 'method', 'gate', 'accuracy', 'dots', 'snapshots', 'numbers')
+    shown = {name: getattr(panel, name) for name in (*names, *(c['name'] for c in panel.about['controls']))}
     empty = dict.fromkeys(('values', 'real_xy', 'real_missed', 'real_labels'), '')
     return dict(
         about={**panel.about, 'colours': colours, 'maps': [panel.map], 'real': False},
@@ -78,7 +82,7 @@ def explorable(
     raise PSRError('argument pool', 'a Pool, or the folder of one', f'an object of type {kind}', hints.get(kind, ''))
 
 
-class PoolExplorer(Answering):
+class PoolExplorer(Sweeping):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
     def __init__(
@@ -95,6 +99,8 @@ class PoolExplorer(Answering):
         keep: bool = True,  # write decisions into the pool's folder, and find those of before
         map: str = 'umap',  # first view: "umap", or "pca", which is instant
         seed: int = 0,  # of random rules
+        protocol: str | Protocol = 'quick',  # how students are trained who measure a selection
+        student: str = 'convnet3',  # in `STUDENTS`, or any timm name
         **options,  # for `prepare`
     ):
         super().__init__()
@@ -103,10 +109,11 @@ class PoolExplorer(Answering):
         pool = cast(Pool, explorable(pool))
         path = getattr(pool, 'path', None)
         file = DecisionFile(path / f'{name}.json' if keep and path is not None else None)
+        self._followers = weakref.WeakSet()
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file)
-        self._given = {k: v for k, v in options.items()}
+        self._given = dict(options)
         begin = file.read() or start or Decisions()
-        self._show_pool(second, begin.ipc)
+        self._show_pool(second, begin.ipc, protocol, student)
         self.on_msg(lambda _, message, __: self._heard(message))
         self.map = map
         with self._lock:
@@ -126,24 +133,6 @@ class PoolExplorer(Answering):
     def set_state(self, sync_data):  # the front's changes, one message at a time
         with self._lock:
             super().set_state(sync_data)
-
-    def code(self) -> str:
-        "The call that gives the same selection without a panel, where `pool` and `real` are what this explorer was made of."
-        d, config = self._now, self.prepared.config
-        words = [f'ipc={d.ipc}', f'method={d.method!r}']
-        if d.weights is not None:
-            used = [k for k in WEIGHTS if k != 'worth' or 'worth' in self._scores]
-            words.append(f'weights=Weights({", ".join(f"{k}={getattr(d, k)!r}" for k in used)})')
-        if self.real is not None:
-            words.append('reference=real')
-        words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile!r}', f'seed={self.seed}']
-        if config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]:
-            words.append(f'teacher={config["teacher"]!r}')
-        words += [f'{k}={v!r}' for k, v in self._given.items()]
-        for name, pairs in (('pins', d.pins), ('bans', d.bans)):
-            if pairs:
-                words.append(f'{name}={[(self.pool.classes[c], i) for c, i in pairs]!r}')
-        return f'select(pool, {", ".join(words)})'
 
     def to_html(
         self,

@@ -5,1027 +5,47 @@
 # %% ../nbs/02_forms.ipynb #fo002
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
-import os
-import pickle
-import re
-import tarfile
-import unicodedata
-import zipfile
-import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from .core import PSRError, atomic_folder, file_hash
-from .weights import cache_folder
+from .classes import nfc  # noqa: F401  # an earlier import path, as are others of these
+from psr_nb.contents import (  # noqa: F401
+    FILE_COLUMNS,
+    IMAGE_COLUMNS,
+    JUNK,
+    LABEL_COLUMNS,
+    SPLIT_COLUMNS,
+    SPLIT_WORDS,
+    Encoded,
+    Listing,
+    Split,
+    find_column,
+    holds_images,
+    image_endings,
+    is_image,
+    is_junk,
+    read_labels,
+    split_name,
+    split_of_file,
+    sub_folders,
+    walk,
+)
+from .core import PSRError
+from .file_archives import MOST_UNPACKED, is_archive, read_shards, unpack  # noqa: F401
+from .file_arrays import as_pixels, read_cifar, read_idx, read_idx_folder, read_npz, read_pickled_arrays  # noqa: F401
+from psr_nb.file_tables import (  # noqa: F401
+    NoColumns,
+    from_datasets,
+    parquet_files,
+    read_name_tables,
+    read_parquet_forms,
+    read_saved,
+    read_table,
+)
+from .file_tensors import read_tensors
+from .folders import read_folders, split_folders  # noqa: F401
 
 # %% auto #0
-__all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'MOST_UNPACKED',
-           'FORMS', 'FORMS_IN_WORDS', 'Split', 'Listing', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
-           'is_image', 'walk', 'sub_folders', 'holds_images', 'nfc', 'read_labels', 'split_folders', 'read_folders',
-           'find_column', 'read_table', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'as_pixels',
-           'read_npz', 'read_pickled_arrays', 'read_cifar', 'read_idx', 'read_idx_folder', 'read_saved',
-           'from_datasets', 'read_shards', 'unpack', 'recognise']
-
-# %% ../nbs/02_forms.ipynb #fo004
-Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
-
-
-@dataclass
-class Split:
-    "The rows of one split: labels in memory, images on demand."
-
-    labels: np.ndarray  # (n,) int64, positions in the listing's classes
-    rows: Callable[
-        [np.ndarray], Iterator[tuple[Encoded, str]]
-    ]  # row numbers -> (encoded bytes, file, array or picture; where it is)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass
-class Listing:
-    "What was found under a path, before any image is decoded."
-
-    form: str  # "class folders", "parquet", …
-    classes: list[str]  # in the order of the labels
-    splits: dict[str, Split]  # "train", "validation", "test"; one without splits has "train" alone
-    path: Path  # where the form begins: may be a folder below the one given
-    left_out: Counter = field(default_factory=Counter)  # reason -> how many files
-    notes: list[str] = field(default_factory=list)  # what a user should know
-
-    def __post_init__(self) -> None:
-        order = [*SPLIT_WORDS, *sorted(set(self.splits) - set(SPLIT_WORDS))]
-        self.splits = {s: self.splits[s] for s in order if s in self.splits}
-
-    def split(
-        self,
-        name: str,  # "train", "validation" or "test"; "test" takes the validation images where there are no test images
-    ) -> Split:
-        "The rows of a split. Raises `PSRError` where there are none: nothing is ever its own test set."
-        wanted = ('test', 'validation') if name == 'test' else (name,)
-        for split in wanted:
-            if split in self.splits:
-                return self.splits[split]
-        raise PSRError(
-            f'data {self.path}',
-            f'images of the split {name}',
-            f'{self.form} with {" and ".join(self.splits)} only',
-            'Evaluation needs images that were not distilled: add a folder or a file "test", or hold some out (--holdout 0.2)'
-            if name == 'test'
-            else '',
-        )
-
-# %% ../nbs/02_forms.ipynb #fo006
-SPLIT_WORDS = {  # split -> what people call it
-    'train': 'train training trainset trainingset traindata trainingdata trainimages',
-    'validation': 'val valid validation validset valset validationset validationdata valdata dev devset',
-    'test': 'test testing testset testingset testdata testingdata testimages eval evaluation t10k',
-}
-_SPLITS = {word: split for split, words in SPLIT_WORDS.items() for word in words.split()}
-
-
-def split_name(
-    name: str,  # of a folder, a column's value or a file
-) -> str | None:  # "train", "validation", "test" or None
-    "The split that a name means, whatever its spelling."
-    return _SPLITS.get(re.sub(r'[\W_]+', '', name).lower())
-
-
-def split_of_file(
-    name: str,  # such as "train-00000-of-00002.parquet"
-) -> str | None:
-    "The split with which a file's name begins."
-    first = re.split(r'[-_.\d]', Path(name).name, maxsplit=1)[0]
-    return split_name(Path(name).stem) or split_name(first)
-
-# %% ../nbs/02_forms.ipynb #fo009
-JUNK = {'__macosx', 'thumbs.db', 'desktop.ini', 'ehthumbs.db', '@eadir', '$recycle.bin', 'lost+found'}
-_NOT_PICTURES = {
-    'EPS',
-    'WMF',
-    'PDF',
-    'MPEG',
-    'HDF5',
-    'GRIB',
-    'BUFR',
-    'FITS',
-}  # Pillow knows them but cannot read them alone
-
-
-def is_junk(
-    name: str,  # of a file or folder
-) -> bool:
-    "Whether a name belongs to a system, not to a data set: hidden files, `__MACOSX`, `Thumbs.db` and the like."
-    return name.startswith('.') or name.lower() in JUNK
-
-
-def image_endings() -> set[str]:  # ".png", …
-    "The endings of the image files that Pillow can read."
-    from PIL import Image
-
-    Image.init()
-    return {e for e, kind in Image.registered_extensions().items() if kind in Image.OPEN and kind not in _NOT_PICTURES}
-
-
-def is_image(
-    path: Path,
-    endings: set[str],  # see `image_endings`
-) -> bool:
-    "Whether a file is a picture: by its ending, else by its first bytes."
-    if path.suffix.lower() in endings:
-        return True
-    if path.suffix and len(path.suffix) > 1 and path.suffix.lower() in _OTHER_FILES:
-        return False
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.format not in _NOT_PICTURES
-    except Exception:  # anything that Pillow says of a file that is none
-        return False
-
-
-_OTHER_FILES = {
-    '.txt',
-    '.md',
-    '.csv',
-    '.tsv',
-    '.json',
-    '.jsonl',
-    '.xml',
-    '.yaml',
-    '.yml',
-    '.html',
-    '.pdf',
-    '.py',
-    '.ipynb',
-    '.zip',
-    '.tar',
-    '.gz',
-    '.parquet',
-    '.npz',
-    '.npy',
-    '.mat',
-    '.db',
-    '.log',
-}
-
-# %% ../nbs/02_forms.ipynb #fo010
-def walk(
-    folder: Path,
-    left_out: Counter,  # counts what is passed over
-    endings: set[str],  # see `image_endings`
-    inside: frozenset[str] = frozenset(),  # the folders that this one lies in
-) -> Iterator[Path]:  # image files, in alphabetical order
-    "All images in a folder and below. Linked folders are followed, a loop of links is not."
-    real = os.path.realpath(folder)
-    if real in inside:
-        left_out['linked in a loop'] += 1
-        return
-    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if is_junk(entry.name):
-            left_out['system and hidden files'] += 1
-        elif entry.is_dir():
-            yield from walk(Path(entry.path), left_out, endings, inside | {real})
-        elif not entry.is_file():
-            left_out['not regular files'] += 1
-        elif is_image(Path(entry.path), endings):
-            yield Path(entry.path)
-        else:
-            left_out[f'not images ({Path(entry.name).suffix or "no ending"})'] += 1
-
-
-def sub_folders(
-    folder: Path,
-) -> list[Path]:
-    "The folders in a folder, sorted by name, without those of systems."
-    return sorted(Path(e.path) for e in os.scandir(folder) if e.is_dir() and not is_junk(e.name))
-
-
-def holds_images(
-    folder: Path,
-    endings: set[str],
-) -> bool:
-    "Whether images lie directly in a folder."
-    return any(e.is_file() and not is_junk(e.name) and is_image(Path(e.path), endings) for e in os.scandir(folder))
-
-# %% ../nbs/02_forms.ipynb #fo012
-def nfc(
-    name: object,
-) -> str:
-    "A class name in Unicode's composed form: an accent typed in two ways is one name."
-    return unicodedata.normalize('NFC', str(name))
-
-
-def _label_key(value: object, where: str):  # int or str
-    "One label as an integer or a name."
-    if isinstance(value, (bool, np.bool_)):
-        return str(bool(value)).lower()
-    if isinstance(value, bytes):
-        value = value.decode('utf-8', 'replace')
-    if isinstance(value, str):
-        if not value.strip():
-            raise PSRError(where, 'a label', 'an empty text')
-        return nfc(value.strip())
-    if isinstance(value, (int, np.integer)):
-        if value < 0:
-            raise PSRError(
-                where, 'a label of 0 or more', str(value), 'Negative labels mark rows without a label: leave them out'
-            )
-        return int(value)
-    if isinstance(value, (float, np.floating)) and np.isfinite(value) and value == int(value) and value >= 0:
-        return int(value)
-    kind = 'nothing' if value is None else f'{type(value).__name__} {str(value)[:40]}'
-    raise PSRError(where, 'a whole number or a name as label', kind, 'Each image needs one class')
-
-# %% ../nbs/02_forms.ipynb #fo013
-def read_labels(
-    values: dict[str, Iterable],  # split -> labels as they are stored
-    names: list[str] | None,  # class names that belong to the integers 0, 1, …; None: none are known
-    where: str,  # for errors
-) -> tuple[list[str], dict[str, np.ndarray], list[str]]:  # classes, split -> (n,) int64, notes
-    "Labels of all splits as positions in one list of classes. Raises `PSRError` for what cannot be a label."
-    keys, notes = {}, []
-    for split, column in values.items():
-        array = column if isinstance(column, np.ndarray) else None
-        if array is not None and array.ndim == 2 and array.shape[1] == 1:
-            column = array[:, 0]
-        elif array is not None and array.ndim == 2:
-            column = _from_one_hot(array, where)
-            notes.append('one-hot labels read as the position of the one')
-        keys[split] = [_label_key(v, f'{where}, {split} row {i}') for i, v in enumerate(column)]
-    all_keys = {k for column in keys.values() for k in column}
-    if len({type(k) for k in all_keys}) > 1:
-        raise PSRError(where, 'labels of one kind', 'numbers and names mixed')
-    if not all_keys:
-        raise PSRError(where, 'at least one row', 'none')
-    if names is not None and all(isinstance(k, int) for k in all_keys):
-        if max(all_keys) >= len(names):
-            raise PSRError(where, f'labels from 0 to {len(names) - 1}, one for each class name', str(max(all_keys)))
-        classes, position = [nfc(n) for n in names], {i: i for i in range(len(names))}
-    else:
-        order = sorted(all_keys)
-        if order == list(range(len(order))) or not isinstance(order[0], int):
-            pass
-        else:
-            notes.append(
-                f'labels are numbers from {order[0]} to {order[-1]}; the {len(order)} that occur are the classes'
-            )
-        classes, position = [str(k) for k in order], {k: i for i, k in enumerate(order)}
-    if len(set(classes)) != len(classes):
-        raise PSRError(where, 'different class names', ', '.join(sorted({c for c in classes if classes.count(c) > 1})))
-    return classes, {s: np.array([position[k] for k in column], np.int64) for s, column in keys.items()}, notes
-
-
-def _from_one_hot(array: np.ndarray, where: str) -> np.ndarray:
-    "Positions of the ones; several at once are several labels, which one class cannot hold."
-    if not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
-        raise PSRError(
-            where,
-            'one class for each image',
-            f'labels of shape {array.shape} with several or none set',
-            'Sets with several labels per image cannot be distilled by class',
-        )
-    return array.argmax(1)
-
-# %% ../nbs/02_forms.ipynb #fo016
-def _files(files: list[Path]) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
-    return lambda rows: ((files[i], str(files[i])) for i in rows)
-
-
-def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str]) -> tuple[list[Path], list[str]]:
-    "The images of one folder of class folders, and each one's class."
-    files, names = [], []
-    for one in sub_folders(folder):
-        found = list(walk(one, left_out, endings))
-        if not found:
-            raise PSRError(f'class folder {one}', 'at least one image', 'none', 'Add images or remove the folder')
-        files += found
-        names += [one.name] * len(found)
-    for entry in os.scandir(folder):
-        if entry.is_file():
-            left_out['system and hidden files' if is_junk(entry.name) else f'beside the class folders of {split}'] += 1
-        elif is_junk(entry.name):
-            left_out['system and hidden files'] += 1
-    return files, names
-
-
-def split_folders(
-    folder: Path,
-    endings: set[str],
-) -> dict[str, Path] | None:  # split -> folder; None: these are not splits
-    "The folders that are splits: those named so in which folders of classes lie."
-    named = {f: s for f in sub_folders(folder) if (s := split_name(f.name))}
-    splits = {
-        f: s for f, s in named.items() if any(any(True for _ in walk(c, Counter(), endings)) for c in sub_folders(f))
-    }
-    if not splits:
-        if named and len(named) == len(sub_folders(folder)) and len(named) > 1:
-            raise PSRError(
-                f'data {folder}',
-                'a folder for each class inside ' + ' and '.join(f.name for f in named),
-                'images that lie directly in them',
-                'Put the images of each class into a folder of their own, or add metadata.csv with the columns file_name and label',
-            )
-        return None
-    by_split = {}
-    for f, s in splits.items():
-        if s in by_split:
-            raise PSRError(f'data {folder}', f'one folder for the split {s}', f'{by_split[s].name} and {f.name}')
-        by_split[s] = f
-    return by_split
-
-# %% ../nbs/02_forms.ipynb #fo017
-def read_folders(
-    path: Path,
-    endings: set[str] | None = None,
-) -> Listing | None:  # None: not this form
-    "Class folders, in split folders or not, at any depth of single folders."
-    endings = endings or image_endings()
-    left_out, notes, at = Counter(), [], path
-    while True:
-        splits = split_folders(at, endings)
-        inner = sub_folders(at)
-        deeper = (
-            len(inner) == 1 and not splits and not holds_images(at, endings) and not holds_images(inner[0], endings)
-        )
-        if not (deeper and sub_folders(inner[0])):
-            break
-        at = inner[0]
-        notes.append(f'the folder {at.name} is a wrapper: its folders are read')
-    if not inner:
-        return None
-    parts = splits or {'train': at}
-    if splits:
-        for other in set(inner) - set(splits.values()):
-            left_out[f'folder {other.name} beside the splits'] += 1
-    listed = {s: _class_folders(f, s, left_out, endings) for s, f in parts.items()}
-    classes, labels, more = read_labels({s: names for s, (_, names) in listed.items()}, None, f'data {at}')
-    for s in listed:
-        if absent := sorted(set(range(len(classes))) - set(labels[s].tolist())):
-            notes.append(f'{s} has no images of {", ".join(classes[c] for c in absent[:5])}')
-    return Listing(
-        'class folders', classes, {s: Split(labels[s], _files(f)) for s, (f, _) in listed.items()}, at, left_out, notes
-    )
-
-# %% ../nbs/02_forms.ipynb #fo019
-FILE_COLUMNS = [
-    'file_name',
-    'filename',
-    'file',
-    'path',
-    'image_path',
-    'filepath',
-    'image',
-    'img',
-    'image_id',
-    'id',
-    'name',
-]
-LABEL_COLUMNS = [
-    'label',
-    'labels',
-    'class',
-    'class_name',
-    'category',
-    'target',
-    'y',
-    'fine_label',
-    'class_id',
-    'label_name',
-    'species',
-    'diagnosis',
-]
-SPLIT_COLUMNS = ['split', 'set', 'subset', 'partition', 'usage', 'fold']
-_TABLES = ('.csv', '.tsv', '.jsonl', '.ndjson')
-
-
-def find_column(
-    columns: list[str],
-    known: list[str],  # names in the order of preference
-    given: str | None,  # what the user said
-    what: str,  # for the error
-    where: str,
-) -> str | None:
-    "The column that the user named, else the first known name that is there, whatever its case."
-    if given is not None:
-        if given not in columns:
-            raise PSRError(f'{where}, {what} column {given!r}', f'one of {", ".join(columns)}', 'no such column')
-        return given
-    lower = {c.lower().strip(): c for c in reversed(columns)}
-    return next((lower[k] for k in known if k in lower), None)
-
-
-def read_table(
-    path: Path,  # CSV, TSV or JSON lines
-) -> list[dict]:
-    "The rows of a small text table. Raises `PSRError` for one that cannot be read."
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-        if path.suffix.lower() in ('.jsonl', '.ndjson'):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            sample = text[:4096]
-            delimiter = '\t' if path.suffix.lower() == '.tsv' else max(',;\t', key=sample.split('\n')[0].count)
-            rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
-    except (OSError, ValueError, csv.Error) as e:
-        raise PSRError(f'{path}', 'a table in UTF-8', f'{type(e).__name__}: {e}'[:160]) from None
-    if not rows or not all(isinstance(r, dict) for r in rows):
-        raise PSRError(
-            f'{path}', 'rows with named columns (file_name, label)', 'an empty table' if not rows else 'other things'
-        )
-    return rows
-
-# %% ../nbs/02_forms.ipynb #fo020
-def _resolve(value: object, base: Path, endings: set[str]) -> Path | None:
-    "The image that a table's entry names: as written, in images/, or with an ending added."
-    text = str(value).replace('\\', '/')
-    if not text or text.startswith('/') or '..' in Path(text).parts:
-        return None
-    for folder in (base, base / 'images', base / 'imgs', base / 'train', base / 'test', base / 'data'):
-        for name in (text, *(text + e for e in ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif'))):
-            if (folder / name).is_file():
-                return folder / name
-    return None
-
-
-def _table_rows(
-    table: Path, image_column: str | None, label_column: str | None, endings: set[str]
-) -> tuple[list[Path], list, list | None]:
-    "(files, labels, split of each row or None) of one table."
-    rows = read_table(table)
-    columns = list(rows[0])
-    label = find_column(columns, LABEL_COLUMNS, label_column, 'label', f'{table}')
-    candidates = (
-        [image_column] if image_column else [c for k in FILE_COLUMNS for c in columns if c.lower().strip() == k]
-    )
-    if image_column:
-        find_column(columns, [], image_column, 'image', f'{table}')
-    file = next((c for c in candidates if _resolve(rows[0].get(c), table.parent, endings)), None)
-    if file is None or label is None:
-        raise PSRError(
-            f'{table}',
-            'a column that names image files beside it and a column of labels',
-            f'the columns {", ".join(map(str, columns))}',
-            'Name them: --image-column and --label-column',
-        )
-    files = [_resolve(r.get(file), table.parent, endings) for r in rows]
-    found = [f for f in files if f is not None]
-    if missing := [str(r.get(file)) for r, f in zip(rows, files) if f is None]:
-        raise PSRError(f'{table}', 'a file for every row', f'{len(missing)} rows without one: {", ".join(missing[:5])}')
-    split = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{table}')
-    splits = [split_name(str(r.get(split))) for r in rows] if split else None
-    return found, [r.get(label) for r in rows], splits if splits and all(splits) else None
-
-# %% ../nbs/02_forms.ipynb #fo021
-def _name_tables(folder: Path) -> list[Path]:
-    "The text tables of a folder; `metadata.*` before all others."
-    tables = sorted(p for p in folder.iterdir() if p.suffix.lower() in _TABLES and not is_junk(p.name) and p.is_file())
-    return [p for p in tables if p.stem.lower() == 'metadata'] or tables
-
-
-def _as_numbers(column: list) -> list:
-    "Text that is all whole numbers is numbers: a CSV knows no types."
-    return (
-        [int(v) for v in column]
-        if all(isinstance(v, str) and re.fullmatch(r'\d+', v.strip()) for v in column)
-        else column
-    )
-
-
-def read_name_tables(
-    path: Path,  # a folder with tables, or one table
-    image_column: str | None = None,
-    label_column: str | None = None,
-) -> Listing | None:  # None: not this form
-    "Images with a table that names each file and its label."
-    endings = image_endings()
-    if path.is_file():
-        tables = [path] if path.suffix.lower() in _TABLES else []
-    else:
-        tables = _name_tables(path)
-        if not tables:
-            tables = [t for f in sub_folders(path) if split_name(f.name) for t in _name_tables(f)]
-    if not tables:
-        return None
-    files: dict[str, list[Path]] = {}
-    values: dict[str, list] = {}
-    for table in tables:
-        own = split_of_file(table.name) or (split_name(table.parent.name) if table.parent != path else None) or 'train'
-        f, v, splits = _table_rows(table, image_column, label_column, endings)
-        for one, value, split in zip(f, v, splits or [own] * len(f)):
-            files.setdefault(split, []).append(one)
-            values.setdefault(split, []).append(value)
-    if all(_as_numbers(v) is not v for v in values.values()):
-        values = {s: _as_numbers(v) for s, v in values.items()}
-    classes, labels, notes = read_labels({**values}, None, f'data {path}')
-    return Listing(
-        'a table of files and labels',
-        classes,
-        {s: Split(labels[s], _files(files[s])) for s in files},
-        path,
-        Counter(),
-        notes,
-    )
-
-# %% ../nbs/02_forms.ipynb #fo023
-IMAGE_COLUMNS = ['image', 'img', 'picture', 'photo', 'jpg', 'png', 'pixels', 'file_name', 'path']
-
-
-def parquet_files(
-    path: Path,  # a file or a folder
-) -> dict[str, list[Path]]:  # split -> files
-    "A folder's parquet files by split: `train.parquet`, `train-00000-of-00002.parquet`, `data/train-….parquet`."
-    if path.is_file():
-        return {'train': [path]} if path.suffix.lower() == '.parquet' else {}
-    found: dict[str, list[Path]] = {}
-    for folder in (path, path / 'data', path / 'plain_text', path / 'default'):
-        files = sorted(p for p in folder.glob('*.parquet') if not is_junk(p.name)) if folder.is_dir() else []
-        named = {p: split_of_file(p.name) for p in files}
-        if files and not any(named.values()):
-            named = dict.fromkeys(files, 'train')
-        for p, split in named.items():
-            if split:
-                found.setdefault(split, []).append(p)
-    return found
-
-
-def _open_parquet(file: Path):
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(file)
-    except Exception as e:
-        raise PSRError(f'{file}', 'a parquet file', f'{type(e).__name__}: {e}'[:160]) from None
-
-
-def _cell(value: object, base: Path, where: str) -> bytes | Path:
-    "The encoded image of a cell."
-    if isinstance(value, dict):
-        value = value.get('bytes') or value.get('path')
-    if isinstance(value, str):
-        found = _resolve(value, base, set())
-        if found is None:
-            raise PSRError(where, 'an image, or the path of one beside the file', value[:80])
-        return found
-    if isinstance(value, bytes):
-        return value
-    raise PSRError(where, 'an encoded image', 'nothing' if value is None else type(value).__name__)
-
-# %% ../nbs/02_forms.ipynb #fo024
-def _parquet_rows(tables: list[tuple]) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
-    "Walks the image column of several files, batch by batch."
-
-    def rows(wanted: np.ndarray) -> Iterator[tuple[Encoded, str]]:
-        keep, at = set(wanted.tolist()), 0
-        for file, table, column in tables:
-            row = 0
-            try:
-                for batch in table.iter_batches(256, columns=[column]):
-                    for value in batch.column(0).to_pylist():
-                        if at in keep:
-                            where = f'{file} row {row}'
-                            yield _cell(value, file.parent, where), where
-                        row, at = row + 1, at + 1
-            except (OSError, ValueError) as e:
-                if isinstance(e, PSRError):
-                    raise
-                raise PSRError(
-                    f'{file}', 'whole pages', f'{type(e).__name__}: {e}'[:160], 'Fetch the file again'
-                ) from None
-
-    return rows
-
-
-def _schema_names(table, label: str) -> list[str] | None:
-    "Class names that Hugging Face puts into a file's schema."
-    meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
-    try:
-        return json.loads(meta)['info']['features'].get(label, {}).get('names') if meta else None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-# %% ../nbs/02_forms.ipynb #fo025
-def read_parquet_forms(
-    path: Path,  # a parquet file or a folder of them
-    image_column: str | None = None,
-    label_column: str | None = None,
-) -> Listing | None:  # None: not this form
-    "Parquet files with a column of images and one of labels. A single file is training data only, unless it has a column of splits."
-    files = parquet_files(path)
-    if not files:
-        return None
-    tables, values, names = {}, {}, None
-    for split, parts in files.items():
-        for file in parts:
-            table = _open_parquet(file)
-            columns = table.schema_arrow.names
-            image = find_column(columns, IMAGE_COLUMNS, image_column, 'image', f'{file}')
-            label = find_column(columns, LABEL_COLUMNS, label_column, 'label', f'{file}')
-            if image is None or label is None or image == label:
-                absent = ', '.join(n for n, c in (('image', image), ('label', label)) if c is None)
-                raise PSRError(
-                    f'{file}',
-                    'columns image and label',
-                    f'{columns} (no {absent})',
-                    'Name them: --image-column and --label-column',
-                )
-            names = names or _schema_names(table, label)
-            try:
-                values.setdefault(split, []).extend(table.read([label])[label].to_pylist())
-            except (OSError, ValueError) as e:
-                raise PSRError(f'{file}', 'a readable column of labels', f'{type(e).__name__}: {e}'[:160]) from None
-            tables.setdefault(split, []).append((file, table, image))
-    classes, labels, notes = read_labels(values, names, f'data {path}')
-    return Listing(
-        'parquet', classes, {s: Split(labels[s], _parquet_rows(tables[s])) for s in tables}, path, Counter(), notes
-    )
-
-# %% ../nbs/02_forms.ipynb #fo027
-def as_pixels(
-    array: np.ndarray,  # (n, h, w), (n, h, w, c) or (n, c, h, w); bytes, or floats in [0, 1]
-    where: str,
-) -> np.ndarray:  # (n, c, h, w) uint8
-    "An array of images in the one layout. Raises `PSRError` for shapes and values that are not images."
-    if array.ndim == 3:
-        array = array[:, None]
-    elif array.ndim == 4 and array.shape[-1] in (1, 3) and array.shape[1] not in (1, 3):
-        array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or array.shape[1] not in (1, 3):
-        raise PSRError(
-            where, 'images (n, height, width) or (n, height, width, 3)', 'shape ' + '×'.join(map(str, array.shape))
-        )
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    low, high = float(array.min(initial=0)), float(array.max(initial=0))
-    if not np.isfinite([low, high]).all() or low < 0:
-        raise PSRError(where, 'finite values from 0', f'{low:g} to {high:g}', 'Undo the normalisation before saving')
-    if np.issubdtype(array.dtype, np.floating) and high <= 1:
-        return np.round(array * 255).astype(np.uint8)
-    if high <= 255:
-        return np.round(array).astype(np.uint8)
-    if array.dtype == np.uint16:
-        return (array / 257).round().astype(np.uint8)
-    raise PSRError(where, 'bytes, or floats in [0, 1]', f'{array.dtype} up to {high:g}')
-
-
-def _array_listing(
-    form: str,
-    arrays: dict[str, tuple[np.ndarray, Any]],  # split -> (images (n, c, h, w) uint8, labels as they are stored)
-    path: Path,
-    names: list[str] | None = None,  # see `read_labels`
-) -> Listing:
-    "A listing of images that are in memory. Raises `PSRError` where not each image has its label."
-    for split, (images, values) in arrays.items():
-        if len(images) != len(values):
-            raise PSRError(f'{path}', f'a label for each of the {len(images)} images of {split}', f'{len(values)}')
-    classes, labels, notes = read_labels({s: values for s, (_, values) in arrays.items()}, names, f'{path}')
-
-    def rows(split: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
-        return lambda wanted: ((arrays[split][0][i], f'{path} {split} image {i}') for i in wanted)
-
-    return Listing(form, classes, {s: Split(labels[s], rows(s)) for s in arrays}, path, Counter(), notes)
-
-# %% ../nbs/02_forms.ipynb #fo028
-_NPZ_KEYS = {  # split -> (images, labels) under their usual names
-    'train': (
-        ('train_images', 'x_train', 'train_x', 'X_train', 'images', 'x', 'X', 'data'),
-        ('train_labels', 'y_train', 'train_y', 'labels', 'label', 'y'),
-    ),
-    'validation': (('val_images', 'x_val', 'x_valid', 'X_val'), ('val_labels', 'y_val', 'y_valid')),
-    'test': (('test_images', 'x_test', 'test_x', 'X_test'), ('test_labels', 'y_test', 'test_y')),
-}
-
-
-def read_npz(
-    path: Path,
-) -> Listing | None:  # None: not this form
-    "Arrays of images and labels in one .npz file. No pickled objects are read."
-    if not (path.is_file() and path.suffix.lower() == '.npz'):
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            kept = {
-                k: stored[k] for k in stored.files if any(k in keys for pair in _NPZ_KEYS.values() for keys in pair)
-            }
-            there = stored.files
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as e:
-        raise PSRError(f'{path}', 'an .npz file of plain arrays', f'{type(e).__name__}: {e}'[:160]) from None
-    arrays = {}
-    for split, (image_keys, label_keys) in _NPZ_KEYS.items():
-        image, label = (next((k for k in keys if k in kept), None) for keys in (image_keys, label_keys))
-        if image and label:
-            arrays[split] = as_pixels(kept[image], f'{path} {image}'), kept[label]
-    if not arrays:
-        raise PSRError(
-            f'{path}',
-            'train_images and train_labels, x_train and y_train, or images and labels',
-            ', '.join(there) or 'nothing',
-        )
-    return _array_listing('arrays (.npz)', arrays, path)
-
-# %% ../nbs/02_forms.ipynb #fo029
-class _Arrays(pickle.Unpickler):
-    "Opens pickles of plain values and arrays. Whatever else they name is refused before it can run."
-
-    _ALLOWED = {
-        ('numpy.core.multiarray', '_reconstruct'),
-        ('numpy._core.multiarray', '_reconstruct'),
-        ('numpy', 'ndarray'),
-        ('numpy', 'dtype'),
-        ('_codecs', 'encode'),
-    }
-
-    def find_class(self, module: str, name: str):
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f'names {module}.{name}, which is not an array')
-        return super().find_class(module, name)
-
-
-def read_pickled_arrays(
-    path: Path,
-) -> dict[str, object]:
-    "A pickled dictionary of arrays, as CIFAR's batches are. Nothing in it can run."
-    try:
-        with open(path, 'rb') as f:
-            found = _Arrays(f, encoding='bytes').load()
-    except Exception as e:  # a damaged pickle raises nearly anything
-        raise PSRError(f'{path}', "one of CIFAR's batches", f'{type(e).__name__}: {e}'[:160]) from None
-    if not isinstance(found, dict):
-        raise PSRError(f'{path}', "one of CIFAR's batches", type(found).__name__)
-    return {k.decode('utf-8', 'replace') if isinstance(k, bytes) else str(k): v for k, v in found.items()}
-
-# %% ../nbs/02_forms.ipynb #fo030
-def _cifar_batch(path: Path) -> tuple[np.ndarray, list]:
-    batch: dict = read_pickled_arrays(path)
-    data, label = batch.get('data'), batch.get('fine_labels', batch.get('labels'))
-    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3072 or data.dtype != np.uint8:
-        raise PSRError(
-            f'{path}', "CIFAR's data: 3,072 bytes for each image", 'other data' if data is not None else 'no data'
-        )
-    if not isinstance(label, list) or len(label) != len(data):
-        raise PSRError(f'{path}', f'{len(data)} labels', 'no labels' if label is None else f'{len(label)}')
-    return data.reshape(-1, 3, 32, 32), label
-
-
-def read_cifar(
-    path: Path,  # cifar-10-batches-py or cifar-100-python
-) -> Listing | None:  # None: not this form
-    "CIFAR-10 and CIFAR-100 as their authors publish them for Python."
-    if not path.is_dir():
-        return None
-    batches = sorted(path.glob('data_batch_[0-9]'))
-    hundred = (path / 'meta').is_file() and (path / 'train').is_file()
-    if not batches and not hundred:
-        return None
-    files = {'train': [path / 'train'] if hundred else batches, 'test': [path / ('test' if hundred else 'test_batch')]}
-    files = {s: f for s, f in files.items() if all(p.is_file() for p in f)}
-    parts = {s: [_cifar_batch(p) for p in f] for s, f in files.items()}
-    meta = path / ('meta' if hundred else 'batches.meta')
-    about = read_pickled_arrays(meta) if meta.is_file() else {}
-    names = about.get('fine_label_names', about.get('label_names'))
-    names = [n.decode() if isinstance(n, bytes) else str(n) for n in names] if isinstance(names, list) else None
-    arrays = {
-        s: (np.concatenate([pixels for pixels, _ in p]), [v for _, column in p for v in column])
-        for s, p in parts.items()
-    }
-    return _array_listing("CIFAR's batches", arrays, path, names)
-
-# %% ../nbs/02_forms.ipynb #fo031
-def read_idx(
-    path: Path,  # an IDX file, gzipped or not
-) -> np.ndarray:  # uint8
-    "An IDX file's array (the form of MNIST)."
-    try:
-        with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f:
-            data = f.read()
-    except (OSError, EOFError) as e:
-        raise PSRError(f'{path}', 'a readable file', f'{type(e).__name__}: {e}'[:160]) from None
-    if len(data) < 4 or data[:3] != b'\0\0\x08':
-        raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', data[:4].hex(' ') or 'an empty file')
-    ndim = data[3]
-    if len(data) < 4 + 4 * ndim:
-        raise PSRError(f'{path}', f'{ndim} sizes', 'the end of the file', 'The file is cut short: fetch it again')
-    shape = np.frombuffer(data, '>u4', ndim, 4).astype(np.int64)
-    array = np.frombuffer(data, np.uint8, offset=4 + 4 * ndim)
-    if array.size != (wanted := int(np.prod(shape.astype(object)))):
-        raise PSRError(f'{path}', f'{wanted:,} values', f'{array.size:,}', 'The file is cut short: fetch it again')
-    return array.reshape(shape)
-
-
-def read_idx_folder(
-    path: Path,
-) -> Listing | None:  # None: not this form
-    "MNIST's four files, gzipped or not, under any of their usual names."
-    if not path.is_dir():
-        return None
-    found = {}
-    for p in sorted(path.iterdir()):
-        m = re.fullmatch(r'(.*?)(train|t10k|test)[-_.](images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?', p.name)
-        if m:
-            found.setdefault(split_name(m[2]), {}).setdefault(m[3], p)
-    pairs = {s: (f['images'], f['labels']) for s, f in found.items() if len(f) == 2}
-    if not pairs:
-        return None
-    arrays = {s: (as_pixels(read_idx(images), f'{images}'), read_idx(column)) for s, (images, column) in pairs.items()}
-    return _array_listing('IDX files', arrays, path)
-
-# %% ../nbs/02_forms.ipynb #fo033
-def read_saved(
-    path: Path,
-    image_column: str | None = None,
-    label_column: str | None = None,
-) -> Listing | None:  # None: not this form
-    "A `Dataset` or `DatasetDict` that `datasets` saved to disk."
-    if not path.is_dir() or not any(
-        (path / n).is_file() for n in ('dataset_dict.json', 'state.json', 'dataset_info.json')
-    ):
-        return None
-    if not (path / 'dataset_dict.json').is_file() and not list(path.glob('*.arrow')):
-        return None
-    import datasets
-
-    try:
-        found = datasets.load_from_disk(str(path))
-    except Exception as e:  # whatever a damaged folder makes the library say
-        raise PSRError(
-            f'{path}', 'a folder that datasets.Dataset.save_to_disk wrote', f'{type(e).__name__}: {e}'[:160]
-        ) from None
-    parts = dict(found) if isinstance(found, dict) else {'train': found}
-    return from_datasets({split_name(str(k)) or str(k): d for k, d in parts.items()}, path, image_column, label_column)
-
-
-def from_datasets(
-    parts: dict,  # split -> datasets.Dataset
-    path: Path,  # for messages
-    image_column: str | None = None,
-    label_column: str | None = None,
-) -> Listing:
-    "The splits of Hugging Face `datasets`, whose images stay encoded until they are wanted."
-    import datasets
-
-    splits, values, names = {}, {}, None
-    for split, table in parts.items():
-        where = f'{path}, split {split}'
-        image = find_column(table.column_names, IMAGE_COLUMNS, image_column, 'image', where)
-        label = find_column(table.column_names, LABEL_COLUMNS, label_column, 'label', where)
-        if image is None or label is None:
-            raise PSRError(
-                where,
-                'columns image and label',
-                ', '.join(table.column_names),
-                'Name them: --image-column and --label-column',
-            )
-        if isinstance(table.features[image], datasets.Image):
-            table = table.cast_column(image, datasets.Image(decode=False))
-        names = names or getattr(table.features[label], 'names', None)
-        values[split] = list(table[label])
-        splits[split] = lambda rows, table=table, image=image, where=where: (
-            (_cell(table[int(i)][image], path, f'{where} row {i}'), f'{where} row {i}') for i in rows
-        )
-    classes, labels, notes = read_labels(values, names, f'data {path}')
-    return Listing(
-        'a saved `datasets` folder', classes, {s: Split(labels[s], splits[s]) for s in splits}, path, Counter(), notes
-    )
-
-# %% ../nbs/02_forms.ipynb #fo034
-def _tar_samples(file: Path, left_out: Counter) -> Iterator[tuple[str, dict[str, tuple[str, int]]]]:
-    "The samples of one shard: key -> {ending: (member, offset)}."
-    samples: dict[str, dict] = {}
-    try:
-        with tarfile.open(file) as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if not member.isfile() or is_junk(name):
-                    left_out['system and hidden files' if is_junk(name) else 'not regular files'] += not member.isdir()
-                    continue
-                key, _, ending = member.name.rpartition('/')[2].partition('.')
-                folder = member.name.rpartition('/')[0]
-                samples.setdefault(f'{folder}/{key}', {})['.' + ending.lower()] = (
-                    member.name,
-                    member.offset_data,
-                    member.size,
-                )
-    except (tarfile.TarError, OSError, EOFError) as e:
-        raise PSRError(f'{file}', 'a tar file', f'{type(e).__name__}: {e}'[:160]) from None
-    yield from samples.items()
-
-
-def _bytes_at(file: Path, offset: int, size: int) -> bytes:
-    with open(file, 'rb') as f:
-        f.seek(offset)
-        return f.read(size)
-
-
-def _tar_label(file: Path, key: str, parts: dict, label_column: str | None) -> object:
-    "The label of one sample: its .cls file, or an entry of its .json."
-    if '.cls' in parts:
-        text = _bytes_at(file, *parts['.cls'][1:]).decode('utf-8', 'replace').strip()
-        return int(text) if re.fullmatch(r'\d+', text) else text
-    if '.json' in parts:
-        try:
-            about = json.loads(_bytes_at(file, *parts['.json'][1:]))
-            column = find_column(list(about), LABEL_COLUMNS, label_column, 'label', f'{file} {key}')
-            return about[column] if column else None
-        except (ValueError, TypeError, AttributeError) as e:
-            raise PSRError(f'{file} {key}', 'JSON with a label', f'{type(e).__name__}: {e}'[:120]) from None
-    return None
-
-# %% ../nbs/02_forms.ipynb #fo035
-def read_shards(
-    path: Path,  # a folder of tar shards, or one
-    label_column: str | None = None,
-) -> Listing | None:  # None: not this form
-    "WebDataset shards: tar files of pairs such as `0001.jpg` and `0001.cls`."
-    tars = [path] if path.is_file() and path.suffix.lower() == '.tar' else []
-    if path.is_dir():
-        tars = sorted(p for p in path.rglob('*.tar') if not is_junk(p.name))
-    if not tars:
-        return None
-    endings, left_out, values, places = image_endings(), Counter(), {}, {}
-    for file in tars:
-        split = split_of_file(file.name) or split_name(file.parent.name) or 'train'
-        for key, parts in _tar_samples(file, left_out):
-            image = next((parts[e] for e in parts if e in endings), None)
-            label = _tar_label(file, key, parts, label_column)
-            if image is None or label is None:
-                left_out['samples without an image' if image is None else 'samples without a label'] += 1
-                continue
-            values.setdefault(split, []).append(label)
-            places.setdefault(split, []).append((file, *image))
-    if not values:
-        raise PSRError(
-            f'{path}',
-            'WebDataset shards, with pairs such as 0001.jpg and 0001.cls',
-            f'{len(tars)} tar files without any',
-            'Unpack a tar of class folders and give the folder',
-        )
-    names = next(
-        (
-            p.read_text(encoding='utf-8').splitlines()
-            for n in ('classnames.txt', 'classes.txt')
-            if (p := (path if path.is_dir() else path.parent) / n).is_file()
-        ),
-        None,
-    )
-    classes, labels, notes = read_labels(values, names, f'data {path}')
-
-    def rows(split: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
-        return lambda wanted: (
-            (_bytes_at(f, offset, size), f'{f} {name}') for f, name, offset, size in (places[split][i] for i in wanted)
-        )
-
-    return Listing('WebDataset shards', classes, {s: Split(labels[s], rows(s)) for s in values}, path, left_out, notes)
-
-# %% ../nbs/02_forms.ipynb #fo037
-MOST_UNPACKED = 200 * 2**30  # bytes that an archive may grow to
-_MOST_RATIO = 1000  # times its own size: more is a trap, not a data set
-
-
-def unpack(
-    path: Path,  # a zip file
-    into: Path | None = None,  # None: the cache
-) -> Path:  # the folder
-    "A zip file's content as a folder, unpacked once. Raises `PSRError` for one that is damaged, names places outside, or grows too large."
-    digest = file_hash(path)
-    folder = (into or cache_folder()) / 'unpacked' / digest[:16]
-    if folder.is_dir():
-        return folder
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            total = sum(m.file_size for m in members)
-            if total > min(MOST_UNPACKED, max(_MOST_RATIO * path.stat().st_size, 2**20)):
-                raise PSRError(
-                    f'{path}',
-                    f'at most {MOST_UNPACKED // 2**30} GiB and {_MOST_RATIO} times its own size',
-                    f'{total / 2**30:.1f} GiB',
-                )
-            for m in members:
-                parts = Path(m.filename.replace('\\', '/')).parts
-                if m.filename.startswith(('/', '\\')) or '..' in parts or ':' in m.filename.split('/')[0]:
-                    raise PSRError(f'{path}', 'names inside the archive', m.filename)
-                if m.flag_bits & 1:
-                    raise PSRError(f'{path}', 'an archive without a password', m.filename)
-            if not members:
-                raise PSRError(f'{path}', 'class folders, a table or parquet files in the archive', 'an empty archive')
-            with atomic_folder(folder) as new:
-                for m in members:
-                    archive.extract(m, new)
-    except (zipfile.BadZipFile, zlib.error, UnicodeError, OSError, EOFError, NotImplementedError, RuntimeError) as e:
-        raise PSRError(f'{path}', 'a zip file', f'{type(e).__name__}: {e}'[:160]) from None
-    return folder
+__all__ = ['FORMS', 'FORMS_IN_WORDS', 'recognise']
 
 # %% ../nbs/02_forms.ipynb #fo039
 FORMS = {  # name -> how it is read; the first that recognises the path reads it
@@ -1036,12 +56,68 @@ FORMS = {  # name -> how it is read; the first that recognises the path reads it
     'idx': lambda path, image_column, label_column: read_idx_folder(path),
     'shards': lambda path, image_column, label_column: read_shards(path, label_column),
     'table': read_name_tables,
+    'tensors': lambda path, image_column, label_column: read_tensors(path),
     'folders': lambda path, image_column, label_column: read_folders(path) if path.is_dir() else None,
 }
 FORMS_IN_WORDS = (
     'a folder for each class; split folders of these; a folder or file of parquet; images with a CSV, TSV or JSONL table; '
-    'a `datasets` folder; WebDataset tar shards; .npz arrays; CIFAR or IDX files; a zip of any of these'
+    'a `datasets` folder; WebDataset tar shards; .npz arrays; .pt tensors; CIFAR or IDX files; a zip or tar of any of these'
 )
+
+
+def _only_entry(
+    path: Path,
+) -> Path | None:
+    "What lies in a folder, where it is one thing alone."
+    entries = [p for p in path.iterdir() if not is_junk(p.name)] if path.is_dir() else []
+    return entries[0] if len(entries) == 1 else None
+
+
+def _within(
+    path: Path,
+    image_column: str | None,
+    label_column: str | None,
+    depth: int = 8,  # folders in folders
+) -> Listing | None:
+    "What a folder or file holds in a form other than class folders, at any depth of single folders."
+    for name, read in FORMS.items():
+        listing = None if name == 'folders' else read(path, image_column, label_column)
+        if listing is not None:
+            return listing
+    inner = _only_entry(path)
+    if inner is None or not depth or not (inner.is_dir() or inner.is_file()):
+        return None
+    if is_archive(inner):
+        return recognise(inner, image_column, label_column)
+    listing = _within(inner, image_column, label_column, depth - 1)
+    if listing is not None and inner.is_dir():
+        listing.notes.insert(0, f'the folder {inner.name} is a wrapper: what is in it is read')
+    return listing
+
+# %% ../nbs/02_forms.ipynb #fo043
+def _unpacked(path: Path, image_column: str | None, label_column: str | None) -> Listing:
+    "What is in an archive. Errors name the archive and not the folder in the cache."
+    folder = unpack(path)
+    try:
+        listing = recognise(folder, image_column, label_column)
+    except PSRError as e:
+        shard = path.suffix.lower() == '.tar' and e.expected == 'labels'
+        hint = 'In a WebDataset shard each image has a .cls or .json of its name' if shard else e.hint
+        raise PSRError(e.thing.replace(str(folder), str(path)), e.expected, e.found, hint) from None
+    listing.form += f' in a {"zip" if path.suffix.lower() == ".zip" else "tar"}'
+    return listing
+
+
+def _beside(table: NoColumns, path: Path) -> Listing:
+    "The class folders beside a table that is about something else. Raises `PSRError` where there are none."
+    try:
+        listing = read_folders(path)
+    except PSRError:
+        listing = None
+    if listing is None or len(listing.classes) < 2 or table.names_files and len(listing.splits) < 2:
+        raise table
+    listing.left_out[f'table {Path(table.table).name} without a column of labels'] += 1
+    return listing
 
 
 def recognise(
@@ -1055,14 +131,20 @@ def recognise(
         raise PSRError(f'data {path}', 'a folder or a file', 'nothing there')
     if not (path.is_dir() or path.is_file()):
         raise PSRError(f'data {path}', 'a folder or a regular file', 'something else (a device or a pipe)')
-    if path.is_file() and path.suffix.lower() == '.zip':
-        inner = recognise(unpack(path), image_column, label_column)
-        inner.form += ' in a zip'
-        return inner
-    for read in FORMS.values():
-        listing = read(path, image_column, label_column)
-        if listing is not None:
-            return listing
+    shards = read_shards(path, label_column) if path.suffix.lower() == '.tar' else None
+    if shards is not None:
+        return shards
+    if is_archive(path):
+        return _unpacked(path, image_column, label_column)
+    try:
+        listing = _within(path, image_column, label_column)
+    except NoColumns as e:
+        if path.is_file() or image_column is not None or label_column is not None:
+            raise
+        return _beside(e, path)
+    listing = listing or FORMS['folders'](path, image_column, label_column)
+    if listing is not None:
+        return listing
     endings = image_endings()
     if path.is_dir() and holds_images(path, endings):
         raise PSRError(

@@ -18,7 +18,7 @@ from .problems import Problems
 from .selectors import objective, volume
 
 # %% auto #0
-__all__ = ['EXPLORER_STATES', 'METERS', 'state_codes', 'measures', 'tile_bytes', 'project_real']
+__all__ = ['EXPLORER_STATES', 'METERS', 'BETTER', 'state_codes', 'measures', 'tile_bytes', 'project_real']
 
 # %% ../nbs/29_measures.ipynb #c017
 EXPLORER_STATES = {  # state -> (colour, shape, size, whether it is drawn large and on top)
@@ -62,6 +62,9 @@ METERS = {  # measure -> what it is
     'redundancy': 'Mean likeness of each selected image to its nearest among the selected; lower is better',
     'agreement': 'Share whose class a second teacher sees; higher is better',
 }
+BETTER = dict(
+    volume='up', coverage='up', reliability='up', entropy='', redundancy='down', agreement='up'
+)  # '': it depends
 
 
 def measures(

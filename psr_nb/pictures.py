@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes', 'decode_images',
-           'contact_sheet', 'resize_images', 'augment']
+__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes', 'SizesDiffer',
+           'decode_images', 'contact_sheet', 'resize_images', 'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
 def to_uint8(
@@ -172,6 +172,10 @@ def pixel_hashes(
     return [pixel_hash(image) for image in images.numpy()]
 
 # %% ../nbs/01_pictures.ipynb #pd006
+class SizesDiffer(PSRError):
+    "Images of several sizes, where nobody said to which one they are scaled."
+
+
 def decode_images(
     items: Iterable[tuple],  # (encoded image, file, pixels or picture; where it is) each
     n: int,  # how many there are
@@ -197,7 +201,7 @@ def decode_images(
         if not first:
             out, first = np.empty((n, *array.shape), np.uint8), where
         if array.shape[1:] != out.shape[2:]:
-            raise PSRError(
+            raise SizesDiffer(
                 where,
                 f'{out.shape[2]}×{out.shape[3]} pixels like {first}',
                 '×'.join(map(str, array.shape[1:])),

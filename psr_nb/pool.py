@@ -21,6 +21,7 @@ from .pictures import to_float, to_pil, to_uint8
 from psr_nb.shards import (
     POOL_FORMAT,  # noqa: F401  # an earlier import path
     PoolArray,
+    check_folder,
     find_shards,
     folder_lock,
     pool_command,
@@ -200,6 +201,7 @@ class Pool:
         if n_per_class < 1:
             raise PSRError('argument n_per_class', 'at least 1', n_per_class)
         teachers = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
+        check_folder(Path(path))
         path = make_folder(path)
         with folder_lock(path, wait):
             yield from shard_steps(path, prior, teachers, n_per_class, classes, seed, shard_size, verify, sampling)

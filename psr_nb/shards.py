@@ -28,7 +28,7 @@ from .core import PSRError, check_fields, content_hash, file_hash, read_json, to
 # %% auto #0
 __all__ = ['SHARD_NAME', 'POOL_FORMAT', 'INFO_FIELDS', 'CONFIG_FIELDS', 'weights_hash', 'shard_name', 'pack_arrays',
            'read_packed', 'write_packed', 'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'pool_command',
-           'read_info', 'find_shards', 'shard_path', 'folder_lock', 'intact_shards']
+           'read_info', 'find_shards', 'shard_path', 'folder_lock', 'check_folder', 'intact_shards']
 
 # %% ../nbs/08_shards.ipynb #c005
 def weights_hash(
@@ -310,6 +310,19 @@ def folder_lock(
         lock.release()
 
 # %% ../nbs/08_shards.ipynb #8c842b07
+_PARTS = {'shards', 'cache', 'selections', 'candidates.parquet', 'umap.npz'}  # of a pool whose pool.json was lost
+
+
+def check_folder(path: Path) -> None:
+    "Raises `PSRError` for a folder that holds something else than a pool: the two would be mixed."
+    if (path / 'pool.json').exists() or not path.is_dir():
+        return
+    other = sorted(p.name for p in path.iterdir() if p.name not in _PARTS and not p.name.startswith('.'))
+    if other:
+        found = f'{", ".join(other[:3])}{" …" if len(other) > 3 else ""}, and no pool.json'
+        raise PSRError(f'{path}', 'a new folder, or that of a pool', found, 'Choose another output folder')
+
+
 def intact_shards(
     path: Path,  # the folder
     info: dict,  # content of pool.json

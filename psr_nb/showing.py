@@ -15,21 +15,21 @@ import torch
 import torch.nn.functional as F
 
 from .core import PSRError
-from .deciding import CONTROLS, Deciding
+from .deciding import CONTROLS
 from .decisions import PRESETS, WEIGHTS
-from .measures import EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
+from .judging import Judging
+from .measures import BETTER, EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
 from .pictures import to_float, to_uint8
 from .problems import reference_images
 from .score import teacher_answers
 from .selectors import SELECTORS, quality_terms
 from .views import class_colours, pool_umap
-from .worth import Worth
 
 # %% auto #0
 __all__ = ['Answering']
 
 # %% ../nbs/29_showing.ipynb #n14
-class _Measuring(Deciding):
+class _Measuring(Judging):
     "Gains and meters of the selection."
 
     def _values(self) -> bytes:
@@ -59,44 +59,6 @@ class _Measuring(Deciding):
             self._gained[label] = gains
         return self._gained[label]
 
-    def _predicted(self, ipc: int) -> list[dict]:  # one meter; none where worth was not measured
-        "The accuracy that a student is expected to have, beside that of random candidates and of the first."
-        worth = self._worth
-        if worth is None or worth.calibration is None:
-            return []
-        n, budget = self.pool.n_per_class, worth.about['ipc']
-        name, of = (
-            'predicted accuracy',
-            f'a {worth.about["student"]} on real images, from {len(worth.measured)} students',
-        )
-        about = f'Expected accuracy of {of}; one student is within ± {196 * worth.calibration.error:.1f} points'
-        if ipc != budget or len({len(i) for i in self.selection.ids}) > 1:
-            about = f'Worth was measured for {budget} images per class: psr worth --ipc {ipc} measures it for {ipc}'
-            return [dict(name=name, hint=about, value=None, first=None, random=None, low=0.0, high=1.0)]
-        if not self._expected:
-            draws = [
-                np.random.default_rng([s, c]).permutation(n)[:ipc]
-                for s in range(20)
-                for c in range(len(self.pool.classes))
-            ]
-            sets = np.stack(draws).reshape(20, -1, ipc)
-            self._expected = dict(
-                first=worth.predict([np.arange(ipc)] * len(self.pool.classes)).accuracy,
-                random=float(np.mean([worth.predict(s).accuracy for s in sets])),
-            )
-        value = worth.predict(self.selection.ids).accuracy
-        base = self._expected['random']
-        return [
-            dict(
-                name=name,
-                hint=about,
-                value=value,
-                **self._expected,
-                low=max(0.0, base - 0.05),
-                high=min(1.0, base + 0.15),
-            )
-        ]
-
     def _meters(self) -> list[dict]:
         ipc = self._now.ipc
         if ipc not in self._baselines:
@@ -120,7 +82,7 @@ class _Measuring(Deciding):
                 },
             )
         first, random = self._baselines[ipc]
-        now, out = measures(self.prepared, self.selection.ids, self._second_sees), self._predicted(ipc)
+        now, out = measures(self.prepared, self.selection.ids, self._second_sees), []
         for name, hint in METERS.items():
             r = random[name] if random[name] is not None else 0.5
             low, high = (
@@ -134,6 +96,7 @@ class _Measuring(Deciding):
                 dict(
                     name=name,
                     hint=hint,
+                    better=BETTER[name],
                     value=now[name],
                     first=first[name],
                     random=random[name],
@@ -198,6 +161,8 @@ class _Showing(_Placing):
         self,
         second: object,  # who is asked for agreement; None: the pool's second teacher, if it has two
         budget: int = 10,  # images per class that the slider must reach
+        protocol: Any = 'quick',  # how students are trained
+        student: str = 'convnet3',
     ) -> None:
         "Everything that does not change with a decision."
         pool, real = self.pool, self.real
@@ -209,19 +174,11 @@ class _Showing(_Placing):
         self._images = pool.images[:] if len(pool) * math.prod(pool.images[:1].shape[1:]) < 2**30 else pool.images
         most = self.prepared.config['max_reference']
         self._references = None if real is None else reference_images(pool, real, most, self.seed)
-        self._baselines, self._expected, self._xy = {}, {}, None
-        self._worth = self._opened_worth()
+        self._baselines, self._xy = {}, None
+        self._begin_judging(protocol, student)
         self.about = self._described(budget)
         self.observe(self._moved, [c['name'] for c in CONTROLS] + ['method', 'gate'])
         self.observe(self._look_changed, ['colour_by', 'map'])
-
-    def _opened_worth(self) -> Worth | None:  # None: it was not measured, or for another pool
-        if 'worth' not in self._scores or getattr(self.pool, 'path', None) is None:
-            return None
-        try:
-            return Worth.open(self.pool)
-        except PSRError:
-            return None
 
     def _columns(self) -> dict[str, np.ndarray]:
         "What candidates can be coloured by: what the teacher says, likeness to the reference, and the pool's own scores."
@@ -271,6 +228,7 @@ class _Showing(_Placing):
                 [list(i) for i in self._now.kept],
             )
             self.meters = self._meters()
+            self._publish_accuracy()
             self.undoable, self.redoable = bool(self._past), bool(self._future)
             self.note = '; '.join(s.notes[:2]) + (f'; and {len(s.notes) - 2} more' if len(s.notes) > 2 else '')
             if self.colour_by == 'marginal gain':
@@ -388,7 +346,11 @@ class Answering(_Showing):
                 self.pin([divmod(int(i), self.pool.n_per_class) for i in ids])
             elif kind == 'preset':
                 self.preset(message['name'])
-            elif kind in ('undo', 'redo', 'keep'):
+            elif kind == 'train':
+                self.train(message.get('which', 'selection'), int(message.get('students', 8)))
+            elif kind == 'bring_back':
+                self.bring_back(str(message['key']))
+            elif kind in ('undo', 'redo', 'keep', 'stop'):
                 getattr(self, {'keep': 'compare'}.get(kind, kind))()
         except Exception as e:
             self.note = f'!{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'

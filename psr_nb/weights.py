@@ -273,7 +273,8 @@ def fit_weights(
             '; '.join(said),
             'The weights are of another model, or of another version of it',
         )
-    model.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
+    own.update({k: v for k, v in state.items() if k in own})  # it knows the versions of its layers, too
+    model.load_state_dict(own)
 
 # %% ../nbs/00_weights.ipynb #we016
 def cache_folder() -> Path:

@@ -390,3 +390,9 @@ def test_train_commands(tmp_path):
     assert (tmp_path / 'prior-loss.csv').read_text().startswith('step,loss,seconds\n3,') and (
         tmp_path / 'teacher-loss.csv'
     ).exists()
+
+
+def test_an_autoencoder_belongs_to_a_named_prior(tmp_path):
+    for words in (['pool', '--out', tmp_path / 'pool'], ['refine', tmp_path / 's.json', '--out', tmp_path / 'out']):
+        done = psr(*words, '--vae', 'folder')
+        assert done.returncode == 1 and 'option --vae: expected --prior too' in done.stderr

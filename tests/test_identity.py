@@ -241,6 +241,47 @@ def test_classes_are_compared_by_name(tmp_path):
     assert images.classes == test.classes == ['a', 'b'] and torch.equal(images.labels, real.labels)
 
 
+def test_soft_labels_in_another_order_of_classes_are_compared_by_name(tmp_path):
+    from psr_nb.distilled import DistilledSet
+    from psr_nb.stages import evaluate_set, open_set
+
+    names, decomposed = ['b', 'c', 'cafe\u0301'], ['caf\u00e9', 'c', 'b']
+    folder = photos(tmp_path / 'set' / 'test', names, size=(16, 16), seed=1)
+    real = load_data(photos(tmp_path / 'set' / 'train', names, size=(16, 16), seed=2))
+    labels = torch.tensor([decomposed.index(c) for c in (real.classes[i] for i in real.labels.tolist())])
+    soft = torch.full((len(real), 3), 0.1).scatter(1, labels[:, None], 0.8)
+    DistilledSet(real.images, labels, decomposed, soft).save(tmp_path / 'distilled')
+    images, test = open_set(tmp_path / 'distilled', str(folder.parent))
+    assert list(images.classes) == test.classes == decomposed
+    stored = load_data(folder.parent, 'test')
+    assert [test.classes[i] for i in test.labels] == [stored.classes[i] for i in stored.labels]
+    report = evaluate_set(tmp_path / 'distilled', str(folder.parent), seeds=1, labels='soft', progress=False)
+    again = evaluate_set(tmp_path / 'distilled', str(folder.parent), seeds=1, baselines=['random_real'], progress=False)
+    assert [r['method'] for r in again.rows] == ['unnamed', 'random_real'] and report.rows[0]['labels'] == 'soft'
+    photos(tmp_path / 'more' / 'test', ['b', 'c', 'd'], size=(16, 16), seed=3)
+    with pytest.raises(PSRError, match='classes of the set'):
+        evaluate_set(tmp_path / 'distilled', str(tmp_path / 'more'), seeds=1, progress=False)
+
+
+def test_photos_of_many_sizes_are_judged_at_one(tmp_path):
+    from psr_nb.distilled import DistilledSet
+    from psr_nb.pictures import SizesDiffer
+    from psr_nb.stages import open_set
+
+    photos(tmp_path / 'data' / 'train', n=3, size=(40, 30))
+    photos(tmp_path / 'data' / 'test', n=3, size=(40, 30), seed=1)
+    photos(tmp_path / 'data' / 'test' / 'a', ('wide',), n=1, size=(60, 30), seed=2)
+    images, test = open_set(photos(tmp_path / 'set', n=2, size=(16, 16), seed=3), str(tmp_path / 'data'))
+    assert images.images.shape[1:] == test.images.shape[1:] == (3, 16, 16) and len(test) == 7
+    images, test = open_set(tmp_path / 'set', str(tmp_path / 'data'), 32)
+    assert images.images.shape[1:] == test.images.shape[1:] == (3, 32, 32)
+    with pytest.raises(SizesDiffer, match='--size'):
+        open_set(tmp_path / 'data' / 'test', str(tmp_path / 'data'))
+    DistilledSet(images.images, images.labels, images.classes).save(tmp_path / 'distilled')
+    with pytest.raises(PSRError, match='--size.*32.*found 16'):
+        open_set(tmp_path / 'distilled', str(tmp_path / 'data'), 16)
+
+
 def test_a_record_joins_what_came_before(tmp_path):
     first, second = drawn(0), drawn(1, name='more')
     (tmp_path / 'a').mkdir()

@@ -109,3 +109,12 @@ def test_newer_and_edited_and_foreign_pool_json(tiny_models, tiny_copy):
             with pytest.raises(PSRError, match=message):
                 call()
         assert (tiny_copy / 'pool.json').read_text() == text
+
+
+def test_a_folder_that_is_no_pool_is_left_alone(tiny_models, tmp_path):
+    (tmp_path / 'photos').mkdir()
+    (tmp_path / 'photos' / 'holiday.png').write_bytes(b'mine')
+    (tmp_path / 'photos' / '.draft.tmp').write_text('mine')
+    with pytest.raises(PSRError, match='photos: expected a new folder.*holiday.png, and no pool.json'):
+        again(tiny_models, tmp_path / 'photos')
+    assert sorted(p.name for p in (tmp_path / 'photos').iterdir()) == ['.draft.tmp', 'holiday.png']

@@ -6,9 +6,11 @@ torchvision and transformers below 1e-6.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -97,18 +99,57 @@ def test_a_checkpoint_becomes_a_folder(resnet, tmp_path):
     assert same(again, resnet) < 1e-6
 
 
-@pytest.mark.parametrize('name', ['mobilenet_v3_small', 'squeezenet1_1', 'resnet18', 'densenet121'])
+def torchvision_file(folder, name, change=dict, **arguments):
+    "A checkpoint of torchvision's, with what `change` makes of its weights, and the network."
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(name, weights=None, num_classes=3, **arguments).eval()
+    torch.save(change(network.state_dict()), folder / 'a.pth')
+    return network
+
+
+@pytest.mark.parametrize(
+    'name', ['mobilenet_v3_small', 'squeezenet1_1', 'resnet18', 'densenet121', 'mnasnet0_5', 'regnet_x_400mf']
+)
 def test_torchvision(tmp_path, name):
-    network = torchvision.models.get_model(name, weights=None, num_classes=3).eval()
-    torch.save(network.state_dict(), tmp_path / 'a.pth')
+    network = torchvision_file(tmp_path, name)
     options = dict(device='cpu', input_size=64, architecture=name, label_names=NAMES, mean=0.5, std=0.5)
-    if name == 'squeezenet1_1':  # its head is a convolution
-        with pytest.raises(PSRError, match='SqueezeNet'):
-            Teacher.from_pretrained(tmp_path / 'a.pth', **options)
-        return
     teacher = Teacher.from_pretrained(tmp_path / 'a.pth', **options)
     assert same(teacher, network, 64) < 1e-5 and teacher.features(torch.rand(2, 3, 64, 64)).ndim == 2
     assert same(Teacher.from_pretrained(teacher.save(tmp_path / 'kept'), device='cpu'), network, 64) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'name, size, own',
+    [
+        ('swin_t', 64, 224),
+        ('vgg11', 64, 224),
+        ('maxvit_t', 224, 224),
+        ('googlenet', 64, 224),
+        ('inception_v3', 96, 299),
+    ],
+)
+def test_torchvision_with_other_heads(tmp_path, name, size, own):
+    helped = dict(init_weights=False) if name in ('googlenet', 'inception_v3') else {}
+    network = torchvision_file(tmp_path, name, **helped)
+    options = dict(device='cpu', architecture=f'torchvision/{name}', label_names=NAMES)
+    teacher = Teacher.from_pretrained(tmp_path / 'a.pth', input_size=size, mean=0.5, std=0.5, **options)
+    assert same(teacher, network, size) < 1e-5
+    if name in ('googlenet', 'maxvit_t'):
+        return
+    with pytest.warns(UserWarning, match='nothing says'):
+        usual = Teacher.from_pretrained(tmp_path / 'a.pth', **options)
+    assert usual.input_size == own and float(usual.mean[0, 0]) == (
+        0.5 if name == 'inception_v3' else float(np.float32(0.485))
+    )
+
+
+def test_densenet_under_its_published_names(tmp_path):
+    old = lambda state: {re.sub(r'(denselayer\d+\.(norm|conv))([12])', r'\1.\3', k): v for k, v in state.items()}
+    network = torchvision_file(tmp_path, 'densenet121', old)
+    assert any('.norm.1.' in k for k in torch.load(tmp_path / 'a.pth'))
+    options = dict(device='cpu', input_size=64, architecture='densenet121', label_names=NAMES, mean=0.5, std=0.5)
+    assert same(Teacher.from_pretrained(tmp_path / 'a.pth', **options), network, 64) < 1e-5
 
 
 def transformers_network(kind):

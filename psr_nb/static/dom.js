@@ -16,6 +16,20 @@ export const h = (tag, attributes = {}, ...children) => {
   return node;
 };
 
+const SVG = 'http://www.w3.org/2000/svg';
+
+// The same for drawings.
+export const svg = (tag, attributes = {}, ...children) => {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+};
+
 let counted = 0;
 const unique = () => {
   counted += 1;
@@ -54,12 +68,17 @@ export function slider(model, name, { label, min, max, step, initial, hint }) {
     if (document.activeElement !== number || +number.value !== value) number.value = value.toFixed(digits);
   };
   const send = (wanted) => {
-    const value = clamp(wanted, min, +range.max);
-    if (Number.isFinite(value) && value !== model.get(name)) {
+    const value = Number.isFinite(wanted) ? clamp(wanted, min, +range.max) : model.get(name);
+    if (value !== model.get(name)) {
       model.set(name, value);
       model.save_changes();
     }
     show(value);
+  };
+  // What was emptied, or is no number, is as it was.
+  const typed = () => {
+    send(number.value.trim() === '' ? Number.NaN : +number.value);
+    number.value = model.get(name).toFixed(digits);
   };
   const reset = () => send(initial);
   const range = h('input', {
@@ -80,7 +99,7 @@ export function slider(model, name, { label, min, max, step, initial, hint }) {
     step,
     'aria-label': `${label}, typed`,
     title: label,
-    onchange: () => send(+number.value),
+    onchange: typed,
     ondblclick: reset,
   });
   const update = () => show(model.get(name));

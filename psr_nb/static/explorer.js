@@ -1,5 +1,6 @@
 // The explorer: weights, map, card, meters and sheet of one pool.
 
+import { createAccuracy } from './accuracy.js';
 import { createCard } from './card.js';
 import { afterPaint, button, check, coalesced, h, menu, once, say, slider } from './dom.js';
 import { panelCommand } from './keyboard.js';
@@ -8,6 +9,7 @@ import { createMeters } from './meters.js';
 import { onTheme, tell } from './model.js';
 import { bytesOf, floatsOf, wordsOf } from './pixels.js';
 import { createSheet } from './sheet.js';
+import { createNumbers, createSnapshots } from './snapshots.js';
 import { pictureStore } from './tiles.js';
 
 const HELP = 'Click or Enter pins, B bans, Ctrl+Z undoes. Wheel zooms the map, Shift with dragging draws a lasso.';
@@ -115,11 +117,15 @@ export function renderExplorer({ model, el }) {
   const controls = createControls(desk);
   const map = createMap(desk);
   const card = createCard(desk);
+  const snapshots = createSnapshots(desk);
+  const strip = createAccuracy(desk);
+  const numbers = createNumbers(desk);
   const meters = createMeters(model);
   const sheet = createSheet(desk);
   const note = createNote(desk);
   desk.fillSheet = sheet.fill;
   desk.forgetPath = map.forgetPath;
+  desk.redraw = map.drawOver;
   desk.focusOn = (id) => {
     desk.current = id;
     card.show();
@@ -128,7 +134,7 @@ export function renderExplorer({ model, el }) {
   };
   const top = h('div', { class: 'top' }, ...(still ? [] : [controls.node]), map.node, card.node);
   const label = { class: 'psr explorer', role: 'region', 'aria-label': 'Pool explorer' };
-  desk.box = h('div', label, top, meters.node, sheet.node, note.node);
+  desk.box = h('div', label, top, strip.node, numbers.node, meters.node, sheet.node, note.node);
   if (still) desk.box.classList.add('still');
   hearKeys(desk, map, sheet);
   el.append(desk.box);
@@ -138,6 +144,11 @@ export function renderExplorer({ model, el }) {
     map.updateTools();
     note.update();
   };
+  const fillStrip = () => {
+    strip.fill();
+    numbers.fill();
+  };
+  const judge = coalesced(afterPaint, fillStrip);
   const fillRest = coalesced(afterPaint, () => {
     meters.fill();
     fillControls();
@@ -153,11 +164,13 @@ export function renderExplorer({ model, el }) {
     fillRest();
   });
   for (const name of WATCHED) model.on(`change:${name}`, update);
+  for (const name of strip.watched) model.on(`change:${name}`, judge);
   const resized = new ResizeObserver(() => map.drawAll());
   resized.observe(map.plot);
   const noTheme = onTheme(() => requestAnimationFrame(map.drawAll));
   meters.fill();
   fillControls();
+  fillStrip();
   sheet.fill();
   map.drawAll();
   return () => {
@@ -165,6 +178,8 @@ export function renderExplorer({ model, el }) {
     noTheme();
     desk.pictures.off();
     card.off();
+    snapshots.off();
+    for (const name of strip.watched) model.off(`change:${name}`, judge);
     for (const name of WATCHED) model.off(`change:${name}`, update);
   };
 }

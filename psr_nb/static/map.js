@@ -279,10 +279,34 @@ export function createMap(desk) {
     c.stroke();
   }
 
+  // Rings around what is in one of two compared settings only: whole for the first, broken for the second.
+  function drawApart(c) {
+    const found = desk.showing === 'apart' ? desk.comparing?.() : null;
+    if (!found) return;
+    const { color } = getComputedStyle(desk.box);
+    found.forEach((pair, label) => {
+      if (desk.only >= 0 && desk.only !== label) return;
+      pair.forEach((ids, side) => {
+        c.strokeStyle = side ? '#cc79a7' : '#0072b2';
+        c.lineWidth = 2.4 * map.dpr;
+        c.setLineDash(side ? [3 * map.dpr, 2 * map.dpr] : []);
+        for (const i of ids) {
+          const [x, y] = placed(screen, label * n + i);
+          c.beginPath();
+          c.arc(x, y, 8 * map.dpr, 0, 7);
+          c.stroke();
+        }
+      });
+    });
+    c.setLineDash([]);
+    c.strokeStyle = color;
+  }
+
   map.drawOver = () => {
     const c = over.getContext('2d');
     const id = desk.current;
     c.clearRect(0, 0, over.width, over.height);
+    drawApart(c);
     if (map.path?.length > 1) drawPath(c);
     if (id < 0 || (id >= total && !desk.showReal)) return;
     const [x, y] = id < total ? placed(screen, id) : placed(realScreen, id - total);

@@ -1,4 +1,4 @@
-// Six measures of the selection, each beside two others.
+// Six measures of the selection, each beside two others. A bar is full where its measure is at its best.
 
 import { h, say } from './dom.js';
 import { fixed, percentBetween, signed } from './numbers.js';
@@ -19,11 +19,17 @@ const meterNode = () =>
     h('small', {}, h('span'), h('span')),
   );
 
+const ARROWS = { up: '\u2191', down: '\u2193' };
+
+// Where a value stands on its bar, in percent; outside where there is none.
+export const placeOf = (value, { low, high, better }) =>
+  better === 'down' && value !== null ? 100 - percentBetween(value, low, high) : percentBetween(value, low, high);
+
 function fillMeter(node, m) {
   const lines = node.querySelectorAll('small');
-  const place = (value) => percentBetween(value, m.low, m.high);
+  const place = (value) => placeOf(value, m);
   node.title = m.hint;
-  say(node.querySelector('.head span'), m.name);
+  say(node.querySelector('.head span'), `${m.name} ${ARROWS[m.better] || ''}`.trim());
   say(node.querySelector('b'), fixed(m.value));
   node.querySelector('.fill').style.width = `${Math.max(0, place(m.value))}%`;
   for (const name of ['first', 'random']) {

@@ -41,3 +41,23 @@ export function curvePath(values) {
   const y = (value) => (58 - (54 * (value - low)) / (high - low || 1)).toFixed(1);
   return values.map((value, i) => `${i ? 'L' : 'M'}${x(i)},${y(value)}`).join('');
 }
+
+// An accuracy: 0.7613 is "76.1 %"; a dash where there is none.
+export const percent = (value, digits = 1) =>
+  value === null || value === undefined || !Number.isFinite(value) ? '\u2013' : `${(100 * value).toFixed(digits)} %`;
+
+// Ends of an axis that holds all values: whole steps of 1, 2 or 5 times a power of ten, and the step between its marks.
+export function axisOf(values, most = 4) {
+  const [low, high] = finiteRange(values);
+  if (low > high) return { low: 0, high: 1, step: 0.5 };
+  const span = Math.max(high - low, 1e-3);
+  const power = 10 ** Math.floor(Math.log10(span / most));
+  const step = power * [1, 2, 5, 10].find((factor) => span / (factor * power) <= most);
+  return { low: Math.floor(low / step + 1e-9) * step, high: Math.ceil(high / step - 1e-9) * step, step };
+}
+
+// The marks of an axis.
+export function marksOf({ low, high, step }) {
+  const count = Math.round((high - low) / step);
+  return Array.from({ length: count + 1 }, (_, i) => low + i * step);
+}

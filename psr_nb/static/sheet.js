@@ -38,9 +38,10 @@ function createTools(desk, refill) {
   const tabs = {
     selection: button('Selection', 'show-selection', show('selection'), 'Show the selection'),
     lasso: button('Lasso (0)', 'show-lasso', show('lasso'), 'Show what the lasso holds'),
+    apart: button('Compared', 'show-apart', show('apart'), 'What is in one of two ticked settings only'),
   };
   const shown = h('span', { class: 'group', role: 'group', 'aria-label': 'What the sheet shows' });
-  shown.append(tabs.selection, tabs.lasso);
+  shown.append(tabs.selection, tabs.lasso, tabs.apart);
   const keepHint = 'Later changes are shown against the selection as it is now';
   const keep = button('Keep for comparison', 'keep', () => desk.act('keep', []), keepHint);
   const compare = (on) => {
@@ -64,6 +65,7 @@ function createTools(desk, refill) {
   const update = () => {
     for (const [name, tab] of Object.entries(tabs)) tab.setAttribute('aria-pressed', name === desk.showing);
     say(tabs.lasso, `Lasso (${thousands(desk.lassoed.length)})`);
+    tabs.apart.disabled = desk.pair?.length !== 2;
     for (const b of several) b.disabled = !desk.lassoed.length;
     changed.box.disabled = !model.get('kept').length;
   };
@@ -150,6 +152,40 @@ export function createSheet(desk) {
     node.replaceChildren(held, ...words);
   }
 
+  // Two rows of images for each class in which two settings differ.
+  function fillApart() {
+    rows.clear();
+    const found = desk.comparing();
+    if (!found) {
+      node.replaceChildren(h('p', {}, 'Tick two settings in the table above.'));
+      return;
+    }
+    const names = desk.pair.map((which) => (which === 'selection' ? 'now' : which));
+    const parts = [];
+    let differ = 0;
+    found.forEach((pair, c) => {
+      if (desk.only >= 0 && desk.only !== c) return;
+      differ += pair[0].length;
+      if (!pair[0].length && !pair[1].length) return;
+      const lines = pair.map((ids, side) => {
+        const tiles = ids.map((i) => tileOf(c * n + i, `only in ${names[side]}`, `side${side}`, side ? 'B' : 'A'));
+        const label = { class: 'only', role: 'group', 'aria-label': `${about.classes[c]}, only in ${names[side]}` };
+        return h('div', label, h('small', {}, `only in ${names[side]}`), h('div', { class: 'tiles' }, ...tiles));
+      });
+      const head = h(
+        'div',
+        { class: 'name' },
+        h('b', {}, about.classes[c]),
+        h('small', {}, `${pair[0].length} differ`),
+      );
+      parts.push(
+        h('div', { class: 'row', role: 'group', 'aria-label': about.classes[c] }, head, h('div', {}, ...lines)),
+      );
+    });
+    const words = differ ? `${names[0]} and ${names[1]} differ in ${differ} images.` : 'The same images.';
+    node.replaceChildren(h('p', { class: 'help' }, words), ...parts);
+  }
+
   function fillSelection() {
     const ids = model.get('ids');
     const kept = model.get('kept');
@@ -182,7 +218,8 @@ export function createSheet(desk) {
     const active = document.activeElement;
     const focus = node.contains(active) ? [...node.querySelectorAll('.tile')].indexOf(active) : -1;
     const scroll = node.scrollTop;
-    if (desk.showing === 'lasso') fillLasso(scroll > 0);
+    if (desk.showing === 'apart') fillApart();
+    else if (desk.showing === 'lasso') fillLasso(scroll > 0);
     else fillSelection();
     node.scrollTop = scroll;
     if (!node.querySelector('.tile[tabindex="0"]')) stopAt(node.querySelector('.tile'));
