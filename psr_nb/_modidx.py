@@ -560,7 +560,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.learning._alone': ('learning.html#_alone', 'psr_nb/learning.py'),
                                  'psr_nb.learning._architecture': ('learning.html#_architecture', 'psr_nb/learning.py'),
                                  'psr_nb.learning._groupable': ('learning.html#_groupable', 'psr_nb/learning.py'),
-                                 'psr_nb.learning._layer_by_products': ('learning.html#_layer_by_products', 'psr_nb/learning.py'),
                                  'psr_nb.learning._loss': ('learning.html#_loss', 'psr_nb/learning.py'),
                                  'psr_nb.learning._measure': ('learning.html#_measure', 'psr_nb/learning.py'),
                                  'psr_nb.learning._normalisation': ('learning.html#_normalisation', 'psr_nb/learning.py'),

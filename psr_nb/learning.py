@@ -26,7 +26,7 @@ from .students import ConvNet, make_student, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['ABREAST', 'StudentStep', 'student_logits', 'train_student', 'Abreast', 'threads_each', 'train_students']
+__all__ = ['StudentStep', 'student_logits', 'train_student', 'Abreast', 'threads_each', 'train_students']
 
 # %% ../nbs/09_learning.ipynb #c023
 @dataclass
@@ -186,16 +186,12 @@ def train_student(
             yield state
 
 # %% ../nbs/09_learning.ipynb #bcd8b270
-ABREAST = 'products'  # how a GPU convolves: "groups" or "products"
-
-
 class Abreast(nn.Module):
     "Several ConvNets of one shape as one network; images and answers have the student as their first axis."
 
     def __init__(
         self,
         networks: Sequence[Any],  # ConvNets of one shape, with instance norm or none
-        by: str = 'groups',  # "groups": grouped convolutions; "products": batched matrix products
     ):
         super().__init__()
         n, joined = len(networks), lambda name, layers: torch.cat([getattr(layer, name).detach() for layer in layers])
@@ -209,7 +205,7 @@ class Abreast(nn.Module):
             if layer is not same[0]:
                 layer.weight, layer.bias = (nn.Parameter(joined(name, same)) for name in ('weight', 'bias'))
             layers.append(layer)
-        self.n, self.by, self.body = n, by, nn.Sequential(*layers)
+        self.n, self.body = n, nn.Sequential(*layers)
         self.weight = nn.Parameter(torch.stack([network.fc.weight.detach() for network in networks]))  # (n, C, d)
         self.bias = nn.Parameter(joined('bias', [network.fc for network in networks]))  # (n·C,): a vector, as one's is
 
@@ -217,11 +213,7 @@ class Abreast(nn.Module):
         self,
         x: torch.Tensor,  # (n, batch, c, h, w)
     ) -> torch.Tensor:  # (n, batch, d)
-        if self.by == 'products':
-            maps = x.transpose(1, 2)
-            for layer in self.body:
-                maps = _layer_by_products(layer, maps)
-            return maps.transpose(1, 2).flatten(2)
+
         maps = self.body(x.transpose(0, 1).flatten(1, 2))
         return maps.unflatten(1, (self.n, -1)).flatten(2).transpose(0, 1)
 
@@ -230,23 +222,6 @@ class Abreast(nn.Module):
         x: torch.Tensor,  # (n, batch, c, h, w)
     ) -> torch.Tensor:  # (n, batch, C)
         return torch.baddbmm(self.bias.view(self.n, 1, -1), self.features(x), self.weight.transpose(1, 2))
-
-
-def _layer_by_products(
-    layer: Any,  # of an `Abreast`
-    x: torch.Tensor,  # (n, c, batch, h, w): the channels of one student beside each other
-) -> torch.Tensor:
-    "What the layer does, without a grouped convolution."
-    n, _, batch, h, w = x.shape
-    if isinstance(layer, nn.Conv2d):
-        padded = F.pad(x, (1, 1, 1, 1))
-        shifted = torch.cat([padded[..., i : i + h, j : j + w] for i in range(3) for j in range(3)], 1).flatten(2)
-        weight = layer.weight.unflatten(0, (n, -1)).permute(0, 1, 3, 4, 2).flatten(2)  # (n, out, 9·c)
-        return torch.baddbmm(layer.bias.view(n, -1, 1), weight, shifted).unflatten(2, (batch, h, w))
-    if isinstance(layer, nn.GroupNorm):
-        scale, shift = (v.view(n, -1, 1, 1, 1) for v in (layer.weight, layer.bias))
-        return F.layer_norm(x, (h, w), eps=layer.eps) * scale + shift
-    return layer(x.flatten(0, 1)).unflatten(0, (n, -1))  # without weights
 
 # %% ../nbs/09_learning.ipynb #6c0535dc
 def _train_abreast(
@@ -259,8 +234,7 @@ def _train_abreast(
 ) -> Iterator[torch.Tensor]:  # (m, C) each
     "Trains ConvNets as one network."
     p, shape, count = work.protocol, tuple(sets[0][0].shape[1:]), len(test.classes)
-    by = ABREAST if device.type == 'cuda' else 'groups'
-    model = Abreast([make_student(student, shape, count, p, seed) for seed in seeds], by).to(device).train()
+    model = Abreast([make_student(student, shape, count, p, seed) for seed in seeds]).to(device).train()
     optimizer = _optimizer(model, work)
     pixels = [to_float(images) for images, _ in sets]
     scales = [_normalisation(part, p) for part in pixels]
@@ -268,7 +242,8 @@ def _train_abreast(
     pixels, targets = torch.stack(pixels).to(device), torch.stack([t for _, t in sets]).to(device)
     if targets.ndim == 3 and p.temperature != 1:
         targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(2)
-    draws, view = [torch.Generator().manual_seed(seed) for seed in seeds], VIEWS[p.views]
+    draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+    view: Any = VIEWS[p.views]
     each, n, size = torch.arange(len(sets), device=device)[:, None], pixels.shape[1], work.batch_size
     for epoch in range(work.epochs):
         orders = [torch.randperm(n, generator=draw) for draw in draws]

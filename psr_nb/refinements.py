@@ -48,7 +48,6 @@ class SideBySide(Refinement):
             raise PSRError('settings denoising and roundtrip', '0, for several refinements at once', 'more')
         self.at_once = at_once or _that_fit(prior, self.settings)
         self.known = None if real is None else (real.images.to(prior.device), real.labels.to(prior.device))
-        self.by = 'groups'  # how the networks of one computation convolve, see `Abreast`
 
     def step(self) -> dict[str, list[float]]:
         "One optimisation step of each; the unweighted value of each active term, one for each set."
@@ -94,7 +93,7 @@ class SideBySide(Refinement):
         kind, seeds = s.networks[draw(len(s.networks))[0]], draw(2**31)
         make = lambda seed: fresh_network(kind, s.width, self.prior.image_shape, seed, torch.device('cpu'), classes)
         made = {seed: make(seed) for seed in dict.fromkeys(seeds)}
-        return Abreast([made[seed] for seed in seeds], self.by).to(self.prior.device).requires_grad_(False)
+        return Abreast([made[seed] for seed in seeds]).to(self.prior.device).requires_grad_(False)
 
     def _students(self, batch: Batch, generators: list[torch.Generator]) -> torch.Tensor:  # (sets,)
         s, real, known = self.settings, self.real, self.known
@@ -235,7 +234,7 @@ def compare_sets(
         raise PSRError(f'real images {real.name}', 'at least two of each class', int(count.min()))
     order = torch.cat([torch.nonzero(real.labels == c)[:, 0] for c in range(len(real.classes))])
     chooses, keeps = real.take(order[::2]), real.take(order[1::2])
-    train = dict(protocol=protocol, student=student, device=device or best_device())
+    train: dict[str, Any] = dict(protocol=protocol, student=student, device=device or best_device())
     ask = lambda which, data, seeds: np.array(
         [
             float((logits.argmax(1) == data.labels).float().mean())

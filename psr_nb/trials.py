@@ -268,16 +268,18 @@ def held_out(
     ridges: Sequence[float],
     smooth: float,
     folds: int = 5,
+    aside: np.ndarray | None = None,  # (s, classes) outcomes on other images; None: the same
 ) -> tuple[np.ndarray, np.ndarray]:  # (ridges, s, classes) predictions, and likewise their part beyond the prior
-    "Outcomes of each set, predicted from the others."
+    "Outcomes of each set, predicted from the others; those on other images, where there are some."
+    aside = outcomes if aside is None else aside
     predicted, beyond = np.zeros((2, len(ridges), *outcomes.shape))
     fold = np.arange(len(outcomes)) % folds
     for f in range(folds):
         seen, new = fold != f, fold == f
         x, y = taken[:, seen], outcomes[seen]
-        trust, factors = trust_of(x, y, prior), _Factors(x, likeness, smooth)
+        trust, factors = trust_of(x, aside[seen], prior), _Factors(x, likeness, smooth)
         left, away = factors.left(y, prior, trust), taken[:, new] - x.mean(1, keepdims=True)
-        by_prior = y.mean(0) + trust * np.einsum('csn,cn->sc', away, prior)
+        by_prior = aside[seen].mean(0) + trust * np.einsum('csn,cn->sc', away, prior)
         for i, ridge in enumerate(ridges):
             beyond[i, new] = np.einsum('csn,cn->sc', away, factors.mean(left, ridge))
             predicted[i, new] = by_prior + beyond[i, new]
@@ -297,14 +299,16 @@ def best_regression(
     outcomes: np.ndarray,  # (s, classes)
     prior: np.ndarray,  # (classes, n)
     likeness: np.ndarray,  # (classes, n, n)
+    aside: np.ndarray | None = None,  # (s, classes) outcomes on images that had no part in the prior; None: the same
 ) -> tuple[Regression, float]:  # the assumptions that predict held-out sets best, and the share they explain
     "Tries all of `RIDGES` and `SMOOTHS`; the trust in the prior is fitted."
     tried = {}
+    aside = outcomes if aside is None else aside
     for smooth in SMOOTHS:
-        predicted, _ = held_out(taken, outcomes, prior, likeness, RIDGES, smooth)
-        tried |= {(ridge, smooth): explained_share(outcomes, p) for ridge, p in zip(RIDGES, predicted)}
+        predicted, _ = held_out(taken, outcomes, prior, likeness, RIDGES, smooth, aside=aside)
+        tried |= {(ridge, smooth): explained_share(aside, p) for ridge, p in zip(RIDGES, predicted)}
     (ridge, smooth), share = max(tried.items(), key=lambda entry: entry[1])
-    return Regression(ridge, trust_of(taken, outcomes, prior), smooth), share
+    return Regression(ridge, trust_of(taken, aside, prior), smooth), share
 
 # %% ../nbs/13_trials.ipynb #902a0810
 def halves(

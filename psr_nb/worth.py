@@ -55,13 +55,15 @@ from psr_nb.trials import (
 )
 
 # %% auto #0
-__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'DESIGN', 'PARTS', 'Judges', 'judges_of', 'Measured', 'Prediction', 'Opinion',
-           'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth', 'WorthStep', 'measure_worth']
+__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'Judges', 'judges_of', 'Measured',
+           'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth', 'WorthStep',
+           'measure_worth']
 
 # %% ../nbs/14_worth.ipynb #ad0902b7
 WORTH_FORMAT = 1
 GENERATION = 16  # students in one generation, and in one file; on a GPU eight times as many
-FOCUS = (0.0, 1.0, 1.0, 2.0)  # by how much preferred candidates come more often, in one set after the other
+FOCUS = (0.0, 0.5, 1.0, 1.5)  # by how much preferred candidates come more often, in one set after the other
+FOCUS_MOST = 4.0  # what that is multiplied by in late generations; in the first after the random one by 1.5
 DESIGN = 2  # which sets are drawn; 1: with the same focus for all
 PARTS = 4  # one part in so many of the real images is kept aside
 
@@ -177,8 +179,8 @@ def opinion_of(
     scale = pixels.mean((0, 2, 3), keepdim=True), pixels.std((0, 2, 3), keepdim=True).clamp(min=1e-3)
     look = lambda x: trial_features(x, *scale, student, protocol, 3, seed, classes, device).half().float()
     candidates, real = look(images), look(judges.images)
-    given = candidates, real[~judges.kept], judges.labels[~judges.kept]
-    trial = QuickTrial(*(t.to(device) for t in given), classes)
+    seen, labels = real[~judges.kept].to(device), judges.labels[~judges.kept].to(device)
+    trial = QuickTrial(candidates.to(device), seen, labels, classes)
     prior, _, _ = list(trial_generations(trial, ipc, trials, seed=seed))[-1]
     return Opinion(prior, candidates.half(), real[judges.kept].half(), judges.labels[judges.kept])
 
@@ -246,12 +248,13 @@ class Worth:
         if len(self.measured) < GENERATION:
             return
         taken, outcomes = membership(self.measured.sets, n), halves(self.measured.judged)
-        self.regression, share = best_regression(taken, outcomes, prior, likeness)
+        aside = halves(self.measured.kept)
+        self.regression, share = best_regression(taken, outcomes, prior, likeness, aside)
         self.values, self.errors = effects(taken, outcomes, prior, likeness, self.regression)
         r = self.regression
-        (alone,), _ = held_out(taken, outcomes, prior, likeness, [1e9], 0.0)
-        self.explained = dict(trials=explained_share(outcomes, alone), all=share)
-        _, (beyond,) = held_out(taken, outcomes, prior, likeness, [r.ridge], r.smooth)
+        (alone,), _ = held_out(taken, outcomes, prior, likeness, [1e9], 0.0, aside=aside)
+        self.explained = dict(trials=explained_share(aside, alone), all=share)
+        _, (beyond,) = held_out(taken, outcomes, prior, likeness, [r.ridge], r.smooth, aside=aside)
         quick = self.opinion.trial.scores(self.measured.sets)[0].mean(1)
         spanned = volumes(self.measured.sets, self.opinion.kernels)
         self.calibration = calibrate(quick, beyond.mean(1), spanned, self.measured.right[:, 1])
@@ -413,7 +416,7 @@ def _draw(
     ipc, (classes, n) = worth.about['ipc'], worth.values.shape
     if g == 0:
         return balanced_sets(n, classes, ipc, count, seed, start)
-    liking, draw = standardised(worth.values), candidate_seed(seed, 2, g) % 2**32
+    liking, draw = min(1 + g / 2, FOCUS_MOST) * standardised(worth.values), candidate_seed(seed, 2, g) % 2**32
     return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels, FOCUS)
 
 
