@@ -113,7 +113,7 @@ export function createNumbers(desk) {
     if (node.dataset.key === key) return;
     node.dataset.key = key;
     table.replaceChildren(
-      h('thead', {}, h('tr', {}, ...head.map((words) => h('th', { scope: 'col' }, words)))),
+      h('thead', {}, h('tr', {}, ...head.map((words) => (words ? h('th', { scope: 'col' }, words) : h('td'))))),
       h(
         'tbody',
         {},
