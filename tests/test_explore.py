@@ -235,8 +235,8 @@ def test_the_wheel_belongs_to_the_page_until_somebody_enters_the_map(page):
     assert pixels(page, plot) == before
     page.keyboard.down('Control')
     page.mouse.wheel(0, -200)
-    page.keyboard.up('Control')
     until(page, lambda: pixels(page, plot) != before, 'Control with the wheel zooms')
+    page.keyboard.up('Control')
     canvas.focus()
     page.keyboard.press('0')
     until(page, lambda: pixels(page, plot) == before, 'all is shown again')
@@ -562,6 +562,22 @@ def test_studio(page):
     until(page, lambda: f'step {reached} of 60, paused' in status.inner_text(), 'one step')
     do('stop')
     assert same(2) and studio.locator('.curves path').count() >= 3
+
+
+def test_studio_goes_back_to_any_step_and_says_that_the_selection_changed(page):
+    studio = page.locator('.psr:has(.studio)')
+    studio.scroll_into_view_if_needed()
+    status = studio.locator('.status').first
+    for step in (1, 2):
+        studio.locator('button[data-do=one]').first.click()
+        until(page, lambda step=step: f'step {step} of 60, paused' in status.inner_text(), f'step {step}', 120)
+    bar = studio.locator('.steps input[type=range]')
+    bar.focus()
+    page.keyboard.press('ArrowLeft')
+    until(page, lambda: 'step 1 of 60' in status.inner_text(), 'an earlier step')
+    page.keyboard.press('ArrowRight')
+    until(page, lambda: 'step 2 of 60' in status.inner_text(), 'and back')
+    studio.locator('button[data-do=stop]').first.click()
 
 
 def test_sampler(page):

@@ -7,7 +7,7 @@ import { createFilter } from './filter.js';
 import { panelCommand } from './keyboard.js';
 import { createMap } from './map.js';
 import { createMeters } from './meters.js';
-import { onTheme, tell } from './model.js';
+import { onLost, onTheme, tell } from './model.js';
 import { bytesOf, floatsOf, wordsOf } from './pixels.js';
 import { createSheet } from './sheet.js';
 import { createNumbers, createSnapshots } from './snapshots.js';
@@ -176,7 +176,9 @@ export function renderExplorer({ model, el }) {
   fillStrip();
   sheet.fill();
   map.drawAll();
+  const notLost = onLost(model);
   return () => {
+    notLost();
     resized.disconnect();
     noTheme();
     desk.pictures.off();

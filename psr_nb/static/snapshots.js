@@ -87,6 +87,8 @@ export function createSnapshots(desk) {
       desk.pair = desk.pair.filter((other) => other !== row.which);
       boxes.delete(row.which);
       if (desk.showing === 'apart') desk.showing = 'selection';
+      desk.fillSheet();
+      desk.redraw();
       tell(model, { do: 'forget', name: row.which });
     };
     const drop = button('\u00d7', 'forget', forget, `Forget ${row.name}`);
