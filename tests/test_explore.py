@@ -564,7 +564,7 @@ def test_studio(page):
     assert same(2) and studio.locator('.curves path').count() >= 3
 
 
-def test_studio_goes_back_to_any_step_and_says_that_the_selection_changed(page):
+def test_studio_goes_back_to_any_step(page):
     studio = page.locator('.psr:has(.studio)')
     studio.scroll_into_view_if_needed()
     status = studio.locator('.status').first
