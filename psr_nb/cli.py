@@ -758,7 +758,7 @@ def _evaluate(
         Path, typer.Argument(help="A distilled set's folder, or any labelled images that --data takes.")
     ],
     data: _Data = 'fashion',
-    protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax or rded.')] = 'quick',
+    protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')] = 'quick',
     students: _Students = ['convnet3'],  # noqa: B006, typer copies it
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained of each architecture.')] = 5,
     labels: _Labels = None,

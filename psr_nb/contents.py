@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from .classes import nfc
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'Split',
-           'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings', 'is_image', 'walk',
-           'sub_folders', 'holds_images', 'read_labels', 'find_column']
+__all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
+           'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
+           'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'one_numbering', 'row_splits',
+           'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -117,6 +118,10 @@ _NOT_PICTURES = {
 }  # Pillow knows them but cannot read them alone
 
 
+UNREAD = {'.heic', '.heif', '.svg', '.raw', '.cr2', '.cr3', '.nef', '.arw', '.dng', '.orf', '.rw2', '.jxl'}
+UNREAD_WORDS = 'pictures of a kind that cannot be read, save them as PNG or JPEG'
+
+
 def is_junk(
     name: str,  # of a file or folder
 ) -> bool:
@@ -184,6 +189,7 @@ def walk(
 ) -> Iterator[Path]:  # image files, in alphabetical order
     "All images in a folder and below. Linked folders are followed, a loop of links is not."
     real = os.path.realpath(folder)
+    inside = inside or frozenset(map(str, Path(real).parents))  # a link upwards is a loop too
     if real in inside:
         left_out['linked in a loop'] += 1
         return
@@ -197,7 +203,14 @@ def walk(
         elif is_image(Path(entry.path), endings):
             yield Path(entry.path)
         else:
-            left_out[f'not images ({Path(entry.name).suffix or "no ending"})'] += 1
+            left_out[_why_not(Path(entry.name).suffix)] += 1
+
+
+def _why_not(ending: str) -> str:
+    "Why a file is passed over. Pictures that Pillow cannot read are not just any files."
+    if ending.lower() in UNREAD:
+        return f'{UNREAD_WORDS} ({ending})'
+    return f'not images ({ending or "no ending"})'
 
 
 def sub_folders(
@@ -236,9 +249,45 @@ def _label_key(value: object, where: str):  # int or str
     kind = 'nothing' if value is None else f'{type(value).__name__} {str(value)[:40]}'
     raise PSRError(where, 'a whole number or a name as label', kind, 'Each image needs one class')
 
+# %% ../nbs/02_contents.ipynb #ct08
+def _check_splits(
+    sets: dict[str, set],  # split -> its labels, numbers or names
+    where: str,  # for errors
+) -> None:
+    "Raises `PSRError` where the labels of one split cannot mean the same as those of another."
+    some = lambda keys: ', '.join(map(str, sorted(keys)[:4])) + (' …' if len(keys) > 4 else '')
+    first = 'train' if 'train' in sets else next(iter(sets))
+    for split, keys in sets.items():
+        known, found = sets[first], f'{some(sets[first])} in {first} and {some(keys)} in {split}'
+        if known and keys and not known & keys:
+            raise PSRError(where, 'classes that the splits have in common', f'none: {found}')
+        alone, others = {str(k).casefold(): k for k in keys - known}, {str(k).casefold(): k for k in known - keys}
+        if same := sorted(alone.keys() & others.keys()):
+            found = f'{others[same[0]]} in {first} and {alone[same[0]]} in {split}'
+            raise PSRError(where, 'one spelling of each class in all splits', found)
+        whole = all(isinstance(k, int) for k in known | keys) and len(known) == len(keys) > 1
+        if whole and all(max(k) - min(k) == len(k) - 1 for k in (known, keys)) and abs(min(known) - min(keys)) == 1:
+            raise PSRError(where, 'labels that are counted from the same number in all splits', found)
+
+
+def _class_notes(classes: list[str], labels: dict[str, np.ndarray]) -> list[str]:
+    "What a user should know about the classes: one that a split lacks, two that look the same."
+    some = lambda names: ', '.join(names[:5]) + (' …' if len(names) > 5 else '')
+    notes = []
+    for split, column in labels.items():
+        there = np.bincount(column, minlength=len(classes))
+        if absent := [c for c, n in zip(classes, there) if not n]:
+            notes.append(f'{split} has no images of {some(absent)}')
+    by_case: dict[str, list[str]] = {}
+    for c in classes:
+        by_case.setdefault(c.casefold(), []).append(c)
+    if alike := [' and '.join(names) for names in by_case.values() if len(names) > 1]:
+        notes.append(f'classes that differ in capitals only: {some(alike)}')
+    return notes
+
 # %% ../nbs/02_contents.ipynb #fo013
 def read_labels(
-    values: dict[str, Iterable],  # split -> labels as they are stored
+    values: Mapping[str, Iterable],  # split -> labels as they are stored
     names: list[str] | None,  # class names that belong to the integers 0, 1, …; None: none are known
     where: str,  # for errors
 ) -> tuple[list[str], dict[str, np.ndarray], list[str]]:  # classes, split -> (n,) int64, notes
@@ -252,7 +301,8 @@ def read_labels(
             column = _from_one_hot(array, where)
             notes.append('one-hot labels read as the position of the one')
         keys[split] = [_label_key(v, f'{where}, {split} row {i}') for i, v in enumerate(column)]
-    all_keys = {k for column in keys.values() for k in column}
+    sets = {split: set(column) for split, column in keys.items()}
+    all_keys = set().union(*sets.values())
     if len({type(k) for k in all_keys}) > 1:
         raise PSRError(where, 'labels of one kind', 'numbers and names mixed')
     if not all_keys:
@@ -262,17 +312,17 @@ def read_labels(
             raise PSRError(where, f'labels from 0 to {len(names) - 1}, one for each class name', str(max(all_keys)))
         classes, position = [nfc(n) for n in names], {i: i for i in range(len(names))}
     else:
+        _check_splits(sets, where)
         order = sorted(all_keys)
-        if order == list(range(len(order))) or not isinstance(order[0], int):
-            pass
-        else:
+        if isinstance(order[0], int) and order != list(range(len(order))):
             notes.append(
                 f'labels are numbers from {order[0]} to {order[-1]}; the {len(order)} that occur are the classes'
             )
         classes, position = [str(k) for k in order], {k: i for i, k in enumerate(order)}
     if len(set(classes)) != len(classes):
         raise PSRError(where, 'different class names', ', '.join(sorted({c for c in classes if classes.count(c) > 1})))
-    return classes, {s: np.array([position[k] for k in column], np.int64) for s, column in keys.items()}, notes
+    labels = {s: np.array([position[k] for k in column], np.int64) for s, column in keys.items()}
+    return classes, labels, notes + _class_notes(classes, labels)
 
 
 def _from_one_hot(array: np.ndarray, where: str) -> np.ndarray:
@@ -285,6 +335,26 @@ def _from_one_hot(array: np.ndarray, where: str) -> np.ndarray:
             'Sets with several labels per image cannot be distilled by class',
         )
     return array.argmax(1)
+
+# %% ../nbs/02_contents.ipynb #ct09
+def one_numbering(
+    values: Mapping[str, Iterable],  # part -> labels as they are stored; parts are splits or files
+    names: dict[str, list[str] | None],  # part -> class names that belong to its integers 0, 1, …
+    where: str,  # for errors
+) -> tuple[dict[str, list], list[str] | None]:  # the labels in one numbering, its names
+    "Parts whose numbers stand for different names, in the numbering of the first."
+    known = [[nfc(n) for n in found] for found in names.values() if found]
+    if not known or all(found == known[0] for found in known):
+        return {part: list(column) for part, column in values.items()}, known[0] if known else None
+    if len(known) < len(names):
+        raise PSRError(where, 'class names for each of its parts, since they differ', f'{len(known)} of {len(names)}')
+    union = list(dict.fromkeys(n for found in known for n in found))
+    out: dict[str, list] = {}
+    for (part, column), own in zip(values.items(), known):
+        out[part] = [
+            union.index(own[v]) if isinstance(v, (int, np.integer)) and 0 <= v < len(own) else v for v in column
+        ]
+    return out, union
 
 # %% ../nbs/02_contents.ipynb #ct06
 FILE_COLUMNS = [
@@ -316,6 +386,20 @@ LABEL_COLUMNS = [
 ]
 SPLIT_COLUMNS = ['split', 'set', 'subset', 'partition', 'usage', 'fold']
 IMAGE_COLUMNS = ['image', 'img', 'picture', 'photo', 'jpg', 'png', 'pixels', 'file_name', 'path']
+
+
+def row_splits(
+    values: Iterable | None,  # of a column of splits; None: there is none
+    where: str,  # for the error
+) -> list[str] | None:  # "train", "validation" or "test" for each row; None: the column is about something else
+    "What a column of splits says. Raises `PSRError` where it says so of some rows only."
+    values = list(values or ())
+    found = [split_name(str(v)) for v in values]
+    if not any(found):
+        return None
+    for value in (v for v, split in zip(values, found) if split is None):
+        raise PSRError(where, 'train, validation or test in each row of its column of splits', repr(value))
+    return [str(split) for split in found]
 
 
 def find_column(

@@ -23,6 +23,7 @@ from .core import PSRError, assets, atomic_folder, hub_reachable, lookup, reacha
 from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
 from .images import Holdout, ImageData
 from .pictures import augment, contact_sheet, decode_image, decode_images, resize_images, to_float  # noqa: F401
+from .subsets import file_names, imagenet_subset, own_validation, split_by_names, split_of
 from .weights import cache_folder
 
 # %% auto #0
@@ -56,12 +57,14 @@ def read_listing(
     if not len(rows):
         raise PSRError(f'data {listing.path}', f'images in {split}', 'none')
     for why, n in listing.left_out.items():
-        if why.startswith(('samples', 'folder')):
+        if why.startswith(('samples', 'folder', 'table', 'pictures')):
             warnings.warn(f'data {listing.path}: left out {n} {why}', stacklevel=3)
     keys: list[str] = []
     images = decode_images(part.rows(rows), len(rows), size, channels, keys=keys)
     called = name or _set_name(listing.path)
-    return ImageData(images, torch.from_numpy(labels), names, called, str(listing.path), np.array(keys, 'S32'))
+    data = ImageData(images, torch.from_numpy(labels), names, called, str(listing.path), np.array(keys, 'S32'))
+    files = file_names(part, rows) if listing.form.startswith('class folders') else None
+    return replace(data, names=files, whose_split='' if files is None else split_by_names(files))
 
 
 def read_path(
@@ -191,7 +194,24 @@ def _load_natural(name: str, split: str, size: int | None, channels: int | None)
         wnids = sorted(IMAGENET_SUBSETS[name].split())
         short = dict(zip(IMAGENET_SUBSETS[name].split(), class_names(name)))
         data = replace(data.restrict(wnids), classes=[short[w] for w in wnids])
+        data = replace(data, whose_split=split_of(data.names, split))
     return replace(data, name=name)
+
+
+def _load_validation(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
+    "ImageNet's own split of a subset: its validation images are the test images. From an ImageNet folder, or by file names."
+    wnids = sorted(IMAGENET_SUBSETS[name].split())
+    roots = [Path(r) for r in (os.environ.get('PSR_DATA'), 'data') if r]
+    folders = [f for r in roots for f in (r, *(r / n for n in ('imagenet', 'ILSVRC2012', 'imagenet1k'))) if f.is_dir()]
+    found = [listing for f in folders if (listing := imagenet_subset(f, wnids)) is not None]
+    if not found:
+        found = [own_validation(recognise(f), wnids) for f in _natural_folders(name)]
+    if not found:
+        need = f"ImageNet's folders train and val in $PSR_DATA/imagenet, or fastai's {name}2 in $PSR_DATA"
+        raise PSRError(f'data {name}-val', need, 'neither')
+    short = dict(zip(IMAGENET_SUBSETS[name].split(), class_names(name)))
+    data = read_listing(found[0], split, size, channels, wnids, f'{name}-val')
+    return replace(data, classes=[short[w] for w in wnids], whose_split='')
 
 # %% ../nbs/03_data.ipynb #c014
 DATASETS: dict[str, Callable[[str, int | None, int | None], ImageData]] = {
@@ -200,6 +220,8 @@ DATASETS: dict[str, Callable[[str, int | None, int | None], ImageData]] = {
     'fashion-mini': partial(_load_fashion, bundled=True),  # always the bundled 2,000
     'imagenette': partial(_load_natural, 'imagenette'),  # Howard 2019, github.com/fastai/imagenette
     'imagewoof': partial(_load_natural, 'imagewoof'),  # the same
+    'imagenette-val': partial(_load_validation, 'imagenette'),  # tested on ImageNet's own validation images
+    'imagewoof-val': partial(_load_validation, 'imagewoof'),  # the same
     'cifar10': partial(_load_natural, 'cifar10'),  # Krizhevsky 2009
 }
 

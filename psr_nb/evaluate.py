@@ -5,8 +5,10 @@
 # %% ../nbs/23_evaluate.ipynb #c002
 from __future__ import annotations
 
+import re
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,17 +25,18 @@ from .distilled import DistilledSet, class_folder
 from .forecast import Forecast
 from .greedy import herding
 from .learning import train_student
-from .pictures import to_float
+from .pictures import to_float, to_uint8
 from .protocols import PROTOCOLS, Protocol, training_plan
 from .results import Report
+from .scope import Scope, scope
 from .students import make_student, register_students
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['plan', 'Source', 'random_real', 'herding_real', 'ImageSet', 'evaluate', 'PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS',
-           'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter', 'lighting', 'random_resized_crop',
-           'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval', 'Comparison', 'Comparisons', 'label_robust_score',
-           'augmentation_robust_score', 'StudentStep', 'train_student']
+__all__ = ['plan', 'Source', 'random_real', 'herding_real', 'ImageSet', 'class_numbers', 'match_numbers', 'evaluate', 'PROTOCOLS',
+           'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter',
+           'lighting', 'random_resized_crop', 'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval', 'Comparison',
+           'Comparisons', 'label_robust_score', 'augmentation_robust_score', 'StudentStep', 'train_student']
 
 # %% ../nbs/23_evaluate.ipynb #e002
 from .learning import StudentStep  # noqa: F401
@@ -111,7 +114,7 @@ class ImageSet(Shape):
 Source = ImageSet | Callable[[int], ImageSet]  # a set, or a function of the seed that gives one
 
 # %% ../nbs/23_evaluate.ipynb #e009
-def _check(data: ImageSet, test: ImageData, cut: bool = False) -> None:
+def _check(data: ImageSet, test: ImageData, here: Scope) -> None:
     "Raises when the set and the test images do not belong together."
     # an exported folder that is read as plain images has the folders' names
     named = [class_folder(i, c, len(test.classes)) for i, c in enumerate(test.classes)]
@@ -122,13 +125,48 @@ def _check(data: ImageSet, test: ImageData, cut: bool = False) -> None:
             'classes of the set', f'those of the test images in the same order ({ours!r}, …)', f'{theirs!r}, …'
         )
     c, h, w = data.images.shape[1:]
-    if tuple(test.images.shape[1:]) not in [(c, h, w), (c, h // 7 * 8, w // 7 * 8)][: 1 + cut]:
+    sizes = {(c, h, w)} | {(c, side, side) for side in (here.size, here.test_size)}
+    if tuple(test.images.shape[1:]) not in sizes:
         raise PSRError(
             'images of the set',
             f'{tuple(test.images.shape[1:])} like the test images',
             tuple(data.images.shape[1:]),
             'Pass size= or channels= to load_data',
         )
+
+
+def class_numbers(
+    names: Sequence[str],  # of class folders
+) -> list[int] | None:  # None: they are not called by numbers
+    "The numbers in names like 00000, new000 or class_3, where one word stands before all of them."
+    found = [re.fullmatch(r'(\D*)(\d+)', str(n)) for n in names]
+    if not found or len({m and m[1] for m in found}) != 1 or found[0] is None:
+        return None
+    numbers = [int(m[2]) for m in found if m is not None]
+    return numbers if max(numbers) < 10_000 else None  # WordNet ids are numbers too, of another kind
+
+
+def match_numbers(
+    data: ImageData,  # a set whose class folders may be numbered
+    test: ImageData,
+) -> tuple[ImageData, str]:  # with the names of the test images' classes, and what was done; "" where nothing was
+    "Numbered classes take their names from the test images, in their order. Raises `PSRError` where that is ambiguous."
+    numbers, count = class_numbers(data.classes), len(test.classes)
+    if numbers is None or sorted(data.classes) == sorted(test.classes):
+        return data, ''
+    if sorted(numbers) != list(range(count)):
+        wrong = f'{min(numbers)} to {max(numbers)}, {len(numbers)} folders'
+        raise PSRError(
+            f'numbers of the classes of {data.name}', f'0 to {count - 1}, each once', wrong, 'Rename the folders'
+        )
+    if (own := class_numbers(test.classes)) is not None and own != list(range(count)):
+        raise PSRError(
+            f'numbers of the classes of {data.name}', 'test images whose classes have names', test.classes[0]
+        )
+    shown = [f'{data.classes[numbers.index(i)]} → {test.classes[i]}' for i in range(min(3, count))]
+    words = f'classes of {data.name} by number: {", ".join(shown)}{", …" if count > 3 else ""}'
+    new = torch.tensor(numbers)
+    return replace(data, labels=new[data.labels], classes=list(test.classes)), words
 
 
 def _as_data(data: ImageSet) -> ImageData:
@@ -155,10 +193,25 @@ def _targets(
     )
 
 
+def _protocol_name(
+    protocol: str | Protocol,
+    test: ImageData,
+    shape: tuple[int, ...],  # (c, h, w) of the set's images
+    student: str,
+    epochs: int | None,
+    batch_size: int | None,
+) -> str:
+    "What the protocol is called in the table: with what is not as it was defined."
+    name = 'own' if isinstance(protocol, Protocol) else scope(protocol, test.classes, shape, student).named(protocol)
+    name += f' ({epochs} epochs)' if epochs is not None else ''
+    return name + (f' (batch {batch_size})' if batch_size is not None else '')
+
+
 def _sets(
     distilled: Source | dict[str, Source],
     method: str | None,
     seeds: list[int],
+    test: ImageData,
 ) -> dict[tuple[str | None, int], ImageSet]:  # (name, seed) -> set
     "Every set that a student is trained on. Raises where there is none, or their images differ in size."
     if isinstance(distilled, dict) and not distilled:
@@ -167,6 +220,14 @@ def _sets(
     sets: dict[tuple[str | None, int], Any] = {
         (m, s): each(s) if callable(each) and not hasattr(each, 'images') else each for m, each in named for s in seeds
     }
+    numbered: dict[int, ImageData] = {}
+    for key, data in sets.items():
+        if isinstance(data, ImageData):
+            if id(data) not in numbered:
+                numbered[id(data)], words = match_numbers(data, test)
+                if words:
+                    warnings.warn(words, stacklevel=3)
+            sets[key] = numbered[id(data)]
     if len(shapes := {tuple(d.images.shape[1:]) for d in sets.values()}) > 1:
         raise PSRError(
             'argument distilled',
@@ -183,7 +244,7 @@ class _Table:
 
     test: ImageData
     protocol: Protocol
-    name: str  # of the protocol, as the table shows it
+    names: dict[str, str]  # of the protocol, as the table shows it for each student
     labels: str
     teacher: Teacher | None
     validation: ImageData | None
@@ -195,6 +256,7 @@ class _Table:
         self,
         method: str | None,  # name in the table; None: the set's own
         data: ImageSet,
+        images: torch.Tensor,  # those of the set, at the size that students see
         targets: torch.Tensor,
         student: str,
         seed: int,
@@ -203,8 +265,8 @@ class _Table:
         "Trains one student."
         began, tested, done, state = time.perf_counter(), [], 0, None
         ipc = int(data.labels.bincount(minlength=len(self.test.classes)).max())
-        own = (self.teacher, self.validation, ipc, self.epochs, self.batch_size, self.device)
-        for state in train_student(data.images, targets, self.test, self.protocol, student, seed, *own):
+        own = (self.teacher, self.validation, ipc, self.epochs, self.batch_size, self.device, data.labels)
+        for state in train_student(images, targets, self.test, self.protocol, student, seed, *own):
             if state.accuracy is not None:
                 tested.append(state)
             ticks = 20 * state.step // state.total
@@ -216,7 +278,7 @@ class _Table:
             method=method or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed'),
             dataset=self.test.label,
             ipc=ipc,
-            protocol=self.name,
+            protocol=self.names[student],
             student=student,
             labels=self.labels,
             seed=seed,
@@ -275,12 +337,19 @@ def _side_by_side(
     return [r for r in rows if r is not None]
 
 # %% ../nbs/23_evaluate.ipynb #c041
-def _middle(test: ImageData, size: int) -> ImageData:
-    "The middle seven eighths of larger test images, as `rded` tests."
-    if test.images.shape[-1] != size // 7 * 8:
-        return test
-    edge = (size // 7 * 8 - size) // 2
-    return replace(test, images=test.images[..., edge : edge + size, edge : edge + size])
+def _scaled(images: torch.Tensor, size: int) -> torch.Tensor:
+    "Bytes at another size, bilinear and smoothed, as torchvision's Resize does."
+    if images.shape[-1] == size:
+        return images
+    parts = [F.interpolate(to_float(part), (size, size), mode='bilinear', antialias=True) for part in images.split(500)]
+    return to_uint8(torch.cat(parts))
+
+
+def _test_view(test: ImageData, here: Scope) -> ImageData:
+    "Test images at the size that the protocol sees, with their middle cut out where it does so."
+    images = _scaled(test.images, here.test_size)
+    edge = (here.test_size - here.size) // 2
+    return replace(test, images=images[..., edge : edge + here.size, edge : edge + here.size], keys=test.image_keys)
 
 
 def evaluate(
@@ -306,27 +375,34 @@ def evaluate(
     p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     students = [students] if isinstance(students, str) else list(students)
-    labels, name = labels or p.labels, protocol if isinstance(protocol, str) else 'own'
-    name += f' ({epochs} epochs)' if epochs is not None else ''
-    name += f' (batch {batch_size})' if batch_size is not None else ''
+    labels = labels or p.labels
     if labels not in ('hard', 'soft'):
         raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
     if not seeds or not students:
         raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
-    sets, targets = _sets(distilled, method, seeds), {}
+    sets, targets = _sets(distilled, method, seeds, test), {}
+    shape = tuple(next(iter(sets.values())).images.shape[1:])
+    names = {student: _protocol_name(protocol, test, shape, student, epochs, batch_size) for student in students}
+    here = scope(p, test.classes, shape, students[0])
     for data in sets.values():
         if id(data) not in targets:
-            _check(data, test, p.views == 'rded')
+            _check(data, test, here)
             check_overlap(_as_data(data), test, allow_overlap)
-            targets[id(data)] = _targets(data, labels, teacher)
+            targets[id(data)] = _scaled(data.images, min(here.size, shape[-1])), _targets(data, labels, teacher)
     if p.online and labels == 'soft' and teacher is None:
-        raise PSRError('argument teacher', f'one: protocol {name} asks it about every batch', None)
-    shape = tuple(next(iter(sets.values())).images.shape[1:])
+        raise PSRError('argument teacher', f'one: protocol {names[students[0]]} asks it about every batch', None)
+    seen = (shape[0], here.size, here.size)
     for student in students:  # an unknown name fails before the first minute
-        make_student(student, shape, len(test.classes), p)
-    test = _middle(test, shape[-1]) if p.views == 'rded' else test
-    table = _Table(test, p, name, labels, teacher, validation, epochs, batch_size, device)
-    job = lambda m, s, data, student: lambda tick: table.row(m, data, targets[id(data)], student, s, tick)
+        make_student(student, seen, len(test.classes), here.protocol)
+    test = _test_view(test, here) if (shape[-1], here.test_size) != (here.size, here.size) else test
+    if validation is not None and validation.images.shape[1:] != test.images.shape[1:]:
+        validation = _test_view(validation, here)
+    table = _Table(test, here.protocol, names, labels, teacher, validation, epochs, batch_size, device)
+
+    def job(m: str | None, s: int, data: ImageSet, student: str):
+        images, target = targets[id(data)]
+        return lambda tick: table.row(m, data, images, target, student, s, tick)
+
     jobs = [job(m, s, data, student) for student in students for (m, s), data in sets.items()]
     available, cpu = torch.get_num_threads(), device.type == 'cpu'
     workers = max(1, min(len(jobs), workers or (available if cpu else 1)))

@@ -37,8 +37,12 @@ def as_pixels(
         raise PSRError(
             where, 'images (n, height, width) or (n, height, width, 3)', 'shape ' + '×'.join(map(str, array.shape))
         )
+    if array.dtype == bool or not np.issubdtype(array.dtype, np.floating) and array.max(initial=0) == 1:
+        return np.ascontiguousarray(array != 0).astype(np.uint8) * 255  # black and white
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise PSRError(where, 'bytes, or floats in [0, 1]', f'{array.dtype}')
     low, high = float(array.min(initial=0)), float(array.max(initial=0))
     if not np.isfinite([low, high]).all() or low < 0:
         raise PSRError(where, 'finite values from 0', f'{low:g} to {high:g}', 'Undo the normalisation before saving')
@@ -79,6 +83,30 @@ _NPZ_KEYS = {  # split -> (images, labels) under their usual names
 }
 
 
+_MOST_RATIO = 1000  # times its own size: more is a trap, not a data set
+
+
+def _check_sizes(
+    path: Path,  # an .npz file
+) -> None:
+    "Raises `PSRError` for arrays that say they are larger than what is stored, before any memory is taken."
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.filename.endswith('.npy'):
+                continue
+            with archive.open(member) as f:
+                version = np.lib.format.read_magic(f)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(f)
+            wanted = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+            if not dtype.hasobject and wanted > member.file_size:
+                raise PSRError(f'{path} {member.filename}', f'{wanted:,} bytes', f'{member.file_size:,}')
+            if member.file_size > max(_MOST_RATIO * path.stat().st_size, 2**20):
+                raise PSRError(
+                    f'{path} {member.filename}', f'at most {_MOST_RATIO} times its own size', f'{wanted:,} bytes'
+                )
+
+
 def read_npz(
     path: Path,
 ) -> Listing | None:  # None: not this form
@@ -86,11 +114,14 @@ def read_npz(
     if not (path.is_file() and path.suffix.lower() == '.npz'):
         return None
     try:
+        _check_sizes(path)
         with np.load(path, allow_pickle=False) as stored:
             kept = {
                 k: stored[k] for k in stored.files if any(k in keys for pair in _NPZ_KEYS.values() for keys in pair)
             }
             there = stored.files
+    except PSRError:
+        raise
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as e:
         raise PSRError(f'{path}', 'an .npz file of plain arrays', f'{type(e).__name__}: {e}'[:160]) from None
     arrays = {}
@@ -180,19 +211,24 @@ def read_idx(
     "An IDX file's array (the form of MNIST)."
     try:
         with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f:
-            data = f.read()
-    except (OSError, EOFError) as e:
+            head = f.read(4)
+            if len(head) < 4 or head[:3] != b'\0\0\x08':
+                found = head.hex(' ') or 'an empty file'
+                raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', found)
+            sizes = np.frombuffer(f.read(4 * head[3]), 'u1')
+            if len(sizes) < 4 * head[3]:
+                say = 'The file is cut short: fetch it again'
+                raise PSRError(f'{path}', f'{head[3]} sizes', 'the end of the file', say)
+            shape = sizes.view('>u4').astype(object)
+            wanted = int(np.prod(shape, dtype=object))
+            most = _MOST_RATIO * path.stat().st_size + 2**20
+            data = f.read(wanted + 1) if wanted < most else b''
+    except (OSError, EOFError, zlib.error) as e:
         raise PSRError(f'{path}', 'a readable file', f'{type(e).__name__}: {e}'[:160]) from None
-    if len(data) < 4 or data[:3] != b'\0\0\x08':
-        raise PSRError(f'{path}', 'an IDX file of bytes (magic 00 00 08)', data[:4].hex(' ') or 'an empty file')
-    ndim = data[3]
-    if len(data) < 4 + 4 * ndim:
-        raise PSRError(f'{path}', f'{ndim} sizes', 'the end of the file', 'The file is cut short: fetch it again')
-    shape = np.frombuffer(data, '>u4', ndim, 4).astype(np.int64)
-    array = np.frombuffer(data, np.uint8, offset=4 + 4 * ndim)
-    if array.size != (wanted := int(np.prod(shape.astype(object)))):
-        raise PSRError(f'{path}', f'{wanted:,} values', f'{array.size:,}', 'The file is cut short: fetch it again')
-    return array.reshape(shape)
+    if len(data) != wanted:
+        found = 'more' if len(data) > wanted else f'{len(data):,}'
+        raise PSRError(f'{path}', f'{wanted:,} values', found, 'The file is damaged: fetch it again')
+    return np.frombuffer(data, np.uint8).reshape([int(n) for n in shape])
 
 
 def read_idx_folder(

@@ -27,7 +27,9 @@ from psr_nb.contents import (
     find_column,
     image_endings,
     is_junk,
+    one_numbering,
     read_labels,
+    row_splits,
     split_name,
     split_of_file,
     sub_folders,
@@ -35,7 +37,8 @@ from psr_nb.contents import (
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['read_table', 'named_file', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'read_saved', 'from_datasets']
+__all__ = ['read_table', 'named_file', 'NoColumns', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'read_saved',
+           'from_datasets']
 
 # %% ../nbs/02_file_tables.ipynb #fo019
 _TABLES = ('.csv', '.tsv', '.jsonl', '.ndjson')
@@ -63,8 +66,10 @@ def read_table(
 
 # %% ../nbs/02_file_tables.ipynb #fo020
 def named_file(value: object, base: Path, endings: set[str]) -> Path | None:
-    "The image that a table's entry names: as written, in images/, or with an ending added."
+    "The image that a table's entry names: as written, in images/, or with an ending added. It lies beside the table."
     text = str(value).replace('\\', '/')
+    for home in (str(base), str(base.resolve())):
+        text = text.removeprefix(home + '/')
     if not text or text.startswith('/') or '..' in Path(text).parts:
         return None
     for folder in (base, base / 'images', base / 'imgs', base / 'train', base / 'test', base / 'data'):
@@ -74,33 +79,49 @@ def named_file(value: object, base: Path, endings: set[str]) -> Path | None:
     return None
 
 
+class NoColumns(PSRError):
+    "A table that does not name files and labels, or not under the names that were given."
+
+    table = ''
+    names_files = False
+
+
 def _table_rows(
     table: Path, image_column: str | None, label_column: str | None, endings: set[str]
 ) -> tuple[list[Path], list, list | None]:
     "(files, labels, split of each row or None) of one table."
     rows = read_table(table)
-    columns = list(rows[0])
-    label = find_column(columns, LABEL_COLUMNS, label_column, 'label', f'{table}')
+    columns = [str(c) for c in rows[0]]
+    try:
+        label = find_column(columns, LABEL_COLUMNS, label_column, 'label', f'{table}')
+        if image_column:
+            find_column(columns, [], image_column, 'image', f'{table}')
+    except PSRError as e:
+        raise NoColumns(e.thing, e.expected, e.found) from None
     candidates = (
         [image_column] if image_column else [c for k in FILE_COLUMNS for c in columns if c.lower().strip() == k]
     )
-    if image_column:
-        find_column(columns, [], image_column, 'image', f'{table}')
     file = next((c for c in candidates if named_file(rows[0].get(c), table.parent, endings)), None)
     if file is None or label is None:
-        raise PSRError(
+        error = NoColumns(
             f'{table}',
             'a column that names image files beside it and a column of labels',
-            f'the columns {", ".join(map(str, columns))}',
-            'Name them: --image-column and --label-column',
+            f'the columns {", ".join(columns)}',
+            'Name them: --image-column and --label-column. Paths are taken from the folder of the table',
         )
+        error.table, error.names_files = f'{table}', file is not None
+        raise error
     files = [named_file(r.get(file), table.parent, endings) for r in rows]
     found = [f for f in files if f is not None]
     if missing := [str(r.get(file)) for r, f in zip(rows, files) if f is None]:
         raise PSRError(f'{table}', 'a file for every row', f'{len(missing)} rows without one: {", ".join(missing[:5])}')
+    said: dict[Path, object] = {}
+    for f, r in zip(found, rows):
+        if said.setdefault(f, r.get(label)) != r.get(label):
+            raise PSRError(f'{table}', 'one label for each file', f'{said[f]} and {r.get(label)} for {f.name}')
     split = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{table}')
-    splits = [split_name(str(r.get(split))) for r in rows] if split else None
-    return found, [r.get(label) for r in rows], splits if splits and all(splits) else None
+    splits = row_splits([r.get(split) for r in rows], f'{table}') if split else None
+    return found, [r.get(label) for r in rows], splits
 
 # %% ../nbs/02_file_tables.ipynb #fo021
 def _name_tables(folder: Path) -> list[Path]:
@@ -109,13 +130,16 @@ def _name_tables(folder: Path) -> list[Path]:
     return [p for p in tables if p.stem.lower() == 'metadata'] or tables
 
 
+_NOTHING = {'nan', '<na>', 'null', 'n/a', '#n/a'}  # how programs write that a value is missing
+
+
 def _as_numbers(column: list) -> list:
-    "Text that is all whole numbers is numbers: a CSV knows no types."
-    return (
-        [int(v) for v in column]
-        if all(isinstance(v, str) and re.fullmatch(r'\d+', v.strip()) for v in column)
-        else column
-    )
+    "Text that is all numbers is numbers: a CSV knows no types. With leading zeros it is a code, and stays text."
+    column = [None if isinstance(v, str) and v.strip().lower() in _NOTHING else v for v in column]
+    texts = [v.strip() for v in column if isinstance(v, str)]
+    if len(texts) < len(column) or not all(re.fullmatch(r'[-+]?(0|[1-9]\d*)(\.\d*)?', t) for t in texts):
+        return column
+    return [float(t) if float(t) % 1 else int(float(t)) for t in texts]
 
 
 def read_name_tables(
@@ -135,21 +159,32 @@ def read_name_tables(
         return None
     files: dict[str, list[Path]] = {}
     values: dict[str, list] = {}
+    left_out, errors = Counter(), []
     for table in tables:
         own = split_of_file(table.name) or (split_name(table.parent.name) if table.parent != path else None) or 'train'
-        f, v, splits = _table_rows(table, image_column, label_column, endings)
+        try:
+            f, v, splits = _table_rows(table, image_column, label_column, endings)
+        except NoColumns as e:
+            errors.append(e)
+            left_out[f'table {table.name} without columns of files and labels'] += 1
+            continue
         for one, value, split in zip(f, v, splits or [own] * len(f)):
             files.setdefault(split, []).append(one)
             values.setdefault(split, []).append(value)
-    if all(_as_numbers(v) is not v for v in values.values()):
-        values = {s: _as_numbers(v) for s, v in values.items()}
+    if not files:
+        raise max(errors, key=lambda e: (e.names_files, len(str(e.found))))  # the one that says most
+    numbers = {s: _as_numbers(v) for s, v in values.items()}
+    if all(not isinstance(one, str) for v in numbers.values() for one in v):
+        values = numbers
+    else:
+        values = {s: [None if n is None else one for one, n in zip(v, numbers[s])] for s, v in values.items()}
     classes, labels, notes = read_labels({**values}, None, f'data {path}')
     return Listing(
         'a table of files and labels',
         classes,
         {s: Split(labels[s], file_rows(files[s])) for s in files},
         path,
-        Counter(),
+        left_out,
         notes,
     )
 
@@ -219,6 +254,14 @@ def _parquet_rows(tables: list[tuple]) -> Callable[[np.ndarray], Iterator[tuple[
     return rows
 
 
+def _some_rows(
+    rows: Callable[[np.ndarray], Iterator[tuple[Encoded, str]]],  # of a whole
+    positions: np.ndarray,  # of a part in it
+) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
+    "A part of the rows."
+    return lambda wanted: rows(positions[wanted])
+
+
 def _schema_names(table, label: str) -> list[str] | None:
     "Class names that Hugging Face puts into a file's schema."
     meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
@@ -237,7 +280,7 @@ def read_parquet_forms(
     files = parquet_files(path)
     if not files:
         return None
-    tables, values, names = {}, {}, None
+    tables, values, names, part_of, said = {}, {}, {}, {}, []
     for split, parts in files.items():
         for file in parts:
             table = _open_parquet(file)
@@ -245,23 +288,32 @@ def read_parquet_forms(
             image = find_column(columns, IMAGE_COLUMNS, image_column, 'image', f'{file}')
             label = find_column(columns, LABEL_COLUMNS, label_column, 'label', f'{file}')
             if image is None or label is None or image == label:
-                absent = ', '.join(n for n, c in (('image', image), ('label', label)) if c is None)
+                absent = (
+                    ', '.join(n for n, c in (('image', image), ('label', label)) if c is None) or 'two different ones'
+                )
                 raise PSRError(
                     f'{file}',
                     'columns image and label',
                     f'{columns} (no {absent})',
                     'Name them: --image-column and --label-column',
                 )
-            names = names or _schema_names(table, label)
+            names[f'{file}'], part_of[f'{file}'] = _schema_names(table, label), split
+            own = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{file}') if set(files) == {'train'} else None
             try:
-                values.setdefault(split, []).extend(table.read([label])[label].to_pylist())
+                values[f'{file}'] = table.read([label])[label].to_pylist()
+                said += table.read([own])[own].to_pylist() if own else [None] * len(values[f'{file}'])
             except (OSError, ValueError) as e:
                 raise PSRError(f'{file}', 'a readable column of labels', f'{type(e).__name__}: {e}'[:160]) from None
             tables.setdefault(split, []).append((file, table, image))
-    classes, labels, notes = read_labels(values, names, f'data {path}')
-    return Listing(
-        'parquet', classes, {s: Split(labels[s], _parquet_rows(tables[s])) for s in tables}, path, Counter(), notes
-    )
+    numbered, known = one_numbering(values, names, f'data {path}')
+    joined = {s: [v for part, column in numbered.items() if part_of[part] == s for v in column] for s in tables}
+    rows = {s: _parquet_rows(tables[s]) for s in tables}
+    if splits := row_splits(said, f'data {path}'):
+        where = {s: np.flatnonzero(np.array(splits) == s) for s in dict.fromkeys(splits)}
+        rows = {s: _some_rows(rows['train'], positions) for s, positions in where.items()}
+        joined = {s: [joined['train'][i] for i in positions] for s, positions in where.items()}
+    classes, labels, notes = read_labels(joined, known, f'data {path}')
+    return Listing('parquet', classes, {s: Split(labels[s], rows[s]) for s in joined}, path, Counter(), notes)
 
 # %% ../nbs/02_file_tables.ipynb #fo033
 def read_saved(
@@ -288,6 +340,18 @@ def read_saved(
     return from_datasets({split_name(str(k)) or str(k): d for k, d in parts.items()}, path, image_column, label_column)
 
 
+def _divided(parts: dict, where: str) -> dict:
+    "A lone table of `datasets` by its column of splits, where it has one."
+    if set(parts) != {'train'}:
+        return parts
+    table = parts['train']
+    column = find_column(table.column_names, SPLIT_COLUMNS, None, 'split', where)
+    splits = row_splits(table[column], where) if column else None
+    if splits is None:
+        return parts
+    return {s: table.select(np.flatnonzero(np.array(splits) == s)) for s in dict.fromkeys(splits)}
+
+
 def from_datasets(
     parts: dict,  # split -> datasets.Dataset
     path: Path,  # for messages
@@ -297,8 +361,8 @@ def from_datasets(
     "The splits of Hugging Face `datasets`, whose images stay encoded until they are wanted."
     import datasets
 
-    splits, values, names = {}, {}, None
-    for split, table in parts.items():
+    splits, values, names = {}, {}, {}
+    for split, table in _divided(parts, f'{path}').items():
         where = f'{path}, split {split}'
         image = find_column(table.column_names, IMAGE_COLUMNS, image_column, 'image', where)
         label = find_column(table.column_names, LABEL_COLUMNS, label_column, 'label', where)
@@ -311,12 +375,13 @@ def from_datasets(
             )
         if isinstance(table.features[image], datasets.Image):
             table = table.cast_column(image, datasets.Image(decode=False))
-        names = names or getattr(table.features[label], 'names', None)
+        names[split] = getattr(table.features[label], 'names', None)
         values[split] = list(table[label])
         splits[split] = lambda rows, table=table, image=image, where=where: (
             (_cell(table[int(i)][image], path, f'{where} row {i}'), f'{where} row {i}') for i in rows
         )
-    classes, labels, notes = read_labels(values, names, f'data {path}')
+    numbered, known = one_numbering(values, names, f'data {path}')
+    classes, labels, notes = read_labels(numbered, known, f'data {path}')
     return Listing(
         'a saved `datasets` folder', classes, {s: Split(labels[s], splits[s]) for s in splits}, path, Counter(), notes
     )

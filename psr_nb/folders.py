@@ -95,14 +95,12 @@ def read_folders(
             left_out[f'folder {other.name} beside the splits'] += 1
     listed = {s: _class_folders(f, s, left_out, endings) for s, f in parts.items()}
     classes, labels, more = read_labels({s: names for s, (_, names) in listed.items()}, None, f'data {at}')
-    for s in listed:
-        if absent := sorted(set(range(len(classes))) - set(labels[s].tolist())):
-            notes.append(f'{s} has no images of {", ".join(classes[c] for c in absent[:5])}')
+
     return Listing(
         'class folders',
         classes,
         {s: Split(labels[s], file_rows(f)) for s, (f, _) in listed.items()},
         at,
         left_out,
-        notes,
+        notes + more,
     )

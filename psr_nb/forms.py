@@ -30,9 +30,10 @@ from psr_nb.contents import (  # noqa: F401
     walk,
 )
 from .core import PSRError
-from .file_archives import MOST_UNPACKED, read_shards, unpack  # noqa: F401
+from .file_archives import MOST_UNPACKED, is_archive, read_shards, unpack  # noqa: F401
 from .file_arrays import as_pixels, read_cifar, read_idx, read_idx_folder, read_npz, read_pickled_arrays  # noqa: F401
 from psr_nb.file_tables import (  # noqa: F401
+    NoColumns,
     from_datasets,
     parquet_files,
     read_name_tables,
@@ -40,6 +41,7 @@ from psr_nb.file_tables import (  # noqa: F401
     read_saved,
     read_table,
 )
+from .file_tensors import read_tensors
 from .folders import read_folders, split_folders  # noqa: F401
 
 # %% auto #0
@@ -54,12 +56,68 @@ FORMS = {  # name -> how it is read; the first that recognises the path reads it
     'idx': lambda path, image_column, label_column: read_idx_folder(path),
     'shards': lambda path, image_column, label_column: read_shards(path, label_column),
     'table': read_name_tables,
+    'tensors': lambda path, image_column, label_column: read_tensors(path),
     'folders': lambda path, image_column, label_column: read_folders(path) if path.is_dir() else None,
 }
 FORMS_IN_WORDS = (
     'a folder for each class; split folders of these; a folder or file of parquet; images with a CSV, TSV or JSONL table; '
-    'a `datasets` folder; WebDataset tar shards; .npz arrays; CIFAR or IDX files; a zip of any of these'
+    'a `datasets` folder; WebDataset tar shards; .npz arrays; .pt tensors; CIFAR or IDX files; a zip or tar of any of these'
 )
+
+
+def _only_entry(
+    path: Path,
+) -> Path | None:
+    "What lies in a folder, where it is one thing alone."
+    entries = [p for p in path.iterdir() if not is_junk(p.name)] if path.is_dir() else []
+    return entries[0] if len(entries) == 1 else None
+
+
+def _within(
+    path: Path,
+    image_column: str | None,
+    label_column: str | None,
+    depth: int = 8,  # folders in folders
+) -> Listing | None:
+    "What a folder or file holds in a form other than class folders, at any depth of single folders."
+    for name, read in FORMS.items():
+        listing = None if name == 'folders' else read(path, image_column, label_column)
+        if listing is not None:
+            return listing
+    inner = _only_entry(path)
+    if inner is None or not depth or not (inner.is_dir() or inner.is_file()):
+        return None
+    if is_archive(inner):
+        return recognise(inner, image_column, label_column)
+    listing = _within(inner, image_column, label_column, depth - 1)
+    if listing is not None and inner.is_dir():
+        listing.notes.insert(0, f'the folder {inner.name} is a wrapper: what is in it is read')
+    return listing
+
+# %% ../nbs/02_forms.ipynb #fo043
+def _unpacked(path: Path, image_column: str | None, label_column: str | None) -> Listing:
+    "What is in an archive. Errors name the archive and not the folder in the cache."
+    folder = unpack(path)
+    try:
+        listing = recognise(folder, image_column, label_column)
+    except PSRError as e:
+        shard = path.suffix.lower() == '.tar' and e.expected == 'labels'
+        hint = 'In a WebDataset shard each image has a .cls or .json of its name' if shard else e.hint
+        raise PSRError(e.thing.replace(str(folder), str(path)), e.expected, e.found, hint) from None
+    listing.form += f' in a {"zip" if path.suffix.lower() == ".zip" else "tar"}'
+    return listing
+
+
+def _beside(table: NoColumns, path: Path) -> Listing:
+    "The class folders beside a table that is about something else. Raises `PSRError` where there are none."
+    try:
+        listing = read_folders(path)
+    except PSRError:
+        listing = None
+    if listing is None or len(listing.classes) < 2 or table.names_files and len(listing.splits) < 2:
+        raise table
+    listing.left_out[f'table {Path(table.table).name} without a column of labels'] += 1
+    return listing
 
 
 def recognise(
@@ -73,14 +131,20 @@ def recognise(
         raise PSRError(f'data {path}', 'a folder or a file', 'nothing there')
     if not (path.is_dir() or path.is_file()):
         raise PSRError(f'data {path}', 'a folder or a regular file', 'something else (a device or a pipe)')
-    if path.is_file() and path.suffix.lower() == '.zip':
-        inner = recognise(unpack(path), image_column, label_column)
-        inner.form += ' in a zip'
-        return inner
-    for read in FORMS.values():
-        listing = read(path, image_column, label_column)
-        if listing is not None:
-            return listing
+    shards = read_shards(path, label_column) if path.suffix.lower() == '.tar' else None
+    if shards is not None:
+        return shards
+    if is_archive(path):
+        return _unpacked(path, image_column, label_column)
+    try:
+        listing = _within(path, image_column, label_column)
+    except NoColumns as e:
+        if path.is_file() or image_column is not None or label_column is not None:
+            raise
+        return _beside(e, path)
+    listing = listing or FORMS['folders'](path, image_column, label_column)
+    if listing is not None:
+        return listing
     endings = image_endings()
     if path.is_dir() and holds_images(path, endings):
         raise PSRError(

@@ -82,6 +82,8 @@ class ImageData:
     keys: np.ndarray | None = None  # (n,) hashes of the images as they were stored; None: see `image_keys`
     published: str = ''  # the public set that this is, where its loader vouches for it: "fashion"
     holdout: Holdout | None = None  # how these images were chosen, where some were held out
+    whose_split: str = ''  # whose split into train and test this is, where there are several: "fastai split"
+    names: np.ndarray | None = None  # (n,) file names, where each image is a file
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,7 +113,9 @@ class ImageData:
     @property
     def label(self) -> str:
         "The name in tables: with the beginning of the fingerprint, unless a public set is meant. No two sets share it."
-        return self.name if self.published and self.holdout is None else f'{self.name} {self.fingerprint[:8]}'
+        known = self.published and self.holdout is None
+        name = self.name if known else f'{self.name} {self.fingerprint[:8]}'
+        return f'{name} ({self.whose_split})' if self.whose_split else name
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -126,8 +130,8 @@ class ImageData:
     ) -> ImageData:
         "The images at `indices`, in that order."
         indices = torch.as_tensor(indices)
-        keys = None if self.keys is None else self.keys[indices.numpy()]
-        return replace(self, images=self.images[indices], labels=self.labels[indices], keys=keys)
+        keys, names = (None if v is None else v[indices.numpy()] for v in (self.keys, self.names))
+        return replace(self, images=self.images[indices], labels=self.labels[indices], keys=keys, names=names)
 
     def restrict(
         self,

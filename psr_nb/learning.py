@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import PSRError, best_device, keep_memory, lookup
+from .core import PSRError, best_device, keep_memory
 from .data import ImageData
 from .pictures import to_float
-from .protocols import PROTOCOLS, VIEWS, Plan, Protocol, cutmix, training_plan
+from .protocols import VIEWS, Plan, Protocol, cutmix, training_plan
+from .scope import scope
 from .students import ConvNet, make_student, quicken
 from .teacher import Teacher
 
@@ -68,10 +69,12 @@ def _measure(model: nn.Module, data: ImageData, mean: torch.Tensor, std: torch.T
 
 # %% ../nbs/09_learning.ipynb #e004
 def _optimizer(model: nn.Module, work: Plan) -> torch.optim.Optimizer:
-    "As the protocol says; weight decay on vectors (biases, norms) is its choice."
+    "As the protocol says; weight decay on all but weight matrices (biases, norms, position embeddings) is its choice."
     p = work.protocol
-    vectors, matrices = [q for q in model.parameters() if q.ndim <= 1], [q for q in model.parameters() if q.ndim > 1]
-    groups = [dict(params=matrices), dict(params=vectors, weight_decay=work.weight_decay if p.decay_vectors else 0.0)]
+    named = list(model.named_parameters())
+    decayed = [q for name, q in named if q.ndim > 1 and 'weight' in name]
+    others = [q for name, q in named if q.ndim <= 1 or 'weight' not in name]
+    groups = [dict(params=decayed), dict(params=others, weight_decay=work.weight_decay if p.decay_vectors else 0.0)]
     if p.optimizer == 'sgd':
         return torch.optim.SGD(groups, work.lr, 0.9, weight_decay=work.weight_decay, nesterov=p.nesterov)
     return torch.optim.AdamW(groups, work.lr, (0.9, 0.999), weight_decay=work.weight_decay)
@@ -86,7 +89,7 @@ def _normalisation(
     if protocol.mean is None or protocol.std is None:
         mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp(min=1e-3)
     else:
-        fit = lambda v: torch.tensor(v if channels == 3 else [sum(v) / 3] * channels)
+        fit = lambda v: torch.tensor(v if channels == len(v) else [sum(v) / len(v)] * channels)
         mean, std = fit(protocol.mean), fit(protocol.std)
     return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
@@ -100,6 +103,19 @@ def _loss(
     "Cross-entropy for class numbers, Kullback-Leibler divergence for distributions."
     of = lambda t: F.kl_div(log_p, t, reduction='batchmean') if t.ndim == 2 else F.nll_loss(log_p, t)
     return of(y) if partner is None else of(y) * own + of(y[partner.to(y.device)]) * (1 - own)
+
+
+def _soft_now(
+    protocol: Protocol,
+    share: float,  # of the epochs done
+) -> bool:
+    "Whether soft labels count in this part of a training that has them."
+    return next((kind for until, kind in protocol.label_parts if share < until), 'soft') == 'soft'
+
+
+def _architecture(teacher: Teacher | None) -> str:
+    "The name of a teacher's network; empty where it is not known."
+    return str((getattr(teacher, 'recipe', None) or {}).get('architecture', ''))
 
 # %% ../nbs/09_learning.ipynb #e005
 def train_student(
@@ -115,10 +131,14 @@ def train_student(
     epochs: int | None = None,  # overrides the protocol's
     batch_size: int | None = None,  # overrides the protocol's
     device: torch.device | str | None = None,  # default: the best at hand
+    # (n,) class numbers beside soft targets, for protocols that use both in turn; None: the likeliest class
+    labels: torch.Tensor | None = None,
 ) -> Iterator[StudentStep]:
     "Trains a student from scratch and tests it when the protocol says; yields every step."
     device, n, n_classes = torch.device(device or best_device()), len(images), len(test.classes)
-    work = training_plan(protocol, n, n_classes, ipc, student, epochs, batch_size)
+    here = scope(protocol, test.classes, images.shape[1:], student)
+    about = here.family, _architecture(teacher)
+    work = training_plan(here.protocol, n, n_classes, ipc, student, epochs, batch_size, *about)
     p, soft, began = work.protocol, targets.ndim == 2, time.perf_counter()
     if p.online and soft and teacher is None:
         raise PSRError('argument teacher', 'one: this protocol asks the teacher about every batch', None)
@@ -127,28 +147,33 @@ def train_student(
         quicken(model)
     optimizer, pixels, targets = _optimizer(model, work), to_float(images), targets.clone()
     mean, std = (v.to(device) for v in _normalisation(pixels, p))
+    hard = (targets.argmax(1) if labels is None else labels).to(device) if soft else targets
     if soft and not p.online and p.temperature != 1:
         targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
     pixels, targets = pixels.to(device), targets.to(device)
+    if p.normalised_views:
+        pixels = (pixels - mean) / std
     twice = p.extra_forward and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
     draw, view = torch.Generator().manual_seed(seed), VIEWS[p.views]
     for epoch in range(work.epochs):
-        order = torch.randperm(n, generator=draw)
+        order, soft_now = torch.randperm(n, generator=draw), soft and _soft_now(p, epoch / work.epochs)
         for i in range(work.steps):
             pick = order[i * work.batch_size : (i + 1) * work.batch_size].to(device)
-            x, y, own, partner = view(pixels[pick], draw), targets[pick], 1.0, None
+            x, own, partner = view(pixels[pick], draw), 1.0, None
+            y = targets[pick] if soft_now else hard[pick]
             if p.cutmix and torch.rand(1, generator=draw).item() < p.cutmix:
                 x, partner, own = cutmix(x, draw)
-            if p.online and soft and teacher is not None:  # the teacher sees the mixed image: nothing else to mix
+            if p.online and soft_now and teacher is not None:  # the teacher sees the mixed image: nothing else to mix
+                seen = x * std + mean if p.normalised_views else x
                 with torch.no_grad():
-                    y, partner = (teacher.logits(x.to(teacher.device)) / p.temperature).softmax(1).to(device), None
-            x = ((x - mean) / std).clone(memory_format=torch.contiguous_format)
+                    y, partner = (teacher.logits(seen.to(teacher.device)) / p.temperature).softmax(1).to(device), None
+            x = (x if p.normalised_views else (x - mean) / std).clone(memory_format=torch.contiguous_format)
             for group in optimizer.param_groups:
                 group['lr'] = rate = work.rate(epoch + i / work.steps)
             if twice:
                 with torch.no_grad():
                     model(x)
-            loss = _loss((model(x) / (p.temperature if soft else 1.0)).log_softmax(1), y, partner, own)
+            loss = _loss((model(x) / (p.temperature if soft_now else 1.0)).log_softmax(1), y, partner, own)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -271,7 +296,7 @@ def _alone(
 def _groupable(student: str, work: Plan, sets: Sequence[tuple], classes: int) -> bool:
     "Whether students can become one network: ConvNets without a memory of batches, sets of one size, no mixed images."
     p = work.protocol
-    plain = p.norm != 'batch' and not p.cutmix and not p.online
+    plain = p.norm != 'batch' and not p.cutmix and not p.online and not p.normalised_views and not p.label_parts
     one = make_student(student, tuple(sets[0][0].shape[1:]), classes, p)
     return plain and isinstance(one, ConvNet) and len({(len(x), t.ndim) for x, t in sets}) == 1
 
@@ -299,7 +324,7 @@ def train_students(
     seeds = range(len(sets)) if seeds is None else list(seeds)
     if not sets or len(seeds) != len(sets):
         raise PSRError('argument seeds', f'one for each of the {len(sets)} sets', len(seeds))
-    p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
+    p = scope(protocol, test.classes, sets[0][0].shape[1:], student).protocol
     if p.online and sets[0][1].ndim == 2:
         raise PSRError('argument protocol', 'one that asks no teacher about every batch', protocol)
     count = len(test.classes)

@@ -11,137 +11,25 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 
 import torch
-import torch.nn.functional as F
 
+from psr_nb.augmentations import (  # noqa: F401
+    colour_jitter,
+    crop_boxes,
+    crop_resized,
+    cutmix,
+    dsa,
+    lighting,
+    random_resized_crop,
+    shuffle_patches,
+)
 from .core import PSRError, lookup
 from .data import augment
 
+_all_ = ['colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
+
 # %% auto #0
-__all__ = ['SCHEDULES', 'VIEWS', 'TESTS', 'PROTOCOLS', 'crop_boxes', 'crop_resized', 'random_resized_crop', 'colour_jitter',
-           'lighting', 'cutmix', 'shuffle_patches', 'Protocol', 'Plan', 'training_plan']
-
-# %% ../nbs/05_protocols.ipynb #c005
-def crop_boxes(
-    n: int,  # images
-    h: int,  # pixels
-    w: int,
-    scale: tuple[float, float],  # least and largest share of the area
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),  # least and largest width / height
-    generator: torch.Generator | None = None,  # CPU generator for the draws
-) -> torch.Tensor:  # (n, 4) top, left, height, width, whole numbers
-    "Random parts of images. Ten tries per image, as torchvision has; where none fits, the largest part in the middle."
-    draw = torch.rand(4, n, 10, generator=generator)
-    area = h * w * (scale[0] + (scale[1] - scale[0]) * draw[0])
-    aspect = torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * draw[1])
-    wide, high = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
-    fits = (wide > 0) & (wide <= w) & (high > 0) & (high <= h)
-    free, first = fits.any(1), fits.float().argmax(1, keepdim=True)
-    pick = lambda x, fallback: torch.where(free, x.gather(1, first)[:, 0], torch.tensor(float(fallback)))
-    largest = min(w, round(h * ratio[1])), min(h, round(w / ratio[0]))
-    wide, high = pick(wide, largest[0]), pick(high, largest[1])
-    place = lambda d, size, part: torch.where(free, (d[:, 0] * (size - part + 1)).floor(), ((size - part) / 2).floor())
-    return torch.stack([place(draw[2], h, high), place(draw[3], w, wide), high, wide], 1)
-
-
-def crop_resized(
-    images: torch.Tensor,  # (n, c, h, w)
-    boxes: torch.Tensor,  # (n, 4) top, left, height, width
-) -> torch.Tensor:  # (n, c, h, w)
-    "One part of each image, resized to the whole (bilinear)."
-    n, _, h, w = images.shape
-    top, left, high, wide = boxes.T
-
-    def axis(start: torch.Tensor, part: torch.Tensor, size: int) -> torch.Tensor:  # (n, size) in [-1, 1]
-        inside = ((torch.arange(size) + 0.5) * part[:, None] / size - 0.5).clamp(min=0).minimum(part[:, None] - 1)
-        return (start[:, None] + inside) * 2 / max(size - 1, 1) - 1
-
-    rows, cols = axis(top, high, h), axis(left, wide, w)
-    grid = torch.stack([cols[:, None, :].expand(n, h, w), rows[:, :, None].expand(n, h, w)], -1)
-    return F.grid_sample(images, grid.to(images), align_corners=True)
-
-# %% ../nbs/05_protocols.ipynb #p022
-def random_resized_crop(
-    images: torch.Tensor,  # (n, c, h, w)
-    scale: tuple[float, float],  # least and largest share of the area
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),  # least and largest width / height
-    generator: torch.Generator | None = None,  # CPU generator for the draws
-    boxes: bool = False,  # return the boxes too
-) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:  # (n, c, h, w), and (n, 4) top, left, height, width if asked for
-    "A random part of each image, resized to the whole (bilinear). Source: torchvision's RandomResizedCrop, for batches."
-    n, _, h, w = images.shape
-    found = crop_boxes(n, h, w, scale, ratio, generator)
-    out = crop_resized(images, found)
-    return (out, found.long()) if boxes else out
-
-# %% ../nbs/05_protocols.ipynb #c008
-def colour_jitter(
-    images: torch.Tensor,  # (n, c, h, w); c is 1 or 3
-    amount: float = 0.4,  # largest weight of the blend, either way
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:  # (n, c, h, w), not clipped
-    "Brightness, contrast and (for three channels) saturation, in random order. Source: Kim et al. 2022, as Minimax Diffusion."
-    n, c = images.shape[:2]
-    kinds = 3 if c == 3 else 2
-    order = torch.rand(n, kinds, generator=generator).argsort(1).to(images.device)
-    weights = ((torch.rand(n, kinds, generator=generator) * 2 - 1) * amount).to(images)
-    luma = images.new_tensor([0.299, 0.587, 0.114] if c == 3 else [1.0] * c).view(1, -1, 1, 1)
-    for kind, weight in zip(order.T, weights.T):
-        grey = (images * luma).sum(1, keepdim=True)
-        kind = kind.view(-1, 1, 1, 1)
-        towards = torch.where(kind == 0, 0.0, torch.where(kind == 1, grey.mean((2, 3), keepdim=True), grey))
-        images = torch.lerp(images, towards.expand_as(images), weight.view(-1, 1, 1, 1))
-    return images
-
-
-def lighting(
-    images: torch.Tensor,  # (n, 3, h, w); one channel is returned as it is
-    std: float = 0.1,  # of the noise along each component
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:  # (n, 3, h, w)
-    "Noise along the principal components of ImageNet's colours. Source: Krizhevsky et al. 2012."
-    if images.shape[1] != 3:
-        return images
-    values = torch.tensor([0.2175, 0.0188, 0.0045])
-    vectors = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
-    noise = torch.randn(len(images), 3, generator=generator) * std
-    return images + ((noise * values) @ vectors.T).to(images).view(-1, 3, 1, 1)
-
-# %% ../nbs/05_protocols.ipynb #c011
-def cutmix(
-    images: torch.Tensor,  # (n, c, h, w)
-    generator: torch.Generator | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, float]:  # mixed images, partner of each (n,), share of its own label
-    "A rectangle from a partner, λ from Beta(1, 1), share corrected for what the border cuts off. Source: Yun et al. 2019."
-    n, _, h, w = images.shape
-    partner = torch.randperm(n, generator=generator)
-    lam = torch.rand(1, generator=generator).item()
-    y = int(torch.randint(h, (1,), generator=generator))
-    x = int(torch.randint(w, (1,), generator=generator))
-    high, wide = int(h * math.sqrt(1 - lam)), int(w * math.sqrt(1 - lam))
-    y0, y1, x0, x1 = max(y - high // 2, 0), min(y + high // 2, h), max(x - wide // 2, 0), min(x + wide // 2, w)
-    mixed = images.clone()
-    mixed[:, :, y0:y1, x0:x1] = images[partner.to(images.device), :, y0:y1, x0:x1]
-    return mixed, partner, 1 - (y1 - y0) * (x1 - x0) / (h * w)
-
-
-def shuffle_patches(
-    images: torch.Tensor,  # (n, c, h, w)
-    factor: int = 2,  # strips each way
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:  # (n, c, h, w)
-    "Strips of each image in random order, across and then down. Source: Sun et al. 2024 (RDED)."
-    if factor == 1:
-        return images
-
-    def order(size):
-        starts = [i * (size // factor) for i in range(factor)] + [size]
-        return torch.cat([torch.arange(starts[i], starts[i + 1]) for i in torch.randperm(factor, generator=generator)])
-
-    n, _, h, w = images.shape
-    rows = torch.stack([order(h) for _ in range(n)]).to(images.device)
-    cols = torch.stack([order(w) for _ in range(n)]).to(images.device)
-    each = torch.arange(n, device=images.device)[:, None, None]
-    return images[each, :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+__all__ = ['SCHEDULES', 'VIEWS', 'TESTS', 'PROTOCOLS', 'Protocol', 'Plan', 'training_plan', 'colour_jitter', 'crop_boxes',
+           'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% ../nbs/05_protocols.ipynb #c014
 @dataclass(frozen=True)
@@ -171,6 +59,21 @@ class Protocol:
     many_classes: dict = field(default_factory=dict)  # what changes beyond 100 classes
     mean: tuple[float, ...] | None = None  # normalisation; None: of the training images
     std: tuple[float, ...] | None = None
+    normalised_views: bool = False  # images are normalised before the views, not after them
+    label_parts: tuple[tuple[float, str], ...] = ()  # ((share of the epochs up to, "soft" or "hard"), …); (): one kind
+    middle_stem: bool = False  # residual students have a stem of their own for 65 to 128 px
+    grey_padding: int = 1  # of a ConvNet's first convolution on grey images
+    torchvision: tuple[str, ...] = ()  # students that are torchvision's networks, not timm's
+    test_crop: bool = False  # test images are enlarged by 8/7, and their middle is cut out
+    largest: int | None = None  # pixels a side; larger images are scaled down to it
+    # where the protocol is defined: (data, pattern of student names, pixels a side), see `scope`; (): everywhere
+    cells: tuple[tuple[str, str, int], ...] = ()
+    branches: dict[str, dict] = field(default_factory=dict)  # data -> what changes for them
+    class_batches: dict[int, int] = field(
+        default_factory=dict
+    )  # number of classes -> images per step, whatever the budget
+    # (data, teacher, student) -> images per step and rate of that one case
+    special: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
 
 # %% ../nbs/05_protocols.ipynb #p015
 def _step_down(done: float, total: int) -> float:
@@ -195,7 +98,14 @@ def _view_minimax(x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
 
 
 def _view_rded(x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
+    if x.shape[-1] <= 64:  # the field's scripts have factor 1 here: nothing to shuffle, and a crop of everything
+        return augment(x, 0, True, g)
     return augment(_crop(shuffle_patches(x, 2, g), g), 0, True, g)
+
+
+def _view_sre2l(x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
+    boxes = crop_boxes(len(x), x.shape[-2], x.shape[-1], (0.08, 1.0), generator=g)
+    return augment(crop_resized(x, boxes), 0, True, g)
 
 
 VIEWS: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {  # images in [0, 1] -> what is trained on
@@ -203,12 +113,17 @@ VIEWS: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {  #
     'shift_flip': lambda x, g: augment(x, max(1, x.shape[-1] // 16), True, g),
     'minimax': _view_minimax,
     'rded': _view_rded,
+    'sre2l': _view_sre2l,
+    'dsa': dsa,
+    'dsa_digits': lambda x, g: dsa(x, g, flip=False),
 }
 
 # name -> epochs (counted from 1) after which the student is tested; the last always is
 TESTS: dict[str, Callable[[int], set[int]]] = {
     'twice': lambda total: {-(-3 * total // 4)},
     'hundred': lambda total: set(range(max(1, total // 100), total + 1, max(1, total // 100))),
+    'end': lambda total: set(),
+    'tens': lambda total: set(range(10, total + 1, 10)),
     'late': lambda total: {e for e in range(10, total + 1, 10) if e - 1 > 0.8 * total},
 }
 
@@ -237,6 +152,22 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 # %% ../nbs/05_protocols.ipynb #p020
+def _small_branches() -> dict[str, dict]:
+    "What changes for small images: 1,000 epochs, DSA, CutMix for half of the batches, one test at the end, their own colours."
+    small: dict = dict(epochs=((math.inf, 1000),), cutmix=0.5, views='dsa', normalised_views=True, tests='end')
+    small |= dict(many_classes={})
+    cifar = dict(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
+    cifar |= dict(students={'resnet_ap*': dict(width=32), 'resnet18': dict(channels=(32, 64, 128, 256), stem_width=32)})
+    return {
+        'cifar10': small | cifar,
+        'cifar100': small | cifar,
+        'svhn': small | dict(views='dsa_digits', mean=(0.4377, 0.4438, 0.4728), std=(0.1980, 0.2010, 0.1970)),
+        'mnist': small | dict(views='dsa_digits', mean=(0.1307,), std=(0.3081,)),
+        'fashion': small | dict(mean=(0.2861,), std=(0.3530,)),
+        'small': small | dict(mean=None, std=None),  # other data of at most 32 px
+    }
+
+
 PROTOCOLS['minimax'] = Protocol(
     'Gu et al. 2024, arXiv 2311.15529, training as in Kim et al. 2022, arXiv 2205.14959; '
     "values from the authors' argument.py, train.py, data.py",
@@ -253,6 +184,20 @@ PROTOCOLS['minimax'] = Protocol(
     many_classes=dict(lr={'*': 0.1}, weight_decay=1e-4, batch_size=((math.inf, 128),)),
     mean=_MEAN,
     std=_STD,
+    middle_stem=True,
+    grey_padding=3,
+    largest=224,
+    cells=(
+        ('imagenet', 'convnet*', 224),
+        *(
+            ('imagenet', name, 224)
+            for name in ('resnet_ap10', 'resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')
+        ),
+        *((data, name, 32) for data in ('cifar10', 'cifar100') for name in ('convnet*', 'resnet_ap10', 'resnet18')),
+        *(('svhn', name, 32) for name in ('convnet*', 'resnet_ap10', 'resnet18')),
+        *((data, name, 28) for data in ('mnist', 'fashion') for name in ('convnet*', 'resnet_ap10', 'resnet18')),
+    ),
+    branches=_small_branches(),
 )
 
 # %% ../nbs/05_protocols.ipynb #p021
@@ -261,6 +206,7 @@ PROTOCOLS['rded'] = Protocol(
     'soft',
     'adamw',
     {
+        'mobilenet_v2': 0.0025,
         'mobilenetv2*': 0.0025,
         'efficientnet_b0': 0.002,
         'vgg11*': 5e-4,
@@ -284,6 +230,39 @@ PROTOCOLS['rded'] = Protocol(
     exact_ipc=True,
     mean=_MEAN,
     std=_STD,
+    class_batches={200: 100},
+    special={('cifar100', 'convnet3', 'convnet3'): (25, 0.002)},
+    students={'resnet*': dict(zero_init_last=False), 'mobilenetv2*': dict(drop_rate=0.2)},
+    grey_padding=3,
+    torchvision=('mobilenet_v2', 'efficientnet_b0', 'vgg11', 'alexnet', 'vit_b_16', 'swin_v2_t'),
+    test_crop=True,
+    largest=224,
+    cells=(
+        *((data, name, 32) for data in ('cifar10', 'cifar100') for name in ('convnet[3-6]', 'resnet18', 'resnet101')),
+        *(('tiny', name, 64) for name in ('convnet[3-6]', 'resnet18', 'resnet101')),
+        ('imagenet', 'convnet[56]', 128),
+        *(('imagenet', name, 224) for name in ('resnet18', 'resnet50', 'resnet101', 'mobilenet_v2', 'efficientnet_b0')),
+        *(('imagenet', name, 224) for name in ('vgg11', 'alexnet', 'vit_b_16', 'swin_v2_t')),
+    ),
+)
+
+# %% ../nbs/05_protocols.ipynb #p025
+PROTOCOLS['sre2l'] = replace(
+    PROTOCOLS['rded'],
+    source="Yin et al. 2023, arXiv 2306.13092; values from the authors' train_FKD.py and its script",
+    lr={'*': 0.001},
+    schedule='cosine',
+    batch_size=((math.inf, 1024),),
+    class_batches={},
+    exact_ipc=False,
+    views='sre2l',
+    tests='tens',
+    extra_forward=False,
+    decay_vectors=False,
+    special={},
+    students={'resnet*': dict(zero_init_last=False)},
+    torchvision=(),
+    cells=tuple(('imagenet', name, 224) for name in ('resnet18', 'resnet50', 'resnet101')),
 )
 
 # %% ../nbs/05_protocols.ipynb #c016
@@ -327,9 +306,12 @@ def training_plan(
     student: str = 'convnet3',
     epochs: int | None = None,  # overrides the protocol's
     batch_size: int | None = None,  # overrides the protocol's
+    data: str = '',  # what the images are, see `scope.data_family`: "cifar100"; "": of no known data set
+    teacher: str = '',  # name of the teacher's architecture, where it is known
 ) -> Plan:
     "The protocol's numbers for this budget. Raises `PSRError` where the protocol has none."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
+    p = replace(p, **p.branches.get(data, {}))
     if n_classes > 100 and p.many_classes:
         p = replace(p, **p.many_classes)
     ipc = ipc or -(-n_images // n_classes)
@@ -337,6 +319,8 @@ def training_plan(
         epochs = _table(p.epochs, ipc, 'epochs')
         if p.views == 'minimax' and n_classes == 100:
             epochs = int(2 / 3 * epochs) // 100 * 100
+    own_batch, own_lr = p.special.get((data, teacher, student), (None, None))
+    batch_size = batch_size or own_batch or p.class_batches.get(n_classes)
     if batch_size is None:
         exact = {limit for limit, _ in p.batch_size}
         if p.exact_ipc and ipc not in exact:
@@ -349,7 +333,7 @@ def training_plan(
         if p.exact_ipc and n_classes in (100, 1000):
             batch_size *= 2
     batch_size = min(batch_size, n_images)
-    lr = next(rate for pattern, rate in p.lr.items() if fnmatch(student, pattern))
+    lr = own_lr or next(rate for pattern, rate in p.lr.items() if fnmatch(student, pattern))
     return Plan(
         p,
         epochs,

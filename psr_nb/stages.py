@@ -13,20 +13,22 @@ from typing import Any, Callable, Sequence
 
 from filelock import FileLock
 
-from .classes import nfc
+from .classes import imagenet_index, nfc
 from .core import PSRError, lookup, make_folder, read_json, to_json, write_atomic
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
 from .distilled import DistilledSet
-from .evaluate import PROTOCOLS, Report, evaluate, herding_real, random_real
+from .evaluate import PROTOCOLS, Report, evaluate, herding_real, match_numbers, random_real
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
 from .refine import RefineSettings
+from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
+from .subsets import split_words
 from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
@@ -249,7 +251,8 @@ def check_seen(
         )
         found = f'{n:,} of {len(test):,} are among the real images that the set was distilled from'
         raise PSRError(f'test images of {test.name}', 'images that were not distilled', found, cure)
-    return seen_words(test, seen, dict.fromkeys(unknown)) if seen or unknown else []
+    words = seen_words(test, seen, dict.fromkeys(unknown)) if seen or unknown else []
+    return words + ([split_words(test)] if unknown and test.whose_split else [])
 
 
 def earlier_rows(
@@ -278,6 +281,34 @@ def add_rows(
     return whole
 
 # %% ../nbs/29_stages.ipynb #6960f7e0
+def _as_protocol(
+    images: DistilledSet | ImageData,
+    test: ImageData,
+    data: str | DataSource,
+    protocol: str,
+    student: str,
+    say: Callable[[str], Any],
+) -> tuple[DistilledSet | ImageData, ImageData]:
+    "The set with the classes' names, and test images that are read at the size at which the protocol tests."
+    if isinstance(images, ImageData):
+        images, words = match_numbers(_without_copies(images), test)
+        if words:
+            say(words)
+        if set(images.classes) != set(test.classes) and all(imagenet_index(c) is not None for c in images.classes):
+            images = images.restrict(test.classes)  # WordNet ids on one side
+    here = scope(protocol, test.classes, images.images.shape[1:], student)
+    if here.test_size == test.images.shape[-1] or here.size <= 64:  # small data are stored at their own size
+        return images, test
+    again = load_data(data, 'test', size=here.test_size, channels=test.images.shape[1])
+    return images, again.restrict(test.classes)
+
+
+def _without_copies(images: ImageData) -> ImageData:
+    "Without the folders NAME_ss that CaO2 leaves beside NAME: the candidates it chose from."
+    kept = [c for c in images.classes if not (c.endswith('_ss') and c[:-3] in images.classes)]
+    return images if len(kept) == len(images.classes) else images.restrict(kept)
+
+
 def evaluate_set(
     distilled: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
     data: str | DataSource = 'fashion',  # real images
@@ -301,12 +332,13 @@ def evaluate_set(
         lookup(BASELINES, b, 'baseline')
     earlier_rows(out, append)
     images, test = open_set(distilled, data, size)
+    images, test = _as_protocol(images, test, data, protocol, students[0], say or warnings.warn)
     judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
     for words in check_seen(images, test, judge, allow_overlap):
         (say or warnings.warn)(words)
     sets: dict[str, Any] = {name or getattr(images, 'method', None) or images.name: images}
     if baselines:
-        real = load_data(data, 'train', size=test.images.shape[-1], channels=test.images.shape[1])
+        real = load_data(data, 'train', size=images.images.shape[-1], channels=test.images.shape[1])
         real = real.restrict(test.classes)  # in their order
         check_overlap(real, test, allow_overlap)
         ipc = int(images.labels.bincount().max())

@@ -66,21 +66,23 @@ class ConvNet(Classifier):
         img_size: int = 32,  # pixels a side, which sets the size of the linear layer
         in_chans: int = 3,  # image channels
         num_classes: int = 10,  # outputs
+        grey_padding: int = 1,  # of the first convolution on grey images; the field's code has 3, made for 28 px
         **kwargs,  # timm passes pretrained settings, not used here
     ):
         super().__init__()
+        first = grey_padding if in_chans == 1 else 1
         if img_size < 2**depth:
             raise PSRError(f'images for convnet{depth}', f'at least {2**depth} pixels a side', img_size)
         layers: list[nn.Module] = []
         for i in range(depth):
             layers += [
-                nn.Conv2d(in_chans if i == 0 else width, width, 3, padding=1),
+                nn.Conv2d(in_chans if i == 0 else width, width, 3, padding=first if i == 0 else 1),
                 _norm(norm, width),
                 nn.ReLU(),
                 nn.AvgPool2d(2),
             ]
         self.body, self.pool = nn.Sequential(*layers), nn.Identity()
-        self.num_features = width * (img_size // 2**depth) ** 2
+        self.num_features = width * ((img_size + 2 * (first - 1)) // 2**depth) ** 2
         self.fc = nn.Linear(self.num_features, num_classes)
 
 # %% ../nbs/06_students.ipynb #c007
@@ -119,15 +121,16 @@ class ResNetAP(Classifier):
         img_size: int = 32,  # pixels a side: above 128 the large stem is used
         in_chans: int = 3,  # image channels
         num_classes: int = 10,  # outputs
+        middle_stem: bool = False,  # a stem of its own for 65 to 128 px, which halves the resolution
         **kwargs,  # timm passes pretrained settings, not used here
     ):
         super().__init__()
-        large = img_size > 128
+        kernel, pool = (7, 4) if img_size > 128 else (3, 2) if middle_stem and img_size > 64 else (3, 1)
         layers: list[nn.Module] = [
-            nn.Conv2d(in_chans, width, 7 if large else 3, padding=3 if large else 1, bias=False),
+            nn.Conv2d(in_chans, width, kernel, padding=kernel // 2, bias=False),
             _norm(norm, width),
             nn.ReLU(),
-        ] + ([nn.AvgPool2d(4)] if large else [])
+        ] + ([nn.AvgPool2d(pool)] if pool > 1 else [])
         inputs = width
         for stage, n in enumerate(blocks):
             outputs = width * 2**stage
@@ -251,19 +254,48 @@ STUDENTS = {  # name in the field's tables -> timm name, what it is
     'convnet6': ('convnet6', 'for 224 px, Minimax Diffusion'),
     'resnet_ap10': ('resnet_ap10', 'residual with average pooling; the student of Minimax Diffusion'),
     'resnet18': ('resnet18', 'He et al. 2016'),
+    'resnet34': ('resnet34', 'the same'),
+    'resnet50': ('resnet50', 'the same'),
+    'resnet101': ('resnet101', 'the same'),
 }
 
-# %% ../nbs/06_students.ipynb #s016
+# %% ../nbs/06_students.ipynb #s017
+_RESNETS = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')
+
+
 def _group_norm(channels: int, **kwargs: Any) -> nn.Module:
     return nn.GroupNorm(channels, channels)
 
 
+def _residual(name: str, protocol: Protocol) -> bool:
+    "Whether a ResNet is to be the field's: with the protocol's norm and the first weights of its code."
+    return name == 'resnet18' or (protocol.middle_stem and name in _RESNETS)
+
+
+def _stem(model: Any, name: str, image_shape: tuple[int, ...], protocol: Protocol, width: int | None) -> None:
+    "Gives one of timm's ResNets the field's first layers for its image size."
+    c, size = image_shape[:2]
+    small = size <= 64 and (_residual(name, protocol) or (name == 'resnet101' and bool(protocol.cells)))
+    middle = protocol.middle_stem and 64 < size <= 128 and _residual(name, protocol)
+    if not (small or middle):
+        return
+    before = model.conv1.out_channels
+    model.conv1 = nn.Conv2d(c, width or before, 3, padding=1, bias=False)
+    if small:
+        model.maxpool = nn.Identity()
+    if width is not None and width != before:  # CIFAR's ResNet-18 begins with 32 channels
+        first = model.layer1[0]
+        model.bn1, first.downsample = _group_norm(width), None
+        first.conv1 = nn.Conv2d(width, first.conv1.out_channels, 3, padding=1, bias=False)
+
+# %% ../nbs/06_students.ipynb #s016
 def _student_arguments(name: str, architecture: str, size: int, protocol: Protocol) -> dict[str, Any]:
     "What the network is built with: the protocol's norm, and its widths."
     args: dict[str, Any] = {}
     if own_kind(architecture) is not None:
         args |= dict(norm=protocol.norm, img_size=size)
-    elif name == 'resnet18':
+        args |= dict(middle_stem=protocol.middle_stem, grey_padding=protocol.grey_padding)
+    elif _residual(name, protocol):
         args |= dict(norm_layer=nn.BatchNorm2d if protocol.norm == 'batch' else _group_norm, zero_init_last=False)
     elif architecture.startswith(('vit', 'deit', 'swin')):
         args |= dict(img_size=size)
@@ -271,6 +303,20 @@ def _student_arguments(name: str, architecture: str, size: int, protocol: Protoc
         if fnmatch(name, pattern):
             args |= more
     return args
+
+
+def _torchvision_student(
+    name: str,  # a classifier of torchvision
+    image_shape: tuple[int, ...],  # (c, h, w)
+    n_classes: int,
+) -> nn.Module:
+    "One of torchvision's networks as it comes: its first weights, its dropout."
+    import torchvision
+
+    if image_shape[0] != 3:
+        raise PSRError(f'images for {name}', '3 channels', image_shape[0])
+    more: dict[str, Any] = dict(image_size=image_shape[1]) if name.startswith('vit') else {}
+    return torchvision.models.get_model(name, weights=None, num_classes=n_classes, **more)
 
 
 def make_student(
@@ -283,17 +329,21 @@ def make_student(
     "A network with weights that depend on `seed` alone."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
     architecture = STUDENTS[name][0] if name in STUDENTS else name
+    if name in p.torchvision:
+        with seeded(seed):
+            return _torchvision_student(name, image_shape, n_classes)
     if own_kind(architecture) is None:
         import timm
 
         if not timm.is_model(architecture):
             lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
-    c, h, _ = image_shape
+    more = _student_arguments(name, architecture, image_shape[1], p)
+    width = more.pop('stem_width', None)
     with seeded(seed):
-        model: Any = build_network(architecture, image_shape, n_classes, **_student_arguments(name, architecture, h, p))
-        if name == 'resnet18' and h <= 64:
-            model.conv1, model.maxpool = nn.Conv2d(c, model.conv1.out_channels, 3, padding=1, bias=False), nn.Identity()
-        if isinstance(model, ResNetAP) or name == 'resnet18':  # as the field's code: N(0, sqrt(2 / (k² · out)))
+        model: Any = build_network(architecture, image_shape, n_classes, **more)
+        if own_kind(architecture) is None and name.startswith('resnet'):
+            _stem(model, name, image_shape, p, width)
+        if isinstance(model, ResNetAP) or _residual(name, p):  # as the field's code: N(0, sqrt(2 / (k² · out)))
             for m in model.modules():
                 if isinstance(m, nn.Conv2d):
                     nn.init.normal_(m.weight, 0, math.sqrt(2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels)))

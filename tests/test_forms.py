@@ -354,3 +354,163 @@ def test_idx_with_fewer_labels_than_images_is_refused(tmp_path):
     (tmp_path / 'train-labels-idx1-ubyte').write_bytes(header(2) + bytes([0, 1]))
     with pytest.raises(PSRError, match='each of the 3 images'):
         recognise(tmp_path)
+
+
+def test_numbers_of_two_splits_that_stand_for_other_names(tmp_path):
+    "As in two parquet files, or two splits of `datasets`, of which each counts its classes in its own order."
+    import datasets
+
+    def part(start, names):
+        features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=names))
+        rows = dict(image=[dict(bytes=png(start + i), path=None) for i in range(4)], label=[0, 1, 0, 0])
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    parts = dict(train=part(0, ['cat', 'dog']), test=part(10, ['dog', 'cat', 'eel']))
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / 'saved')
+    (tmp_path / 'parquet').mkdir()
+    for split, one in parts.items():
+        one.to_parquet(str(tmp_path / 'parquet' / f'{split}.parquet'))
+    for folder in ('saved', 'parquet'):
+        listing = recognise(tmp_path / folder)
+        named = {s: [listing.classes[i] for i in listing.split(s).labels] for s in ('train', 'test')}
+        assert named == dict(train=['cat', 'dog', 'cat', 'cat'], test=['dog', 'cat', 'dog', 'dog'])
+
+
+@pytest.mark.parametrize(
+    'train, test, say',
+    [
+        (['0', '1'], ['cat', 'dog'], 'in common, found none: 0, 1 in train and cat, dog in test'),
+        (
+            ['Cat', 'dog'],
+            ['cat', 'dog'],
+            'one spelling of each class in all splits, found Cat in train and cat in test',
+        ),
+        (['1', '2', '3'], ['0', '1', '2'], 'counted from the same number'),
+    ],
+)
+def test_splits_must_mean_the_same_by_a_label(tmp_path, train, test, say):
+    rows = []
+    for split, labels in (('train', train), ('test', test)):
+        for i, label in enumerate(labels):
+            (tmp_path / f'{split}{i}.png').write_bytes(png(len(rows)))
+            rows.append(f'{split}{i}.png,{label},{split}')
+    (tmp_path / 'labels.csv').write_text('\n'.join(['file,label,split', *rows]))
+    with pytest.raises(PSRError, match=say):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'labels, right',
+    [
+        (['10.0', '2.0', '1'], ['1', '2', '10']),
+        (['002', '010', '1'], ['002', '010', '1']),
+        (['1', '-1', '2'], 'a label of 0 or more, found -1'),
+        (['0.5', '1', '2'], 'found float 0.5'),
+        (['a', 'nan', 'b'], 'found nothing'),
+        (['Cat', 'cat', 'dog'], ['Cat', 'cat', 'dog']),
+    ],
+)
+def test_labels_in_text(tmp_path, labels, right):
+    for i in range(3):
+        (tmp_path / f'{i}.png').write_bytes(png(i))
+    (tmp_path / 'labels.csv').write_text('file,label\n' + ''.join(f'{i}.png,{v}\n' for i, v in enumerate(labels)))
+    if isinstance(right, str):
+        with pytest.raises(PSRError, match=right):
+            recognise(tmp_path)
+        return
+    listing = recognise(tmp_path)
+    assert listing.classes == right
+    assert any('differ in capitals' in note for note in listing.notes) == ('Cat' in labels)
+
+
+def test_columns_of_splits(tmp_path):
+    "In a table, in parquet and in `datasets`; a column that says so of some rows only is refused."
+    import datasets
+
+    rows = dict(image=[png(i) for i in range(4)], label=list('abab'), split=['train', 'train', 'test', 'test'])
+    pq.write_table(pa.table(rows), tmp_path / 'x.parquet')
+    datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / 'saved')
+    for name in ('x.parquet', 'saved'):
+        listing = recognise(tmp_path / name)
+        assert counts(listing) == counts(listing, 'test') == [1, 1]
+        assert (arrays(listing, 'test')[1] == pixels(3).transpose(2, 0, 1)).all()
+    pq.write_table(pa.table({**rows, 'split': ['train', 'test', 'spare', 'test']}), tmp_path / 'x.parquet')
+    with pytest.raises(PSRError, match="column of splits, found 'spare'"):
+        recognise(tmp_path / 'x.parquet')
+
+
+def test_tables_about_other_things(tmp_path):
+    "Beside class folders they are counted; a table without labels beside one with them, too."
+    folders(tmp_path / 'a')
+    (tmp_path / 'a' / 'counts.csv').write_text('class,count\ncat,3\ndog,3\n')
+    listing = recognise(tmp_path / 'a')
+    assert listing.form == 'class folders' and any('counts.csv' in why for why in listing.left_out)
+    folders(tmp_path / 'b' / 'train')
+    folders(tmp_path / 'b' / 'val', start=50)
+    (tmp_path / 'b' / 'noisy.csv').write_text('path,noise\ntrain/cat/0.png,0\n')
+    assert set(recognise(tmp_path / 'b').splits) == {'train', 'validation'}
+    for i in range(4):
+        (tmp_path / 'c' / 'train').mkdir(parents=True, exist_ok=True)
+        (tmp_path / 'c' / 'train' / f'{i}.png').write_bytes(png(i))
+    (tmp_path / 'c' / 'train.csv').write_text('id,label\n0,x\n1,y\n')
+    (tmp_path / 'c' / 'test.csv').write_text('id\n2\n3\n')
+    listing = recognise(tmp_path / 'c')
+    assert counts(listing) == [1, 1] and any('test.csv' in why for why in listing.left_out)
+    (tmp_path / 'c' / 'train.csv').write_text('id,breed\n0,x\n1,y\n')
+    with pytest.raises(PSRError, match='found the columns id, breed'):
+        recognise(tmp_path / 'c')
+    (tmp_path / 'c' / 'train.csv').write_text(f'id,label\n{tmp_path}/c/train/0.png,x\n1,y\n1,x\n')
+    with pytest.raises(PSRError, match='one label for each file, found y and x'):
+        recognise(tmp_path / 'c')
+
+
+def test_whatever_lies_alone_in_a_folder_is_looked_into(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    inner = tmp_path / 'outer' / 'wrapper'
+    (inner / 'img').mkdir(parents=True)
+    for i in range(4):
+        (inner / 'img' / f'{i}.png').write_bytes(png(i))
+    (inner / 'labels.csv').write_text('file,label\n' + ''.join(f'img/{i}.png,{"xy"[i % 2]}\n' for i in range(4)))
+    listing = recognise(tmp_path / 'outer')
+    assert listing.classes == ['x', 'y'] and 'the folder wrapper is a wrapper: what is in it is read' in listing.notes
+    (tmp_path / 'lone').mkdir()
+    np.savez(tmp_path / 'lone' / 'a.npz', x_train=np.stack([pixels(i) for i in range(4)]), y_train=[0, 1, 0, 1])
+    assert counts(recognise(tmp_path / 'lone')) == [2, 2]
+    for kind, mode in (('tar', 'w'), ('tar.gz', 'w:gz'), ('tar.xz', 'w:xz')):
+        with tarfile.open(tmp_path / f'a.{kind}', mode) as archive:
+            archive.add(tmp_path / 'outer', 'outer')
+        listing = recognise(tmp_path / f'a.{kind}')
+        assert listing.classes == ['x', 'y'] and listing.form == 'a table of files and labels in a tar'
+    with tarfile.open(tmp_path / 'bad.tar.gz', 'w:gz') as archive:
+        archive.addfile(tarfile.TarInfo('../outside.png'))
+    with pytest.raises(PSRError, match='bad.tar.gz: expected names inside'):
+        recognise(tmp_path / 'bad.tar.gz')
+    assert not (tmp_path / 'cache' / 'psr_nb' / 'outside.png').exists()
+
+
+def test_a_link_upwards_brings_no_other_class(tmp_path):
+    folders(tmp_path / 'set')
+    os.symlink(tmp_path / 'set', tmp_path / 'set' / 'cat' / 'up')
+    listing = recognise(tmp_path / 'set')
+    assert counts(listing) == [3, 3] and listing.left_out['linked in a loop'] == 1
+
+
+def test_arrays_that_are_black_and_white_or_lie_about_their_size(tmp_path):
+    for kind in (bool, np.uint8, np.int64):
+        np.savez(tmp_path / 'a.npz', x_train=np.eye(8).astype(kind)[None].repeat(4, 0), y_train=[0, 1, 0, 1])
+        assert set(np.unique(arrays(recognise(tmp_path / 'a.npz')))) == {0, 255}
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, dict(descr='|u1', fortran_order=False, shape=(10**6, 1000, 1000)))
+    with zipfile.ZipFile(tmp_path / 'a.npz', 'w') as z:
+        z.writestr('x_train.npy', header.getvalue())
+    with pytest.raises(PSRError, match='x_train.npy: expected 1,000,000,000,000 bytes, found 128'):
+        recognise(tmp_path / 'a.npz')
+
+
+def test_pictures_that_cannot_be_read_are_said(tmp_path):
+    from psr_nb.data import load_data
+
+    folders(tmp_path)
+    (tmp_path / 'cat' / 'phone.HEIC').write_bytes(b'\0\0\0\x18ftypheic')
+    with pytest.warns(UserWarning, match=r'left out 1 pictures of a kind that cannot be read.*\(.HEIC\)'):
+        assert len(load_data(tmp_path)) == 6

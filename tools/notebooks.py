@@ -95,12 +95,12 @@ def page_hash(cells: list) -> str:
 
 
 def pages() -> list[Path]:
-    "The notebooks that are pages: the rooms, the how-to pages and the tutorials. Benchmarks are records."
+    "The notebooks that are pages: the rooms, the how-to pages and the tutorials' masters. Benchmarks are records."
     folder = ROOT / 'nbs'
     return (
         sorted(folder.glob('[0-9][0-9]_*.ipynb'))
         + [folder / 'tour.ipynb']
-        + sorted(p for part in ('how_to', 'tutorials') for p in (folder / part).glob('*.ipynb'))
+        + sorted(p for part in ('how_to', 'tutorials/masters') for p in (folder / part).glob('*.ipynb'))
     )
 
 
@@ -273,7 +273,8 @@ async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
 
     began, notebook = time.perf_counter(), nbformat.read(path, as_version=4)
     old = {c.id: (c.get('outputs', []), c.metadata.get('made_from')) for c in notebook.cells}
-    left = {c.id for c in notebook.cells if c.cell_type == 'code' and skipped(c.source, slow)}
+    tags = {c.id: list(c.metadata.get('tags', [])) for c in notebook.cells}
+    left = {c.id for c in notebook.cells if c.cell_type == 'code' and (skipped(c.source, slow) or 'stub' in tags[c.id])}
     for cell in notebook.cells:
         if cell.id in left:
             cell.metadata['tags'] = ['skip-execution']
@@ -304,6 +305,8 @@ async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
                 cell.metadata['made_from'] = made_from
     for cell in notebook.cells:
         cell.metadata.pop('tags', None)
+        if tags[cell.id]:
+            cell.metadata['tags'] = tags[cell.id]
         cell.metadata.pop('execution', None)
         if cell.cell_type == 'code':
             cell.execution_count = None
@@ -342,6 +345,9 @@ async def main(paths: list[Path], workers: int, slow: bool = False) -> int:
     await asyncio.gather(*map(one, paths))
     await drawer.close()
     subprocess.run([sys.executable, Path(sys.executable).parent / 'nbdev-clean'], cwd=ROOT, check=True)
+    tutorials = ROOT / 'tools' / 'tutorials.py'
+    if any(p.parent.name == 'masters' for p in paths):  # the learner's notebooks and the solutions follow
+        subprocess.run([sys.executable, tutorials], cwd=ROOT, check=True)
     if wrong:
         print('not remade:', ', '.join(wrong))
     return bool(wrong)
