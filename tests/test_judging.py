@@ -186,7 +186,16 @@ def test_a_damaged_file_gets_a_sentence(tmp_path, damage, says):
 
 
 def test_the_studio_says_that_the_selection_has_changed_and_takes_the_new_one(panel, fashion_prior):
-    studio = RefineStudio(panel, fashion_prior, name='linked', steps=4, soft_label=0.0)
+    studio = RefineStudio(
+        panel,
+        fashion_prior,
+        name='linked',
+        steps=4,
+        soft_label=0.0,
+        student=0.0,
+        distribution_matching=0.0,
+        proximal=1.0,
+    )
     assert not studio.stale
     studio.one()
     studio.wait()
