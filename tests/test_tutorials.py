@@ -94,9 +94,8 @@ def test_wrong_answers_get_their_hints():
 
 @pytest.mark.slow
 @each
-def test_solutions_run_and_pass(path, tmp_path, monkeypatch):
+def test_solutions_run_and_pass(path, tmp_path):
     "From top to bottom, the same code with smaller numbers."
-    monkeypatch.setenv('PSR_LESSONS_FOLDER', str(tmp_path))
     solved = tool.part(tool.read(path), True)
     for cell, kind in zip(
         solved['cells'], [tool.tags(c) for c in tool.read(path)['cells'] if 'stub' not in tool.tags(c)]
@@ -112,3 +111,49 @@ def test_solutions_run_and_pass(path, tmp_path, monkeypatch):
 @each
 def test_outputs_are_of_the_masters_code(path):
     assert not notebooks.stale(path), f'run: python tools/tutorials.py --run {path.stem}'
+
+
+ASK = """async code => {
+    const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
+    const asked = kernel.requestExecute({ code });
+    let said = '';
+    asked.onIOPub = m => { if (m.header.msg_type === 'stream') said += m.content.text; };
+    await asked.done;
+    return said.trim();
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_picking_by_hand_in_a_browser(browser, tmp_path, monkeypatch):
+    "The learner's notebook 3 in JupyterLab: pin by click and by key, ban, and the check sees it."
+    from test_explore import READY, RUN, jupyterlab, watched
+
+    monkeypatch.setenv('PSR_LESSONS', 'short')
+    monkeypatch.setenv('PSR_LESSONS_FOLDER', str(tmp_path / 'pools'))
+    learner = tool.part(tool.read(tool.FOLDER / 'masters' / '3_select_you_against_it.ipynb'), False)
+    end = next(i for i, c in enumerate(learner['cells']) if source(c).startswith("check('picks'"))
+    learner['cells'] = [{**c, 'outputs': []} if 'outputs' in c else c for c in learner['cells'][:end]]
+    (tmp_path / 'pick.ipynb').write_text(json.dumps(learner), encoding='utf-8')
+    state = "print(bool(check('picks', explorer)), len(explorer.pins), len(explorer.bans))"
+    with jupyterlab(tmp_path) as (address, token):
+        page = watched(browser.new_page(viewport=dict(width=1500, height=1000)))
+        page.goto(f'{address}/lab/tree/pick.ipynb?token={token}')
+        page.wait_for_function(READY)
+        page.evaluate(RUN)
+        page.wait_for_selector('.psr.explorer[data-drawn]')
+        assert page.evaluate(ASK, state) == 'False 0 0'
+        row = lambda n: page.locator('.psr.explorer .row').nth(n).locator('.tile:not(.gone)')
+        row(0).nth(1).click()
+        page.wait_for_selector('.psr.explorer .tile.pinned')
+        assert page.evaluate(ASK, state) == 'False 1 0'
+        gone = row(2).nth(0).get_attribute('data-id')
+        page.locator(f'.psr.explorer .tile[data-id="{gone}"]').focus()
+        page.keyboard.press('b')
+        page.wait_for_function(
+            'id => ![...document.querySelectorAll(".psr.explorer .tile:not(.gone)")].some(t => t.dataset.id === id)',
+            arg=gone,
+        )
+        assert page.evaluate(ASK, state) == 'True 1 1'
+        assert row(2).count() == 3 and not page.bad
+        page.close()

@@ -83,6 +83,13 @@ finally:
 print(_j.dumps(_said))
 """
 
+# Run in the kernel: processor seconds and the largest memory in GB.
+USAGE = """
+import json as _j, resource as _r, sys as _s
+_u = _r.getrusage(_r.RUSAGE_SELF)
+print(_j.dumps([_u.ru_utime + _u.ru_stime, _u.ru_maxrss / (1e9 if _s.platform == 'darwin' else 1e6)]))
+"""
+
 
 def source_hash(source: str) -> str:
     "Of a cell's source, as `made_from` records it."
@@ -265,6 +272,14 @@ async def keep(output: dict, drawer: Drawer, kernel) -> dict | None:
     return {**output, 'data': data, 'metadata': {}}
 
 
+async def usage(kernel) -> list[float]:  # processor seconds, GB
+    "What a kernel has used."
+    said = []
+    hear = lambda m: said.append(m['content'].get('text', '')) if m['msg_type'] == 'stream' else None
+    await kernel.execute_interactive(USAGE, store_history=False, output_hook=hear)
+    return json.loads(''.join(said).strip().splitlines()[-1])
+
+
 async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
     "Run one notebook and write it with its outputs; a line about it."
     import nbformat
@@ -303,6 +318,7 @@ async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
             cell.metadata.pop('made_from', None)
             if cell.outputs:
                 cell.metadata['made_from'] = made_from
+        used, memory = await usage(client.kc)
     for cell in notebook.cells:
         cell.metadata.pop('tags', None)
         if tags[cell.id]:
@@ -318,6 +334,7 @@ async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
     write(notebook, path)
     size, shown = path.stat().st_size, [o for c in notebook.cells for o in c.get('outputs', [])]
     line = f'{path.name}: {len(shown)} outputs, {size / 1e3:.0f} kB, {time.perf_counter() - began:.0f} s'
+    line += f' ({used:.0f} s of processor, {memory:.1f} GB)'
     return line + (f', more than the {LARGEST / 1e6} MB that a page may have' if size > LARGEST else '')
 
 

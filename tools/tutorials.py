@@ -26,11 +26,6 @@ import notebooks  # noqa: E402
 
 FOLDER = ROOT / 'nbs' / 'tutorials'
 ROLES = ('stub', 'solution', 'check')
-USAGE = """
-import json as _j, resource as _r, sys as _s
-_u = _r.getrusage(_r.RUSAGE_SELF)
-print(_j.dumps([_u.ru_utime + _u.ru_stime, _u.ru_maxrss / (1e9 if _s.platform == 'darwin' else 1e6)]))
-"""
 
 
 def masters() -> list[Path]:
@@ -87,12 +82,12 @@ def write() -> None:
 
 
 async def timed(path: Path, short: bool = False) -> list:  # name, seconds, processor seconds, GB
-    "Runs a notebook in a kernel of its own."
+    "Runs a notebook in a kernel of its own, with pools of its own."
     import nbformat
     from nbclient import NotebookClient
     from traitlets.config import Config
 
-    began, sockets = time.perf_counter(), tempfile.TemporaryDirectory()
+    began, sockets, pools = time.perf_counter(), tempfile.TemporaryDirectory(), tempfile.TemporaryDirectory()
     ipc = dict(transport='ipc', ip=f'{sockets.name}/kernel')
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -102,20 +97,17 @@ async def timed(path: Path, short: bool = False) -> list:  # name, seconds, proc
         resources={'metadata': {'path': str(path.parent)}},
         config=Config(KernelManager=ipc),
     )
-    mode = {'PSR_LESSONS': 'short'} if short else {}
-    said = []
-    async with client.async_setup_kernel(env={**os.environ, 'PYTHONPATH': str(ROOT), **mode}):
+    own = dict(PYTHONPATH=str(ROOT), PSR_LESSONS='short' if short else '', PSR_LESSONS_FOLDER=pools.name)
+    async with client.async_setup_kernel(env={**os.environ, **own}):
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == 'code':
                 await client.async_execute_cell(cell, number)
-        hear = lambda m: said.append(m['content'].get('text', '')) if m['msg_type'] == 'stream' else None
-        await client.kc.execute_interactive(USAGE, store_history=False, output_hook=hear)
-    used, memory = json.loads(''.join(said).strip().splitlines()[-1])
+        used, memory = await notebooks.usage(client.kc)
     return [path.stem, time.perf_counter() - began, used, memory]
 
 
 async def measure(names: list[str], together: int) -> None:
-    "Prints a table; `together` copies of each run side by side, each with a folder of its own."
+    "Prints a table; `together` copies of each run side by side, as in a room."
     paths = [p for p in sorted((FOLDER / 'solutions').glob('*.ipynb')) if not names or p.stem in names]
     print(f'| notebook | seconds | processor seconds | memory, GB |\n|---|---|---|---|   load {os.getloadavg()[0]:.1f}')
     for path in paths:
