@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 import rooms  # noqa: E402
+import tutorials  # noqa: E402
 
 PICTURES = {'image/png': 'png', 'image/jpeg': 'jpg', 'image/svg+xml': 'svg', 'image/webp': 'webp'}
 
@@ -33,6 +34,9 @@ nav = [
   {{ "The way" = [
     "way.md",
 {stages}
+  ] }},
+  {{ "Workshop" = [
+{tutorials}
   ] }},
   {{ "How to" = [
 {how_to}
@@ -86,7 +90,7 @@ def page(path: Path, folder: Path, name: str) -> str | None:
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
 
-    notebook = nbformat.read(path, as_version=4)
+    notebook = folded(nbformat.read(path, as_version=4))
     notebook.metadata['language_info'] = {'name': 'python'}
     notebook.cells = [c for c in notebook.cells if not re.search(r'^#\|.*\bhide\b', c.source, re.M)]
     for cell in notebook.cells:
@@ -114,15 +118,44 @@ def page(path: Path, folder: Path, name: str) -> str | None:
     return max((p for p in pictures if p.startswith('data:') or (folder / p).exists()), key=weight, default=None)
 
 
+def folded(notebook):
+    "A tutorial's page has its exercises with dots; the solutions are folded, and checks are what the reader runs."
+    import nbformat
+
+    for i, cell in enumerate(notebook.cells):
+        role = cell.metadata.get('tags', [])
+        if 'solution' in role and cell.cell_type == 'code':
+            text = f'<details markdown="1"><summary>A solution</summary>\n\n```python\n{cell.source}\n```\n\n</details>'
+            notebook.cells[i] = nbformat.v4.new_markdown_cell(text)
+        elif 'check' in role and cell.cell_type == 'code':
+            cell.outputs = []
+    return notebook
+
+
+def workshop(pages: Path) -> list[tuple[str, str]]:
+    "The tutorials and the page for whoever stands in front: titles and paths."
+    folder, found = pages / 'tutorials', []
+    for path in tutorials.masters():
+        page(path, folder, path.stem)
+        text = (folder / f'{path.stem}.md').read_text(encoding='utf-8')
+        found.append((f'{path.stem[0]} {re.search(r"^# (.+)$", text, re.M)[1]}', f'tutorials/{path.stem}.md'))
+    guide = tutorials.FOLDER / 'README.md'
+    if guide.exists():
+        (folder / 'in-front.md').write_text(links(guide.read_text(encoding='utf-8'), 'tutorials'), encoding='utf-8')
+        found.insert(0, ('For the person in front', 'tutorials/in-front.md'))
+    return found
+
+
 def how_to(pages: Path) -> list[tuple[str, str]]:
     "The how-to pages, whatever lies there: titles and paths. A notebook takes the place of a text of the same name."
     folder = pages / 'how-to'
     folder.mkdir(exist_ok=True)
     for path in sorted((ROOT / 'nbs' / 'how_to').glob('*.ipynb')):
         page(path, folder, path.stem.replace('_', '-'))
+    page(ROOT / 'nbs' / 'tour.ipynb', folder, 'tour')
     title = lambda p: re.search(r'^# (.+)$', p.read_text(encoding='utf-8'), re.M)
     found = [(m[1].strip() if (m := title(p)) else p.stem, f'how-to/{p.name}') for p in folder.glob('*.md')]
-    first = ['own-images', 'own-prior', 'cluster']  # the others by name, the one about this site last
+    first = ['tour', 'own-images', 'own-prior', 'cluster']  # the others by name, the one about this site last
     place = lambda entry: first.index(n) if (n := Path(entry[1]).stem) in first else 99 if n == 'site' else 50
     return sorted(found, key=lambda entry: (place(entry), entry[0]))
 
@@ -136,10 +169,16 @@ def links(text: str, folder: str = '') -> str:
     "Links to files of the repository become links to pages; where there is no page, words."
     to_stage = '' if folder == 'stages' else '../stages/' if folder else 'stages/'
     known = {p.stem for p in (ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb')}
+    lessons = {p.stem for p in tutorials.masters()} if folder == 'tutorials' else set()
+    guides = {p.stem for p in (ROOT / 'nbs' / 'how_to').glob('*.ipynb')} if folder == 'tutorials' else set()
 
     def one(match):
         words, target = match[1], match[2]
         name = Path(target.partition('#')[0]).stem
+        if target.endswith('.ipynb') and name in lessons:
+            return match[0] if target.startswith('http') else f'[{words}]({name}.md)'
+        if target.endswith('.ipynb') and name in guides:
+            return f'[{words}](../how-to/{name.replace("_", "-")}.md)'
         if target.endswith('.ipynb') and name in known:
             return f'[{words}]({to_stage}{name}.md)'
         outside = target.startswith(('http', '#', 'mailto:', 'data:'))
@@ -228,7 +267,7 @@ def build(out: Path) -> None:
         shutil.copytree(ROOT / 'docs', pages)
         pictures = {r.notebook: stage(r, pages) for r in found}
         way(found, pictures, pages)
-        guides = how_to(pages)
+        guides, lessons = how_to(pages), workshop(pages)
         counts = {r.module: reference(r, pages) for r in found}
         rows = [f'| [psr_nb.{r.module}]({r.module}.md) | {r.about} | {counts[r.module]} |' for r in found]
         index = ['# Reference', '', '| module | what it is about | entries |', '|---|---|---|', *rows, '']
@@ -237,6 +276,7 @@ def build(out: Path) -> None:
             (pages / name).write_text(links((ROOT / source).read_text(encoding='utf-8')), encoding='utf-8')
         config = CONFIG.format(
             stages='\n'.join(f'    {{ "{r.notebook[3:]}" = "stages/{r.notebook}.md" }},' for r in found),
+            tutorials='\n'.join(f'    {{ {json.dumps(name)} = "{path}" }},' for name, path in lessons),
             how_to='\n'.join(f'    {{ {json.dumps(name)} = "{path}" }},' for name, path in guides),
             reference='\n'.join(f'    {{ "{r.module}" = "reference/{r.module}.md" }},' for r in found),
         )

@@ -83,6 +83,13 @@ finally:
 print(_j.dumps(_said))
 """
 
+# Run in the kernel: processor seconds and the largest memory in GB.
+USAGE = """
+import json as _j, resource as _r, sys as _s
+_u = _r.getrusage(_r.RUSAGE_SELF)
+print(_j.dumps([_u.ru_utime + _u.ru_stime, _u.ru_maxrss / (1e9 if _s.platform == 'darwin' else 1e6)]))
+"""
+
 
 def source_hash(source: str) -> str:
     "Of a cell's source, as `made_from` records it."
@@ -95,10 +102,12 @@ def page_hash(cells: list) -> str:
 
 
 def pages() -> list[Path]:
-    "The notebooks that are pages: the rooms, the how-to pages and the tutorials. Benchmarks are records."
+    "The notebooks that are pages: the rooms, the how-to pages and the tutorials' masters. Benchmarks are records."
     folder = ROOT / 'nbs'
-    return sorted(folder.glob('[0-9][0-9]_*.ipynb')) + sorted(
-        p for part in ('how_to', 'tutorials') for p in (folder / part).glob('*.ipynb')
+    return (
+        sorted(folder.glob('[0-9][0-9]_*.ipynb'))
+        + [folder / 'tour.ipynb']
+        + sorted(p for part in ('how_to', 'tutorials/masters') for p in (folder / part).glob('*.ipynb'))
     )
 
 
@@ -263,6 +272,14 @@ async def keep(output: dict, drawer: Drawer, kernel) -> dict | None:
     return {**output, 'data': data, 'metadata': {}}
 
 
+async def usage(kernel) -> list[float]:  # processor seconds, GB
+    "What a kernel has used."
+    said = []
+    hear = lambda m: said.append(m['content'].get('text', '')) if m['msg_type'] == 'stream' else None
+    await kernel.execute_interactive(USAGE, store_history=False, output_hook=hear)
+    return json.loads(''.join(said).strip().splitlines()[-1])
+
+
 async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
     "Run one notebook and write it with its outputs; a line about it."
     import nbformat
@@ -271,7 +288,8 @@ async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
 
     began, notebook = time.perf_counter(), nbformat.read(path, as_version=4)
     old = {c.id: (c.get('outputs', []), c.metadata.get('made_from')) for c in notebook.cells}
-    left = {c.id for c in notebook.cells if c.cell_type == 'code' and skipped(c.source, slow)}
+    tags = {c.id: list(c.metadata.get('tags', [])) for c in notebook.cells}
+    left = {c.id for c in notebook.cells if c.cell_type == 'code' and (skipped(c.source, slow) or 'stub' in tags[c.id])}
     for cell in notebook.cells:
         if cell.id in left:
             cell.metadata['tags'] = ['skip-execution']
@@ -300,8 +318,11 @@ async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
             cell.metadata.pop('made_from', None)
             if cell.outputs:
                 cell.metadata['made_from'] = made_from
+        used, memory = await usage(client.kc)
     for cell in notebook.cells:
         cell.metadata.pop('tags', None)
+        if tags[cell.id]:
+            cell.metadata['tags'] = tags[cell.id]
         cell.metadata.pop('execution', None)
         if cell.cell_type == 'code':
             cell.execution_count = None
@@ -313,6 +334,7 @@ async def remake(path: Path, drawer: Drawer, slow: bool = False) -> str:
     write(notebook, path)
     size, shown = path.stat().st_size, [o for c in notebook.cells for o in c.get('outputs', [])]
     line = f'{path.name}: {len(shown)} outputs, {size / 1e3:.0f} kB, {time.perf_counter() - began:.0f} s'
+    line += f' ({used:.0f} s of processor, {memory:.1f} GB)'
     return line + (f', more than the {LARGEST / 1e6} MB that a page may have' if size > LARGEST else '')
 
 
@@ -340,6 +362,9 @@ async def main(paths: list[Path], workers: int, slow: bool = False) -> int:
     await asyncio.gather(*map(one, paths))
     await drawer.close()
     subprocess.run([sys.executable, Path(sys.executable).parent / 'nbdev-clean'], cwd=ROOT, check=True)
+    tutorials = ROOT / 'tools' / 'tutorials.py'
+    if any(p.parent.name == 'masters' for p in paths):  # the learner's notebooks and the solutions follow
+        subprocess.run([sys.executable, tutorials], cwd=ROOT, check=True)
     if wrong:
         print('not remade:', ', '.join(wrong))
     return bool(wrong)
