@@ -1,5 +1,5 @@
 # On a fresh machine:   make demo   distils a data set and writes runs/demo/report.html
-#                       make lab    opens JupyterLab on the explorer
+#                       make lab    opens JupyterLab on the tour of the panels
 #                       make quick  the tests that take a minute together
 #                       make test   every notebook and every test
 #                       make lint   formatting, likely mistakes, types
@@ -55,7 +55,7 @@ docs: $(STAMP)
 	"$(BIN)/python" tools/docs.py
 
 lab: $(STAMP)
-	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/32_explore.ipynb) nbs/00_core.ipynb)
+	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/tour.ipynb) nbs/00_core.ipynb)
 
 # After editing a notebook or the version in settings.ini.
 export: $(STAMP)

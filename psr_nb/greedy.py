@@ -16,7 +16,7 @@ from .core import PSRError
 
 # %% auto #0
 __all__ = ['Coverage', 'Term', 'first_best', 'greedy', 'unit_rows', 'similarity', 'facility_location', 'coverage_in_lockstep',
-           'MeanMatch', 'herding', 'LogDet', 'Farthest', 'Priority', 'HistogramMatch']
+           'MeanMatch', 'herding', 'LogDet', 'Pairs', 'Farthest', 'Priority', 'HistogramMatch']
 
 # %% ../nbs/12_greedy.ipynb #1b8eff09
 def _changes(
@@ -255,7 +255,7 @@ class LogDet:
 
     def __init__(
         self,
-        kernel: np.ndarray,  # (n, n) positive semidefinite similarity
+        kernel: np.ndarray | Pairs,  # (n, n) positive semidefinite similarity
         jitter: float = 1e-6,  # added to the diagonal, so that twins have a finite gain
     ):
         self.kernel = kernel
@@ -279,6 +279,43 @@ class LogDet:
         self.rows.append(row)
         self.left -= row**2
         return gain
+
+# %% ../nbs/12_greedy.ipynb #pairs02
+class Pairs:
+    "Similarity of candidates with each other, like the matrix of `similarity`, but each row is made when it is asked for."
+
+    def __init__(
+        self,
+        candidates: torch.Tensor,  # (n, d) unit rows
+        most: int = 1000,  # rows to remember
+    ):
+        self.candidates, self.most = candidates, most
+        self.rows: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def diagonal(self) -> np.ndarray:  # (n,)
+        "Of each with itself."
+        return np.concatenate(
+            [(1 + part.square().sum(1)).mul(0.5).clamp(0, 1).cpu().numpy() for part in self.candidates.split(4096)]
+        )
+
+    def inner(
+        self,
+        chosen: np.ndarray,  # (k,) candidate numbers
+    ) -> np.ndarray:  # (k, k)
+        "Of some with each other."
+        rows = self.candidates[torch.from_numpy(np.asarray(chosen))]
+        return similarity(rows, rows)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # (n,)
+        i = int(i)
+        if i not in self.rows:
+            if len(self.rows) >= self.most:
+                self.rows.pop(next(iter(self.rows), -1), None)
+            self.rows[i] = similarity(self.candidates, self.candidates[i : i + 1])[0]
+        return self.rows[i]
 
 # %% ../nbs/12_greedy.ipynb #c034
 class Farthest:

@@ -77,7 +77,7 @@ def measures(
     out = {name: [] for name in METERS}
     problems: list[Any] = prepared.problems
     for p, chosen in zip(problems, ids):
-        out['volume'].append(math.exp(volume(p.kernel, chosen) / len(chosen)))
+        out['volume'].append(math.exp(volume(p.pairs, chosen) / len(chosen)))
         out['coverage'].append(objective(p.similarity, chosen))
         if p.seen is not None:
             out['reliability'].append(p.reliability[chosen].mean())

@@ -15,7 +15,7 @@ import torch
 
 from .core import PSRError, best_device, content_hash, lookup
 from .data import ImageData
-from .greedy import similarity, unit_rows
+from .greedy import Pairs, similarity, unit_rows
 from .pool import PoolLike, weights_hash
 from .score import teacher_answers
 from .spaces import batches, embed, is_centred
@@ -146,6 +146,11 @@ class Problem:
     def kernel(self) -> np.ndarray:  # (n, n)
         "The candidates' similarity with each other."
         return similarity(self.candidates, self.candidates)
+
+    @cached_property
+    def pairs(self) -> np.ndarray | Pairs:
+        "The same, row by row where the whole matrix would be large."
+        return self.kernel if self.n <= 4000 else Pairs(self.candidates)
 
     @cached_property
     def similarity(self) -> np.ndarray:  # (q, n)

@@ -375,7 +375,7 @@ class Selection:
         weights = weights or self.weights
         worth = lambda p: sum(quality_terms(p, SELECTORS['psr'], weights).values())
         chosen = zip(self.problems, self.ids)
-        return np.array([volume(p.kernel, ids, worth(p), weights.diversity) for p, ids in chosen])
+        return np.array([volume(p.pairs, ids, worth(p), weights.diversity) for p, ids in chosen])
 
     def explain(
         self,

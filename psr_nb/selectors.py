@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterable, cast
 import numpy as np
 
 from .core import PSRError, candidate_seed, lookup
-from .greedy import Coverage, Farthest, HistogramMatch, LogDet, MeanMatch, Priority, Term
+from .greedy import Coverage, Farthest, HistogramMatch, LogDet, MeanMatch, Pairs, Priority, Term
 from .problems import Problem
 from .trials import standardised
 
@@ -59,7 +59,7 @@ def objective(
 
 
 def volume(
-    kernel: np.ndarray,  # (n, n) similarity of the candidates with each other
+    kernel: np.ndarray | Pairs,  # (n, n) similarity of the candidates with each other
     chosen: Iterable[int],  # positions of the chosen candidates
     bonus: np.ndarray | float = 0.0,  # (n,) 2 log q of each
     diversity: float = 1.0,  # w_d
@@ -67,7 +67,8 @@ def volume(
 ) -> float:
     "F(S) of `psr` straight from its definition; without bonus, log det."
     chosen = np.asarray(list(chosen), np.int64)
-    inner = kernel[np.ix_(chosen, chosen)].astype(np.float64) + jitter * np.eye(len(chosen))
+    pairs = kernel.inner(chosen) if isinstance(kernel, Pairs) else kernel[np.ix_(chosen, chosen)]
+    inner = pairs.astype(np.float64) + jitter * np.eye(len(chosen))
     return float(diversity * np.linalg.slogdet(inner)[1] + np.broadcast_to(bonus, len(kernel))[chosen].sum())
 
 # %% ../nbs/15_selectors.ipynb #c042
@@ -192,7 +193,7 @@ def _difficulty(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> His
 
 
 def _volume(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> LogDet:
-    return LogDet(problem.kernel)
+    return LogDet(problem.pairs)
 
 
 def _covers_reference(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> Coverage:

@@ -137,15 +137,15 @@ class _Placing(_Measuring):
                 with _MAPPING:
                     show(pool_umap(self.pool, self.space, kind, teacher=teacher))
             except Exception as e:
-                self.note = f'!UMAP: {type(e).__name__}: {e}'
+                self.note = f'!{kind.upper()}: {type(e).__name__}: {e}'
 
-        if kind == 'pca':
+        if kind == 'pca' and len(self.pool) <= 20_000:
             show(pool_umap(self.pool, self.space, 'pca', teacher=teacher))
             return
         self.mapping = threading.Thread(target=work, daemon=True, name='psr_nb map')
         self.mapping.start()
         self.mapping.join(wait)
-        if self.mapping.is_alive() and self._xy is None:
+        if kind != 'pca' and self.mapping.is_alive() and self._xy is None:
             xy = pool_umap(self.pool, self.space, 'pca', teacher=teacher)
             with self._lock:
                 if self._xy is None:

@@ -26,6 +26,7 @@ from .pool import Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
 from .selection import Selection
+from .steps import Measuring
 from .teacher import Teacher
 from .worker import Worker, WorkerPanel
 
@@ -68,7 +69,7 @@ STUDIO_CONTROLS = [
 ]
 
 # %% ../nbs/31_studio.ipynb #n7
-class _StudioTraits(WorkerPanel):
+class _StudioTraits(Measuring):
     "What kernel and front share, and what the kernel keeps for itself."
 
     _esm, _css = module('studio.js'), style('panels.css')
@@ -83,7 +84,10 @@ class _StudioTraits(WorkerPanel):
         traitlets.CFloat(0.0).tag(sync=True) for _ in range(7)
     )
     steps = traitlets.CInt(100).tag(sync=True)
-    commands = ('start', 'pause', 'one', 'back', 'stop', 'restart', 'judge', 'accept', 'roll_back')
+    span = traitlets.List(default_value=[0, 0]).tag(sync=True)  # first and last step that can be gone back to
+    stale = traitlets.Unicode('').tag(sync=True)  # what the explorer has selected since, in words
+    commands = ('start', 'pause', 'one', 'back', 'stop', 'restart', 'judge', 'accept', 'roll_back', 'scrub', 'take_new')
+    commands += ('train', 'seen', 'unseen')
     state: Refinement
     trace: list[RefineStep]
     rows: torch.Tensor
@@ -95,6 +99,9 @@ class _StudioTraits(WorkerPanel):
     _first: Any
     _past: deque
     _held: dict
+    _explorer: Any  # whose selection it is; None: a selection by itself
+    _views: int
+    open_since: float
 
 # %% ../nbs/31_studio.ipynb #n9
 class _StudioView(_StudioTraits):
@@ -107,6 +114,7 @@ class _StudioView(_StudioTraits):
         ranks = np.concatenate([np.arange(len(i)) for i in selection.ids])
         self.rows = torch.from_numpy(np.sort(np.argsort(ranks, kind='stable')[:most]))  # which are shown
         self.about = dict(
+            real=real is not None,
             classes=list(selection.classes),
             images=[[int(labels[r]), f'{selection.classes[int(labels[r])]} {ids[r]}'] for r in self.rows.tolist()],
             controls=[
@@ -145,7 +153,7 @@ class _StudioView(_StudioTraits):
         "What can be done now."
         mode, s = self._mode(), self.state
         on = ['start', 'one'] if s.done < s.settings.steps else []
-        back = ['back'] if len(self._past) > 1 else []
+        back = ['back', 'scrub'] if len(self._past) > 1 else []
         if mode in ('running', 'pausing'):
             return ['pause', 'stop']
         if mode == 'stopping':
@@ -162,6 +170,7 @@ class _StudioView(_StudioTraits):
             mode = 'done' if done >= steps else 'stopped' if done else 'ready'
         with self._lock, self.hold_sync():
             self.can, self.progress, self.status = can, [done, steps], f'step {done} of {steps}, {mode}'
+            self.span = [self._past[0]['done'], max(done, self._past[-1]['done'])] if self._past else [0, 0]
 
 # %% ../nbs/31_studio.ipynb #n10
 class _Verdicts(_StudioView):
@@ -253,8 +262,11 @@ class RefineStudio(_Verdicts):
         **options,  # … or single fields of `RefineSettings`
     ):
         super().__init__()
+        explorer: Any = selection if hasattr(selection, 'follow') and hasattr(selection, 'selection') else None
         selection = refinable(selection)
         self._begin(name)
+        self._explorer, self._views, self.open_since, self._options = explorer, 0, time.monotonic(), (settings, options)
+        self._most, self._past = most, deque()
         self.selection, self.prior, self.teacher, self.real, self.judging = selection, prior, teacher, real, judge
         self.state = Refinement(
             torch.as_tensor(selection.latents),
@@ -277,6 +289,8 @@ class RefineStudio(_Verdicts):
         self.before, self.now, self.pictures = data, data, dict(side=side, channels=channels, count=len(self.rows))
         self.verdict = [''] * len(self.rows)
         self._tell()
+        if explorer is not None:
+            explorer.follow(self)
 
     def __repr__(self) -> str:
         return f'RefineStudio: {len(self.state.z)} images, step {self.state.done} of {self.state.settings.steps}, {self._mode()}'
@@ -304,6 +318,7 @@ class RefineStudio(_Verdicts):
     def _show(self, step: RefineStep) -> None:
         "After every step, in the thread."
         self._hold()
+        self._forget_after(step.step - 1)
         self.trace.append(replace(step, latents=None))
         self._past.append(self.state.state())
         if time.monotonic() - self._shown > self.every:
@@ -314,17 +329,117 @@ class RefineStudio(_Verdicts):
             self._publish()
         super()._changed(worker)
 
+    def _forget_after(self, done: int) -> None:
+        "What came after a step is gone once another way is taken."
+        while len(self._past) > 1 and self._past[-1]['done'] > done:
+            self._past.pop()
+        while self.trace and self.trace[-1].step > done:
+            self.trace.pop()
+
+    def scrub(
+        self,
+        step: Any,  # of those that are kept; its number, or a list with it
+    ) -> None:
+        "Shows an earlier step, or a later one again; the next step goes on from there."
+        wanted = int(step[0] if isinstance(step, (list, tuple)) else step)
+
+        def work():
+            kept = [past for past in self._past if past['done'] <= wanted]
+            if not kept:
+                return
+            self.state.restore(kept[-1])
+            self._hold()
+            self._publish()
+
+        self.pause()
+        self._soon(work)
+
+    def train(self) -> None:
+        "Trains students on the images as they are now, see `measure`."
+        self.measure()
+
+    def _images_now(self) -> tuple[int, torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            return self.state.done, self.prior.decode(self.state.z.detach()).cpu(), self.state.labels.cpu()
+
+    def selection_moved(self) -> None:
+        "Says whether the explorer has selected others since."
+        new = getattr(self._explorer, 'selection', None)
+        if new is None:
+            return
+        before = {(c, int(i)) for c, ids in enumerate(self.selection.ids) for i in ids}
+        now = {(c, int(i)) for c, ids in enumerate(new.ids) for i in ids}
+        others = len(now - before)
+        self.stale = (
+            f'The selection has changed since: {others} of {len(now)} images are others' if now != before else ''
+        )
+
+    def take(
+        self,
+        selection: Selection,  # to refine instead
+        name: str = 'selection',  # what it is called in the explorer
+    ) -> None:
+        "Begins anew with another selection; what was reached is gone."
+        self.stop(wait=60)
+        chosen, (settings, options) = refinable(selection), self._options
+        with self._lock:
+            self.selection, self.state = (
+                chosen,
+                Refinement(
+                    torch.as_tensor(chosen.latents),
+                    torch.as_tensor(chosen.labels),
+                    self.prior,
+                    self.teacher,
+                    self.real,
+                    settings or RefineSettings.suited(self.prior, **options),
+                ),
+            )
+            self._held, self.measured, self._worker = {}, [], None
+            self._lay_out(self._most)
+            for c in STUDIO_CONTROLS:
+                setattr(self.state.settings, c['name'], getattr(self, c['name']))
+            self._first = self.state.state()
+            self._past = deque([self._first], maxlen=self._past.maxlen)
+            self.trace.clear()
+            with torch.no_grad():
+                data, side, channels = tile_bytes(self.prior.decode(self.state.start[self.rows.to(self.prior.device)]))
+            with self.hold_sync():
+                self.before, self.now, self.pictures = (
+                    data,
+                    data,
+                    dict(side=side, channels=channels, count=len(self.rows)),
+                )
+                self.verdict = [''] * len(self.rows)
+                self.probability, self.drift, self.curves = [], [], {}
+            self.status = name
+            self._tell()
+        self.selection_moved()
+
+    def take_new(self) -> None:
+        "Takes what the explorer has selected now."
+        if self._explorer is not None:
+            self.take(self._explorer.selection)
+
+    def seen(self) -> None:
+        "A view has opened."
+        self._views += 1
+
+    def unseen(self) -> None:
+        "A view has gone; with the last one, as when the cell is deleted, the work stops."
+        self._views -= 1
+        if self._views <= 0:
+            self.stop()
+
     def back(self) -> None:
         "Goes one step back."
 
         def work():
-            if len(self._past) < 2:
+            earlier = [past for past in self._past if past['done'] < self.state.done]
+            if not earlier:
                 return
-            self._past.pop()
-            self.state.restore(self._past[-1])
+            self.state.restore(earlier[-1])
+            self._forget_after(self.state.done)
             self._hold()
-            if self.trace:
-                self.trace.pop()
             self._publish()
 
         self._soon(work)

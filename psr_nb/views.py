@@ -157,13 +157,15 @@ def plane(
     rows: torch.Tensor,  # (n, d)
 ) -> np.ndarray:  # (n, 2) float32
     "The first two principal components. Signs are fixed, so that the picture does not flip."
-    from sklearn.decomposition import PCA
-
-    x = torch.as_tensor(rows).float().numpy()
+    x = torch.as_tensor(rows).float()
+    x = x - x.mean(0)
     k = min(2, *x.shape)
-    solver = 'covariance_eigh' if len(x) > x.shape[1] else 'full'
+    if len(x) > x.shape[1]:  # many rows: the eigenvectors of a small matrix
+        axes = torch.linalg.eigh((x.T @ x).double())[1][:, -k:].flip(1).float()
+    else:
+        axes = torch.linalg.svd(x, full_matrices=False)[2][:k].T
     out = np.zeros((len(x), 2), np.float32)
-    out[:, :k] = PCA(k, svd_solver=solver).fit_transform(x)
+    out[:, :k] = (x @ axes).numpy()
     furthest = out[np.abs(out).argmax(0), [0, 1]]
     return out * np.where(furthest < 0, -1, 1).astype(np.float32)
 

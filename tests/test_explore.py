@@ -1,4 +1,4 @@
-"The panels of nbs/32_explore.ipynb in a real JupyterLab and a real browser, and the page that they write, without a network."
+"The panels of nbs/tour.ipynb in a real JupyterLab and a real browser, and the page that they write, without a network."
 
 import contextlib
 import json
@@ -22,13 +22,11 @@ slow = 180_000  # ms; the machine may be busy with other things
 
 def write_tour(place: Path) -> None:
     "The notebook's tour, as `make lab` opens it, without what an earlier run has saved in it."
-    notebook = json.loads((root / 'nbs' / '32_explore.ipynb').read_text(encoding='utf-8'))
-    end = next(i for i, cell in enumerate(notebook['cells']) if 'That is the tour.' in ''.join(cell['source']))
-    notebook['cells'] = notebook['cells'][:end]
+    notebook = json.loads((root / 'nbs' / 'tour.ipynb').read_text(encoding='utf-8'))
     for cell in notebook['cells']:
         if cell['cell_type'] == 'code':
             cell['outputs'], cell['execution_count'] = [], None
-    (place / 'nbs' / '32_explore.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
+    (place / 'nbs' / 'tour.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
 
 
 @pytest.fixture(scope='module')
@@ -96,7 +94,7 @@ def jupyterlab(folder, app='LabApp'):
 def lab(place):
     "Address of the tour in a server."
     with jupyterlab(place) as (address, token):
-        yield f'{address}/lab/tree/nbs/32_explore.ipynb?token={token}'
+        yield f'{address}/lab/tree/nbs/tour.ipynb?token={token}'
 
 
 def watched(page):
@@ -116,6 +114,10 @@ RUN = """async () => {
     await window.jupyterapp.shell.currentWidget.context.sessionContext.ready;
     await window.jupyterapp.commands.execute('notebook:run-all-cells');
 }"""
+IDLE = """() => {
+    const prompts = [...document.querySelectorAll('.jp-InputArea-prompt')].map(e => e.textContent);
+    return prompts.some(text => /\\d/.test(text)) && !prompts.some(text => text.includes('*'));
+}"""
 READY = """() => {
     const p = window.jupyterapp && window.jupyterapp.shell.currentWidget;
     return p && p.context && p.context.isReady && p.context.sessionContext.session;
@@ -130,13 +132,14 @@ def tour(lab, browser):
     page.wait_for_function(READY)
     page.evaluate(RUN)
     page.wait_for_selector('.psr.explorer[data-drawn]')
+    page.wait_for_function(IDLE)
     yield page
     page.close()
 
 
 AS_AT_FIRST = """async () => {
     const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
-    await kernel.requestExecute({ code: 'explorer.decisions = Decisions(ipc=5)' }).done;
+    await kernel.requestExecute({ code: 'explorer.mapping.join(); explorer.decisions = Decisions(ipc=5)' }).done;
 }"""
 
 
@@ -208,6 +211,143 @@ def test_typed_budget_and_selector(page):
     box.fill('5')
     box.press('Enter')
     until(page, lambda: len(ids(page)) == 5, 'five images')
+
+
+def test_an_emptied_number_is_as_it_was(page):
+    box = page.locator('.psr.explorer input[aria-label="Images per class, typed"]')
+    box.fill('')
+    box.press('Enter')
+    assert box.input_value() == '5' and len(ids(page)) == 5
+    students = page.locator('.psr .training input[type=number]')
+    students.fill('')
+    students.press('Enter')
+    assert students.input_value() == '8'
+
+
+def test_the_wheel_belongs_to_the_page_until_somebody_enters_the_map(page):
+    canvas = page.locator('.psr.explorer .plot canvas').last
+    canvas.scroll_into_view_if_needed()
+    box, plot = canvas.bounding_box(), '.psr.explorer .plot canvas'
+    before = pixels(page, plot)
+    page.mouse.move(box['x'] + 6, box['y'] + 6)
+    page.mouse.wheel(0, -40)
+    page.wait_for_timeout(300)
+    assert pixels(page, plot) == before
+    page.keyboard.down('Control')
+    page.mouse.wheel(0, -200)
+    until(page, lambda: pixels(page, plot) != before, 'Control with the wheel zooms')
+    page.keyboard.up('Control')
+    canvas.focus()
+    page.keyboard.press('0')
+    until(page, lambda: pixels(page, plot) == before, 'all is shown again')
+
+
+def test_the_legend_filters(page):
+    entry = page.locator('.psr .legend button', has_text='selected')
+    number = lambda: int(re.search(r'undecided ([\d,]+)', page.locator('.psr .legend').inner_text())[1])
+    entry.click()
+    until(page, lambda: entry.get_attribute('aria-pressed') == 'true', 'one state alone')
+    page.locator('.psr .legend button', has_text='undecided').click(modifiers=['Shift'])
+    assert page.locator('.psr .legend button[aria-pressed=true]').count() == 2
+    page.locator('.psr .legendtools .all').click()
+    assert not page.locator('.psr .legend button[aria-pressed=true]').count()
+    before = number()
+    page.select_option('.psr.explorer select[data-control=class]', '1')
+    until(page, lambda: number() < before, 'counts follow the class')
+    page.select_option('.psr.explorer select[data-control=class]', '-1')
+
+
+def test_students_are_trained_while_the_panel_answers(page):
+    "A dot appears, and a click on it brings its weights back."
+    page.evaluate(AS_AT_FIRST)
+    strip, uncertainty = page.locator('.psr .strip'), '.psr.explorer input[aria-label="Uncertainty, typed"]'
+    dots = strip.locator('.chart .dot').count()
+    page.locator(uncertainty).fill('-0.4')
+    page.locator(uncertainty).press('Enter')
+    strip.locator('.training input[type=number]').fill('2')
+    strip.locator('button[data-do=train]').click()
+    until(page, lambda: strip.locator('button[data-do=stop]').is_enabled(), 'it trains')
+    page.locator(uncertainty).fill('0.8')  # the panel answers meanwhile
+    page.locator(uncertainty).press('Enter')
+    before = drawn(page)
+    until(page, lambda: drawn(page) >= before and strip.locator('button[data-do=stop]').is_enabled(), 'still live')
+    until(page, lambda: strip.locator('.chart .dot').count() > dots, 'a dot', 180)
+    strip.locator('.chart .dot').last.focus()
+    page.keyboard.press('Enter')
+    until(page, lambda: page.locator(uncertainty).input_value() == '-0.40', 'the weights of the dot')
+    own = strip.locator('tr[data-which=selection]')
+    until(page, lambda: '\u00b1' in own.inner_text(), 'measured beside predicted')
+    assert 'Test images are never used' in strip.inner_text()
+    strip.locator('.training input[type=number]').fill('8')
+
+
+def test_snapshots_are_compared_by_keyboard_alone(page):
+    press = page.keyboard.press
+    page.locator('.psr .strip button[data-do=snapshot]').focus()
+    press('Enter')
+    until(page, lambda: page.locator('.psr .strip tr[data-which=A]').count() == 1, 'A')
+    page.locator('.psr.explorer select[data-control=method]').focus()
+    page.keyboard.type('k center')
+    press('Enter')
+    until(
+        page, lambda: page.locator('.psr.explorer select[data-control=method]').input_value() == 'k_center', 'k center'
+    )
+    for which in ('selection', 'A'):
+        page.locator(f'.psr .strip tr[data-which={which}] input[type=checkbox]').focus()
+        press('Space')
+    until(page, lambda: page.locator('.psr .sheet .only').count() > 2, 'two rows of images for a class')
+    assert 'only in A' in page.locator('.psr .sheet').inner_text()
+    page.locator('.psr .strip tr[data-which=A] button[data-do=restore]').focus()
+    press('Enter')
+    until(page, lambda: 'The same images' in page.locator('.psr .sheet').inner_text(), 'brought back')
+    page.locator('.psr .strip tr[data-which=A] button[data-do=forget]').focus()
+    press('Enter')
+    until(page, lambda: page.locator('.psr .strip tr[data-which=A]').count() == 0, 'forgotten')
+
+
+AXE = root / 'node_modules' / 'axe-core' / 'axe.min.js'
+FAULTS = """async () => {
+    const found = await axe.run('.psr', { resultTypes: ['violations'] });
+    return found.violations.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(' | ')}`);
+}"""
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason='axe-core is not installed: npm ci')
+def test_no_barrier_that_axe_finds(page):
+    "At rest, with a card, two snapshots compared, a sweep, dark, in forced colours, and 360 pixels wide."
+    page.evaluate(AXE.read_text(encoding='utf-8'))
+    clean = lambda state: (faults := page.evaluate(FAULTS)) == [] or pytest.fail(f'{state}: {faults}')
+    run = lambda command, more: page.evaluate('([c, m]) => window.jupyterapp.commands.execute(c, m)', [command, more])
+    clean('at rest')
+    page.locator('.psr.explorer .tile').nth(3).hover()
+    page.wait_for_selector('.psr.explorer .card[data-id]')
+    clean('with a card')
+    page.locator('.psr .strip button[data-do=snapshot]').click()
+    until(page, lambda: page.locator('.psr .strip tr[data-which=A]').count() == 1, 'A')
+    for which in ('selection', 'A'):
+        page.locator(f'.psr .strip tr[data-which={which}] input[type=checkbox]').check()
+    page.locator('.psr details.numbers summary').click()
+    page.locator('.psr .strip button[data-do=sweep]').click()
+    until(page, lambda: page.locator('.psr .strip button[data-do=sweep]').is_enabled(), 'swept')
+    clean('two settings compared')
+    try:
+        run('apputils:change-theme', dict(theme='JupyterLab Dark'))
+        page.wait_for_selector('body[data-jp-theme-light=false]')
+        page.wait_for_timeout(1000)
+        clean('dark')
+        page.emulate_media(forced_colors='active')
+        clean('forced colours')
+    finally:
+        page.emulate_media(forced_colors='none')
+        run('apputils:change-theme', dict(theme='JupyterLab Light'))
+    wide = "width => { document.querySelector('.psr.explorer').parentElement.style.width = width; }"
+    page.evaluate(wide, '360px')
+    page.wait_for_timeout(500)
+    clean('360 pixels wide')
+    assert page.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('.psr.explorer'))")
+    page.evaluate(wide, '')
+    page.locator('.psr details.numbers summary').click()
+    page.locator('.psr .strip tr[data-which=A] button[data-do=forget]').click()
 
 
 def test_hover_shows_card(page):
@@ -424,6 +564,22 @@ def test_studio(page):
     assert same(2) and studio.locator('.curves path').count() >= 3
 
 
+def test_studio_goes_back_to_any_step(page):
+    studio = page.locator('.psr:has(.studio)')
+    studio.scroll_into_view_if_needed()
+    status = studio.locator('.status').first
+    for step in (1, 2):
+        studio.locator('button[data-do=one]').first.click()
+        until(page, lambda step=step: f'step {step} of 60, paused' in status.inner_text(), f'step {step}', 120)
+    bar = studio.locator('.steps input[type=range]')
+    bar.focus()
+    page.keyboard.press('ArrowLeft')
+    until(page, lambda: 'step 1 of 60' in status.inner_text(), 'an earlier step')
+    page.keyboard.press('ArrowRight')
+    until(page, lambda: 'step 2 of 60' in status.inner_text(), 'and back')
+    studio.locator('button[data-do=stop]').first.click()
+
+
 def test_sampler(page):
     sampler = page.locator('.psr:has(.previews.plain)')
     sampler.scroll_into_view_if_needed()
@@ -491,7 +647,7 @@ def test_notebook_7(place, browser):
     write_tour(place)  # JupyterLab saves by itself, and saved numbers look like cells that run
     with jupyterlab(place, 'JupyterNotebookApp') as (address, token):
         page = watched(browser.new_page(viewport=dict(width=1280, height=900)))
-        page.goto(f'{address}/notebooks/nbs/32_explore.ipynb?token={token}')
+        page.goto(f'{address}/notebooks/nbs/tour.ipynb?token={token}')
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]')
         page.bad.clear()  # what Notebook says of itself
         begun = (

@@ -17,6 +17,7 @@ from psr_nb.learning import train_students
 from psr_nb.pool import Pool
 from psr_nb.protocols import PROTOCOLS
 from psr_nb.selection import Selection
+from psr_nb.studio import RefineStudio
 from psr_nb.worth import measure_worth
 
 BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 2),))
@@ -182,3 +183,30 @@ def test_a_damaged_file_gets_a_sentence(tmp_path, damage, says):
     file.write_text(json.dumps({'kind': 'findings', 'format': 1, 'snapshots': [], 'findings': [], **damage}))
     with pytest.raises(PSRError, match=says):
         Findings.open(file)
+
+
+def test_the_studio_says_that_the_selection_has_changed_and_takes_the_new_one(panel, fashion_prior):
+    studio = RefineStudio(
+        panel,
+        fashion_prior,
+        name='linked',
+        steps=4,
+        soft_label=0.0,
+        student=0.0,
+        distribution_matching=0.0,
+        proximal=1.0,
+    )
+    assert not studio.stale
+    studio.one()
+    studio.wait()
+    panel.ban((0, int(panel.selection.ids[0][0])))
+    assert '1 of 20 images are others' in studio.stale
+    panel.snapshot('new')
+    panel._heard({'do': 'export', 'name': 'new', 'as': 'studio'})
+    assert not studio.stale and studio.state.done == 0
+    assert [i.tolist() for i in studio.selection.ids] == [i.tolist() for i in panel.selection.ids]
+    studio.one()
+    studio.wait()
+    studio.result()
+    assert studio.state.done == 1
+    studio.close()

@@ -104,8 +104,10 @@ def page_hash(cells: list) -> str:
 def pages() -> list[Path]:
     "The notebooks that are pages: the rooms, the how-to pages and the tutorials' masters. Benchmarks are records."
     folder = ROOT / 'nbs'
-    return sorted(folder.glob('[0-9][0-9]_*.ipynb')) + sorted(
-        p for part in ('how_to', 'tutorials/masters') for p in (folder / part).glob('*.ipynb')
+    return (
+        sorted(folder.glob('[0-9][0-9]_*.ipynb'))
+        + [folder / 'tour.ipynb']
+        + sorted(p for part in ('how_to', 'tutorials/masters') for p in (folder / part).glob('*.ipynb'))
     )
 
 

@@ -6,12 +6,12 @@ import { bytesOf, paint, picture } from './pixels.js';
 
 export function createCard(desk) {
   const { model, about, total, still } = desk;
-  const large = h('canvas', { class: 'large', role: 'img' });
+  const large = h('canvas', { class: 'large', role: 'img', 'aria-label': 'No candidate yet' });
   const title = h('strong', {}, 'Point at a candidate');
   const state = h('span', { class: 'state' }, '');
   const scores = h('dl');
   const reason = h('p', { 'aria-live': 'polite' });
-  const twin = h('canvas', { class: 'small', role: 'img' });
+  const twin = h('canvas', { class: 'small', role: 'img', 'aria-label': 'No candidate yet' });
   const twinText = h('span');
   const near = h('div', { class: 'near', style: 'visibility:hidden' }, twin, twinText);
   const pin = button('Pin', 'pin', () => desk.act('toggle', [desk.current]), 'Must be in (Enter)');

@@ -8,7 +8,7 @@ const WIDTH = 380;
 const HEIGHT = 196;
 const LEFT = 46;
 const RIGHT = 12;
-const TOP = 10;
+const TOP = 16;
 const BOTTOM = 30;
 
 // Places on the drawing, from values on two axes.
@@ -155,7 +155,7 @@ function drawHeat(node, view) {
     });
   });
   parts.push(...drawAxes(x, y, place, control, (value) => String(+value.toFixed(2))));
-  parts.push(text(LEFT, TOP - 1, `${second.label}; ${percent(low)} dark, ${percent(high)} bright`, { class: 'title' }));
+  parts.push(text(LEFT, TOP - 6, `${second.label}; ${percent(low)} dark, ${percent(high)} bright`, { class: 'title' }));
   for (const dot of dots) {
     const at = [place.x(dot.settings[control.name]), place.y(dot.settings[second.name])];
     parts.push(dotNode(dot, at, null, null, dotWords(dot, control), dot.key === view.nowKey, view.click));

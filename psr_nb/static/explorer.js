@@ -3,16 +3,18 @@
 import { createAccuracy } from './accuracy.js';
 import { createCard } from './card.js';
 import { afterPaint, button, check, coalesced, h, menu, once, say, slider } from './dom.js';
+import { createFilter } from './filter.js';
 import { panelCommand } from './keyboard.js';
 import { createMap } from './map.js';
 import { createMeters } from './meters.js';
-import { onTheme, tell } from './model.js';
+import { onLost, onTheme, tell } from './model.js';
 import { bytesOf, floatsOf, wordsOf } from './pixels.js';
 import { createSheet } from './sheet.js';
 import { createNumbers, createSnapshots } from './snapshots.js';
 import { pictureStore } from './tiles.js';
 
-const HELP = 'Click or Enter pins, B bans, Ctrl+Z undoes. Wheel zooms the map, Shift with dragging draws a lasso.';
+const HELP =
+  'Click or Enter pins, B bans, Ctrl+Z undoes. Ctrl with the wheel zooms the map, Shift with dragging draws a lasso.';
 const WATCHED = 'xy states values meters ids kept note undoable redoable method gate colour_by map real_xy'.split(' ');
 
 // What all parts of one view share.
@@ -21,6 +23,7 @@ function deskOf(model) {
   const n = about.n_per_class;
   const desk = { model, about, n, total: n * about.classes.length, still: model.get('still') };
   Object.assign(desk, { only: -1, showReal: false, current: -1, lassoed: [], showing: 'selection', compare: false });
+  desk.filter = createFilter(about);
   desk.act = (name, ids) => tell(model, { do: name, ids });
   desk.nameOf = (id) =>
     id < desk.total
@@ -173,7 +176,9 @@ export function renderExplorer({ model, el }) {
   fillStrip();
   sheet.fill();
   map.drawAll();
+  const notLost = onLost(model);
   return () => {
+    notLost();
     resized.disconnect();
     noTheme();
     desk.pictures.off();

@@ -1,31 +1,30 @@
 // What the legend names: plain entries, drawn by the map.
 
+import { MOST_COLOURS } from './filter.js';
 import { significant, thousands } from './numbers.js';
 
-// How many candidates are in each state.
-export function stateCounts(states, of) {
-  const counts = new Array(of).fill(0);
-  for (let i = 0; i < states.length; i++) counts[states[i]]++;
-  return counts;
-}
-
-// Entries {shape, colour, radius, text} or {ramp: [low, high]}, for points coloured by `by`.
-export function legendEntries({ by, low, high, classes, classColours, states, counts, showReal, ink }) {
+// Entries {shape, colour, radius, text, kind, value} or {ramp: [low, high]}, for points coloured by `by`.
+export function legendEntries({ by, low, high, classes, classColours, coloured, states, counts, showReal, ink }) {
   const entries = [];
   if (by === 'class') {
-    classes.forEach((text, i) => {
-      entries.push({ shape: 'circle', colour: classColours[i % classColours.length], radius: 5, text });
+    const many = classes.length > MOST_COLOURS;
+    classes.forEach((name, i) => {
+      const place = many ? coloured.indexOf(i) : i;
+      const colour = place < 0 ? '#9aa0a6' : classColours[place % classColours.length];
+      const text = `${name} ${thousands(counts.ofClass[i])}`;
+      entries.push({ shape: 'circle', colour, radius: 5, text, kind: 'class', value: i, on: many && place >= 0 });
     });
   } else {
     if (by !== 'state') entries.push({ ramp: [significant(low), significant(high)] });
     states.forEach(({ name, shape, colour, size, top }, i) => {
-      if (!counts[i] && !top) return;
-      const radius = 4.5 * Math.min(1.1, size);
+      if (!counts.ofState[i] && !top) return;
       entries.push({
         shape,
         colour: by === 'state' ? colour : '#888888',
-        radius,
-        text: `${name} ${thousands(counts[i])}`,
+        radius: 4.5 * Math.min(1.1, size),
+        text: `${name} ${thousands(counts.ofState[i])}`,
+        kind: 'state',
+        value: i,
       });
     });
   }

@@ -2,16 +2,18 @@
 
 import { mixed, packed, ramp, toRGB } from './colours.js';
 import { button, check, coalesced, h, menu } from './dom.js';
+import { countsOf, passing, colourOf as placeOfColour } from './filter.js';
 import { mapCommand } from './keyboard.js';
 import { boxAround, inside } from './lasso.js';
-import { legendEntries, stateCounts } from './legend.js';
+import { legendEntries } from './legend.js';
+import { createLegend } from './legendbox.js';
 import { tell } from './model.js';
 import { finiteRange } from './numbers.js';
 import { fit, moved, nearest, neighbour, project, span, zoomed } from './picking.js';
 import { put, stamp } from './stamps.js';
 
 const MODES = [
-  ['move', 'Move', 'Drag to move, wheel to zoom'],
+  ['move', 'Move', 'Drag to move; Ctrl with the wheel zooms, and the wheel alone after a click into the map'],
   ['lasso', 'Lasso', 'Draw around candidates (also with Shift)'],
   ['box', 'Box', 'Drag a box around candidates'],
 ];
@@ -24,12 +26,12 @@ function markMaker(desk, by, values, radius, edge) {
   const [low, high] = by === 'state' || by === 'class' ? [Infinity, -Infinity] : finiteRange(values);
   const keyOf = (i) => {
     if (by === 'state') return 0;
-    if (by === 'class') return Math.floor(i / n) % about.class_colours.length;
+    if (by === 'class') return placeOfColour(desk.filter, Math.floor(i / n));
     return Number.isFinite(values[i]) ? Math.round((31 * (values[i] - low)) / Math.max(high - low, 1e-12)) : -1;
   };
   const colourOf = (state, key) => {
     if (by === 'state') return state.colour;
-    if (by === 'class') return about.class_colours[key];
+    if (by === 'class') return key < 0 ? '#9aa0a6' : about.class_colours[key % about.class_colours.length];
     return key < 0 ? '#888888' : ramp(key / 31);
   };
   const made = new Map();
@@ -42,28 +44,6 @@ function markMaker(desk, by, values, radius, edge) {
     return made.get(name);
   };
   return { markOf, low, high };
-}
-
-function drawRamp(low, high) {
-  const canvas = h('canvas', { class: 'ramp', 'aria-hidden': true });
-  canvas.width = 64;
-  canvas.height = 1;
-  const c = canvas.getContext('2d');
-  for (let i = 0; i < 64; i++) {
-    c.fillStyle = ramp(i / 63);
-    c.fillRect(i, 0, 1, 1);
-  }
-  return h('span', {}, low, canvas, high);
-}
-
-function drawEntry({ shape, colour, radius, text, ramp: ends }) {
-  if (ends) return drawRamp(...ends);
-  const mark = stamp(shape, colour, radius);
-  const canvas = h('canvas', { 'aria-hidden': true });
-  canvas.width = mark.canvas.width;
-  canvas.height = mark.canvas.height;
-  canvas.getContext('2d').drawImage(mark.canvas, 0, 0);
-  return h('span', {}, canvas, text);
 }
 
 // The buttons and menus above the map.
@@ -150,7 +130,16 @@ function hearPointer(desk, over, map) {
       map.drawOver();
     } else if (was.kind !== 'move') map.hold();
   });
+  // The wheel belongs to the page, until somebody has clicked into the map or holds a key.
+  let entered = false;
+  over.addEventListener('pointerdown', () => {
+    entered = true;
+  });
+  over.addEventListener('pointerleave', () => {
+    entered = false;
+  });
   const wheel = (event) => {
+    if (!entered && !event.ctrlKey && !event.metaKey && !event.altKey) return;
     event.preventDefault();
     map.look(zoomed(map.view, ...where(event), Math.exp(-event.deltaY * 0.0015)));
   };
@@ -178,11 +167,11 @@ export function createMap(desk) {
   const points = h('canvas', { 'aria-hidden': true });
   const over = h('canvas', { tabindex: 0, role: 'application', 'aria-label': KEYS });
   const plot = h('div', { class: 'plot' }, points, over);
-  const legend = h('div', { class: 'legend', 'aria-label': 'Legend' });
   const map = { mode: 'move', view: null, path: null, dpr: 1 };
   let screen = new Float32Array(0);
   let realScreen = new Float32Array(0);
   let drawn = 0;
+  let wanted = null; // which candidates the legend lets through; null: all
 
   const size = () => {
     const r = plot.getBoundingClientRect();
@@ -212,14 +201,16 @@ export function createMap(desk) {
 
   function drawCandidates(paper, edge, { pixels, width, height, radius }) {
     screen = project(map.view, desk.xy, screen);
+    wanted = passing(desk.filter, desk.states, n);
     const marks = markMaker(desk, model.get('colour_by'), desk.values, radius, edge);
     const copy = (mark, i) => put(pixels, width, height, mark, screen[2 * i] | 0, screen[2 * i + 1] | 0);
-    if (desk.only >= 0) {
+    const faintly = (i) => (desk.only >= 0 && Math.floor(i / n) !== desk.only) || (wanted !== null && !wanted(i));
+    if (desk.only >= 0 || wanted) {
       const faint = stamp('circle', mixed(paper, [128, 128, 128], 0.35), Math.max(1, radius * 0.6));
-      for (let i = 0; i < total; i++) if (Math.floor(i / n) !== desk.only) copy(faint, i);
+      for (let i = 0; i < total; i++) if (faintly(i)) copy(faint, i);
     }
     const layers = about.states.map(() => []);
-    for (let [i, end] = shown(); i < end; i++) layers[desk.states[i]].push(i);
+    for (let [i, end] = shown(); i < end; i++) if (!wanted || wanted(i)) layers[desk.states[i]].push(i);
     for (const code of about.order) for (const i of layers[code]) copy(marks.markOf(code, i), i);
     return marks;
   }
@@ -236,14 +227,20 @@ export function createMap(desk) {
       }
   }
 
+  const legend = createLegend(desk, () => map.drawAll());
+  let legendOf = '';
   function drawLegend(by, low, high, edge, ink) {
-    const counts = stateCounts(desk.states, about.states.length);
-    const wanted = [by, low, high, counts.join(), edge, desk.showReal].join('|');
-    if (legend.dataset.of === wanted) return;
-    legend.dataset.of = wanted;
+    const { filter } = desk;
+    const counts = countsOf(filter, desk.states, n, about, shown());
+    const { ofState, ofClass } = counts;
+    const picked = [filter.states, filter.classes, filter.coloured].map((set) => [...set].join());
+    const key = [by, low, high, ofState, by === 'class' ? ofClass : '', edge, desk.showReal, ...picked].join('|');
+    if (legendOf === key) return;
+    legendOf = key;
     const { classes, class_colours: classColours, states } = about;
-    const what = { by, low, high, classes, classColours, states, counts, showReal: desk.showReal, ink };
-    legend.replaceChildren(...legendEntries(what).map(drawEntry));
+    const { coloured } = filter;
+    const what = { by, low, high, classes, classColours, coloured, states, counts, showReal: desk.showReal, ink };
+    legend.fill(legendEntries(what), by);
   }
 
   map.drawAll = () => {
@@ -325,13 +322,14 @@ export function createMap(desk) {
 
   // The candidate or real image at a place; -1 where there is none.
   map.at = (x, y) => {
-    const found = nearest(screen, x, y, 12 * map.dpr, shown());
+    const found = nearest(screen, x, y, 12 * map.dpr, shown(), wanted);
     if (!desk.showReal) return found.id;
-    const wanted = (i) => desk.only < 0 || desk.realLabels[i] === desk.only;
-    const real = nearest(realScreen, x, y, found.distance, [0, desk.realMissed.length], wanted);
+    const own = (i) => desk.only < 0 || desk.realLabels[i] === desk.only;
+    const real = nearest(realScreen, x, y, found.distance, [0, desk.realMissed.length], own);
     return real.id < 0 ? found.id : total + real.id;
   };
-  map.next = (from, way, middle) => neighbour(screen, from < 0 ? middle : placed(screen, from), way, shown(), from);
+  map.next = (from, way, middle) =>
+    neighbour(screen, from < 0 ? middle : placed(screen, from), way, shown(), from, wanted);
 
   const redraw = coalesced(requestAnimationFrame, map.drawAll);
   map.look = (view) => {
@@ -348,7 +346,8 @@ export function createMap(desk) {
   };
   // What was drawn around goes to the sheet.
   map.hold = () => {
-    const ids = inside(map.path, screen, shown());
+    const held = inside(map.path, screen, shown());
+    const ids = wanted ? held.filter(wanted) : held;
     desk.lassoed = ids;
     desk.showing = 'lasso';
     desk.fillSheet();
@@ -358,7 +357,7 @@ export function createMap(desk) {
   const tools = createTools(desk, over, map);
   hearPointer(desk, over, map);
   hearKeys(desk, over, map);
-  map.node = h('div', { class: 'panel map', role: 'group', 'aria-label': 'Map' }, tools.node, plot, legend);
+  map.node = h('div', { class: 'panel map', role: 'group', 'aria-label': 'Map' }, tools.node, plot, legend.node);
   map.updateTools = tools.update;
   return Object.assign(map, { plot, over });
 }

@@ -13,6 +13,18 @@ export const tell = (model, message) => {
   }
 };
 
+// Calls `work` when the kernel of a panel has gone, as after a restart.
+export function onLost(model, work) {
+  const lost = 'This panel has lost its kernel: run the cell again.';
+  const heard = () => {
+    if (model.get('error') === undefined) model.set('note', `!${lost}`);
+    else model.set('error', lost);
+    work?.();
+  };
+  model.on('comm_live_update', heard);
+  return () => model.off('comm_live_update', heard);
+}
+
 // Calls `handler` for messages of one kind; gives back what ends it.
 export const listen = (model, kind, handler) => {
   const heard = (message, buffers) => {

@@ -15,8 +15,14 @@ export function transport(model, commands) {
     bar.value = of ? done / of : 0;
     say(words, model.get('status'));
   };
+  // The kernel has gone: nothing runs any more, whatever was said last.
+  const lost = () => {
+    for (const b of buttons) b.disabled = true;
+    bar.value = 0;
+    say(words, 'its kernel has gone');
+  };
   update();
-  return { node: h('div', {}, h('div', { class: 'tools' }, ...buttons, words), bar), update };
+  return { node: h('div', {}, h('div', { class: 'tools' }, ...buttons, words), bar), update, lost };
 }
 
 export function mistakes(model) {

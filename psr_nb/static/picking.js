@@ -58,10 +58,11 @@ export function nearest(screen, x, y, within, [begin, end], wanted = null) {
 }
 
 // The next point in a direction ([1, 0] is right), where what lies aside counts three times; -1 where there is none.
-export function neighbour(screen, [x, y], [wx, wy], [begin, end], current = -1) {
+export function neighbour(screen, [x, y], [wx, wy], [begin, end], current = -1, wanted = null) {
   let best = Infinity;
   let id = -1;
   for (let i = begin; i < end; i++) {
+    if (wanted && !wanted(i)) continue;
     const dx = screen[2 * i] - x;
     const dy = screen[2 * i + 1] - y;
     const along = dx * wx + dy * wy;

@@ -87,6 +87,8 @@ export function createSnapshots(desk) {
       desk.pair = desk.pair.filter((other) => other !== row.which);
       boxes.delete(row.which);
       if (desk.showing === 'apart') desk.showing = 'selection';
+      desk.fillSheet();
+      desk.redraw();
       tell(model, { do: 'forget', name: row.which });
     };
     const drop = button('\u00d7', 'forget', forget, `Forget ${row.name}`);
@@ -113,7 +115,7 @@ export function createNumbers(desk) {
     if (node.dataset.key === key) return;
     node.dataset.key = key;
     table.replaceChildren(
-      h('thead', {}, h('tr', {}, ...head.map((words) => h('th', { scope: 'col' }, words)))),
+      h('thead', {}, h('tr', {}, ...head.map((words) => (words ? h('th', { scope: 'col' }, words) : h('td'))))),
       h(
         'tbody',
         {},

@@ -1,7 +1,8 @@
 // The refinement studio: each image before, now, and what changed; the curves of the losses.
 
+import { createChart } from './chart.js';
 import { button, h, menu, say, slider } from './dom.js';
-import { follow, tell } from './model.js';
+import { follow, onLost, tell } from './model.js';
 import { curvePath, fixed } from './numbers.js';
 import { mistakes, panelOf, transport } from './panel.js';
 import { bytesOf, difference, paint, picture } from './pixels.js';
@@ -78,7 +79,93 @@ function createCurves(model) {
   return { node, fill };
 }
 
-export function renderStudio({ model, el }) {
+// The way back to any step that is kept, and the accuracy of students at chosen steps.
+function createSteps(model) {
+  const bar = h('input', { type: 'range', min: 0, max: 0, step: 1, 'aria-label': 'Step that is shown' });
+  const words = h('span', { class: 'status' });
+  const show = (step) => tell(model, { do: 'scrub', ids: [step] });
+  bar.addEventListener('input', () => say(words, `step ${bar.value}`));
+  bar.addEventListener('change', () => show(+bar.value));
+  const train = button(
+    'Train students',
+    'train',
+    () => tell(model, { do: 'train' }),
+    'Train students on the images of this step',
+  );
+  const told = h('span', { role: 'status', class: 'status' });
+  const chart = createChart();
+  const hint = 'Accuracy over steps, on real training images kept aside; a dot goes back to its step.';
+  const node = h(
+    'div',
+    { class: 'panel below steps', role: 'group', 'aria-label': 'Steps' },
+    h('div', { class: 'tools' }, h('span', {}, 'Steps'), bar, words, train, told),
+    h('div', { class: 'plotted' }, chart.node, h('p', { class: 'help' }, hint)),
+  );
+  const update = () => {
+    const [first, last] = model.get('span');
+    const [done, of] = model.get('progress');
+    const { busy, text } = model.get('measuring') || {};
+    bar.min = first;
+    bar.max = Math.max(last, first);
+    if (document.activeElement !== bar) bar.value = done;
+    bar.disabled = last <= first;
+    say(words, `step ${done}`);
+    train.disabled = Boolean(busy) || !model.get('about').real;
+    say(told, (text || '').replace(/^!/, ''));
+    const measured = model.get('measured') || [];
+    node.lastChild.style.display = measured.length ? '' : 'none';
+    if (!measured.length) return;
+    const control = { name: 'step', label: 'step', min: 0, max: Math.max(of, 1) };
+    const dots = measured.map((m) => ({
+      key: `step${m.step}`,
+      settings: { step: m.step },
+      measured: [m.mean, m.low, m.high],
+      students: m.students,
+    }));
+    const now = { x: done, y: null };
+    const click = (dot) => show(dot.settings.step);
+    const line = measured.map((m) => [m.step, m.mean]);
+    const view = { control, dots, now, line, tried: [], random: null, click, nowKey: `step${done}` };
+    chart.fill({ ...view, words: `Accuracy over steps: ${measured.length} measured` });
+  };
+  return { node, update };
+}
+
+// Whether the explorer has selected others since, and a way to take them.
+function createStale(model) {
+  const words = h('span', { role: 'status' });
+  const take = button(
+    'Take the new selection',
+    'take_new',
+    () => tell(model, { do: 'take_new' }),
+    'Begin anew with what is selected now',
+  );
+  const node = h('div', { class: 'tools stale' }, words, take);
+  const update = () => {
+    const text = model.get('stale') || '';
+    say(words, text);
+    node.style.display = text ? '' : 'none';
+  };
+  return { node, update };
+}
+
+export function renderStudio(context) {
+  let end = drawStudio(context);
+  tell(context.model, { do: 'seen' });
+  const again = () => {
+    end();
+    context.el.replaceChildren();
+    end = drawStudio(context);
+  };
+  context.model.on('change:about', again);
+  return () => {
+    context.model.off('change:about', again);
+    tell(context.model, { do: 'unseen' });
+    end();
+  };
+}
+
+function drawStudio({ model, el }) {
   const about = model.get('about');
   const top = transport(model, COMMANDS);
   const wrong = mistakes(model);
@@ -91,6 +178,8 @@ export function renderStudio({ model, el }) {
   const previewLabel = { class: 'previews', role: 'group', 'aria-label': 'Before, now, difference' };
   const previews = h('div', previewLabel, ...cells.map((c) => c.node));
   const curves = createCurves(model);
+  const steps = createSteps(model);
+  const stale = createStale(model);
   const settings = h(
     'div',
     { class: 'panel controls settings', role: 'group', 'aria-label': 'Settings, also while it runs' },
@@ -102,8 +191,10 @@ export function renderStudio({ model, el }) {
   const box = panelOf(
     'Refinement studio',
     top.node,
+    stale.node,
     wrong.node,
     studio,
+    steps.node,
     h('div', { class: 'panel below' }, curves.node),
   );
 
@@ -132,7 +223,12 @@ export function renderStudio({ model, el }) {
   el.append(box);
   fillPictures();
   fillWords();
+  steps.update();
+  stale.update();
   const off = [
+    onLost(model, top.lost),
+    follow(model, ['span', 'progress', 'measured', 'measuring'], steps.update),
+    follow(model, ['stale'], stale.update),
     follow(model, ['now', 'before', 'pictures'], fillPictures),
     follow(model, ['probability', 'drift', 'verdict', 'curves'], fillWords),
     follow(model, ['can', 'status', 'progress', 'error'], () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mixed, packed, ramp, toRGB } from '../../psr_nb/static/colours.js';
-import { legendEntries, stateCounts } from '../../psr_nb/static/legend.js';
+import { colourOf, countsOf, createFilter, passing, pick, recolour } from '../../psr_nb/static/filter.js';
+import { legendEntries } from '../../psr_nb/static/legend.js';
 
 const states = [
   { name: 'undecided', shape: 'circle', colour: '#8f959d', size: 0.8, top: false },
@@ -9,10 +10,41 @@ const states = [
   { name: 'pinned', shape: 'square', colour: '#009e73', size: 1.6, top: true },
 ];
 const about = { classes: ['Coat', 'Bag'], classColours: ['#0072b2'], states, ink: 'black' };
-const of = (more) => legendEntries({ ...about, by: 'state', low: 0, high: 1, counts: [1200, 0, 0], ...more });
+const counts = { ofState: [1200, 0, 0], ofClass: [700, 500] };
+const of = (more) => legendEntries({ ...about, by: 'state', low: 0, high: 1, counts, ...more });
 
-test('states are counted', () => {
-  assert.deepEqual(stateCounts(Uint8Array.from([0, 2, 0, 2, 2]), 3), [2, 0, 3]);
+test('counts follow the filter', () => {
+  const codes = Uint8Array.from([0, 2, 0, 2, 2, 0]); // two classes of three
+  const filter = createFilter({ classes: ['Coat', 'Bag'] });
+  const count = (range = [0, 6]) => countsOf(filter, codes, 3, { states, classes: ['Coat', 'Bag'] }, range);
+  assert.deepEqual(count(), { ofState: [3, 0, 3], ofClass: [3, 3] });
+  pick(filter.classes, 1, false);
+  assert.deepEqual(count().ofState, [1, 0, 2]);
+  pick(filter.states, 2, false);
+  assert.deepEqual(count().ofClass, [1, 2]);
+  assert.deepEqual([0, 1, 2, 3, 4, 5].filter(passing(filter, codes, 3)), [3, 4]);
+});
+
+test('a click shows one alone, a second one all again; with shift there are several', () => {
+  const set = new Set();
+  pick(set, 3, false);
+  pick(set, 5, true);
+  assert.deepEqual([...set], [3, 5]);
+  pick(set, 5, false);
+  assert.deepEqual([...set], [5]);
+  pick(set, 5, false);
+  assert.equal(set.size, 0);
+  assert.equal(passing({ states: set, classes: set }, [], 1), null);
+});
+
+test('of many classes ten have a colour', () => {
+  const filter = createFilter({ classes: Array.from({ length: 100 }, (_, i) => `c${i}`) });
+  recolour(filter, 99);
+  assert.equal(filter.coloured.length, 10);
+  assert.equal(colourOf(filter, 0), -1);
+  assert.equal(colourOf(filter, 99), 9);
+  recolour(filter, 99);
+  assert.equal(colourOf(filter, 99), -1);
 });
 
 test('a state that nobody is in has no entry, unless it is one to decide', () => {
@@ -33,7 +65,7 @@ test('classes take turns with the colours; real images come last', () => {
   const entries = of({ by: 'class', showReal: true });
   assert.deepEqual(
     entries.map((e) => e.text),
-    ['Coat', 'Bag', 'real', 'real, missed by the pool'],
+    ['Coat 700', 'Bag 500', 'real', 'real, missed by the pool'],
   );
   assert.equal(entries[1].colour, '#0072b2');
 });
