@@ -694,7 +694,10 @@ def _export(
     source: Annotated[Path, typer.Argument(help="A distilled set's folder, or a selection's .json file.")],
     out: Annotated[Path, typer.Option('--out', help='File or folder to write.')],
     format: Annotated[
-        str, typer.Option('--format', help='folder, parquet, npz, safetensors or sheet (one picture).')
+        str,
+        typer.Option(
+            '--format', help='folder, parquet, npz, safetensors, imagefolder, webdataset, pt or sheet (one picture).'
+        ),
     ] = 'folder',
     ipc: Annotated[
         Optional[int],
@@ -832,6 +835,43 @@ _KeepTeacher = Annotated[Optional[Path], typer.Option('--out', help='Folder to k
 _Revision = Annotated[Optional[str], typer.Option('--revision', help='Of a Hugging Face id: a branch, tag or commit.')]
 
 # %% ../nbs/50_cli.ipynb #te003
+@app.command('verify')
+def _verify(
+    source: Annotated[Path, typer.Argument(help="A distilled set's folder.")],
+    prior: Annotated[
+        Optional[str],
+        typer.Option('--prior', metavar='NAME_OR_PATH', help='Sample some images again from their seeds.'),
+    ] = None,
+    images: Annotated[int, typer.Option('--images', min=1, help='How many.')] = 10,
+    data: Annotated[
+        Optional[str],
+        typer.Option('--data', metavar='NAME_OR_PATH', help='The real images: make the whole set again and compare.'),
+    ] = None,
+    holdout: _Holdout = None,
+    teacher: _Teachers = None,
+    levels: Annotated[
+        int, typer.Option('--levels', min=0, help='So many of 255 count as equal; on another kind of device, a few.')
+    ] = 0,
+    seed: Annotated[int, typer.Option('--seed', help='Of the draw of images.')] = 0,
+):
+    "Compare a distilled set with what its provenance says. Ends with 1 where something differs."
+    from psr_nb.core import PSRError
+    from psr_nb.distill import load_matching
+    from psr_nb.verify import verify
+
+    real: Any = None
+    if data is not None:
+        if prior is None:
+            raise PSRError('option --prior', 'the prior, to make the set again', 'none')
+        loaded, real = load_matching(prior, _source(data, None, None, holdout))
+        found = verify(source, loaded, images, real, teacher or (), levels, seed)
+    else:
+        found = verify(source, prior, images, levels=levels, seed=seed)
+    typer.echo(repr(found))
+    if not found:
+        raise typer.Exit(1)
+
+
 @app.command('teacher')
 def _teacher(
     name: _TeacherName,
