@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from .data import ImageData, load_data
 from .evaluate import PROTOCOLS, evaluate
 from .learning import threads_each, train_student
 from .pool import Pool
+from .prior import Prior
 from .protocols import training_plan
+from .rivals import RIVALS
 from .scope import scope
 from .select import SELECTORS, select
 from .stages import BASELINES, make_pool, open_set
@@ -62,6 +65,7 @@ METHOD_KEYS = {  # how a method's sets are made
     'selector': 'a name in `SELECTORS`: chosen from the pool',
     'baseline': 'a name in `BASELINES`: real images',
     'folder': 'a set on disk; {ipc} and {pool} stand for the numbers of the cell',
+    'rival': 'a name in `RIVALS`: another way to sample the same prior',
     'function': 'module:name of a function of (real, ipc, seed) that gives images with labels',
     'space': 'for a selector: where images are compared',
 }
@@ -82,16 +86,18 @@ def _method(name: str, how: Any) -> dict[str, Any]:
     if how is None:
         if name in BASELINES:
             return dict(baseline=name)
-        lookup({**BASELINES, **SELECTORS}, name, 'method')
-        return dict(selector=name)
+        lookup({**BASELINES, **SELECTORS, **RIVALS}, name, 'method')
+        return dict(rival=name) if name in RIVALS else dict(selector=name)
     if not isinstance(how, dict):
         raise PSRError(f'method {name}', f'nothing, or one of {", ".join(METHOD_KEYS)} with a value', repr(how)[:60])
     for key in how:
         lookup(METHOD_KEYS, key, f'key of method {name}')
     ways = [k for k in how if k != 'space']
     if len(ways) != 1:
-        raise PSRError(f'method {name}', 'one of selector, baseline, folder, function', ' and '.join(ways) or 'none')
-    for key, registry in (('selector', SELECTORS), ('baseline', BASELINES)):
+        raise PSRError(
+            f'method {name}', 'one of selector, baseline, rival, folder, function', ' and '.join(ways) or 'none'
+        )
+    for key, registry in (('selector', SELECTORS), ('baseline', BASELINES), ('rival', RIVALS)):
         if key in how:
             lookup(registry, how[key], key)
     return dict(how)
@@ -213,12 +219,18 @@ class Bench:
     def images(self, split: str) -> ImageData:
         "Real images of one part, at the size and in the channels of the prior's pools where there is one."
         if split not in self._data:
-            uses_pool = any('selector' in how for how in self.grid.methods.values())
-            shape = self.pool(0).images.shape if uses_pool else None
-            more: dict[str, Any] = {} if shape is None else dict(size=shape[-1], channels=shape[1])
-            data = load_data(self.grid.data, split, **more)
-            self._data[split] = data.restrict(self.pool(0).classes) if uses_pool else data
+            if any('selector' in how or 'rival' in how for how in self.grid.methods.values()):
+                channels, size = self.prior.image_shape[0], self.prior.image_shape[-1]
+                data = load_data(self.grid.data, split, size=size, channels=channels)
+                self._data[split] = data.restrict(self.prior.classes)
+            else:
+                self._data[split] = load_data(self.grid.data, split)
         return self._data[split]
+
+    @cached_property
+    def prior(self) -> Prior:
+        "The generator of the grid's pools."
+        return Prior.from_pretrained(self.grid.prior or self.grid.data)
 
     def file(self, cell: Cell) -> Path:
         "Where its rows are, once it is done."
@@ -275,6 +287,11 @@ def set_of(
     if 'function' in how:
         make = _function(str(how['function']), bench.grid.base)
         return lambda seed: make(real, cell.ipc, seed), test
+    if 'rival' in how:
+        key = cell.method, cell.ipc, cell.pool
+        if key not in bench._chosen:
+            bench._chosen[key] = RIVALS[how['rival']](bench.prior, real, cell.ipc, cell.pool)
+        return bench._chosen[key], test
     pool, space = bench.pool(cell.pool), how.get('space', 'student')
     if how['selector'] == 'random':  # drawn anew for each seed
         chosen = lambda seed: select(pool, cell.ipc, 'random', seed=seed)

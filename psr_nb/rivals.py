@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .augmentations import crop_boxes, crop_resized
 from .core import PSRError, candidate_generators, candidate_noise
 from .data import ImageData
 from .learning import train_student
@@ -21,8 +22,8 @@ from .prior import Prior
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['latent_modes', 'steered', 'mode_guided', 'deviating', 'from_prototypes', 'confidence_mosaics', 'k_center_real',
-           'el2n', 'el2n_real', 'ccs_real']
+__all__ = ['RIVALS', 'latent_modes', 'steered', 'mode_guided', 'deviating', 'from_prototypes', 'confidence_mosaics',
+           'k_center_real', 'el2n', 'el2n_real', 'ccs_real']
 
 # %% ../nbs/20_rivals.ipynb #ri005
 def latent_modes(
@@ -42,7 +43,7 @@ def latent_modes(
         if len(pick) < ipc:
             raise PSRError(f'class {real.classes[label]}', f'at least {ipc} real images for {ipc} modes', len(pick))
         latents = prior.encode(to_float(images[pick])).cpu()
-        found = KMeans(ipc, n_init=1, random_state=seed).fit(latents.flatten(1).numpy())
+        found = KMeans(ipc, n_init='auto', random_state=seed).fit(latents.flatten(1).numpy())
         out.append(torch.from_numpy(found.cluster_centers_).float().view(ipc, *latents.shape[1:]))
     return torch.cat(out)
 
@@ -58,7 +59,9 @@ def _as_set(prior: Prior, latents: torch.Tensor, ipc: int, name: str) -> ImageDa
 def steered(
     prior: Prior,
     ipc: int,
-    steer: Callable[[torch.Tensor, float], torch.Tensor | None],  # (estimates, share done) -> what is added to the latents
+    steer: Callable[
+        [torch.Tensor, float], torch.Tensor | None
+    ],  # (estimates, share done) -> what is added to the latents
     seed: int = 0,
     **options: Any,  # of `Prior.sample_steps`
 ) -> torch.Tensor:  # latents (classes · ipc, c, h, w)
@@ -66,7 +69,9 @@ def steered(
     labels = _rows(prior, ipc)
     generators = candidate_generators(seed, labels.tolist(), list(range(ipc)) * len(prior.classes))
     step = None
-    for step in prior.sample_steps(labels, candidate_noise(prior.latent_shape, generators), generators=generators, **options):
+    for step in prior.sample_steps(
+        labels, candidate_noise(prior.latent_shape, generators), generators=generators, **options
+    ):
         if step.step < step.total and (change := steer(step.estimate, step.step / step.total)) is not None:
             step.latents.add_(change)
     assert step is not None
@@ -124,6 +129,14 @@ def from_prototypes(
     latents = prior.roundtrip(modes, _rows(prior, ipc), strength, seed, guidance_scale=guidance_scale)
     return _as_set(prior, latents, ipc, 'from_prototypes')
 
+# %% ../nbs/20_rivals.ipynb #ri014
+# name -> function of (prior, real, ipc, seed)
+RIVALS: dict[str, Callable[[Prior, ImageData, int, int], ImageData]] = {
+    'mode_guided': lambda prior, real, ipc, seed: mode_guided(prior, real, ipc, seed),
+    'deviating': lambda prior, real, ipc, seed: deviating(prior, ipc, seed),
+    'from_prototypes': lambda prior, real, ipc, seed: from_prototypes(prior, real, ipc, seed),
+}
+
 # %% ../nbs/20_rivals.ipynb #ri011
 def confidence_mosaics(
     real: ImageData,
@@ -134,8 +147,6 @@ def confidence_mosaics(
     images: int = 300,  # per class that are looked at
 ) -> ImageData:
     "Four of the surest crops of a class in one image. Source: RDED, arXiv 2312.03526; see the table above."
-    from psr_nb.augmentations import crop_boxes, crop_resized
-
     g, out = torch.Generator().manual_seed(seed), []
     side = real.images.shape[-1]
     for label in range(len(real.classes)):
@@ -148,8 +159,10 @@ def confidence_mosaics(
         chosen = parts[best[loss.min(0).values.argsort()[: 4 * ipc]]]
         if len(chosen) < 4 * ipc:
             raise PSRError(f'class {real.classes[label]}', f'at least {4 * ipc} images for {ipc} mosaics', len(own))
-        small = F.interpolate(chosen, (side - side // 2, side - side // 2), mode='bilinear', antialias=True).view(4, ipc, *chosen.shape[1:2], side - side // 2, side - side // 2)
-        out.append(torch.cat([torch.cat([small[0], small[1]], 3), torch.cat([small[2], small[3]], 3)], 2)[..., :side, :side])
+        half = side - side // 2
+        small = F.interpolate(chosen, (half, half), mode='bilinear', antialias=True).unflatten(0, (4, ipc))
+        rows = [torch.cat([small[0], small[1]], 3), torch.cat([small[2], small[3]], 3)]
+        out.append(torch.cat(rows, 2)[..., :side, :side])
     labels = torch.arange(len(real.classes)).repeat_interleave(ipc)
     return ImageData(to_uint8(torch.cat(out)), labels, real.classes, 'confidence_mosaics')
 
@@ -196,7 +209,9 @@ def el2n(
     total, none = torch.zeros(len(real)), real.take(list(range(len(real.classes))))
     for seed in range(students):
         model = None
-        for step in train_student(real.images, real.labels, none, student=student, seed=seed, epochs=epochs, device='cpu'):
+        for step in train_student(
+            real.images, real.labels, none, student=student, seed=seed, epochs=epochs, device='cpu'
+        ):
             model = step.model
         assert model is not None
         pixels = to_float(real.images)

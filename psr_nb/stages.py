@@ -24,6 +24,7 @@ from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
 from .refine import RefineSettings
+from .rivals import ccs_real, el2n, el2n_real, k_center_real
 from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
@@ -33,8 +34,8 @@ from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'open_set', 'check_seen',
-           'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
+__all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'ccs_strata', 'open_set',
+           'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -177,9 +178,18 @@ def refine_file(
     return distilled
 
 # %% ../nbs/29_stages.ipynb #846ec03b
+def ccs_strata(real: ImageData, ipc: int) -> Callable[[int], ImageData]:
+    "Strata of difficulty: the scores are worked out once, and each seed draws from them."
+    scores = el2n(real)
+    return lambda seed: ccs_real(real, ipc, seed, scores)
+
+
 BASELINES: dict[str, Callable[[ImageData, int], Any]] = {  # name -> (real, ipc) -> a set, or a function of the seed
     'random_real': lambda real, ipc: lambda seed: random_real(real, ipc, seed),
     'herding_real': herding_real,
+    'k_center_real': lambda real, ipc: lambda seed: k_center_real(real, ipc, seed),
+    'el2n_real': lambda real, ipc: el2n_real(real, ipc),
+    'ccs_real': ccs_strata,
 }
 
 
