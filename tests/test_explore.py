@@ -569,9 +569,12 @@ def test_studio_goes_back_to_any_step(page):
     studio = page.locator('.psr:has(.studio)')
     studio.scroll_into_view_if_needed()
     status = studio.locator('.status').first
+    if studio.locator('button[data-do=restart]').is_enabled():
+        studio.locator('button[data-do=restart]').click()
+        until(page, lambda: 'step 0 of 60' in status.inner_text(), 'from the beginning', 120)
     for step in (1, 2):
         studio.locator('button[data-do=one]').first.click()
-        until(page, lambda step=step: f'step {step} of 60, paused' in status.inner_text(), f'step {step}', 120)
+        until(page, lambda step=step: f'step {step} of 60, paused' in status.inner_text(), f'step {step}', 180)
     bar = studio.locator('.steps input[type=range]')
     bar.focus()
     page.keyboard.press('ArrowLeft')
