@@ -91,6 +91,8 @@ def label_list(
         found = [numbered[i] for i in range(len(numbered))]
     if not isinstance(found, (list, tuple)):
         raise PSRError(where, 'names of its outputs, a list or a mapping', repr(found)[:40])
+    if odd := [name for name in found if not isinstance(name, (str, int))]:
+        raise PSRError(where, 'a text or a number as the name of each output', repr(odd[0])[:40])
     names = [str(name) for name in found]
     if len(names) != n:
         raise PSRError(where, f'{n} names, one for each output', f'{len(names)}: {", ".join(names[:6])}')
@@ -207,6 +209,9 @@ def timm_classifier(
     )
 
 # %% ../nbs/07_checkpoints.ipynb #k012
+_ELSEWHERE = ('pretrained', 'checkpoint_path', 'cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay')  # other weights
+
+
 def timm_folder(
     folder: Path,  # config.json beside the weights
     input_size: int | None = None,  # pixels a side; None: as it was trained
@@ -219,10 +224,13 @@ def timm_folder(
             f'{folder / "config.json"}', 'an architecture', repr(architecture), 'Name it: architecture="resnet18"'
         )
     check_fields(config, {k: (dict, type(None)) for k in ('model_args',) if k in config}, f'{folder / "config.json"}')
-    arguments: dict[str, Any] = {**(config.get('model_args') or {}), **sized(cfg, input_size)}
+    own = {k: v for k, v in (config.get('model_args') or {}).items() if k not in _ELSEWHERE}
+    arguments: dict[str, Any] = {**own, **sized(cfg, input_size)}
     n = config.get('num_classes', cfg.get('num_classes', arguments.get('num_classes')))
     if n is not None:
         arguments['num_classes'] = n
+    if not architecture.startswith('torchvision/') and not timm.is_model(architecture.partition('.')[0]):
+        raise PSRError(f'{folder / "config.json"}', "the name of one of timm's architectures", architecture)
     state = read_weights(weight_file(folder, ('model', 'pytorch_model')))
     if architecture.startswith('torchvision/'):
         found = torchvision_classifier(architecture.partition('/')[2], state, where)

@@ -315,12 +315,19 @@ def complete(
         )
     if found.assumed and said:
         warnings.warn(f'{where}: nothing says how its images were normalised. {said}', stacklevel=3)
-    if not all(s > 0 for s in std):
+    if not all(s > 0 for s in std):  # NaN neither
         raise PSRError(where, 'std above 0', std)
+    if not all(abs(m) <= 3 for m in mean) or max(std) > 3:
+        say = 'Divide by 255 what was measured on bytes'
+        raise PSRError(where, 'mean and std of images in [0, 1]', f'mean {mean}, std {std}', say)
+    if found.outputs == 1 and not headless:
+        raise PSRError(where, 'an output for each class, two at least', 'one', 'Of two classes, give it an output each')
     channels = channels_of(found.network) or len(mean)
     mean, std = _per_channel(mean, channels, 'mean', where), _per_channel(std, channels, 'std', where)
     if found.input_size is None:
         raise PSRError(where, 'the size of the images it was trained on', 'none', 'Give it: input_size=224')
+    if not 1 <= found.input_size <= 4096:
+        raise PSRError(where, 'images of 1 to 4096 pixels a side', f'{found.input_size:,}')
     names = label_list(label_names, found.outputs, where) or found.names
     if names is None and found.outputs == 1000:
         names = class_names('imagenet1k')

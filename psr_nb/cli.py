@@ -694,7 +694,10 @@ def _export(
     source: Annotated[Path, typer.Argument(help="A distilled set's folder, or a selection's .json file.")],
     out: Annotated[Path, typer.Option('--out', help='File or folder to write.')],
     format: Annotated[
-        str, typer.Option('--format', help='folder, parquet, npz, safetensors or sheet (one picture).')
+        str,
+        typer.Option(
+            '--format', help='folder, parquet, npz, safetensors, imagefolder, webdataset, pt or sheet (one picture).'
+        ),
     ] = 'folder',
     ipc: Annotated[
         Optional[int],
@@ -800,6 +803,35 @@ def _evaluate(
     if out is not None:
         typer.echo(str(out))
 
+# %% ../nbs/50_cli.ipynb #bench001
+@app.command('bench')
+def _bench(
+    grid: Annotated[str, typer.Argument(metavar='GRID', help='A YAML file, or example.')],
+    out: Annotated[Path, typer.Option('--out', help='Folder of the grid: new, or that of the same grid.')],
+    only: Annotated[
+        Optional[str], typer.Option('--only', help='Make the cells again whose name contains this.')
+    ] = None,
+    quiet: _Quiet = False,
+):
+    "Compare methods on a grid of budgets, students and pools; goes on where it was stopped, beside other processes too."
+    from psr_nb.bench import Bench, cells_of, estimate_seconds, read_grid, run_bench
+    from psr_nb.bench_table import write_results
+    from psr_nb.forecast import duration_words
+
+    bench = Bench.begin(read_grid(grid), out)
+    if not quiet:
+        left = sum(not bench.file(c).is_file() for c in cells_of(bench.grid))
+        words = f'{len(cells_of(bench.grid))} cells, {left} to do'
+        typer.echo(
+            words + (f'; the trainings of all take about {duration_words(estimate_seconds(bench))}' if left else '')
+        )
+    for step in run_bench(bench, only):
+        write_results(bench)
+        if not quiet:
+            typer.echo(f'{step.done}/{step.total} {step.cell.name}: {step.error or duration_words(step.seconds)}')
+    typer.echo(write_results(bench).text())
+    typer.echo(str(out / 'results.parquet'))
+
 # %% ../nbs/50_cli.ipynb #433916f3
 _Recipe = Annotated[Optional[str], typer.Option('--recipe', help='As the bundled teachers: a, b or c.')]
 
@@ -832,6 +864,43 @@ _KeepTeacher = Annotated[Optional[Path], typer.Option('--out', help='Folder to k
 _Revision = Annotated[Optional[str], typer.Option('--revision', help='Of a Hugging Face id: a branch, tag or commit.')]
 
 # %% ../nbs/50_cli.ipynb #te003
+@app.command('verify')
+def _verify(
+    source: Annotated[Path, typer.Argument(help="A distilled set's folder.")],
+    prior: Annotated[
+        Optional[str],
+        typer.Option('--prior', metavar='NAME_OR_PATH', help='Sample some images again from their seeds.'),
+    ] = None,
+    images: Annotated[int, typer.Option('--images', min=1, help='How many.')] = 10,
+    data: Annotated[
+        Optional[str],
+        typer.Option('--data', metavar='NAME_OR_PATH', help='The real images: make the whole set again and compare.'),
+    ] = None,
+    holdout: _Holdout = None,
+    teacher: _Teachers = None,
+    levels: Annotated[
+        int, typer.Option('--levels', min=0, help='So many of 255 count as equal; on another kind of device, a few.')
+    ] = 0,
+    seed: Annotated[int, typer.Option('--seed', help='Of the draw of images.')] = 0,
+):
+    "Compare a distilled set with what its provenance says. Ends with 1 where something differs."
+    from psr_nb.core import PSRError
+    from psr_nb.distill import load_matching
+    from psr_nb.verify import verify
+
+    real: Any = None
+    if data is not None:
+        if prior is None:
+            raise PSRError('option --prior', 'the prior, to make the set again', 'none')
+        loaded, real = load_matching(prior, _source(data, None, None, holdout))
+        found = verify(source, loaded, images, real, teacher or (), levels, seed)
+    else:
+        found = verify(source, prior, images, levels=levels, seed=seed)
+    typer.echo(repr(found))
+    if not found:
+        raise typer.Exit(1)
+
+
 @app.command('teacher')
 def _teacher(
     name: _TeacherName,

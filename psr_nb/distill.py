@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
@@ -30,6 +32,7 @@ from .refine import RefineSettings, RefineStep, run_refinements
 from .score import score
 from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
+from .shards import weights_hash
 from .teacher import Teacher, default_teachers
 from .views import MAP_METHODS, pool_umap, report_page
 
@@ -37,7 +40,7 @@ from .views import MAP_METHODS, pool_umap, report_page
 __all__ = ['IMAGENET_TERMS', 'LICENCES', 'COLUMNS', 'SETTING', 'DEMO_REFINEMENT', 'Progress', 'Stages', 'Roles', 'teacher_roles',
            'load_matching', 'writable', 'known_map', 'check_budget', 'licence', 'data_source', 'loaded_words',
            'sampler_words', 'selection_words', 'refinement_words', 'run_pool', 'load_parts', 'run_refine',
-           'training_records', 'make_set', 'layout_aside', 'Distillation', 'distill', 'save_rows', 'text_table',
+           'training_records', 'bill', 'make_set', 'layout_aside', 'Distillation', 'distill', 'save_rows', 'text_table',
            'demo_sets', 'check_demo_folder', 'demo']
 
 # %% ../nbs/26_distill.ipynb #efd9da9a
@@ -329,6 +332,15 @@ def training_records(
     return records | {f'teacher {shown_name(n)}': read_record(teacher_folder(t)) for n, t in teachers.items()}
 
 
+def bill(prior: Prior, roles: Roles) -> dict[str, Any]:
+    "Which weights and which software a set is made with."
+    parts = {'scores': roles.scoring, 'refines and labels': roles.refining, 'judges': roles.judging}
+    named = [dict(role=r, name=t.name, weights_hash=weights_hash(t)) for r, t in parts.items() if t is not None]
+    packages = {name: version(name) for name in ('torch', 'diffusers', 'timm', 'numpy', 'pillow')}
+    device = torch.cuda.get_device_name(prior.device) if prior.device.type == 'cuda' else prior.device.type
+    return dict(weights=named, python=platform.python_version(), packages=packages, device=device)
+
+
 def make_set(
     selection: Selection,
     steps: list[RefineStep],  # of its refinement; none: as selected
@@ -348,7 +360,9 @@ def make_set(
         method=method if last is not None or method != 'psr' else 'psr_select',
         dataset=data.name,
         licence=licence(prior, data),
+        n_per_class=selection.pool.n_per_class,
         data={k: v for k, v in data.identity.items() if k != 'classes'},
+        bill=bill(prior, roles),
         trained_on={who: None if record is None else record.words for who, record in records.items()},
     )
     keys = {who: record.keys for who, record in records.items() if record is not None}

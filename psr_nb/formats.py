@@ -7,24 +7,35 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
 
-from .core import to_pil, write_atomic
+from .core import PSRError, atomic_folder, make_folder, to_float, to_pil, write_atomic
 from .distilled import DistilledSet
 from .views import image_rows
 
 # %% auto #0
-__all__ = ['EXPORTS', 'write_folder', 'write_parquet', 'write_npz', 'write_safetensors', 'write_sheet']
+__all__ = ['EXPORTS', 'write_folder', 'write_parquet', 'write_npz', 'write_safetensors', 'write_sheet', 'write_tensors',
+           'write_image_folder', 'write_webdataset']
 
 # %% ../nbs/25_formats.ipynb #f005
 def write_folder(distilled: DistilledSet, out: Path) -> None:
     "The image folder with metadata, soft labels, card and provenance."
     distilled.save(out)
+
+
+def _folder_name(name: str) -> str:
+    "A class name as a folder: any letters of any script; what file systems refuse is written as %XX."
+    return (
+        re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|%]|^\.|[. ]$', lambda m: quote(m[0], safe='').replace('.', '%2E'), name) or '%'
+    )
 
 
 def _png(image: torch.Tensor) -> bytes:
@@ -83,6 +94,48 @@ def write_sheet(distilled: DistilledSet, out: Path) -> None:
     picture = image_rows(rows, distilled.classes[:50], min(20, distilled.ipc), None)
     write_atomic(out, lambda p: picture.save(p, 'png'))
 
+
+def write_tensors(distilled: DistilledSet, out: Path) -> None:
+    "One torch file as the field's repositories read them: floats in [0, 1], class numbers, soft labels in half precision."
+    tensors: dict[str, Any] = dict(
+        images=to_float(distilled.images), labels=distilled.labels, classes=distilled.classes
+    )
+    if distilled.soft_labels is not None:
+        tensors['soft_labels'] = distilled.soft_labels.half()
+    write_atomic(out, lambda p: torch.save(tensors, p))
+
+
+def write_image_folder(distilled: DistilledSet, out: Path) -> None:
+    "A folder for each class under its own name, for torchvision's `ImageFolder`, which orders classes by name."
+    plain = {_folder_name(name) for name in distilled.classes}
+    if len(plain) < len(distilled.classes):
+        raise PSRError('class names', 'names that differ as folders', 'some that do not')
+    with atomic_folder(out) as folder:
+        for label, name in enumerate(distilled.classes):
+            home = make_folder(folder / _folder_name(name))
+            for rank, image in enumerate(distilled.images[distilled.labels == label]):
+                (home / f'{rank:05d}.png').write_bytes(_png(image))
+
+
+def write_webdataset(distilled: DistilledSet, out: Path) -> None:
+    "One tar: NUMBER.png, NUMBER.cls and, where there are soft labels, NUMBER.soft.json; the same set gives the same bytes."
+
+    def entry(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = len(data), 0o644
+        tar.addfile(info, io.BytesIO(data))
+
+    def write(p: Path) -> None:
+        with tarfile.open(p, 'w') as tar:
+            for i, image in enumerate(distilled.images):
+                entry(tar, f'{i:06d}.png', _png(image))
+                entry(tar, f'{i:06d}.cls', str(int(distilled.labels[i])).encode())
+                entry(tar, f'{i:06d}.json', json.dumps({'label': distilled.classes[int(distilled.labels[i])]}).encode())
+                if distilled.soft_labels is not None:
+                    entry(tar, f'{i:06d}.soft.json', json.dumps(distilled.soft_labels[i].tolist()).encode())
+
+    write_atomic(out, write)
+
 # %% ../nbs/25_formats.ipynb #f011
 EXPORTS: dict[str, tuple[Callable[[DistilledSet, Path], None], str]] = {  # name -> (function, ending; empty: a folder)
     'folder': (write_folder, ''),  # image folder, metadata, soft labels, card: what `distill` writes
@@ -90,4 +143,7 @@ EXPORTS: dict[str, tuple[Callable[[DistilledSet, Path], None], str]] = {  # name
     'npz': (write_npz, '.npz'),  # plain numpy arrays
     'safetensors': (write_safetensors, '.safetensors'),  # with latents
     'sheet': (write_sheet, '.png'),  # one picture, one row per class
+    'imagefolder': (write_image_folder, ''),  # only pictures, in folders by class name: torchvision's ImageFolder
+    'webdataset': (write_webdataset, '.tar'),  # as webdataset reads it
+    'pt': (write_tensors, '.pt'),  # one torch file: images, labels, soft labels in half precision
 }

@@ -209,13 +209,19 @@ class Abreast(nn.Module):
         self.weight = nn.Parameter(torch.stack([network.fc.weight.detach() for network in networks]))  # (n, C, d)
         self.bias = nn.Parameter(joined('bias', [network.fc for network in networks]))  # (n·C,): a vector, as one's is
 
+    def features(
+        self,
+        x: torch.Tensor,  # (n, batch, c, h, w)
+    ) -> torch.Tensor:  # (n, batch, d)
+
+        maps = self.body(x.transpose(0, 1).flatten(1, 2))
+        return maps.unflatten(1, (self.n, -1)).flatten(2).transpose(0, 1)
+
     def forward(
         self,
         x: torch.Tensor,  # (n, batch, c, h, w)
     ) -> torch.Tensor:  # (n, batch, C)
-        maps = self.body(x.transpose(0, 1).flatten(1, 2))
-        features = maps.unflatten(1, (self.n, -1)).flatten(2).transpose(0, 1)
-        return torch.baddbmm(self.bias.view(self.n, 1, -1), features, self.weight.transpose(1, 2))
+        return torch.baddbmm(self.bias.view(self.n, 1, -1), self.features(x), self.weight.transpose(1, 2))
 
 # %% ../nbs/09_learning.ipynb #6c0535dc
 def _train_abreast(
@@ -233,16 +239,21 @@ def _train_abreast(
     pixels = [to_float(images) for images, _ in sets]
     scales = [_normalisation(part, p) for part in pixels]
     mean, std = (torch.stack(parts).to(device) for parts in zip(*scales))  # (S, 1, c, 1, 1)
-    pixels, targets = [part.to(device) for part in pixels], torch.stack([t for _, t in sets]).to(device)
+    pixels, targets = torch.stack(pixels).to(device), torch.stack([t for _, t in sets]).to(device)
     if targets.ndim == 3 and p.temperature != 1:
         targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(2)
-    draws, view = [torch.Generator().manual_seed(seed) for seed in seeds], VIEWS[p.views]
-    each, n, size = torch.arange(len(sets), device=device)[:, None], pixels[0].shape[0], work.batch_size
+    draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+    view: Any = VIEWS[p.views]
+    each, n, size = torch.arange(len(sets), device=device)[:, None], pixels.shape[1], work.batch_size
     for epoch in range(work.epochs):
         orders = [torch.randperm(n, generator=draw) for draw in draws]
         for i in range(work.steps):
             picks = torch.stack([order[i * size : (i + 1) * size] for order in orders]).to(device)
-            x = torch.stack([view(part[pick], draw) for part, pick, draw in zip(pixels, picks, draws)])
+            x = pixels[each, picks]
+            if p.views in ('none', 'shift_flip'):  # these take all at once
+                x = view(x.flatten(0, 1), draws).unflatten(0, picks.shape)
+            else:
+                x = torch.stack([view(part, draw) for part, draw in zip(x, draws)])
             for group in optimizer.param_groups:
                 group['lr'] = work.rate(epoch + i / work.steps)
             logits = model((x - mean) / std) / (p.temperature if targets.ndim == 3 else 1.0)
@@ -305,7 +316,7 @@ def _abreast(work: Plan, shape: tuple[int, ...], device: torch.device) -> int:
     "How many fit beside each other: a rough count of what a step keeps, in half of the free memory."
     free = torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else 4 << 30
     width = max((more.get('width', 128) for more in work.protocol.students.values()), default=128)
-    return int(max(1, min(64, free // 2 // (max(200, work.batch_size) * width * shape[1] * shape[2] * 4 * 8))))
+    return int(max(1, min(128, free // 2 // (max(200, work.batch_size) * width * shape[1] * shape[2] * 4 * 8))))
 
 # %% ../nbs/09_learning.ipynb #6a6b0b4e
 def train_students(

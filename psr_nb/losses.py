@@ -17,7 +17,7 @@ from .teacher import Teacher
 
 # %% auto #0
 __all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'fresh_network', 'best_scale', 'StudentTraining',
-           'student_loss', 'matching_loss']
+           'student_loss', 'student_losses', 'matching_loss']
 
 # %% ../nbs/18_losses.ipynb #3f0659f7
 @torch.no_grad()
@@ -131,39 +131,89 @@ def student_loss(
 
     Source: Wang et al. 2018, arXiv 1811.10959; Feng et al. 2024, arXiv 2310.07882.
     """
-    s, names = settings, [name for name, _ in network.named_parameters()]
-    values = [p.detach().clone().requires_grad_(True) for p in network.parameters()]
-    speed, waiting = [torch.zeros_like(v) for v in values], torch.empty(0, dtype=torch.long)
+    s, waiting = settings, torch.empty(0, dtype=torch.long)
 
-    def answer(values, x):
-        return functional_call(network, dict(zip(names, values)), ((augment(x, s.shift, s.flip, g) - mean) / std,))
+    def answer(call, x):
+        return call((augment(x, s.shift, s.flip, g) - mean) / std)
 
-    warm = int(torch.randint(s.warm_up + 1, (1,), generator=g))
-    for i in range(warm + s.unroll):
+    def loss(call, keep):
+        nonlocal waiting
         if not len(waiting):
             waiting = torch.randperm(len(labels), generator=g)
         pick, waiting = waiting[: s.student_batch].to(images.device), waiting[s.student_batch :]
+        return F.cross_entropy(answer(call, (images if keep else images.detach())[pick]), labels[pick])
+
+    warm = int(torch.randint(s.warm_up + 1, (1,), generator=g))
+    logits = answer(_trained(network, loss, warm, s), real)
+    if s.calibrate:
+        logits = logits * best_scale(logits.detach(), real_labels)
+    return F.cross_entropy(logits, real_labels)
+
+
+def _trained(
+    network: torch.nn.Module,  # where training begins; not changed
+    loss: Callable[[Callable, bool], torch.Tensor],  # (network as a function, whether to keep the graph) -> scalar
+    warm: int,  # steps before those that gradients pass through
+    s: StudentTraining,
+) -> Callable[[torch.Tensor], torch.Tensor]:  # the network as a function, after its training
+    "SGD whose last steps are a graph."
+    names = [name for name, _ in network.named_parameters()]
+    values = [p.detach().clone().requires_grad_(True) for p in network.parameters()]
+    speed = [torch.zeros_like(v) for v in values]
+    call = lambda x: functional_call(network, dict(zip(names, values)), (x,))
+    for i in range(warm + s.unroll):
         keep = i >= warm  # as a graph
-        loss = F.cross_entropy(answer(values, images[pick] if keep else images.detach()[pick]), labels[pick])
-        grads = torch.autograd.grad(loss, values, create_graph=keep)
+        grads = torch.autograd.grad(loss(call, keep), values, create_graph=keep)
         with torch.set_grad_enabled(keep):
             grads = [d + 5e-4 * v for d, v in zip(grads, values)]
             speed = [0.9 * m + d for m, d in zip(speed, grads)]
             values = [v - s.student_lr * (d + 0.9 * m) for v, d, m in zip(values, grads, speed)]
         if not keep:
             values = [v.requires_grad_(True) for v in values]
-    logits = answer(values, real)
+    return call
+
+
+def student_losses(
+    images: torch.Tensor,  # (S, n, c, H, W) in [0, 1], refined; gradients flow back to them
+    labels: torch.Tensor,  # (n,) the same for all S
+    real: torch.Tensor,  # (S, m, c, H, W) in [0, 1]
+    real_labels: torch.Tensor,  # (S, m)
+    network: torch.nn.Module,  # S students as one network, see `Abreast`
+    mean: torch.Tensor,  # (1, c, 1, 1) that images are normalised by
+    std: torch.Tensor,  # (1, c, 1, 1) likewise
+    settings: StudentTraining,  # as for `student_loss`
+    generators: list[torch.Generator],  # of the draws of each; the first decides how long all warm up
+) -> torch.Tensor:  # (S,) cross-entropy
+    "`student_loss` of several sets at once, each with its own student and its own draws."
+    s, each = settings, torch.arange(len(images), device=images.device)[:, None]
+    waiting = torch.empty(len(images), 0, dtype=torch.long)
+
+    def answer(call, x):
+        view = augment(x.flatten(0, 1), s.shift, s.flip, generators).unflatten(0, x.shape[:2])
+        return call((view - mean) / std)
+
+    def loss(call, keep):
+        nonlocal waiting
+        if not waiting.shape[1]:
+            waiting = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])
+        pick, waiting = waiting[:, : s.student_batch].to(images.device), waiting[:, s.student_batch :]
+        logits = answer(call, (images if keep else images.detach())[each, pick])
+        return len(images) * F.cross_entropy(logits.flatten(0, 1), labels[pick].flatten())  # the sum of their means
+
+    warm = [int(torch.randint(s.warm_up + 1, (1,), generator=g)) for g in generators][0]
+    logits = answer(_trained(network, loss, warm, s), real)
     if s.calibrate:
-        logits = logits * best_scale(logits.detach(), real_labels)
-    return F.cross_entropy(logits, real_labels)
+        scales = torch.stack([best_scale(x, y) for x, y in zip(logits.detach(), real_labels)])
+        logits = logits * scales[:, None, None]
+    return F.cross_entropy(logits.transpose(1, 2), real_labels, reduction='none').mean(1)
 
 # %% ../nbs/18_losses.ipynb #e4ef4ff6
 def matching_loss(
-    fake: torch.Tensor,  # (n, d) features of refined images
+    fake: torch.Tensor,  # (…, n, d) features of refined images
     fake_labels: torch.Tensor,  # (n,)
-    real: torch.Tensor,  # (classes, m, d) features of real images
+    real: torch.Tensor,  # (…, classes, m, d) features of real images
     classes: torch.Tensor,  # (classes,) their labels
-) -> torch.Tensor:  # scalar; about 1 for a random real choice of the same size
+) -> torch.Tensor:  # (…); about 1 for a random real choice of the same size
     """Squared distance between class means, in units of what a random choice of that size would show.
 
     Source: Zhao & Bilen 2023, arXiv 2110.04181, eq. 4, rescaled.
@@ -171,6 +221,6 @@ def matching_loss(
     onehot = (fake_labels[:, None] == classes[None]).float()
     count = onehot.sum(0)
     mean = onehot.T @ fake / count.clamp(min=1)[:, None]
-    centre = real.mean(1)
-    spread = (real - centre[:, None]).square().sum(2).mean(1)
-    return ((mean - centre).square().sum(1) * count / spread)[count > 0].mean()
+    centre = real.mean(-2)
+    spread = (real - centre.unsqueeze(-2)).square().sum(-1).mean(-1)
+    return ((mean - centre).square().sum(-1) * count / spread)[..., count > 0].mean(-1)

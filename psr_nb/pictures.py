@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -259,12 +259,14 @@ def augment(
     images: torch.Tensor,  # (n, c, h, w)
     shift: int = 2,  # pixels, each way
     flip: bool = True,  # mirror half of the images
-    generator: torch.Generator | None = None,  # CPU generator for the draws
+    # CPU generator for the draws, or several, each for its equal part of the images
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> torch.Tensor:
     "Random shift (zero padded) and horizontal flip, drawn per image. Differentiable."
     n, _, h, w = images.shape
     device = images.device
-    draw = lambda high: torch.randint(high, (n,), generator=generator).to(device)
+    each = generator if isinstance(generator, Sequence) else [generator]
+    draw = lambda high: torch.cat([torch.randint(high, (n // len(each),), generator=g) for g in each]).to(device)
     rows = draw(2 * shift + 1)[:, None] + torch.arange(h, device=device)
     cols = draw(2 * shift + 1)[:, None] + torch.arange(w, device=device)
     if flip:

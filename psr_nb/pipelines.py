@@ -5,6 +5,7 @@
 # %% ../nbs/04_pipelines.ipynb #pi002
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 import torch
 
 from .autoencoders import PixelSpace
-from .classes import class_names, find_classes, spoken
+from .classes import class_names, find_classes, nfc, spoken
 from .core import PSRError, assets, check_fields, lookup, read_json
 from .hub import fetch
 from .kinds import check_class_unet, check_scheduler, check_transformer, check_unet
@@ -23,6 +24,7 @@ from psr_nb.weights import (
     SAFE,
     as_safetensors,
     check_finite,
+    check_types,
     choose_weights,
     dit_from_authors,
     fit_weights,
@@ -31,6 +33,7 @@ from psr_nb.weights import (
     strip_prefixes,
     unwrap,
     weight_file,
+    weight_parts,
 )
 
 # %% auto #0
@@ -39,6 +42,19 @@ __all__ = ['SUBSETS', 'DIT_SCHEDULE', 'SIT_SCHEDULE', 'load_part', 'prompt_table
 
 # %% ../nbs/04_pipelines.ipynb #pi008
 _NO_WEIGHTS = ('pos_embed.pos_embed', 'position_ids', 'num_batches_tracked')
+
+
+def _config(
+    file: Path,
+) -> dict[str, Any]:
+    "A configuration. Raises `PSRError` for JSON of another kind, and for sizes that no model has."
+    config = read_json(file)
+    check_fields(config, {}, file)
+    for name, value in config.items():
+        most = 1000 if 'layers' in name else 4096 if name == 'sample_size' else 2**20
+        if isinstance(value, int) and not isinstance(value, bool) and value > most:
+            raise PSRError(f'{file}', f'at most {most:,} under {name}', f'{value:,}')
+    return config
 
 
 def _loaded(cls: Any, folder: Path, variant: str | None, **options: Any) -> Any:
@@ -68,9 +84,21 @@ def _loaded(cls: Any, folder: Path, variant: str | None, **options: Any) -> Any:
 def _readable(folder: Path, stems: tuple[str, ...], variant: str | None) -> tuple[Path, str | None]:
     "A folder that the libraries can read as it is, and its variant: pickles are converted into the cache."
     file = weight_file(folder, stems, variant)
+    check_types(file)
     if file.name.endswith(PICKLES) or any(f'{ending}.index' in file.name for ending in PICKLES):
         return as_safetensors(file, f'{stems[0]}{SAFE}', folder / 'config.json'), None
     return folder, next((v for v in ('fp16', 'bf16', 'non_ema') if f'.{v}.' in file.name), None)
+
+
+def _check_width(config: dict[str, Any], file: Path) -> None:
+    "Raises `PSRError` for a network whose weights cannot be in its file, before memory is taken for them."
+    numbers = [v for v in config.get('block_out_channels') or () if isinstance(v, int)]
+    heads, width = config.get('num_attention_heads'), config.get('attention_head_dim')
+    if isinstance(heads, int) and isinstance(width, int):
+        numbers.append(heads * width)
+    size = sum(p.stat().st_size for p in weight_parts(file))
+    if numbers and max(numbers) ** 2 > size:
+        raise PSRError(f'{file}', f'the weights of layers {max(numbers):,} wide', f'{size:,} bytes')
 
 
 def load_part(
@@ -81,13 +109,16 @@ def load_part(
     "One part of a pipeline folder; names what is missing or does not fit."
     import diffusers
 
-    config = read_json(folder / part / 'config.json')
+    config = _config(folder / part / 'config.json')
     cls = getattr(diffusers, str(config.get('_class_name', '')), None)
     if cls is None:
         raise PSRError(
             f'{folder / part / "config.json"}', 'the name of a diffusers model class', config.get('_class_name')
         )
     readable, variant = _readable(folder / part, ('diffusion_pytorch_model',), variant)
+    _check_width(
+        config, weight_file(folder / part, ('diffusion_pytorch_model',), variant if readable == folder / part else None)
+    )
     return _loaded(cls, readable, variant, use_safetensors=True)
 
 # %% ../nbs/04_pipelines.ipynb #pi010
@@ -245,16 +276,23 @@ def _told_by_label(folder: Path, names: Any, n: int, what: str = 'transformer') 
         raise PSRError(f'{folder / "model_index.json"}', 'id2label, from numbers to names', type(names).__name__)
     if names and len(names) != n:
         raise PSRError(f'{folder / "model_index.json"}', f'names for the {n} classes of its {what}', f'{len(names)}')
-    return [names.get(str(i), str(i)) for i in range(n)]
+    found = [names.get(str(i), str(i)) for i in range(n)]
+    if names and set(names) != {str(i) for i in range(n)}:
+        odd = ', '.join(sorted(set(names) - {str(i) for i in range(n)})[:4])
+        raise PSRError(f'{folder / "model_index.json"}', f'names under the numbers 0 to {n - 1} (id2label)', odd)
+    if n != 1000 and len({nfc(name) for name in found}) < n:  # ImageNet has two cranes
+        twice = next(name for name in found if found.count(name) > 1)
+        raise PSRError(f'{folder / "model_index.json"}', f'{n} different names (id2label)', f'{twice} twice')
+    return found
 
 
 def _check_kind(folder: Path, main: str) -> None:
     "Raises `PSRError` for a model that the sampling loop would sample wrongly."
-    check_scheduler(read_json(folder / 'scheduler' / 'scheduler_config.json'), f'{folder / "scheduler"}')
-    config = read_json(folder / main / 'config.json')
+    check_scheduler(_config(folder / 'scheduler' / 'scheduler_config.json'), f'{folder / "scheduler"}')
+    config = _config(folder / main / 'config.json')
     where = f'{folder / main / "config.json"}'
     vae = folder / 'vae' / 'config.json'
-    channels = read_json(vae).get('latent_channels', 4) if vae.is_file() else None
+    channels = _config(vae).get('latent_channels', 4) if vae.is_file() else None
     if main == 'transformer':
         check_transformer(config, where)
     elif config.get('_class_name') == 'UNet2DModel':
@@ -294,13 +332,13 @@ def _check_folders(folder: Path) -> tuple[str, str]:  # sub-folder of the networ
         raise PSRError(
             f'prior {folder}',
             "a pipeline's folder: model_index.json, the network and its scheduler",
-            f'a single {read_json(folder / "config.json").get("_class_name")}',
+            f'a single {_config(folder / "config.json").get("_class_name")}',
             'Save both: DDPMPipeline(unet, scheduler).save_pretrained(folder)',
         )
-    read_json(folder / 'model_index.json')
+    _config(folder / 'model_index.json')
     main = 'unet' if (folder / 'unet').is_dir() else 'transformer'
     config = folder / main / 'config.json'
-    kind = str(read_json(config).get('_class_name')) if config.is_file() else ''
+    kind = str(_config(config).get('_class_name')) if config.is_file() else ''
     needed = [main, 'scheduler'] if kind == 'UNet2DModel' else [main, 'vae', 'scheduler']
     if missing := [p for p in needed if not (folder / p).is_dir()]:
         *first, last = needed
@@ -311,7 +349,7 @@ def _check_folders(folder: Path) -> tuple[str, str]:  # sub-folder of the networ
 def _read_schedule(folder: Path) -> dict[str, Any]:
     "The noise schedule of a prior's folder. Raises `PSRError` where no scheduler can be made of it."
     file = folder / 'scheduler' / 'scheduler_config.json'
-    config = read_json(file)
+    config = _config(file)
     try:
         scheduler = new_scheduler(config, next(iter(FLOW_SCHEDULERS if is_flow(config) else SCHEDULERS)))
         scheduler.set_timesteps(2)
@@ -319,15 +357,28 @@ def _read_schedule(folder: Path) -> dict[str, Any]:
         raise
     except Exception as e:
         raise PSRError(f'{file}', 'a noise schedule', f'{type(e).__name__}: {str(e)[:120]}') from None
+    kept, steps = getattr(scheduler, 'alphas_cumprod', None), scheduler.config.num_train_timesteps
+    if kept is not None and not (len(kept) == steps and bool(((kept >= 0) & (kept <= 1)).all())):
+        found = f'{len(kept)} steps, {float(kept.min()):g} to {float(kept.max()):g}'
+        raise PSRError(f'{file}', f'shares of the image from 0 to 1 at {steps} steps', found)
     return config
 
 
 def _check_scale(autoencoder: Any, name: str) -> None:
-    "Raises `PSRError` for an autoencoder whose scale is no number."
-    for key in ('scaling_factor', 'shift_factor'):
-        value = getattr(autoencoder.config, key, None)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise PSRError(f'prior {name}, vae/config.json', f'a number under {key}', repr(value)[:40])
+    "Raises `PSRError` for an autoencoder whose scale is no number, is nothing, or is of other channels."
+    where, config = f'prior {name}, vae/config.json', autoencoder.config
+    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+    for key, least in (('scaling_factor', 0), ('shift_factor', -math.inf)):
+        value = config.get(key)
+        if value is not None and not (number(value) and value > least):
+            raise PSRError(where, f'a {"positive " if least == 0 else ""}number under {key}', repr(value)[:40])
+    for key, least in (('latents_mean', -math.inf), ('latents_std', 0)):
+        values, n = config.get(key), config.get('latent_channels')
+        if values is not None and not (
+            isinstance(values, (list, tuple)) and len(values) == n and all(number(v) and v > least for v in values)
+        ):
+            say = f'{n} {"positive " if least == 0 else ""}numbers under {key}, one for each channel of its latents'
+            raise PSRError(where, say, repr(values)[:60])
 
 
 def read_prior(
@@ -346,7 +397,8 @@ def read_prior(
     network = load_part(folder, main, variant)
     if (folder / 'vae').is_dir() or vae is not None:
         home = folder if vae is None else vae_home(vae)
-        autoencoder = load_part(home, 'vae', variant if vae is None else None)
+        own = variant is not None and vae is None and any((home / 'vae').glob(f'*.{variant}.*'))
+        autoencoder = load_part(home, 'vae', variant if own else None)  # often there in one form only
     else:
         autoencoder = PixelSpace(network.config.in_channels)
     _check_scale(autoencoder, name)

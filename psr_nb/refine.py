@@ -138,11 +138,19 @@ class Latents:
         rows: torch.Tensor | None = None,  # the latents that move; None: all
     ) -> None:
         "One step of Adam. Latents that are not in `rows` do not coast on old momentum."
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.move(lr, rows)
+
+    def move(
+        self,
+        lr: float,  # rate of this step
+        rows: torch.Tensor | None = None,  # the latents that move; None: all
+    ) -> None:
+        "A step of Adam along gradients that are there."
         for group in self.optimizer.param_groups:
             group['lr'] = lr
-        self.optimizer.zero_grad()
         before = None if rows is None else self.z.detach().clone()
-        loss.backward()
         self.optimizer.step()
         if before is not None:
             keep = torch.ones(len(self.z), dtype=torch.bool, device=self.z.device)

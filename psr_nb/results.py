@@ -125,6 +125,11 @@ _COLUMN_TYPES = (
 )
 
 
+_RANGES = {name: (0, 1, 'a fraction in [0, 1]') for name in ('accuracy_best', 'accuracy_last')}
+_RANGES |= dict(ipc=(1, 2**63, '1 or more'), seed=(-(2**63), 2**63, 'a seed of 64 bits'))
+_RANGES |= dict(seconds=(0, 1e12, 'a time of 0 or more'))
+
+
 def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
     "The rows of a saved report, or of a bare list of rows. Raises `PSRError` when it is neither."
     if isinstance(content, dict) and content.get('kind') == 'report':
@@ -138,6 +143,9 @@ def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
         check_fields(r, _COLUMN_TYPES, f'{path} row {i}')
         more = {k: v for k, v in r.items() if k not in _COLUMN_TYPES}
         check_fields(more, dict.fromkeys(more, (str, int, float, bool, type(None))), f'{path} row {i}')
+        for name, (low, high, say) in _RANGES.items():
+            if not low <= r[name] <= high:  # NaN neither
+                raise PSRError(f'{path} row {i}', f'{say} under {name}', str(r[name])[:20])
     return content
 
 
@@ -337,8 +345,8 @@ class Report:
 
     @classmethod
     def open(cls, path: str | Path) -> Report:
-        "A saved report; a bare list of rows is read too. Raises `PSRError` when it is neither."
-        return cls(_checked_rows(read_json(path), path))
+        "A saved report, or a bare list of rows; else `PSRError`. The later of two equal rows counts."
+        return cls([]) + cls(_checked_rows(read_json(path), path))
 
 # %% ../nbs/22_results.ipynb #c057
 def _fractions(**values: float) -> None:

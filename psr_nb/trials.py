@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from .core import PSRError, candidate_seed
-from .greedy import LogDet, greedy, unit_rows
+from .greedy import unit_rows
 from .pictures import to_float
 from .students import make_student, quicken
 
@@ -48,15 +48,38 @@ def preferred_sets(
     seed: int = 0,
     start: int = 0,  # the number of the first set
     kernels: np.ndarray | None = None,  # (classes, n, n) similarity; None: each candidate by itself
+    strengths: Sequence[float] = (1.0,),  # how much liking counts, for one set after the other, again and again
 ) -> np.ndarray:  # (count, classes, ipc) candidate numbers
     "Random sets in which liked candidates come more often; diverse ones where there is a kernel."
     noise = np.stack(
         [np.random.default_rng([seed, 1, i]).gumbel(size=liking.shape) for i in range(start, start + count)]
     )
+    strength = np.array([strengths[i % len(strengths)] for i in range(start, start + count)])
+    bonus = strength[:, None, None] * liking + noise  # (count, classes, n)
     if kernels is None:
-        return np.argsort(-(liking + noise), axis=2, kind='stable')[:, :, :ipc]
-    choose = lambda bonus: [greedy(LogDet(kernel), ipc, bonus=b)[0] for kernel, b in zip(kernels, bonus)]
-    return np.array([choose(bonus) for bonus in liking + noise])
+        return np.argsort(-bonus, axis=2, kind='stable')[:, :, :ipc]
+    return np.stack([_diverse(kernel, b, ipc) for kernel, b in zip(kernels, bonus.swapaxes(0, 1))], 1)
+
+
+def _diverse(
+    kernel: np.ndarray,  # (n, n) of one class
+    bonus: np.ndarray,  # (count, n) of each set
+    ipc: int,
+) -> np.ndarray:  # (count, ipc)
+    "Volume × quality as `greedy` and `LogDet` choose it, for many sets at once."
+    jitter, every = 1e-6, np.arange(len(bonus))
+    left = np.tile(kernel.diagonal().astype(np.float64) + jitter, (len(bonus), 1))
+    rows, order = np.empty((len(bonus), 0, len(kernel))), []
+    for _ in range(ipc):
+        values = np.log(np.maximum(left, jitter / 2)) + bonus
+        values[every[:, None], np.array(order, int).reshape(-1, len(bonus)).T] = -np.inf
+        top = values.max(1, keepdims=True)
+        pick = (values >= top - (1e-6 * abs(top) + 1e-9)).argmax(1)
+        row = kernel[pick].astype(np.float64) - np.einsum('ck,ckn->cn', rows[every, :, pick], rows)
+        row /= np.sqrt(np.maximum(left[every, pick], jitter / 2))[:, None]
+        rows, left = np.concatenate([rows, row[:, None]], 1), left - row**2
+        order.append(pick)
+    return np.stack(order, 1)
 
 
 def standardised(
@@ -80,15 +103,18 @@ def trial_features(
     nets: int = 3,  # untrained students
     seed: int = 0,  # of their weights
     classes: int = 10,
-) -> torch.Tensor:  # (m, d) unit rows
+    device: torch.device | str = 'cpu',
+) -> torch.Tensor:  # (m, d) unit rows, on the CPU
     "What untrained students see in images and their mirror images."
     parts = []
     for i in range(nets):
         made = make_student(student, tuple(images.shape[1:]), classes, protocol, candidate_seed(seed, 0, i))
-        network: Any = quicken(made).eval()
-        look = lambda x, net=network: net.forward_head(net.forward_features((x - mean) / std), pre_logits=True)
+        network: Any = (quicken(made) if torch.device(device).type == 'cpu' else made.to(device)).eval()
+        look = lambda x, net=network: net.forward_head(
+            net.forward_features(((x - mean) / std).to(device)), pre_logits=True
+        )
         pairs = ((x, x.flip(-1)) for x in map(to_float, images.split(50)))
-        parts.append(unit_rows(torch.cat([(look(x) + look(mirrored)) / 2 for x, mirrored in pairs])))
+        parts.append(unit_rows(torch.cat([(look(x) + look(mirrored)).cpu() / 2 for x, mirrored in pairs])))
     return unit_rows(torch.cat(parts, 1))
 
 # %% ../nbs/13_trials.ipynb #5aa12b76
@@ -115,8 +141,8 @@ class QuickTrial:
         rows = torch.from_numpy(sets + self.n * np.arange(self.classes)[:, None]).flatten(1)
         features = self.candidates[rows]  # (s, classes · ipc, d)
         inner = features @ features.transpose(1, 2)
-        inner += self.ridge * torch.eye(inner.shape[1])
-        targets = F.one_hot(torch.arange(self.classes).repeat_interleave(sets.shape[2]), self.classes).float()
+        inner += self.ridge * torch.eye(inner.shape[1], device=inner.device)
+        targets = F.one_hot(torch.arange(self.classes).repeat_interleave(sets.shape[2]), self.classes).to(features)
         weights = torch.linalg.solve(inner, (targets - 1 / self.classes).expand(len(sets), -1, -1))
         return features.transpose(1, 2) @ weights
 
@@ -135,8 +161,8 @@ class QuickTrial:
             own = (
                 (answers / self.temperature).softmax(2).gather(2, self.labels.view(-1, 1, 1).expand(-1, len(layers), 1))
             )
-            chances.append(own[..., 0].T @ of_class)
-            right.append((answers.argmax(2) == self.labels[:, None]).float().mean(0))
+            chances.append((own[..., 0].T @ of_class).cpu())
+            right.append((answers.argmax(2) == self.labels[:, None]).float().mean(0).cpu())
         return torch.cat(chances).double().numpy(), torch.cat(right).double().numpy()
 
 # %% ../nbs/13_trials.ipynb #cc819e0d
@@ -168,23 +194,43 @@ def neighbourhood(
     return (-squared / middle[:, None, None]).exp().double().numpy()
 
 # %% ../nbs/13_trials.ipynb #f065293c
-def _effects(
-    x: np.ndarray,  # (s, n) who took part
-    y: np.ndarray,  # (s,) outcomes
-    prior: np.ndarray,  # (n,)
-    likeness: np.ndarray,  # (n, n)
-    r: Regression,
-) -> tuple[np.ndarray, np.ndarray]:  # (n,) effects and their standard errors
-    "One class."
-    x, y = x - x.mean(0), y - y.mean()
-    covariance = (1 - r.smooth) * np.eye(len(prior)) + r.smooth * likeness
-    spread = covariance @ x.T  # (n, s)
-    whole = x @ spread + r.ridge * np.eye(len(y))
-    left = y - r.trust * (x @ prior)
-    weights = np.linalg.solve(whole, left)
-    variance = max(left @ weights / max(len(y) - 1, 1), 1e-18)  # of an effect, before anything was seen
-    explained = (spread * np.linalg.solve(whole, spread.T).T).sum(1)
-    return r.trust * prior + spread @ weights, np.sqrt(np.maximum(variance * (covariance.diagonal() - explained), 0.0))
+class _Factors:
+    "Who took part, in the directions that the sets tell apart: made once, for every ridge."
+
+    def __init__(
+        self,
+        taken: np.ndarray,  # (classes, s, n)
+        likeness: np.ndarray,  # (classes, n, n)
+        smooth: float,
+    ):
+        self.x = taken - taken.mean(1, keepdims=True)
+        covariance = (1 - smooth) * np.eye(taken.shape[2]) + smooth * likeness
+        root = np.linalg.cholesky(covariance)
+        self.answers, self.size, ways = np.linalg.svd(
+            self.x @ root, full_matrices=False
+        )  # (c, s, r), (c, r), (c, r, n)
+        self.ways = root @ ways.swapaxes(1, 2)  # (c, n, r)
+        self.variance = covariance.diagonal(axis1=1, axis2=2)  # (c, n)
+
+    def left(self, outcomes: np.ndarray, prior: np.ndarray, trust: float) -> np.ndarray:  # (classes, s)
+        "What the prior does not explain of the outcomes."
+        return (outcomes - outcomes.mean(0)).T - trust * np.einsum('csn,cn->cs', self.x, prior)
+
+    def mean(self, left: np.ndarray, ridge: float) -> np.ndarray:  # (classes, n)
+        "Effects beyond the prior."
+        seen = np.einsum('csr,cs->cr', self.answers, left)
+        return np.einsum('cnr,cr->cn', self.ways, seen * self.size / (self.size**2 + ridge))
+
+    def error(self, left: np.ndarray, ridge: float) -> np.ndarray:  # (classes, n)
+        "Standard errors of the effects."
+        shrink = self.size**2 / (self.size**2 + ridge)
+        seen = np.einsum('csr,cs->cr', self.answers, left)
+        unexplained = ((left**2).sum(1) - (seen**2 * shrink).sum(1)) / ridge
+        unit = np.maximum(
+            unexplained / max(left.shape[1] - 1, 1), 1e-18
+        )  # variance of an effect, before anything was seen
+        known = np.einsum('cnr,cr->cn', self.ways**2, shrink)
+        return np.sqrt(np.maximum(unit[:, None] * (self.variance - known), 0.0))
 
 
 def effects(
@@ -195,8 +241,9 @@ def effects(
     regression: Regression,
 ) -> tuple[np.ndarray, np.ndarray]:  # (classes, n) effects and their standard errors
     "What each candidate adds to the outcome of a set that has it in place of another."
-    made = [_effects(x, y, p, k, regression) for x, y, p, k in zip(taken, outcomes.T, prior, likeness)]
-    return np.stack([m for m, _ in made]), np.stack([s for _, s in made])
+    r, factors = regression, _Factors(taken, likeness, regression.smooth)
+    left = factors.left(outcomes, prior, r.trust)
+    return r.trust * prior + factors.mean(left, r.ridge), factors.error(left, r.ridge)
 
 # %% ../nbs/13_trials.ipynb #7ef36689
 RIDGES, SMOOTHS = (10.0, 30.0, 100.0, 300.0), (0.0, 0.5, 0.9)  # what is tried
@@ -218,21 +265,24 @@ def held_out(
     outcomes: np.ndarray,  # (s, classes)
     prior: np.ndarray,  # (classes, n)
     likeness: np.ndarray,  # (classes, n, n)
-    ridge: float,
+    ridges: Sequence[float],
     smooth: float,
     folds: int = 5,
-) -> tuple[np.ndarray, np.ndarray]:  # (s, classes) predictions, and (s, classes) their part beyond the prior
-    "Outcomes of each set, predicted from the others."
-    predicted, beyond = np.zeros(outcomes.shape), np.zeros(outcomes.shape)
+    aside: np.ndarray | None = None,  # (s, classes) outcomes on other images; None: the same
+) -> tuple[np.ndarray, np.ndarray]:  # (ridges, s, classes) predictions, and likewise their part beyond the prior
+    "Outcomes of each set, predicted from the others; those on other images, where there are some."
+    aside = outcomes if aside is None else aside
+    predicted, beyond = np.zeros((2, len(ridges), *outcomes.shape))
     fold = np.arange(len(outcomes)) % folds
     for f in range(folds):
         seen, new = fold != f, fold == f
         x, y = taken[:, seen], outcomes[seen]
-        r = Regression(ridge, trust_of(x, y, prior), smooth)
-        mean, _ = effects(x, y, prior, likeness, r)
-        away = taken[:, new] - x.mean(1, keepdims=True)
-        predicted[new] = y.mean(0) + np.einsum('csn,cn->sc', away, mean)
-        beyond[new] = np.einsum('csn,cn->sc', away, mean - r.trust * prior)
+        trust, factors = trust_of(x, aside[seen], prior), _Factors(x, likeness, smooth)
+        left, away = factors.left(y, prior, trust), taken[:, new] - x.mean(1, keepdims=True)
+        by_prior = aside[seen].mean(0) + trust * np.einsum('csn,cn->sc', away, prior)
+        for i, ridge in enumerate(ridges):
+            beyond[i, new] = np.einsum('csn,cn->sc', away, factors.mean(left, ridge))
+            predicted[i, new] = by_prior + beyond[i, new]
     return predicted, beyond
 
 # %% ../nbs/13_trials.ipynb #9befa8b3
@@ -249,16 +299,16 @@ def best_regression(
     outcomes: np.ndarray,  # (s, classes)
     prior: np.ndarray,  # (classes, n)
     likeness: np.ndarray,  # (classes, n, n)
+    aside: np.ndarray | None = None,  # (s, classes) outcomes on images that had no part in the prior; None: the same
 ) -> tuple[Regression, float]:  # the assumptions that predict held-out sets best, and the share they explain
     "Tries all of `RIDGES` and `SMOOTHS`; the trust in the prior is fitted."
     tried = {}
-    for ridge in RIDGES:
-        for smooth in SMOOTHS:
-            tried[ridge, smooth] = explained_share(
-                outcomes, held_out(taken, outcomes, prior, likeness, ridge, smooth)[0]
-            )
+    aside = outcomes if aside is None else aside
+    for smooth in SMOOTHS:
+        predicted, _ = held_out(taken, outcomes, prior, likeness, RIDGES, smooth, aside=aside)
+        tried |= {(ridge, smooth): explained_share(aside, p) for ridge, p in zip(RIDGES, predicted)}
     (ridge, smooth), share = max(tried.items(), key=lambda entry: entry[1])
-    return Regression(ridge, trust_of(taken, outcomes, prior), smooth), share
+    return Regression(ridge, trust_of(taken, aside, prior), smooth), share
 
 # %% ../nbs/13_trials.ipynb #902a0810
 def halves(

@@ -18,8 +18,8 @@ from .core import PSRError, atomic_folder, content_hash, file_hash, read_json
 
 # %% auto #0
 __all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'choose_weights', 'weight_file', 'weight_parts', 'read_file',
-           'unwrap', 'strip_prefixes', 'without_company', 'read_weights', 'check_finite', 'fit_weights', 'cache_folder',
-           'as_safetensors', 'is_authors_dit', 'dit_from_authors']
+           'unwrap', 'strip_prefixes', 'without_company', 'read_weights', 'check_types', 'check_finite', 'fit_weights',
+           'cache_folder', 'as_safetensors', 'is_authors_dit', 'dit_from_authors']
 
 # %% ../nbs/00_weights.ipynb #we004
 SAFE = '.safetensors'
@@ -224,11 +224,38 @@ def read_weights(
     return state
 
 
+def _check_packed(packed: list[str], where: str) -> None:
+    "Raises `PSRError` where weights are packed into whole numbers."
+    if packed:
+        raise PSRError(
+            where,
+            'weights as floating-point numbers',
+            f'{len(packed)} packed into whole ones (a quantised model): {", ".join(packed[:3])}',
+            'Give the model before it was quantised',
+        )
+
+
+def check_types(
+    path: Path,  # a weights file, or the index of its shards
+) -> None:
+    "Raises `PSRError` for safetensors of a quantised model, before they are read."
+    from safetensors import safe_open
+
+    for part in (p for p in weight_parts(path) if p.suffix == SAFE):
+        try:
+            with safe_open(part, 'pt') as f:
+                kinds = {k: f.get_slice(k).get_dtype() for k in f.keys()}
+        except Exception:
+            continue  # who reads it will say what is wrong
+        _check_packed([k for k, kind in kinds.items() if kind in ('I8', 'U8')], f'{part}')
+
+
 def check_finite(
     state: dict[str, torch.Tensor],
     where: str,
 ) -> None:
-    "Raises `PSRError` that names the weights which are not finite numbers."
+    "Raises `PSRError` that names the weights which are not finite numbers, or are packed into whole ones."
+    _check_packed([k for k, v in state.items() if v.dtype in (torch.int8, torch.uint8) and v.ndim], where)
     if bad := [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]:
         raise PSRError(
             where,

@@ -15,6 +15,7 @@ from typing import Any, Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from psr_nb.core import (
     PSRError,
@@ -54,13 +55,16 @@ from psr_nb.trials import (
 )
 
 # %% auto #0
-__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'PARTS', 'Judges', 'judges_of', 'Measured', 'Prediction', 'Opinion',
-           'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth', 'WorthStep', 'measure_worth']
+__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'Judges', 'judges_of', 'Measured',
+           'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth', 'WorthStep',
+           'measure_worth']
 
 # %% ../nbs/14_worth.ipynb #ad0902b7
 WORTH_FORMAT = 1
-GENERATION = 16  # students in one generation, and in one file
-FOCUS = 1.0  # how much more often preferred candidates come, in units of the noise of `preferred_sets`
+GENERATION = 16  # students in one generation, and in one file; on a GPU eight times as many
+FOCUS = (0.0, 0.5, 1.0, 1.5)  # by how much preferred candidates come more often, in one set after the other
+FOCUS_MOST = 4.0  # what that is multiplied by in late generations; in the first after the random one by 1.5
+DESIGN = 2  # which sets are drawn; 1: with the same focus for all
 PARTS = 4  # one part in so many of the real images is kept aside
 
 
@@ -167,14 +171,16 @@ def opinion_of(
     protocol: Protocol,
     trials: int,  # how many
     seed: int,
+    device: torch.device | str = 'cpu',
 ) -> Opinion:
     "Runs the quick trials."
     images = pool.images[:]
     pixels, classes = to_float(images), len(pool.classes)
     scale = pixels.mean((0, 2, 3), keepdim=True), pixels.std((0, 2, 3), keepdim=True).clamp(min=1e-3)
-    look = lambda x: trial_features(x, *scale, student, protocol, seed=seed, classes=classes).half().float()
+    look = lambda x: trial_features(x, *scale, student, protocol, 3, seed, classes, device).half().float()
     candidates, real = look(images), look(judges.images)
-    trial = QuickTrial(candidates, real[~judges.kept], judges.labels[~judges.kept], classes)
+    seen, labels = real[~judges.kept].to(device), judges.labels[~judges.kept].to(device)
+    trial = QuickTrial(candidates.to(device), seen, labels, classes)
     prior, _, _ = list(trial_generations(trial, ipc, trials, seed=seed))[-1]
     return Opinion(prior, candidates.half(), real[judges.kept].half(), judges.labels[judges.kept])
 
@@ -242,12 +248,13 @@ class Worth:
         if len(self.measured) < GENERATION:
             return
         taken, outcomes = membership(self.measured.sets, n), halves(self.measured.judged)
-        self.regression, share = best_regression(taken, outcomes, prior, likeness)
+        aside = halves(self.measured.kept)
+        self.regression, share = best_regression(taken, outcomes, prior, likeness, aside)
         self.values, self.errors = effects(taken, outcomes, prior, likeness, self.regression)
         r = self.regression
-        alone, _ = held_out(taken, outcomes, prior, likeness, 1e9, 0.0)
-        self.explained = dict(trials=explained_share(outcomes, alone), all=share)
-        _, beyond = held_out(taken, outcomes, prior, likeness, r.ridge, r.smooth)
+        (alone,), _ = held_out(taken, outcomes, prior, likeness, [1e9], 0.0, aside=aside)
+        self.explained = dict(trials=explained_share(aside, alone), all=share)
+        _, (beyond,) = held_out(taken, outcomes, prior, likeness, [r.ridge], r.smooth, aside=aside)
         quick = self.opinion.trial.scores(self.measured.sets)[0].mean(1)
         spanned = volumes(self.measured.sets, self.opinion.kernels)
         self.calibration = calibrate(quick, beyond.mean(1), spanned, self.measured.right[:, 1])
@@ -382,7 +389,7 @@ def _generations(folder: Path, about: dict) -> Iterator[Measured]:
         part = _generation(folder, g)
         if part is not None:
             yield part
-        if part is None or len(part) < GENERATION:
+        if part is None or len(part) < about.get('generation', GENERATION):
             return
 
 # %% ../nbs/14_worth.ipynb #43fd3c9e
@@ -409,8 +416,8 @@ def _draw(
     ipc, (classes, n) = worth.about['ipc'], worth.values.shape
     if g == 0:
         return balanced_sets(n, classes, ipc, count, seed, start)
-    liking, draw = FOCUS * standardised(worth.values), candidate_seed(seed, 2, g) % 2**32
-    return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels)
+    liking, draw = min(1 + g / 2, FOCUS_MOST) * standardised(worth.values), candidate_seed(seed, 2, g) % 2**32
+    return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels, FOCUS)
 
 
 def _ask(
@@ -426,19 +433,20 @@ def _ask(
     labels = torch.arange(count).repeat_interleave(sets.shape[2])
     rows = torch.from_numpy(sets + n * np.arange(count)[:, None]).flatten(1)
     given = [(images[r], labels) for r in rows]
+    parts = torch.stack([~judges.kept, judges.kept]).double()  # (2, m)
+    of_class = F.one_hot(judges.labels, count).T * parts[:, None]  # (2, classes, m)
     judged, right = [], []
     for logits in train_students(given, ImageData(judges.images, judges.labels, classes), seeds=seeds, **train):
-        own = logits.softmax(1)[torch.arange(len(judges.labels)), judges.labels].double()
+        own = logits.softmax(1).gather(1, judges.labels[:, None])[:, 0].double()
         hit = (logits.argmax(1) == judges.labels).double()
-        parts = [~judges.kept, judges.kept]
-        judged.append([[own[p & (judges.labels == c)].mean().item() for c in range(count)] for p in parts])
-        right.append([hit[p].mean().item() for p in parts])
+        judged.append((of_class @ own / of_class.sum(2)).numpy())
+        right.append((parts @ hit / parts.sum(1)).numpy())
     table = np.array(judged)
     return Measured(sets.astype(np.int64), table[:, 0], table[:, 1], np.array(right))
 
 # %% ../nbs/14_worth.ipynb #7042f747
 def _about(
-    pool: Any, judges: Judges, ipc: int, p: Protocol, named: str, student: str, seed: int, trials: int
+    pool: Any, judges: Judges, ipc: int, p: Protocol, named: str, student: str, seed: int, trials: int, generation: int
 ) -> dict[str, Any]:
     "All that decides a measurement, with its key."
     about = dict(
@@ -452,7 +460,10 @@ def _about(
         digest=judges.digest,
         seed=seed,
         trials=trials,
+        design=DESIGN,
     )
+    if generation != GENERATION:
+        about['generation'] = generation
     decides = {k: v for k, v in about.items() if k not in ('real', 'protocol')}
     return about | dict(key=content_hash(decides))
 
@@ -475,6 +486,7 @@ def measure_worth(
     seed: int = 0,  # of sets, students, and which real images
     most: int = 400,  # real images of each class
     trials: int = 4000,  # quick trials before the first student
+    generation: int | None = None,  # students of one generation; None: 16, on a GPU 128
     workers: int | None = None,  # students trained at once, see `train_students`
     device: torch.device | str | None = None,  # default: the best at hand
 ) -> Iterator[WorthStep]:
@@ -492,24 +504,25 @@ def measure_worth(
     wanted = _students(students, device)
     p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
     judges = judges_of(pool, real, most, seed)
-    about = _about(pool, judges, ipc, p, protocol if isinstance(protocol, str) else 'own', student, seed, trials)
+    each = generation or (8 * GENERATION if device.type == 'cuda' else GENERATION)
+    about = _about(pool, judges, ipc, p, protocol if isinstance(protocol, str) else 'own', student, seed, trials, each)
     folder = make_folder(pool.path / 'worth' / about['key'][:16])
     train = dict(protocol=p, student=student, workers=workers, device=device)
     with folder_lock(folder, None):
         write_atomic(folder / 'worth.json', to_json(about))
         if (opinion := _read_opinion(folder)) is None:
-            opinion = opinion_of(pool, judges, ipc, student, p, trials, seed)
+            opinion = opinion_of(pool, judges, ipc, student, p, trials, seed, device)
             arrays = dict(prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels)
             _write(folder, 'trials', arrays)
         images, measured = pool.images[:], Measured.none(len(pool.classes), ipc)
         worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
         yield WorthStep(0, wanted, float('nan'), since - began, float('nan'), worth)
-        for g in range(-(-wanted // GENERATION)):
-            part, size = _generation(folder, g), min(GENERATION, wanted - g * GENERATION)
+        for g in range(-(-wanted // each)):
+            part, size = _generation(folder, g), min(each, wanted - g * each)
             part = Measured.none(len(pool.classes), ipc) if part is None else part
             if (have := len(part)) < size:
                 sets = _draw(worth, g, have, size - have, seed)
-                seeds = range(g * GENERATION + have, g * GENERATION + size)
+                seeds = range(g * each + have, g * each + size)
                 part = part + _ask(
                     images, sets, judges, pool.classes, train, range(seed + seeds.start, seed + seeds.stop)
                 )
@@ -517,7 +530,7 @@ def measure_worth(
                 new += size - have
             measured = measured + part
             worth = Worth(pool, about, opinion, measured)
-            each = (time.perf_counter() - since) / new if new else float('nan')
-            seconds, left = time.perf_counter() - began, each * max(0, wanted - len(measured))
+            one = (time.perf_counter() - since) / new if new else float('nan')
+            seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))
             yield WorthStep(len(measured), wanted, float(part.right[:, 1].mean()), seconds, left, worth)
     worth.keep()

@@ -113,6 +113,21 @@ def test_results_of_another_type_are_refused(tmp_path, column, value):
         Report.open(tmp_path / 'r.json')
 
 
+@pytest.mark.parametrize(
+    'column, value',
+    [('accuracy_last', 71.0), ('accuracy_best', float('nan')), ('ipc', 0), ('seconds', -1), ('seed', 10**400)],
+)
+def test_results_out_of_range_are_refused(tmp_path, column, value):
+    (tmp_path / 'r.json').write_text(json.dumps([{**ROW, column: value}]))
+    with pytest.raises(PSRError, match=f'under {column}'):
+        Report.open(tmp_path / 'r.json')
+
+
+def test_a_row_that_is_there_twice_counts_once(tmp_path):
+    (tmp_path / 'r.json').write_text(json.dumps([ROW, {**ROW, 'accuracy_last': 0.25}, {**ROW, 'seed': 1}]))
+    assert [r['accuracy_last'] for r in Report.open(tmp_path / 'r.json').rows] == [0.25, ROW['accuracy_last']]
+
+
 def flip(file: Path, at: int) -> None:
     data = bytearray(file.read_bytes())
     data[at] ^= 0x80

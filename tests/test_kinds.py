@@ -369,3 +369,56 @@ def test_training_goes_on_from_a_dit_that_predicts_noise_alone(flow, tmp_path):
     for start, kind in ((flow, 'a flow'), (pixel_folder(tmp_path / 'p', unet(2)), 'UNet2DModel')):
         with pytest.raises(PSRError, match=kind):
             next(iter(train_prior(real, tmp_path / 'out', start=start, steps=1)))
+
+
+def changed(folder, file, **entries):
+    "A configuration with some entries changed."
+    about = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**about, **entries}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    'file, entries, say',
+    [
+        ('vae/config.json', dict(scaling_factor=0), 'a positive number under scaling_factor, found 0'),
+        ('vae/config.json', dict(scaling_factor=float('nan')), 'a positive number under scaling_factor, found nan'),
+        ('vae/config.json', dict(latents_mean=[0.0] * 2, latents_std=[1.0] * 2), '4 numbers under latents_mean'),
+        (
+            'vae/config.json',
+            dict(latents_mean=[0.0] * 4, latents_std=[0.0] * 4),
+            '4 positive numbers under latents_std',
+        ),
+        ('scheduler/scheduler_config.json', dict(beta_end=float('nan')), 'shares of the image from 0 to 1'),
+        ('scheduler/scheduler_config.json', dict(trained_betas=[0.1] * 3), 'at 1000 steps, found 3 steps'),
+        ('scheduler/scheduler_config.json', dict(num_train_timesteps=10**11), 'num_train_timesteps, found 100,000'),
+        ('transformer/config.json', dict(num_layers=10**7), 'at most 1,000 under num_layers, found 10,000,000'),
+        ('model_index.json', dict(id2label={'0': 'a', '1': 'b', '7': 'c'}), 'the 10 classes'),
+        ('model_index.json', dict(id2label={str(i + 1): f'n{i}' for i in range(10)}), 'numbers 0 to 9.*found 10'),
+        ('model_index.json', dict(id2label={str(i): 'ab'[i % 2] for i in range(10)}), 'different names.*found a twice'),
+    ],
+)
+def test_numbers_and_names_that_no_prior_has(flow, tmp_path, file, entries, say):
+    torch.manual_seed(0)
+    diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler()).save_pretrained(tmp_path / 'p')
+    changed(tmp_path / 'p', file, **entries)
+    with pytest.raises(PSRError, match=say):
+        Prior.from_pretrained(tmp_path / 'p', device='cpu')
+
+
+def test_configurations_of_another_kind_and_packed_weights(tmp_path):
+    diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler()).save_pretrained(tmp_path / 'p')
+    for file in ('model_index.json', 'transformer/config.json', 'vae/config.json', 'scheduler/scheduler_config.json'):
+        before = (tmp_path / 'p' / file).read_text()
+        (tmp_path / 'p' / file).write_text('[]')
+        with pytest.raises(PSRError, match=f'{file}: expected an object'):
+            Prior.from_pretrained(tmp_path / 'p', device='cpu')
+        (tmp_path / 'p' / file).write_text(before)
+    file = tmp_path / 'p' / 'transformer' / 'diffusion_pytorch_model.safetensors'
+    state = load_file(file)
+    save_file({k: v.half() for k, v in state.items()}, file.with_name('diffusion_pytorch_model.fp16.safetensors'))
+    half = Prior.from_pretrained(tmp_path / 'p', device='cpu', variant='fp16')  # its autoencoder is there in full only
+    assert half.decode(half.sample([0], num_inference_steps=2)).isfinite().all()
+    save_file({k: (v * 10).to(torch.int8) for k, v in state.items()}, file, metadata={'format': 'pt'})
+    with pytest.raises(PSRError, match='quantised'):
+        Prior.from_pretrained(tmp_path / 'p', device='cpu')

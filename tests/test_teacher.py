@@ -40,7 +40,7 @@ def resnet():
 def timm_folder(folder, network, weights='model.safetensors', **config):
     "A folder of timm's, with what is given changed in its config.json."
     folder.mkdir(parents=True)
-    cfg = dict(mean=[0.5, 0.4, 0.3], std=[0.2, 0.3, 0.4], input_size=[3, 32, 32], **config.pop('cfg', {}))
+    cfg = dict(mean=[0.5, 0.4, 0.3], std=[0.2, 0.3, 0.4], input_size=[3, 32, 32]) | config.pop('cfg', {})
     whole = dict(architecture='test_resnet', num_classes=3, label_names=NAMES, pretrained_cfg=cfg)
     (folder / 'config.json').write_text(json.dumps({**whole, **config}))
     state = {k: v.contiguous() for k, v in network.state_dict().items()}
@@ -267,6 +267,29 @@ def test_what_does_not_fit_together_is_said(resnet, tmp_path, change, say):
     (folder / 'config.json').write_text(json.dumps(config))
     with pytest.raises(PSRError, match=say):
         Teacher.from_pretrained(folder, device='cpu')
+
+
+@pytest.mark.parametrize(
+    'change, say',
+    [
+        (dict(cfg=dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4])), 'Divide by 255'),
+        (dict(cfg=dict(mean=[float('nan')] * 3)), 'mean and std of images'),
+        (dict(cfg=dict(input_size=[3, 10**6, 10**6])), '1 to 4096 pixels'),
+        (dict(label_names=[['a'], ['b'], ['c']]), 'a text or a number as the name'),
+        (dict(architecture='hf-hub:somebody/net'), "one of timm's architectures, found hf-hub:somebody/net"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant(resnet, tmp_path, change, say):
+    with pytest.raises(PSRError, match=say):
+        Teacher.from_pretrained(timm_folder(tmp_path / 't', resnet, **change), device='cpu')
+
+
+def test_other_weights_than_the_folders_are_not_fetched(resnet, tmp_path):
+    said = dict(model_args=dict(pretrained=True, checkpoint_path='/etc/hostname'))
+    assert same(Teacher.from_pretrained(timm_folder(tmp_path / 't', resnet, **said), device='cpu'), resnet) < 1e-6
+    lone = timm.create_model('test_resnet', num_classes=1)
+    with pytest.raises(PSRError, match='two at least'):
+        Teacher.from_pretrained(timm_folder(tmp_path / 'l', lone, num_classes=1, label_names=['a']), device='cpu')
 
 
 def test_names_are_asked_for_where_they_are_needed(resnet, tmp_path):

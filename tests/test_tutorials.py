@@ -92,9 +92,15 @@ def test_wrong_answers_get_their_hints():
         assert not check(name, 'nonsense') and not check(name, object())
 
 
+@pytest.fixture(scope='module')
+def pools(tmp_path_factory):
+    "What is sampled by one notebook is opened by the next; each passes alone as well."
+    return tmp_path_factory.mktemp('pools')
+
+
 @pytest.mark.slow
 @each
-def test_solutions_run_and_pass(path, tmp_path):
+def test_solutions_run_and_pass(path, tmp_path, pools):
     "From top to bottom, the same code with smaller numbers."
     solved = tool.part(tool.read(path), True)
     for cell, kind in zip(
@@ -104,7 +110,7 @@ def test_solutions_run_and_pass(path, tmp_path):
             cell['source'] = [f'assert {source(cell)}']
     notebook = tmp_path / path.name
     notebook.write_text(json.dumps(solved), encoding='utf-8')
-    name, seconds, used, memory = asyncio.run(tool.timed(notebook, short=True))
+    name, seconds, used, memory = asyncio.run(tool.timed(notebook, True, pools))
     print(f'{name}: {seconds:.0f} s, {used:.0f} s of processor, {memory:.2f} GB')
 
 

@@ -81,13 +81,17 @@ def write() -> None:
             path.write_text(text(part(read(master), solved)), encoding='utf-8')
 
 
-async def timed(path: Path, short: bool = False) -> list:  # name, seconds, processor seconds, GB
-    "Runs a notebook in a kernel of its own, with pools of its own."
+async def timed(
+    path: Path,
+    short: bool = False,  # smaller numbers
+    pools: Path | None = None,  # where it keeps pools; None: a new folder
+) -> list:  # name, seconds, processor seconds, GB
+    "Runs a notebook in a kernel of its own."
     import nbformat
     from nbclient import NotebookClient
     from traitlets.config import Config
 
-    began, sockets, pools = time.perf_counter(), tempfile.TemporaryDirectory(), tempfile.TemporaryDirectory()
+    began, sockets, fresh = time.perf_counter(), tempfile.TemporaryDirectory(), tempfile.TemporaryDirectory()
     ipc = dict(transport='ipc', ip=f'{sockets.name}/kernel')
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -97,7 +101,7 @@ async def timed(path: Path, short: bool = False) -> list:  # name, seconds, proc
         resources={'metadata': {'path': str(path.parent)}},
         config=Config(KernelManager=ipc),
     )
-    own = dict(PYTHONPATH=str(ROOT), PSR_LESSONS='short' if short else '', PSR_LESSONS_FOLDER=pools.name)
+    own = dict(PYTHONPATH=str(ROOT), PSR_LESSONS='short' if short else '', PSR_LESSONS_FOLDER=str(pools or fresh.name))
     async with client.async_setup_kernel(env={**os.environ, **own}):
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == 'code':
