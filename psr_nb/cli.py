@@ -803,6 +803,35 @@ def _evaluate(
     if out is not None:
         typer.echo(str(out))
 
+# %% ../nbs/50_cli.ipynb #bench001
+@app.command('bench')
+def _bench(
+    grid: Annotated[str, typer.Argument(metavar='GRID', help='A YAML file, or example.')],
+    out: Annotated[Path, typer.Option('--out', help='Folder of the grid: new, or that of the same grid.')],
+    only: Annotated[
+        Optional[str], typer.Option('--only', help='Make the cells again whose name contains this.')
+    ] = None,
+    quiet: _Quiet = False,
+):
+    "Compare methods on a grid of budgets, students and pools; goes on where it was stopped, beside other processes too."
+    from psr_nb.bench import Bench, cells_of, estimate_seconds, read_grid, run_bench
+    from psr_nb.bench_table import write_results
+    from psr_nb.forecast import duration_words
+
+    bench = Bench.begin(read_grid(grid), out)
+    if not quiet:
+        left = sum(not bench.file(c).is_file() for c in cells_of(bench.grid))
+        words = f'{len(cells_of(bench.grid))} cells, {left} to do'
+        typer.echo(
+            words + (f'; the trainings of all take about {duration_words(estimate_seconds(bench))}' if left else '')
+        )
+    for step in run_bench(bench, only):
+        write_results(bench)
+        if not quiet:
+            typer.echo(f'{step.done}/{step.total} {step.cell.name}: {step.error or duration_words(step.seconds)}')
+    typer.echo(write_results(bench).text())
+    typer.echo(str(out / 'results.parquet'))
+
 # %% ../nbs/50_cli.ipynb #433916f3
 _Recipe = Annotated[Optional[str], typer.Option('--recipe', help='As the bundled teachers: a, b or c.')]
 

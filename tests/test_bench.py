@@ -1,0 +1,118 @@
+"A grid: killed and resumed, shared, with methods that fail and files that are wrong."
+
+import json
+import multiprocessing
+
+import pytest
+import torch
+
+from psr_nb import bench as bench_room
+from psr_nb.bench import Bench, cells_of, parse_grid, read_grid, run_bench
+from psr_nb.bench_table import collect, tabulate, write_results
+from psr_nb.core import PSRError
+
+SMALL = dict(data='fashion-mini', seeds=2, ipc=[1, 2], epochs=2, methods=['random_real', 'herding_real'])
+
+
+def accuracies(path):
+    return [{k: r[k] for k in ('method', 'ipc', 'seed', 'accuracy_last')} for r in json.loads(path.read_text())['rows']]
+
+
+def test_killed_and_resumed_is_the_same_table(tmp_path):
+    whole, broken = (Bench.begin(parse_grid(SMALL), tmp_path / name) for name in ('whole', 'broken'))
+    assert len(list(run_bench(whole))) == 4
+    first = run_bench(broken)
+    next(first)
+    first.close()  # as if it were killed
+    again = Bench.begin(parse_grid(SMALL), tmp_path / 'broken')
+    assert len(list(run_bench(again))) == 3
+    tables = [write_results(b).cells() for b in (whole, again)]
+    assert tables[0] == tables[1]
+    assert accuracies(whole.path / 'results.json') == accuracies(again.path / 'results.json')
+
+
+def _run(path, queue):
+    torch.set_num_threads(1)
+    queue.put([s.cell.name for s in run_bench(Bench.begin(parse_grid(SMALL), path))])
+
+
+def test_two_processes_share_a_grid(tmp_path):
+    context = multiprocessing.get_context('spawn')
+    queue = context.Queue()
+    both = [context.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
+    for process in both:
+        process.start()
+    done = queue.get(timeout=200) + queue.get(timeout=200)
+    for process in both:
+        process.join(60)
+    names = [c.name for c in cells_of(parse_grid(SMALL))]
+    assert sorted(done) == sorted(names)  # each cell once
+
+
+def test_a_method_that_fails(tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        'def make_set(real, ipc, seed):\n    return real.per_class(ipc, seed)\n\n\n'
+        'def broken(real, ipc, seed):\n    raise ValueError("no images today")\n'
+    )
+    (tmp_path / 'grid.yaml').write_text(
+        'data: fashion-mini\nseeds: 2\nipc: 1\nepochs: 2\nmethods:\n  random_real:\n'
+        '  mine: {function: "mine:make_set"}\n  broken: {function: "mine:broken"}\n  gone: {folder: nowhere}\n'
+    )
+    grid = Bench.begin(read_grid(tmp_path / 'grid.yaml'), tmp_path / 'out')
+    assert len(list(run_bench(grid))) == 4
+    report, failed = collect(grid)
+    assert report.methods == ['random_real', 'mine'] and [c['method'] for c, _ in failed] == ['broken', 'gone']
+    text = write_results(grid).text()
+    assert 'no images today' in text and 'nothing there' in text
+    mine = tabulate(report, 'random_real').rows[1]
+    assert mine['difference'] == pytest.approx(0)  # the same draws, the same students
+
+
+def test_a_set_with_missing_classes(tmp_path):
+    torch.save([torch.rand(9, 1, 32, 32), torch.arange(9)], tmp_path / 'nine.pt')
+    methods = dict(random_real=None, nine=dict(folder=str(tmp_path / 'nine.pt')))
+    grid = Bench.begin(parse_grid(SMALL | dict(ipc=1, methods=methods)), tmp_path / 'out')
+    [error] = [s.error for s in run_bench(grid) if s.error]
+    assert '9 classes' in error
+
+
+def test_disk_full(tmp_path, monkeypatch):
+    "What is done stays; the next run goes on."
+    grid = Bench.begin(parse_grid(SMALL), tmp_path / 'out')
+    write, count = bench_room.write_atomic, []
+
+    def full(path, content):
+        count.append(path)
+        if len(count) == 2:
+            raise PSRError(f'{path}', 'room on the disk', 'none')
+        return write(path, content)
+
+    monkeypatch.setattr(bench_room, 'write_atomic', full)
+    with pytest.raises(PSRError, match='room on the disk'):
+        list(run_bench(grid))
+    monkeypatch.undo()
+    assert len(list(run_bench(grid))) == 3
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (dict(sudents=['convnet3']), "Did you mean 'students'"),
+        (dict(methods=['randomreal']), "Did you mean 'random_real'"),
+        (dict(protocols='minimaxx'), "Did you mean 'minimax'"),
+        (dict(seeds=0), 'from 1 up'),
+        (dict(methods={}), 'at least one method'),
+        (dict(methods={'a': dict(folder='x', selector='psr')}), 'one of selector'),
+    ],
+)
+def test_wrong_words(change, words):
+    with pytest.raises(PSRError, match=words):
+        parse_grid(SMALL | change)
+
+
+def test_another_grid_in_the_folder(tmp_path):
+    Bench.begin(parse_grid(SMALL), tmp_path / 'out')
+    with pytest.raises(PSRError, match='another one'):
+        Bench.begin(parse_grid(SMALL | dict(seeds=3)), tmp_path / 'out')
+    with pytest.raises(PSRError, match='other things'):
+        Bench.begin(parse_grid(SMALL), tmp_path)
