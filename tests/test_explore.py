@@ -139,7 +139,9 @@ def tour(lab, browser):
 
 AS_AT_FIRST = """async () => {
     const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
-    await kernel.requestExecute({ code: '[explorer.forget(s["name"]) for s in list(explorer.snapshots)]; explorer.mapping.join(); explorer.decisions = Decisions(ipc=5)' }).done;
+    const forget = 'for s in list(explorer.snapshots): explorer.forget(s["name"])';
+    const code = forget + '\\nexplorer.mapping.join(); explorer.decisions = Decisions(ipc=5)';
+    await kernel.requestExecute({ code }).done;
 }"""
 
 
