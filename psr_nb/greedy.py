@@ -212,7 +212,7 @@ class MeanMatch:
 
     def __init__(
         self,
-        kernel: np.ndarray,  # (n, n) similarity of the candidates with each other
+        kernel: np.ndarray | Pairs,  # (n, n) similarity of the candidates with each other
         target: np.ndarray,  # (n,) mean similarity of each candidate to the reference
     ):
         self.kernel, self.target, self.itself = kernel, target.astype(np.float64), kernel.diagonal().astype(np.float64)
@@ -301,6 +301,13 @@ class Pairs:
             [(1 + part.square().sum(1)).mul(0.5).clamp(0, 1).cpu().numpy() for part in self.candidates.split(4096)]
         )
 
+    def mean(
+        self,
+        axis: int = 0,  # the only one there is
+    ) -> np.ndarray:  # (n,)
+        "Of each with all, on average: the similarity to the mean row."
+        return (1 + self.candidates @ self.candidates.mean(axis)).mul(0.5).clamp(0, 1).cpu().numpy()
+
     def inner(
         self,
         chosen: np.ndarray,  # (k,) candidate numbers
@@ -324,7 +331,7 @@ class Farthest:
     Source: Gonzalez 1985; Sener & Savarese 2018, arXiv 1708.00489.
     """
 
-    def __init__(self, kernel: np.ndarray):
+    def __init__(self, kernel: np.ndarray | Pairs):
         self.kernel = kernel
         self.near: np.ndarray | None = None  # similarity of each candidate to the nearest chosen one
 

@@ -153,9 +153,17 @@ class Problem:
         return self.kernel if self.n <= 4000 else Pairs(self.candidates)
 
     @cached_property
+    def own(self) -> np.ndarray:  # (q, n)
+        "Candidates × candidates: all, or of large classes two thousand evenly drawn ones × all."
+        if self.n <= 10_000:
+            return self.kernel
+        drawn = np.sort(np.random.default_rng(self.n).permutation(self.n)[:2000])
+        return similarity(self.candidates, self.candidates[torch.from_numpy(drawn)])
+
+    @cached_property
     def similarity(self) -> np.ndarray:  # (q, n)
         "References × candidates."
-        return self.kernel if self.reference is None else similarity(self.candidates, self.reference)
+        return self.own if self.reference is None else similarity(self.candidates, self.reference)
 
     @cached_property
     def totals(self) -> np.ndarray:
@@ -163,7 +171,7 @@ class Problem:
 
     @cached_property
     def own_totals(self) -> np.ndarray:
-        return self.totals if self.reference is None else self.kernel.sum(0, dtype=np.float64)
+        return self.totals if self.reference is None else self.own.sum(0, dtype=np.float64)
 
     def need(self, name: str, by: str) -> np.ndarray:
         "A score, or a `PSRError` that says who asked for it."

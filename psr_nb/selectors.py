@@ -213,15 +213,15 @@ SELECTORS = {  # name -> rule
         'highest p(y|x), as in CaO2 (Wang et al. 2025)',
     ),
     'herding': Selector(
-        lambda p, k, seed, allowed: MeanMatch(p.kernel, p.kernel.mean(0)),
+        lambda p, k, seed, allowed: MeanMatch(p.pairs, p.pairs.mean(0)),
         "running mean to the pool's mean: Welling 2009; Rebuffi et al. 2017, arXiv 1611.07725",
     ),
-    'k_center': Selector(lambda p, k, seed, allowed: Farthest(p.kernel), 'Sener & Savarese 2018, arXiv 1708.00489'),
+    'k_center': Selector(lambda p, k, seed, allowed: Farthest(p.pairs), 'Sener & Savarese 2018, arXiv 1708.00489'),
     'k_means': Selector(
         _k_means, 'nearest to each of k centroids, as prototypes in D4M (Su et al. 2024)', nested=False
     ),
     'facility_location': Selector(
-        lambda p, k, seed, allowed: Coverage(p.kernel, p.own_totals),
+        lambda p, k, seed, allowed: Coverage(p.own, p.own_totals),
         'cover the pool: Mirzasoleiman et al. 2020, arXiv 1906.01827',
     ),
     'dpp': Selector(_volume, 'greedy MAP of a determinantal point process: Chen et al. 2018, arXiv 1709.05135'),
@@ -244,7 +244,7 @@ SELECTORS = {  # name -> rule
         lockstep=True,
     ),
     'psr_mmd': Selector(
-        lambda p, k, seed, allowed: MeanMatch(p.kernel, p.similarity.mean(0)),
+        lambda p, k, seed, allowed: MeanMatch(p.pairs, p.similarity.mean(0)),
         'the same with mean matching (kernel herding): Chen, Welling & Smola 2010',
         weighted=True,
         gate=True,

@@ -29,3 +29,30 @@ def test_reference_order_is_by_name():
     turned = ImageData(data.images, 1 - data.labels, ['b', 'a'], 'turned')
     a, b = (select(pool, 5, reference=r, space='pixels') for r in (data, turned))
     assert [i.tolist() for i in a.ids] == [i.tolist() for i in b.ids]
+
+
+def test_a_large_class_never_has_a_square_matrix():
+    import numpy as np
+    import torch
+
+    from psr_nb.greedy import Pairs, greedy, similarity, unit_rows
+    from psr_nb.problems import Problem
+    from psr_nb.selectors import SELECTORS
+
+    rows = unit_rows(torch.randn(10_100, 8, generator=torch.Generator().manual_seed(0)))
+    small = Problem(0, 'small', rows[:300], None)
+    pairs = Pairs(rows[:300])
+    assert np.allclose(pairs.mean(0), similarity(rows[:300], rows[:300]).mean(0), atol=1e-5)
+    large = Problem(0, 'large', rows, None)
+    assert isinstance(large.pairs, Pairs) and large.own.shape == (2000, 10_100)
+    for rule in ('herding', 'k_center', 'facility_location', 'dpp', 'psr_mmd'):
+        term = SELECTORS[rule].term(large, 3, 0, np.ones(large.n, bool))
+        chosen, _ = greedy(term, 3)
+        assert len(set(chosen.tolist())) == 3
+        assert 'kernel' not in large.__dict__
+    for rule in ('herding', 'k_center'):  # the same choice, whichever way
+        by_matrix, _ = greedy(SELECTORS[rule].term(small, 5, 0, np.ones(300, bool)), 5)
+        small.__dict__['pairs'] = pairs
+        by_rows, _ = greedy(SELECTORS[rule].term(small, 5, 0, np.ones(300, bool)), 5)
+        del small.__dict__['pairs']
+        assert by_matrix.tolist() == by_rows.tolist()
