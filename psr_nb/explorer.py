@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import weakref
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 
-from .core import PSRError, make_folder, write_atomic
+from .core import PSRError, lookup, make_folder, write_atomic
 from .data import ImageData
 from .deciding import CONTROLS  # noqa: F401  # an earlier import path
 from .decisions import DecisionFile, Decisions
 from .front import render, with_picture
+from .measures import EXPLORER_STATES
 from .pool import Pool
 from .protocols import Protocol
 from .report import sprites
@@ -67,6 +70,36 @@ def _still_page(panel: Answering, title: str | None, call: str, explained: int) 
         sprites=sheet,
         data=dict(state=_still_state(panel), cards=cards, tiles=dict(tile=tile, columns=columns)),
     )
+
+# %% ../nbs/30_explorer.ipynb #sv02
+def _figure(panel: Answering, width: int = 760, height: int = 480) -> str:
+    "The map as an SVG: one mark for each candidate, coloured by its state."
+    xy = np.frombuffer(panel.xy, np.float32).reshape(-1, 2)
+    codes = np.frombuffer(panel.states, np.uint8)
+    low, high = xy.min(0), xy.max(0)
+    share = min((width - 24) / max(high[0] - low[0], 1e-9), (height - 24) / max(high[1] - low[1], 1e-9))
+    middle = (low + high) / 2
+    places = np.stack([width / 2 + share * (xy[:, 0] - middle[0]), height / 2 - share * (xy[:, 1] - middle[1])], 1)
+    states = []
+    for code, (name, (colour, _, size, top)) in enumerate(EXPLORER_STATES.items()):
+        of = [(f'{x:.1f}', f'{y:.1f}') for x, y in places[codes == code]]
+        states.append(
+            dict(name=name, colour=colour, top=top, radius=round(2.6 * size, 1), places=of, count=f'{len(of):,}')
+        )
+    shown = [state for state in states if state['places']]
+    return render('map.svg.j2', width=width, height=height, title=repr(panel.pool), states=shown)
+
+
+def _chosen_table(panel: Answering) -> pd.DataFrame:
+    "The chosen candidates with their scores, in the order of choice."
+    n, rows = panel.pool.n_per_class, []
+    pinned = set(panel.pins)
+    for label, (name, ids) in enumerate(zip(panel.pool.classes, panel.selection.ids)):
+        for place, index in enumerate(ids.tolist()):
+            scores = {k: float(v[label * n + index]) for k, v in panel._scores.items()}
+            row = {'class': name, 'index': index, 'place': place + 1, 'pinned': (label, index) in pinned}
+            rows.append({**row, **scores})
+    return pd.DataFrame(rows)
 
 # %% ../nbs/30_explorer.ipynb #c043
 def explorable(
@@ -146,3 +179,44 @@ class PoolExplorer(Sweeping):
         path = Path(path)
         make_folder(path.parent)
         return write_atomic(path, page)
+
+    def save(
+        self,
+        path: str | Path,  # its ending says what: .svg the map, .png the sheet, .csv the chosen, .html the page
+    ) -> Path:  # the file
+        "Writes what is on the screen into a file."
+        path = Path(path)
+        kinds = {'.svg': 'svg', '.png': 'png', '.csv': 'csv', '.html': 'html'}
+        content = self._saved(lookup(kinds, path.suffix, 'ending'))
+        make_folder(path.parent)
+        return write_atomic(path, content)
+
+    def table(self) -> pd.DataFrame:
+        "The chosen candidates with their names, places and scores."
+        with self._lock:
+            return _chosen_table(self)
+
+    def _saved(self, kind: str) -> str | bytes:
+        with self._lock:
+            if kind == 'svg':
+                return _figure(self)
+            if kind == 'csv':
+                return _chosen_table(self).to_csv(index=False)
+            if kind == 'html':
+                return _still_page(self, None, self.code(), 2000)
+            out = io.BytesIO()
+            self.selection.sheet(scale=2).save(out, 'png')
+            return out.getvalue()
+
+    def _heard(self, message: dict) -> None:
+        if message.get('do') != 'save':
+            super()._heard(message)
+            return
+        try:
+            kind = str(message['as'])
+            name = lookup(dict(svg='map', png='sheet', csv='selection', html='explorer'), kind, 'kind of file')
+            content = self._saved(kind)
+            data = content.encode() if isinstance(content, str) else content
+            self.send({'kind': 'saved', 'file': f'{name}.{kind}'}, [data])
+        except Exception as e:
+            self.note = f'!{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'

@@ -55,7 +55,9 @@ class Measuring(WorkerPanel):
         known = sum(int(cast(Any, m)['students']) for m in self.measured if m['step'] == step)
         seeds = range(known, known + int(students))
         self._asked = dict(step=step, of=len(seeds), got=())
-        steps = train_beside([(to_uint8(images), labels.long())] * len(seeds), kept, seeds, self.protocol, self.student_name)
+        steps = train_beside(
+            [(to_uint8(images), labels.long())] * len(seeds), kept, seeds, self.protocol, self.student_name
+        )
         self._students = Worker(steps, self._heard_of, self._measured).start()
 
     def _heard_of(self, state: Any) -> None:
@@ -74,7 +76,9 @@ class Measuring(WorkerPanel):
             mean, low, high = interval(every)
             number = lambda v: None if v != v else round(float(v), 5)
             dot = dict(step=step, mean=number(mean), low=number(low), high=number(high), students=len(every), all=every)
-            self.measured = sorted([*(m for m in self.measured if m['step'] != step), dot], key=lambda m: int(cast(Any, m['step'])))
+            self.measured = sorted(
+                [*(m for m in self.measured if m['step'] != step), dot], key=lambda m: int(cast(Any, m['step']))
+            )
         words = '' if worker.error is None else f'!{worker.error}'
         self.measuring = dict(busy=False, done=0.0, text=words)
 

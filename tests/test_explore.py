@@ -139,7 +139,9 @@ def tour(lab, browser):
 
 AS_AT_FIRST = """async () => {
     const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
-    await kernel.requestExecute({ code: 'explorer.mapping.join(); explorer.decisions = Decisions(ipc=5)' }).done;
+    const forget = 'for s in list(explorer.snapshots): explorer.forget(s["name"])';
+    const code = forget + '\\nexplorer.mapping.join(); explorer.decisions = Decisions(ipc=5)';
+    await kernel.requestExecute({ code }).done;
 }"""
 
 
@@ -148,6 +150,7 @@ def page(tour):
     "The tour with its explorer as at first, whatever a test before did; afterwards nothing may have gone wrong."
     tour.evaluate(AS_AT_FIRST)
     tour.locator('.psr.explorer').scroll_into_view_if_needed()
+    tour.locator('.psr.explorer button[data-do=show-selection]').click()
     until(tour, lambda: len(ids(tour)) == 5 and not tour.locator('.psr.explorer .tile.pinned').count(), 'as at first')
     yield tour
     bad, tour.bad[:] = list(tour.bad), []
@@ -229,7 +232,7 @@ def test_the_wheel_belongs_to_the_page_until_somebody_enters_the_map(page):
     canvas.scroll_into_view_if_needed()
     box, plot = canvas.bounding_box(), '.psr.explorer .plot canvas'
     before = pixels(page, plot)
-    page.mouse.move(box['x'] + 6, box['y'] + 6)
+    page.mouse.move(box['x'] + box['width'] / 2, box['y'] + box['height'] / 2)
     page.mouse.wheel(0, -40)
     page.wait_for_timeout(300)
     assert pixels(page, plot) == before
@@ -332,7 +335,7 @@ def test_no_barrier_that_axe_finds(page):
     clean('two settings compared')
     try:
         run('apputils:change-theme', dict(theme='JupyterLab Dark'))
-        page.wait_for_selector('body[data-jp-theme-light=false]')
+        page.wait_for_selector('body[data-jp-theme-light=false]', state='attached')
         page.wait_for_timeout(1000)
         clean('dark')
         page.emulate_media(forced_colors='active')
@@ -568,9 +571,12 @@ def test_studio_goes_back_to_any_step(page):
     studio = page.locator('.psr:has(.studio)')
     studio.scroll_into_view_if_needed()
     status = studio.locator('.status').first
+    if studio.locator('button[data-do=restart]').is_enabled():
+        studio.locator('button[data-do=restart]').click()
+        until(page, lambda: 'step 0 of 60' in status.inner_text(), 'from the beginning', 120)
     for step in (1, 2):
         studio.locator('button[data-do=one]').first.click()
-        until(page, lambda step=step: f'step {step} of 60, paused' in status.inner_text(), f'step {step}', 120)
+        until(page, lambda step=step: f'step {step} of 60, paused' in status.inner_text(), f'step {step}', 180)
     bar = studio.locator('.steps input[type=range]')
     bar.focus()
     page.keyboard.press('ArrowLeft')

@@ -152,7 +152,8 @@ def how_to(pages: Path) -> list[tuple[str, str]]:
     folder.mkdir(exist_ok=True)
     for path in sorted((ROOT / 'nbs' / 'how_to').glob('*.ipynb')):
         page(path, folder, path.stem.replace('_', '-'))
-    page(ROOT / 'nbs' / 'tour.ipynb', folder, 'tour')
+    if (tour := ROOT / 'nbs' / 'tour.ipynb').exists():
+        page(tour, folder, 'tour')
     title = lambda p: re.search(r'^# (.+)$', p.read_text(encoding='utf-8'), re.M)
     found = [(m[1].strip() if (m := title(p)) else p.stem, f'how-to/{p.name}') for p in folder.glob('*.md')]
     first = ['tour', 'own-images', 'own-prior', 'cluster']  # the others by name, the one about this site last
@@ -170,7 +171,7 @@ def links(text: str, folder: str = '') -> str:
     to_stage = '' if folder == 'stages' else '../stages/' if folder else 'stages/'
     known = {p.stem for p in (ROOT / 'nbs').glob('[0-9][0-9]_*.ipynb')}
     lessons = {p.stem for p in tutorials.masters()} if folder == 'tutorials' else set()
-    guides = {p.stem for p in (ROOT / 'nbs' / 'how_to').glob('*.ipynb')} if folder == 'tutorials' else set()
+    guides = {'tour', *(p.stem for p in (ROOT / 'nbs' / 'how_to').glob('*.ipynb'))} if folder == 'tutorials' else set()
 
     def one(match):
         words, target = match[1], match[2]

@@ -2,7 +2,7 @@
 
     python tools/tutorials.py              writes the learner's notebooks and the solutions from the masters
     python tools/tutorials.py --run [NAME] runs the masters (or one), keeps their outputs, then writes the others
-    python tools/tutorials.py --time [NAME ...] [--together 4]  runs solutions and prints seconds and memory of each
+    python tools/tutorials.py --time [NAME ...] [--together 4] [--short]  runs solutions and prints seconds and memory of each
 
 A master in nbs/tutorials/masters has every cell of a tutorial. Tags say who gets a cell: `stub` (the learner and the
 page: an exercise with dots to fill in), `solution` (the solutions and, folded, the page), `check` (everybody; the
@@ -110,12 +110,12 @@ async def timed(
     return [path.stem, time.perf_counter() - began, used, memory]
 
 
-async def measure(names: list[str], together: int) -> None:
+async def measure(names: list[str], together: int, short: bool) -> None:
     "Prints a table; `together` copies of each run side by side, as in a room."
     paths = [p for p in sorted((FOLDER / 'solutions').glob('*.ipynb')) if not names or p.stem in names]
     print(f'| notebook | seconds | processor seconds | memory, GB |\n|---|---|---|---|   load {os.getloadavg()[0]:.1f}')
     for path in paths:
-        for row in await asyncio.gather(*(timed(path) for _ in range(together))):
+        for row in await asyncio.gather(*(timed(path, short) for _ in range(together))):
             print('| {} | {:.0f} | {:.0f} | {:.2f} |'.format(*row), f'  load {os.getloadavg()[0]:.1f}', flush=True)
 
 
@@ -139,10 +139,11 @@ if __name__ == '__main__':
     parser.add_argument('names', nargs='*', help='tutorials by name; all if none is given')
     parser.add_argument('--run', action='store_true', help='run the masters and keep their outputs')
     parser.add_argument('--time', action='store_true', help='run the solutions and print seconds and memory')
+    parser.add_argument('--short', action='store_true', help='smaller numbers, with --time')
     parser.add_argument('--together', type=int, default=1, help='kernels side by side, with --time')
     given = parser.parse_args()
     if given.time:
-        sys.exit(asyncio.run(measure(given.names, given.together)))
+        sys.exit(asyncio.run(measure(given.names, given.together, given.short)))
     failed = given.run and asyncio.run(run(given.names))
     subprocess.run([sys.executable, Path(sys.executable).parent / 'nbdev-clean'], cwd=ROOT, check=True)
     write()

@@ -129,6 +129,7 @@ export function renderExplorer({ model, el }) {
   desk.fillSheet = sheet.fill;
   desk.forgetPath = map.forgetPath;
   desk.redraw = map.drawOver;
+  desk.savePicture = (use) => map.plot.querySelector('canvas').toBlob(use);
   desk.focusOn = (id) => {
     desk.current = id;
     card.show();

@@ -2,6 +2,7 @@
 
 import { button, h, say } from './dom.js';
 import { listen, tell } from './model.js';
+import { bytesOf } from './pixels.js';
 
 const EXPORTS = [
   ['', 'Export \u2026'],
@@ -11,6 +12,15 @@ const EXPORTS = [
   ['studio', 'into the studio'],
 ];
 
+const SAVES = [
+  ['', 'Save \u2026'],
+  ['map', 'the map as PNG'],
+  ['svg', 'the map as SVG'],
+  ['png', 'the sheet as PNG'],
+  ['csv', 'the chosen as CSV'],
+  ['html', 'a page'],
+];
+
 // What is in one choice and not in another, class by class: [only in a, only in b].
 export const apart = (a, b) =>
   a.map((ids, c) => {
@@ -18,9 +28,9 @@ export const apart = (a, b) =>
     return [ids.filter((i) => !yours.has(i)), b[c].filter((i) => !mine.has(i))];
   });
 
-// Offers a text as a file.
-function save(file, text) {
-  const link = h('a', { href: URL.createObjectURL(new Blob([text])), download: file });
+// Offers a text or bytes as a file.
+function save(file, content) {
+  const link = h('a', { href: URL.createObjectURL(new Blob([content])), download: file });
   link.click();
   URL.revokeObjectURL(link.href);
 }
@@ -94,12 +104,25 @@ export function createSnapshots(desk) {
     const drop = button('\u00d7', 'forget', forget, `Forget ${row.name}`);
     return { first, name, acts: [back, menu, drop], fill: () => {} };
   };
-  desk.stripTools = [];
+  const kinds = SAVES.map(([value, words]) => h('option', { value }, words));
+  const saving = h('select', { 'data-control': 'save', 'aria-label': 'Save what is shown' }, ...kinds);
+  saving.addEventListener('change', () => {
+    if (saving.value === 'map') desk.savePicture((blob) => save('map.png', blob));
+    else if (saving.value) tell(model, { do: 'save', as: saving.value });
+    saving.value = '';
+  });
+  desk.stripTools = desk.still ? [] : [saving];
+  const offSaved = listen(model, 'saved', ({ file }, buffers) => save(file, bytesOf(buffers[0])));
   const off = listen(model, 'export', ({ file, text, as: form }) => {
     if (form === 'code') navigator.clipboard?.writeText(text).catch(() => save(file, text));
     else save(file, text);
   });
-  return { off };
+  return {
+    off: () => {
+      off();
+      offSaved();
+    },
+  };
 }
 
 // All snapshots in numbers, a table that opens.

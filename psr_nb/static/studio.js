@@ -82,7 +82,7 @@ function createCurves(model) {
 // The way back to any step that is kept, and the accuracy of students at chosen steps.
 function createSteps(model) {
   const bar = h('input', { type: 'range', min: 0, max: 0, step: 1, 'aria-label': 'Step that is shown' });
-  const words = h('span', { class: 'status' });
+  const words = h('span', { class: 'told' });
   const show = (step) => tell(model, { do: 'scrub', ids: [step] });
   bar.addEventListener('input', () => say(words, `step ${bar.value}`));
   bar.addEventListener('change', () => show(+bar.value));
@@ -92,7 +92,7 @@ function createSteps(model) {
     () => tell(model, { do: 'train' }),
     'Train students on the images of this step',
   );
-  const told = h('span', { role: 'status', class: 'status' });
+  const told = h('span', { role: 'status', class: 'told' });
   const chart = createChart();
   const hint = 'Accuracy over steps, on real training images kept aside; a dot goes back to its step.';
   const node = h(
