@@ -5,23 +5,21 @@
 # %% ../nbs/21_distilled.ipynb #c002
 from __future__ import annotations
 
-import html
 import io
 import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from .cards import card, card_data, class_folder, soft_label_bytes  # noqa: F401  # earlier import paths
 
 from psr_nb.core import (
     PSRError,
-    assets,
     atomic_folder,
     candidate_seed,
     check_fields,
@@ -38,32 +36,10 @@ from .data import ImageData, decode_image
 from .front import object_html
 
 if TYPE_CHECKING:
-    import jinja2
-    from huggingface_hub import DatasetCardData
     from PIL import Image
 
 # %% auto #0
-__all__ = ['DISTILLED_FORMAT', 'class_folder', 'soft_label_bytes', 'DistilledSet', 'card_data', 'card']
-
-# %% ../nbs/21_distilled.ipynb #c005
-def class_folder(
-    label: int,  # class number
-    name: str,  # class name, any text
-    n_classes: int,  # how many there are, for the width of the number
-) -> str:  # "000_T-shirt_top"
-    "A folder name that keeps the order of the classes and cannot leave its parent."
-    clean = re.sub(r'[^A-Za-z0-9-]+', '_', name).strip('_-')[:48]
-    return f'{label:0{max(3, len(str(n_classes - 1)))}d}' + (f'_{clean}' if clean else '')
-
-# %% ../nbs/21_distilled.ipynb #c008
-def soft_label_bytes(
-    n_images: int,  # images in the set
-    n_classes: int,  # numbers a label
-    epochs: int = 1,  # 1: one label an image; more: one for every image in every epoch
-    dtype: str = 'float32',  # "float32", "float16"
-) -> int:  # bytes
-    "What the soft labels take on disk."
-    return n_images * n_classes * epochs * torch.tensor([], dtype=getattr(torch, dtype)).element_size()
+__all__ = ['DISTILLED_FORMAT', 'DistilledSet']
 
 # %% ../nbs/21_distilled.ipynb #d001
 DISTILLED_FORMAT = 1
@@ -360,97 +336,6 @@ def _from_selection(
         refine=None if trace is None else _refinement(trace, records),
         licence=licence,
         images=records,
-    )
-
-# %% ../nbs/21_distilled.ipynb #c025
-def _about(value: Any, unknown: str = 'not recorded') -> str:
-    "Text for a cell of a Markdown table, with what has a meaning there made harmless."
-    if value is None or value == '' or value == {}:
-        return unknown
-    if isinstance(value, dict):
-        value = ', '.join(f'{k} {v}' for k, v in value.items() if v is not None and not isinstance(v, (dict, list)))
-    return html.escape(str(value), quote=False).replace('|', '\\|').replace('\n', ' ')
-
-
-def _data_words(about: dict[str, Any] | None) -> str:
-    "Which real images, in words: empty where a set does not say."
-    if not isinstance(about, dict) or 'fingerprint' not in about:
-        return ''
-    held = f', without hold-out {about["holdout"]}' if about.get('holdout') else ''
-    return f'{about.get("name")}, {about.get("images")} images{held} (fingerprint {about["fingerprint"]})'
-
-
-def _card_rows(distilled: DistilledSet) -> list[tuple[str, Any]]:
-    "What the first table of the card says."
-    p, (c, h, w) = distilled.provenance, distilled.images.shape[1:]
-    soft, refined, chosen = p.get('soft_labels'), p.get('refine'), p.get('selection')
-    refinement, labels = 'none', 'none' if distilled.soft_labels is None else 'given'
-    if refined:
-        losses = ', '.join(f'{k} {v[-1]:.4g}' for k, v in refined.get('losses', {}).items() if v)
-        refinement = f'{refined.get("steps")} steps; final losses {losses}'
-    if soft:
-        agree = f'agrees with {soft["agreement"]:.1%} of the labels'
-        labels = f'teacher {soft["teacher"]}, temperature {soft["temperature"]}, {agree}'
-    return [
-        ('distilled from', _data_words(p.get('data')) or distilled.name),
-        ('method', distilled.method),
-        ('images', f'{len(distilled)} ({distilled.ipc} per class), {c}×{h}×{w}, PNG'),
-        ('prior', p.get('prior')),
-        ('sampler', p.get('sampler')),
-        ('root seed', p.get('seed')),
-        ('pool', p.get('pool')),
-        ('selection', f'{chosen.get("method")}, weights {_about(chosen.get("weights"))}' if chosen else None),
-        ('refinement', refinement),
-        ('soft labels', labels),
-    ]
-
-
-def card_data(distilled: DistilledSet) -> DatasetCardData:
-    "The front matter that the Hugging Face hub reads."
-    from huggingface_hub import DatasetCardData
-
-    sizes = [(1000, 'n<1K'), (10_000, '1K<n<10K'), (100_000, '10K<n<100K'), (float('inf'), '100K<n<1M')]
-    return DatasetCardData(
-        pretty_name=f'{distilled.name}, distilled to {distilled.ipc} images per class',
-        license='other',
-        license_name='see-the-section-licence',
-        task_categories=['image-classification'],
-        tags=['dataset-distillation', 'synthetic'],
-        size_categories=[next(s for limit, s in sizes if len(distilled) < limit)],
-        configs=[dict(config_name='default', data_files=[dict(split='train', path='train/**')])],
-    )
-
-# %% ../nbs/21_distilled.ipynb #d003
-@lru_cache
-def _card_template() -> jinja2.Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = FileSystemLoader(assets().parent / 'static')
-    made = Environment(
-        loader=folder, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    made.filters['cell'] = _about
-    return made.get_template('card.md.j2')
-
-
-def card(
-    distilled: DistilledSet,
-    report: Any = None,  # a `Report` of its accuracy
-) -> str:  # Markdown with YAML front matter
-    "The data set card: what it is, how it was made, licence, accuracy."
-    n_classes, counts = len(distilled.classes), distilled.labels.bincount(minlength=len(distilled.classes)).tolist()
-    folders = [class_folder(i, name, n_classes) for i, name in enumerate(distilled.classes)]
-    licence = distilled.provenance.get('licence') or {}
-    front = card_data(distilled)
-    order = ['pretty_name', 'license', 'license_name', 'task_categories', 'tags', 'size_categories', 'configs']
-    return _card_template().render(
-        front=front.to_yaml(original_order=order),
-        title=front.pretty_name,
-        rows=_card_rows(distilled),
-        soft_bytes=None if distilled.soft_labels is None else soft_label_bytes(len(distilled), n_classes),
-        classes=list(zip(folders, distilled.classes, counts)),
-        accuracies=None if report is None else report.summary(),
-        licence=dict(weights=licence.get('weights'), data=licence.get('data')),
     )
 
 # %% ../nbs/21_distilled.ipynb #c030

@@ -374,6 +374,7 @@ print('all of them')
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_ids_of_the_hub(tmp_path):
     "The listing comes first, and only what suffices is fetched. A server of this machine stands for the Hub."
     torch.manual_seed(0)
