@@ -22,7 +22,7 @@ export PATH := $(BIN):$(PATH)
 JOBS ?= 2
 test quick notebooks: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test quick lint notebooks docs cover lab export set-up clean
+.PHONY: demo test quick lint faults notebooks docs cover lab export set-up clean
 
 demo: $(STAMP)
 	$(call RUN,psr) demo --out "$(OUT)"
@@ -40,6 +40,11 @@ cover: $(STAMP)
 	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report term
 
 # The front end is linted where `npm ci` has been run.
+# Hundreds of kills at random instants, and thousands of damaged files; ROUNDS says how many kills.
+ROUNDS ?= 200
+faults: $(STAMP)
+	PSR_KILLS=$(ROUNDS) PSR_FUZZ=5000 $(call RUN,pytest) -q -s -n 0 tests/test_kills.py tests/test_faults.py tests/test_fuzz.py
+
 lint: $(STAMP)
 	"$(BIN)/ruff" check nbs tests tools
 	"$(BIN)/ruff" format --check nbs tests tools

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from .cards import card, card_data, class_folder, soft_label_bytes  # noqa: F401  # earlier import paths
 
+from .cards import card, card_data, class_folder, soft_label_bytes  # noqa: F401  # earlier import paths
 from psr_nb.core import (
     PSRError,
     atomic_folder,
