@@ -47,25 +47,25 @@ def of_rows(file: Path) -> str:
 
 # command -> (arguments, what it leaves, hash of that); made in a folder that holds `pool` and `set`
 COMMANDS = {
-    'distill': (
-        ['distill', *FEW, '--data', 'fashion-mini', '--ipc', '1', '--steps', '2', '--out', 'new'],
-        ('new', 'new-pool'),
-        lambda home: of_set(home / 'new') + of_pool(home / 'new-pool'),
+    'pool': (
+        ['pool', *FEW, '--teacher', 'fashion/a', '--out', 'more'],
+        ('more',),
+        lambda home: of_pool(home / 'more'),
     ),
     'worth': (
         ['worth', 'pool', '--data', 'fashion-mini', '--ipc', '1', '--students', '16'],
         ('pool/worth',),
         lambda home: of_pool(home / 'pool'),
     ),
-    'pool': (
-        ['pool', *FEW, '--teacher', 'fashion/a', '--out', 'more'],
-        ('more',),
-        lambda home: of_pool(home / 'more'),
-    ),
     'evaluate': (
         ['evaluate', 'set', '--data', 'fashion-mini', '--seeds', '2', '--out', 'rows.json'],
         ('rows.json',),
         lambda home: of_rows(home / 'rows.json'),
+    ),
+    'distill': (
+        ['distill', *FEW, '--data', 'fashion-mini', '--ipc', '1', '--steps', '2', '--out', 'new'],
+        ('new', 'new-pool'),
+        lambda home: of_set(home / 'new') + of_pool(home / 'new-pool'),
     ),
 }
 
@@ -109,6 +109,7 @@ def killed(arguments: list[str], after: float, folder: Path) -> bool:
     return alive
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant(home, tmp_path):
     g, expected, counts = random.Random(SEED), {}, Counter()
     for i in range(ROUNDS):
