@@ -18,7 +18,17 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from .core import PSRError, content_hash, lookup, make_folder, read_bytes, read_json, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    check_kind,
+    content_hash,
+    lookup,
+    make_folder,
+    read_bytes,
+    read_json,
+    to_json,
+    write_atomic,
+)
 from .data import ImageData, load_data
 from .evaluate import PROTOCOLS, evaluate
 from .learning import threads_each, train_student
@@ -207,8 +217,10 @@ class Bench:
         "Opens the folder of a grid, or begins it. Raises `PSRError` where another grid is in it."
         path = Path(path)
         file = path / 'grid.json'
-        if file.is_file() and read_json(file).get('key') != grid.key:
-            raise PSRError(f'{path}', 'the folder of this grid', 'that of another one', 'Give another --out')
+        if file.is_file():
+            check_kind(known := read_json(file), 'grid', file, 'the grid of a bench', 'Give another --out')
+            if known.get('key') != grid.key:
+                raise PSRError(f'{path}', 'the folder of this grid', 'that of another one', 'Give another --out')
         if not file.is_file() and path.is_dir() and any(path.iterdir()):
             raise PSRError(f'{path}', 'a new folder', 'a folder with other things', 'Give another --out')
         make_folder(path / 'cells')
@@ -235,6 +247,13 @@ class Bench:
     def file(self, cell: Cell) -> Path:
         "Where its rows are, once it is done."
         return self.path / 'cells' / f'{content_hash(cell.name)[:16]}.json'
+
+    def once(self, cell: Cell, make: Callable[[], ImageData]) -> ImageData:
+        "The set of a cell, which cells with other students share."
+        key = cell.method, cell.ipc, cell.pool
+        if key not in self._chosen:
+            self._chosen[key] = make()
+        return self._chosen[key]
 
     def pool(self, number: int) -> Pool:
         "A pool of the grid; sampled where it is not there yet."
@@ -288,20 +307,13 @@ def set_of(
         make = _function(str(how['function']), bench.grid.base)
         return lambda seed: make(real, cell.ipc, seed), test
     if 'rival' in how:
-        key = cell.method, cell.ipc, cell.pool
-        if key not in bench._chosen:
-            bench._chosen[key] = RIVALS[how['rival']](bench.prior, real, cell.ipc, cell.pool)
-        return bench._chosen[key], test
+        make = RIVALS[how['rival']]
+        return bench.once(cell, lambda: make(bench.prior, real, cell.ipc, cell.pool)), test
     pool, space = bench.pool(cell.pool), how.get('space', 'student')
+    named = lambda s: ImageData(s.images, s.labels, list(pool.classes), cell.method)
     if how['selector'] == 'random':  # drawn anew for each seed
-        chosen = lambda seed: select(pool, cell.ipc, 'random', seed=seed)
-        named = lambda s: ImageData(s.images, s.labels, list(pool.classes), cell.method)
-        return lambda seed: named(chosen(seed)), test
-    key = cell.method, cell.ipc, cell.pool
-    if key not in bench._chosen:
-        chosen = select(pool, cell.ipc, how['selector'], None, real, space)
-        bench._chosen[key] = ImageData(chosen.images, chosen.labels, list(pool.classes), cell.method)
-    return bench._chosen[key], test
+        return lambda seed: named(select(pool, cell.ipc, 'random', seed=seed)), test
+    return bench.once(cell, lambda: named(select(pool, cell.ipc, how['selector'], None, real, space))), test
 
 # %% ../nbs/34_bench.ipynb #be016
 @dataclass

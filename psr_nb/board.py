@@ -19,6 +19,7 @@ from psr_nb.core import (
     PSRError,
     check_fields,
     check_format,
+    check_kind,
     content_hash,
     make_folder,
     read_json,
@@ -97,8 +98,7 @@ def _content(entry: Entry) -> dict:
 
 def _entry(content: Any, where: str) -> Entry:
     "From what was read. Raises `PSRError` for anything else."
-    if not isinstance(content, dict) or content.get('kind') != 'board entry':
-        raise PSRError(where, 'an entry of the score board', 'something else')
+    check_kind(content, 'board entry', where, 'an entry of the score board', found='something else')
     check_format(content, BOARD_FORMAT, where)
     kinds = dict(name=str, accuracies=list, by_hand=int, ids=list, pool=str, check=str)
     check_fields(content, kinds, where)

@@ -34,7 +34,7 @@ from psr_nb.shards import (
 )
 
 # %% auto #0
-__all__ = ['PoolStep', 'shard_steps']
+__all__ = ['stored_latents', 'stored_images', 'PoolStep', 'shard_steps']
 
 # %% ../nbs/09_candidates.ipynb #690e7096
 def _environment(prior: Any) -> dict:
@@ -137,6 +137,25 @@ def _compare(path: Path, old: dict, new: dict) -> None:
             )
 
 # %% ../nbs/09_candidates.ipynb #e3e5d822
+def stored_latents(
+    prior: Any,  # a `Prior`
+    labels: torch.Tensor,  # (n,) class positions of the prior
+    generators: list[torch.Generator],  # one for each candidate
+    sampler: dict,  # its options
+    batch_size: int | None = None,  # in one forward pass; None: the prior's own
+) -> torch.Tensor:  # (n, c, h, w) float16, on the CPU
+    "Candidates as a pool stores them."
+    return prior.sample(labels, generators=generators, batch_size=batch_size, **sampler).cpu().to(torch.float16)
+
+
+def stored_images(
+    prior: Any,  # a `Prior`
+    latents: torch.Tensor,  # (n, c, h, w)
+) -> torch.Tensor:  # (n, c, H, W) uint8, on the CPU
+    "What the prior decodes them to."
+    return to_uint8(prior.decode(latents.float().to(prior.device))).cpu()
+
+
 def _make_shard(
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s in the order of the config
@@ -151,8 +170,7 @@ def _make_shard(
     )
     with torch.no_grad():
         labels = torch.full((size,), prior.classes.index(name))
-        latents = prior.sample(labels, generators=generators, batch_size=size, **config['sampler'])
-        latents = latents.cpu().to(torch.float16)
+        latents = stored_latents(prior, labels, generators, config['sampler'], size)
         if not latents.isfinite().all():
             raise PSRError(
                 f'prior {prior.name}, class {name}',
@@ -160,7 +178,7 @@ def _make_shard(
                 'NaN or numbers beyond fp16',
                 'Try dtype=torch.float32 or a smaller guidance_scale',
             )
-        shard = dict(latents=latents, images=to_uint8(prior.decode(latents.float().to(prior.device))).cpu())
+        shard = dict(latents=latents, images=stored_images(prior, latents))
         for i, teacher in enumerate(teachers):
             shard[f'logits.{i}'], features = teacher.predict(shard['images'])
             shard[f'features.{i}'] = features.clamp(-65504, 65504).to(torch.float16)

@@ -29,7 +29,7 @@ import torch
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
            'best_dtype', 'keep_memory', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash',
-           'file_hash', 'read_bytes', 'read_json', 'check_fields', 'check_format', 'assets', 'reachable',
+           'file_hash', 'read_bytes', 'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable',
            'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
@@ -311,6 +311,19 @@ def read_json(path: str | Path) -> Any:
         return json.loads(data.decode('utf-8'))
     except (ValueError, RecursionError) as e:
         raise PSRError(f'{path}', 'JSON', f'{e}') from None
+
+
+def check_kind(
+    content: Any,  # of a JSON file
+    kind: str,  # what its entry `kind` must be
+    where: str | Path,  # for the error
+    expected: str,  # likewise
+    hint: str = '',  # what to do about it
+    found: str = 'JSON of another kind',
+) -> None:
+    "Raises `PSRError` unless `content` is an object of that kind."
+    if not isinstance(content, dict) or content.get('kind') != kind:
+        raise PSRError(f'{where}', expected, found, hint)
 
 
 def check_fields(

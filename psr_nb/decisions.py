@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 from filelock import FileLock
 
-from .core import PSRError, check_format, lookup, read_json, to_json, write_atomic
+from .core import PSRError, check_format, check_kind, lookup, read_json, to_json, write_atomic
 from .selectors import SELECTORS, Weights
 
 # %% auto #0
@@ -51,8 +51,7 @@ class Decisions:
     def open(cls, path: str | Path) -> Decisions:
         "Decisions from a file; `PSRError` if it is something else."
         content = read_json(path)
-        if not isinstance(content, dict) or content.get('kind') != 'decisions':
-            raise PSRError(f'{path}', 'decisions about a pool', 'JSON of another kind', 'Move it away to begin anew')
+        check_kind(content, 'decisions', path, 'decisions about a pool', 'Move it away to begin anew')
         check_format(content, 1, path)
         return cls.read(path, content)
 

@@ -24,6 +24,7 @@ from psr_nb.core import (
     candidate_seed,
     check_fields,
     check_format,
+    check_kind,
     content_hash,
     file_hash,
     read_json,
@@ -446,8 +447,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise PSRError(f'{path}', 'a distilled set', 'no provenance.json', 'For a plain image folder use load_data')
     about: Any = read_json(file)
-    if not isinstance(about, dict) or about.get('kind') != 'distilled':
-        raise PSRError(f'{file}', 'the provenance of a distilled set', 'JSON of another kind')
+    check_kind(about, 'distilled', file, 'the provenance of a distilled set')
     check_format(about, DISTILLED_FORMAT, path)
     check_fields(about, dict(classes=list, shape=list, files=dict, images=list), file)
     check_fields(about, {k: v for k, v in _PROVENANCE.items() if k in about}, file)

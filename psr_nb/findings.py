@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .core import PSRError, check_fields, check_format, content_hash, read_json, to_json, write_atomic
+from .core import PSRError, check_fields, check_format, check_kind, content_hash, read_json, to_json, write_atomic
 from .decisions import Decisions
 from .results import interval
 
@@ -152,8 +152,7 @@ class Findings:
     def open(cls, path: str | Path) -> Findings:
         "Findings from a file; `PSRError` if it is something else."
         content = read_json(path)
-        if not isinstance(content, dict) or content.get('kind') != 'findings':
-            raise PSRError(f'{path}', 'findings about a pool', 'JSON of another kind', _AWAY)
+        check_kind(content, 'findings', path, 'findings about a pool', _AWAY)
         check_format(content, 1, path)
         check_fields(content, dict(snapshots=list, findings=list), path, _AWAY)
         return cls(

@@ -107,12 +107,12 @@ def write_tensors(distilled: DistilledSet, out: Path) -> None:
 
 def write_image_folder(distilled: DistilledSet, out: Path) -> None:
     "A folder for each class under its own name, for torchvision's `ImageFolder`, which orders classes by name."
-    plain = {_folder_name(name) for name in distilled.classes}
-    if len(plain) < len(distilled.classes):
+    names = [_folder_name(name) for name in distilled.classes]
+    if len(set(names)) < len(names):
         raise PSRError('class names', 'names that differ as folders', 'some that do not')
     with atomic_folder(out) as folder:
-        for label, name in enumerate(distilled.classes):
-            home = make_folder(folder / _folder_name(name))
+        for label, name in enumerate(names):
+            home = make_folder(folder / name)
             for rank, image in enumerate(distilled.images[distilled.labels == label]):
                 (home / f'{rank:05d}.png').write_bytes(_png(image))
 

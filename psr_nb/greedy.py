@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Iterator, Protocol, Sequence
+from typing import Any, Iterator, Protocol, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from .core import PSRError
 
 # %% auto #0
 __all__ = ['Coverage', 'Term', 'first_best', 'greedy', 'unit_rows', 'similarity', 'facility_location', 'coverage_in_lockstep',
-           'MeanMatch', 'herding', 'LogDet', 'Pairs', 'Farthest', 'Priority', 'HistogramMatch']
+           'MeanMatch', 'herding', 'LogDet', 'Pairs', 'volume_in_lockstep', 'Farthest', 'Priority', 'HistogramMatch']
 
 # %% ../nbs/12_greedy.ipynb #1b8eff09
 def _changes(
@@ -105,6 +105,11 @@ class Term(Protocol):
         ...
 
 
+def _at_top(values: Any, top: Any) -> Any:
+    "Which values are the maximum up to rounding; arrays or tensors."
+    return values >= top - (1e-6 * abs(top) + 1e-9)
+
+
 def first_best(
     values: np.ndarray,  # (n,) float64; -inf: not to be chosen
 ) -> int:
@@ -112,7 +117,7 @@ def first_best(
     top = values.max()
     if top == -np.inf:
         raise PSRError('argument k', 'no more than may be chosen', 'nothing left')
-    return int((values >= top - (1e-6 * abs(top) + 1e-9)).argmax())
+    return int(_at_top(values, top).argmax())
 
 # %% ../nbs/12_greedy.ipynb #ccf7efd5
 def greedy(
@@ -197,7 +202,7 @@ def coverage_in_lockstep(
         gains = torch.sub(similarity, best, out=room).clamp_(min=0).sum(1, dtype=torch.float64) * (diversity / q)
         total = gains + values
         top = total.max(1, keepdim=True).values
-        i = (total >= top - (1e-6 * top.abs() + 1e-9)).int().argmax(1)
+        i = _at_top(total, top).int().argmax(1)
         if forced is not None:
             i = torch.where(forced[:, step] >= 0, forced[:, step], i)
         values[each, i] = -torch.inf
@@ -323,6 +328,27 @@ class Pairs:
                 self.rows.pop(next(iter(self.rows), -1), None)
             self.rows[i] = similarity(self.candidates, self.candidates[i : i + 1])[0]
         return self.rows[i]
+
+# %% ../nbs/12_greedy.ipynb #lock02
+def volume_in_lockstep(
+    kernel: np.ndarray,  # (n, n) similarity of the candidates
+    bonus: np.ndarray,  # (count, n) what a candidate is worth by itself, in each of several runs
+    k: int,  # how many to choose in each
+    jitter: float = 1e-6,  # as in `LogDet`
+) -> np.ndarray:  # (count, k)
+    "`greedy(LogDet(kernel), k, bonus=…)` for several bonuses, one step of all at a time."
+    every, order = np.arange(len(bonus)), np.empty((len(bonus), 0), np.int64)
+    left = np.tile(kernel.diagonal().astype(np.float64) + jitter, (len(bonus), 1))
+    rows = np.empty((len(bonus), 0, len(kernel)))
+    for _ in range(k):
+        values = np.log(np.maximum(left, jitter / 2)) + bonus
+        np.put_along_axis(values, order, -np.inf, 1)
+        pick = _at_top(values, values.max(1, keepdims=True)).argmax(1)
+        row = kernel[pick].astype(np.float64) - np.einsum('ck,ckn->cn', rows[every, :, pick], rows)
+        row /= np.sqrt(np.maximum(left[every, pick], jitter / 2))[:, None]
+        rows, left = np.concatenate([rows, row[:, None]], 1), left - row**2
+        order = np.concatenate([order, pick[:, None]], 1)
+    return order
 
 # %% ../nbs/12_greedy.ipynb #c034
 class Farthest:

@@ -25,19 +25,17 @@ from .deciding import Deciding
 from .decisions import WEIGHTS, DecisionFile
 from .findings import Finding, Findings, finding_key
 from .forecast import duration_words
-from .greedy import similarity
 from .learning import threads_each, train_student
 from .protocols import PROTOCOLS
-from .trials import membership
 from .worker import Worker
-from .worth import Prediction, Worth, judges_of, volumes
+from .worth import Prediction, Worth, judges_of
 
 # %% auto #0
 __all__ = ['BASELINE_NAMES', 'Forecaster', 'random_ids', 'Trained', 'train_beside', 'Judging']
 
 # %% ../nbs/29_judging.ipynb #ju05
 class Forecaster:
-    "The predicted accuracy of any selection of one budget, as `Worth.predict` says it, fast enough for a slider."
+    "The predicted accuracy of any selection of one budget, and of the baselines."
 
     def __init__(
         self,
@@ -45,27 +43,15 @@ class Forecaster:
     ):
         if worth.calibration is None:
             raise PSRError(f'{worth!r}', 'enough students for a prediction', f'{len(worth.measured)}')
-        prior = worth.opinion.prior
-        self.worth, self.ipc, self.shape = worth, int(worth.about['ipc']), prior.shape
+        self.worth, self.ipc, self.shape = worth, int(worth.about['ipc']), worth.values.shape
         self.error, self.correlation = worth.calibration.error, worth.calibration.correlation
-        self._rows = worth.opinion.candidates.float().unflatten(0, (len(prior), -1))
-        self._extra = worth.values - worth.regression.trust * prior
-        self._usual = float((membership(worth.measured.sets, prior.shape[1]).mean(1) * self._extra).sum(1).mean())
 
     def predict(
         self,
         ids: Any,  # (classes, ipc) chosen candidates
     ) -> Prediction:
         "Expected accuracy of one student, with the interval of one student."
-        chosen = np.stack([np.asarray(i) for i in ids])
-        quick = self.worth.opinion.trial.scores(chosen[None])[0].mean()
-        gained = np.take_along_axis(self._extra, chosen, 1).sum(1).mean() - self._usual
-        inner = np.stack([similarity(rows[i], rows[i]) for rows, i in zip(self._rows, chosen)])
-        places = np.broadcast_to(np.arange(chosen.shape[1]), (1, *chosen.shape))
-        spanned = volumes(places, inner)[0]
-        assert self.worth.calibration is not None
-        expected = float(self.worth.calibration.weights @ [1.0, quick, gained, spanned])
-        return Prediction(expected, expected - 1.96 * self.error, expected + 1.96 * self.error)
+        return self.worth.predict(ids)
 
     def baseline(
         self,
@@ -345,8 +331,7 @@ class _Training(_Forecasting):
     def wait(self, seconds: float = 600.0) -> None:
         "Waits for the students; raises what went wrong."
         if self._worker is not None:
-            self._worker.thread.join(seconds)
-            self._worker.result()
+            self._worker.finish(seconds)
 
     def _heard_of(self, state: Any) -> None:
         "After every fifth of a second, in the thread."

@@ -20,7 +20,7 @@ from torch import nn
 from .core import PSRError, best_device, keep_memory
 from .data import ImageData
 from .pictures import to_float
-from .protocols import VIEWS, Plan, Protocol, cutmix, training_plan
+from .protocols import VIEWS, VIEWS_OF_MANY, Plan, Protocol, cutmix, training_plan
 from .scope import scope
 from .students import ConvNet, make_student, quicken
 from .teacher import Teacher
@@ -213,7 +213,6 @@ class Abreast(nn.Module):
         self,
         x: torch.Tensor,  # (n, batch, c, h, w)
     ) -> torch.Tensor:  # (n, batch, d)
-
         maps = self.body(x.transpose(0, 1).flatten(1, 2))
         return maps.unflatten(1, (self.n, -1)).flatten(2).transpose(0, 1)
 
@@ -250,7 +249,7 @@ def _train_abreast(
         for i in range(work.steps):
             picks = torch.stack([order[i * size : (i + 1) * size] for order in orders]).to(device)
             x = pixels[each, picks]
-            if p.views in ('none', 'shift_flip'):  # these take all at once
+            if p.views in VIEWS_OF_MANY:
                 x = view(x.flatten(0, 1), draws).unflatten(0, picks.shape)
             else:
                 x = torch.stack([view(part, draw) for part, draw in zip(x, draws)])

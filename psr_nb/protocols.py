@@ -28,8 +28,8 @@ from .data import augment
 _all_ = ['colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% auto #0
-__all__ = ['SCHEDULES', 'VIEWS', 'TESTS', 'PROTOCOLS', 'Protocol', 'Plan', 'training_plan', 'colour_jitter', 'crop_boxes',
-           'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
+__all__ = ['SCHEDULES', 'VIEWS', 'VIEWS_OF_MANY', 'TESTS', 'PROTOCOLS', 'Protocol', 'Plan', 'training_plan', 'colour_jitter',
+           'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% ../nbs/05_protocols.ipynb #c014
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ VIEWS: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {  #
     'dsa': dsa,
     'dsa_digits': lambda x, g: dsa(x, g, flip=False),
 }
+
+VIEWS_OF_MANY = ('none', 'shift_flip')  # one call takes the images of several students, and a generator for each
 
 # name -> epochs (counted from 1) after which the student is tested; the last always is
 TESTS: dict[str, Callable[[int], set[int]]] = {

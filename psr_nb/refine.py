@@ -9,7 +9,7 @@ import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -31,9 +31,9 @@ from .select import embed
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['TERMS', 'SEES_IMAGES', 'RefineSettings', 'RefineStep', 'Latents', 'Batch', 'draw_network', 'student_term',
-           'soft_label_term', 'distribution_matching_term', 'proximal_term', 'denoising_term', 'roundtrip_term',
-           'check_parts', 'channel_statistics', 'Refinement', 'accept', 'refine', 'run_refinements']
+__all__ = ['TERMS', 'SEES_IMAGES', 'RefineSettings', 'RefineStep', 'Latents', 'Batch', 'drawn_rows', 'draw_network',
+           'student_term', 'soft_label_term', 'distribution_matching_term', 'proximal_term', 'denoising_term',
+           'roundtrip_term', 'check_parts', 'channel_statistics', 'Refinement', 'accept', 'refine', 'run_refinements']
 
 # %% ../nbs/19_refine.ipynb #c007
 @dataclass
@@ -174,6 +174,16 @@ class Batch:
     images: torch.Tensor  # (m, c, H, W) in [0, 1]; empty where no term looks at images
     view: torch.Tensor  # (m, c, H, W) the images, augmented
     g: torch.Generator  # of every draw in this step
+
+
+def drawn_rows(
+    classes: Iterable[torch.Tensor],  # rows of each class
+    most: int,  # of each class
+    g: torch.Generator,
+) -> torch.Tensor:
+    "All rows, or a draw of each class, in their order."
+    few = lambda rows: rows[torch.randperm(len(rows), generator=g)[:most].sort().values.to(rows.device)]
+    return torch.cat([rows if len(rows) <= most else few(rows) for rows in classes])
 
 
 def draw_network(state: Refinement, g: torch.Generator, num_classes: int = 2) -> torch.nn.Module:
@@ -335,13 +345,15 @@ class Refinement(Latents):
         assert self._trip is not None
         return self._trip
 
+    @property
+    def rate(self) -> float:
+        "Adam's rate at this step; falls to zero over the second half."
+        return self.settings.lr * min(1.0, 2 * (1 - self.done / max(1, self.settings.steps)))
+
     def draw(self, g: torch.Generator) -> Batch:
         "What is looked at in this step: all, or a draw of each class."
         s = self.settings
-        few = lambda rows: rows[
-            torch.randperm(len(rows), generator=g)[: s.images_per_class].sort().values.to(rows.device)
-        ]
-        rows = torch.cat([r if len(r) <= s.images_per_class else few(r) for r in self.mine.values()])
+        rows = drawn_rows(self.mine.values(), s.images_per_class, g)
         z = self.z[rows]
         images = view = z.new_empty(0)
         if any(getattr(s, name) for name in SEES_IMAGES):
@@ -356,9 +368,8 @@ class Refinement(Latents):
         n = len(batch.rows)
         terms = {name: term(self, batch) for name, term in TERMS.items() if getattr(s, name)}
         loss: Any = sum(getattr(s, name) * value for name, value in terms.items())
-        lr = s.lr * min(1.0, 2 * (1 - self.done / max(1, s.steps)))
         per_image = loss * (n / len(self.classes))  # whatever the number of classes
-        self.descend(per_image, lr, batch.rows if n < len(self.z) else None)
+        self.descend(per_image, self.rate, batch.rows if n < len(self.z) else None)
         return {name: value.item() for name, value in terms.items()}
 
     def now(

@@ -18,7 +18,7 @@ from .learning import Abreast, train_students
 from .losses import fresh_network, matching_loss, student_losses
 from .pictures import to_float, to_uint8
 from .prior import Prior
-from .refine import SEES_IMAGES, Batch, Refinement, RefineSettings, accept
+from .refine import SEES_IMAGES, Batch, Refinement, RefineSettings, accept, drawn_rows
 from .teacher import Teacher
 
 # %% auto #0
@@ -41,6 +41,7 @@ class SideBySide(Refinement):
     ):
         super().__init__(starts.flatten(0, 1), labels.repeat(len(starts)), prior, teacher, real, settings)
         self.sets, self.own = len(starts), labels.to(prior.device)
+        self.groups = [torch.nonzero(self.own == c)[:, 0] for c in self.own.unique()]  # rows of each class in a set
         self.seeds = [self.settings.seed] * self.sets if seeds is None else list(seeds)
         if len(self.seeds) != self.sets:
             raise PSRError('argument seeds', f'one for each of the {self.sets} sets', len(self.seeds))
@@ -53,28 +54,36 @@ class SideBySide(Refinement):
         "One optimisation step of each; the unweighted value of each active term, one for each set."
         s, values = self.settings, {}
         generators = [torch.Generator().manual_seed(seed * 1_000_003 + self.done) for seed in self.seeds]
-        lr = s.lr * min(1.0, 2 * (1 - self.done / max(1, s.steps)))
+        looked_at = []
         self.optimizer.zero_grad()
         for start in range(0, self.sets, self.at_once):
             part = slice(start, min(start + self.at_once, self.sets))
-            rows, terms = self._terms(part, generators[part])
+            rows, terms = self._terms(part, generators[part])  # rows: (sets, m)
             weighted: Any = sum(getattr(s, name) * value.sum() for name, value in terms.items())
-            (weighted * (rows / len(self.classes))).backward()
+            (weighted * (rows.shape[1] / len(self.classes))).backward()
+            looked_at.append(rows)
             for name, value in terms.items():
                 values.setdefault(name, []).extend(value.tolist())
-        self.move(lr)
+        rows = torch.cat(looked_at)
+        first = torch.arange(self.sets, device=rows.device)[:, None] * len(self.own)
+        self.move(self.rate, (first + rows).flatten() if rows.shape[1] < len(self.own) else None)
         return values
 
-    def _terms(self, part: slice, generators: list[torch.Generator]) -> tuple[int, dict[str, torch.Tensor]]:
-        "The active terms of some of the sets, each (sets,), and how many images of a set were looked at."
-        s, g = self.settings, generators[0]
-        rows = torch.cat([r[: s.images_per_class] for r in _by_class(self.own, s.images_per_class, g)])
-        z = self.z.unflatten(0, (self.sets, -1))[part][:, rows]
+    def _of(self, values: torch.Tensor, part: slice, rows: torch.Tensor) -> torch.Tensor:  # (sets, m, …)
+        "What `values`, one set after the other, say of some rows of some sets."
+        each = torch.arange(len(rows), device=rows.device)[:, None]
+        return values.unflatten(0, (self.sets, -1))[part][each, rows]
+
+    def _terms(self, part: slice, generators: list[torch.Generator]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        "Which images of some of the sets were looked at, (sets, m), and the active terms, each (sets,)."
+        s = self.settings
+        rows = torch.stack([drawn_rows(self.groups, s.images_per_class, g) for g in generators])
+        z = self._of(self.z, part, rows)
         images = view = z
         if any(getattr(s, name) for name in SEES_IMAGES):
             flat = self.prior.decode(z.flatten(0, 1))
             images, view = (x.unflatten(0, z.shape[:2]) for x in (flat, augment(flat, s.shift, s.flip, generators)))
-        batch = Batch(rows, z, self.own[rows], images, view, g)
+        batch = Batch(rows, z, self.own[rows[0]], images, view, generators[0])  # the labels are the same for all
         terms: dict[str, torch.Tensor] = {}
         if s.student:
             terms['student'] = self._students(batch, generators)
@@ -83,9 +92,8 @@ class SideBySide(Refinement):
         if s.distribution_matching:
             terms['distribution_matching'] = self._matching(batch, generators)
         if s.proximal:
-            start = self.start.unflatten(0, (self.sets, -1))[part][:, rows]
-            terms['proximal'] = (z - start).square().flatten(1).mean(1)
-        return len(rows), terms
+            terms['proximal'] = (z - self._of(self.start, part, rows)).square().flatten(1).mean(1)
+        return rows, terms
 
     def _networks(self, generators: list[torch.Generator], classes: int = 2) -> Abreast:
         "A fresh network for each set; all of one kind, which the first draws."
@@ -108,11 +116,11 @@ class SideBySide(Refinement):
         s, count = self.settings, len(batch.view)
         assert self.teacher is not None
         logits = self.teacher.logits(batch.view.flatten(0, 1))
-        target = self.target().unflatten(0, (self.sets, -1))[part][:, batch.rows].flatten(0, 1)
+        target = self._of(self.target(), part, batch.rows).flatten(0, 1)
         each = F.kl_div((logits / s.temperature).log_softmax(1), target, reduction='none').sum(1)
         right = logits.detach().float().softmax(1).gather(1, batch.labels.repeat(count)[:, None])[:, 0]
-        seen = self.probability.unflatten(0, (self.sets, -1))
-        seen[part, batch.rows.cpu()] = right.cpu().unflatten(0, (count, -1))
+        seen = self.probability.unflatten(0, (self.sets, -1))[part]
+        seen.scatter_(1, batch.rows.cpu(), right.cpu().unflatten(0, (count, -1)))
         return each.unflatten(0, (count, -1)).mean(1)
 
     def _matching(self, batch: Batch, generators: list[torch.Generator]) -> torch.Tensor:  # (sets,)
@@ -135,19 +143,6 @@ class SideBySide(Refinement):
         return matching_loss(mine, batch.labels, seen.view(*picks.shape, -1), self.classes)
 
 # %% ../nbs/20_refinements.ipynb #a2000008
-def _by_class(
-    labels: torch.Tensor,  # (n,)
-    most: int,  # of each class
-    g: torch.Generator,
-) -> Iterator[torch.Tensor]:
-    "Rows of each class: all, or a draw."
-    for c in labels.unique():
-        rows = torch.nonzero(labels == c)[:, 0]
-        if len(rows) > most:
-            rows = rows[torch.randperm(len(rows), generator=g)[:most].sort().values.to(rows.device)]
-        yield rows
-
-
 def _that_fit(prior: Prior, s: RefineSettings) -> int:
     "How many sets one computation takes: a rough count of what the students' unrolled steps keep."
     if prior.device.type != 'cuda':

@@ -19,6 +19,7 @@ from psr_nb.core import (
     best_device,
     check_fields,
     check_format,
+    check_kind,
     content_hash,
     make_folder,
     read_json,
@@ -70,8 +71,7 @@ def _key(content: dict) -> str:  # hex
 def _read(path: Path) -> dict:
     "Content of a file. Raises `PSRError` for another kind of file or a newer format."
     content = read_json(path)
-    if not isinstance(content, dict) or content.get('kind') != 'selection':
-        raise PSRError(f'{path}', 'a selection', 'JSON of another kind')
+    check_kind(content, 'selection', path, 'a selection')
     check_format(content, 1, path)
     fields = dict(method=str, weights=dict, ids=list, gains=list, config=dict, notes=list, classes=list, pool=dict)
     check_fields(content, fields, path)

@@ -85,8 +85,7 @@ class Measuring(WorkerPanel):
     def wait_measured(self, seconds: float = 600.0) -> list[dict]:
         "Waits for the students."
         if self._students is not None:
-            self._students.thread.join(seconds)
-            self._students.result()
+            self._students.finish(seconds)
         return list(self.measured)
 
     def close(self) -> None:

@@ -136,8 +136,7 @@ class Sweeping(Snapping):
     def wait_sweep(self, seconds: float = 600.0) -> dict:  # names, values, predicted, measured
         "Waits for the sweep and gives what was found."
         if self._sweeper is not None:
-            self._sweeper.thread.join(seconds)
-            self._sweeper.result()
+            self._sweeper.finish(seconds)
         return dict(self.sweep_found)
 
     def stop(self) -> None:

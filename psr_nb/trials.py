@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from .core import PSRError, candidate_seed
-from .greedy import unit_rows
+from .greedy import unit_rows, volume_in_lockstep
 from .pictures import to_float
 from .students import make_student, quicken
 
@@ -58,28 +58,7 @@ def preferred_sets(
     bonus = strength[:, None, None] * liking + noise  # (count, classes, n)
     if kernels is None:
         return np.argsort(-bonus, axis=2, kind='stable')[:, :, :ipc]
-    return np.stack([_diverse(kernel, b, ipc) for kernel, b in zip(kernels, bonus.swapaxes(0, 1))], 1)
-
-
-def _diverse(
-    kernel: np.ndarray,  # (n, n) of one class
-    bonus: np.ndarray,  # (count, n) of each set
-    ipc: int,
-) -> np.ndarray:  # (count, ipc)
-    "Volume × quality as `greedy` and `LogDet` choose it, for many sets at once."
-    jitter, every = 1e-6, np.arange(len(bonus))
-    left = np.tile(kernel.diagonal().astype(np.float64) + jitter, (len(bonus), 1))
-    rows, order = np.empty((len(bonus), 0, len(kernel))), []
-    for _ in range(ipc):
-        values = np.log(np.maximum(left, jitter / 2)) + bonus
-        values[every[:, None], np.array(order, int).reshape(-1, len(bonus)).T] = -np.inf
-        top = values.max(1, keepdims=True)
-        pick = (values >= top - (1e-6 * abs(top) + 1e-9)).argmax(1)
-        row = kernel[pick].astype(np.float64) - np.einsum('ck,ckn->cn', rows[every, :, pick], rows)
-        row /= np.sqrt(np.maximum(left[every, pick], jitter / 2))[:, None]
-        rows, left = np.concatenate([rows, row[:, None]], 1), left - row**2
-        order.append(pick)
-    return np.stack(order, 1)
+    return np.stack([volume_in_lockstep(kernel, b, ipc) for kernel, b in zip(kernels, bonus.swapaxes(0, 1))], 1)
 
 
 def standardised(

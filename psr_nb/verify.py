@@ -13,7 +13,8 @@ from typing import Any, Sequence
 import numpy as np
 import torch
 
-from .core import PSRError, to_uint8
+from .candidates import stored_images, stored_latents
+from .core import PSRError
 from .data import ImageData
 from .distill import distill
 from .distilled import DistilledSet
@@ -21,11 +22,11 @@ from .prior import Prior
 from .selectors import Weights
 
 # %% auto #0
-__all__ = ['Finding', 'Verification', 'verify']
+__all__ = ['Check', 'Verification', 'verify']
 
 # %% ../nbs/27_verify.ipynb #b2700005
 @dataclass
-class Finding:
+class Check:
     "One thing that was compared."
 
     what: str
@@ -38,16 +39,16 @@ class Verification:
     "What was compared, in order; true when all of it fits."
 
     name: str
-    findings: list[Finding] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return all(f.fits for f in self.findings)
+        return all(c.fits for c in self.checks)
 
     def add(self, what: str, fits: bool, said: str) -> None:
-        self.findings.append(Finding(what, bool(fits), said))
+        self.checks.append(Check(what, bool(fits), said))
 
     def __repr__(self) -> str:
-        lines = [f'{"fits   " if f.fits else "DIFFERS"}  {f.what}: {f.said}' for f in self.findings]
+        lines = [f'{"fits   " if c.fits else "DIFFERS"}  {c.what}: {c.said}' for c in self.checks]
         return '\n'.join([f'{self.name}', *lines])
 
 # %% ../nbs/27_verify.ipynb #b2700007
@@ -61,8 +62,8 @@ def _candidates(
     generators = [torch.Generator().manual_seed(r['seed']) for r in records]
     labels = torch.tensor([prior.classes.index(distilled.classes[r['label']]) for r in records])
     with torch.no_grad():
-        latents = prior.sample(labels, generators=generators, **about['sampler']).cpu().half().float()
-        return latents, to_uint8(prior.decode(latents.to(prior.device))).cpu()
+        latents = stored_latents(prior, labels, generators, about['sampler'])
+        return latents.float(), stored_images(prior, latents)
 
 
 def _largest(a: torch.Tensor, b: torch.Tensor) -> int:
@@ -94,7 +95,7 @@ def _check_candidates(
     words = f'they lie {said.mean():.3f} from them as recorded, largest difference {away:.1e}'
     found.add(f'{int(moved.sum())} refined images against their candidates', away <= 1e-3 * max(1, levels), words)
     with torch.no_grad():
-        decoded = to_uint8(prior.decode(now.to(prior.device))).cpu()
+        decoded = stored_images(prior, now)
     away = _largest(decoded, distilled.images[rows[moved]])
     found.add('their latents, decoded', away <= max(1, levels), f'largest difference {away} of 255')
 

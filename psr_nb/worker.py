@@ -152,6 +152,14 @@ class Worker(_Loop):
                 lambda: self.over or self.resting and not self._between and not self._doing, seconds
             )
 
+    def finish(
+        self,
+        seconds: float,  # to wait at most
+    ) -> None:
+        "Waits for its end, and raises what the work raised."
+        self.thread.join(seconds)
+        self.result()
+
     def result(self) -> None:
         "Raises what the work raised."
         if self.error is not None:

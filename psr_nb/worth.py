@@ -146,21 +146,25 @@ class Opinion:
     real: torch.Tensor  # (m, d) features of the images kept aside
     labels: torch.Tensor  # (m,)
 
+    @cached_property
+    def rows(self) -> torch.Tensor:  # (classes, n, d) float32
+        "The features, class by class."
+        return self.candidates.float().unflatten(0, (len(self.prior), -1))
+
     @property
     def kernels(self) -> np.ndarray:  # (classes, n, n) in [0, 1]
         "How alike the candidates of each class are, as `greedy.similarity` says it."
-        rows = self.candidates.float().unflatten(0, (len(self.prior), -1))
-        return np.stack([similarity(r, r) for r in rows])
+        return np.stack([similarity(r, r) for r in self.rows])
 
     @cached_property
     def likeness(self) -> Any:
         "Which candidates of a class are alike."
-        return neighbourhood(self.candidates.unflatten(0, (len(self.prior), -1)))
+        return neighbourhood(self.rows)
 
     @cached_property
     def trial(self) -> QuickTrial:
         "Tries sets on the images kept aside."
-        return QuickTrial(self.candidates.float(), self.real.float(), self.labels, len(self.prior))
+        return QuickTrial(self.rows.flatten(0, 1), self.real.float(), self.labels, len(self.prior))
 
 
 def opinion_of(
@@ -262,7 +266,8 @@ class Worth:
         quick = self.opinion.trial.scores(self.measured.sets)[0].mean(1)
         spanned = volumes(self.measured.sets, self.opinion.kernels)
         self.calibration = calibrate(quick, beyond.mean(1), spanned, self.measured.right[:, 1])
-        self._away = taken.mean(1)
+        self._extra = self.values - r.trust * prior  # what candidates add beyond the trials
+        self._usual = float((taken.mean(1) * self._extra).sum(1).mean())
 
     def __repr__(self) -> str:
         a = self.about
@@ -283,11 +288,13 @@ class Worth:
         if {len(i) for i in ids} != {self.about['ipc']}:
             found = sorted({len(i) for i in ids})
             raise PSRError('argument chosen', f'{self.about["ipc"]} of each class, as was measured', found)
-        sets = np.stack(ids)[None]
-        quick = self.opinion.trial.scores(sets)[0].mean()
-        extra = self.values - self.regression.trust * self.opinion.prior
-        beyond = ((membership(sets, self.pool.n_per_class)[:, 0] - self._away) * extra).sum(1).mean()
-        spanned = volumes(sets, self.opinion.kernels)[0]
+        sets = np.stack(ids)
+        quick = self.opinion.trial.scores(sets[None])[0].mean()
+        beyond = np.take_along_axis(self._extra, sets, 1).sum(1).mean() - self._usual
+        inner = np.stack(
+            [similarity(rows[i], rows[i]) for rows, i in zip(self.opinion.rows, sets)]
+        )  # only of the chosen
+        spanned = volumes(np.broadcast_to(np.arange(sets.shape[1]), (1, *sets.shape)), inner)[0]
         expected = float(self.calibration.weights @ [1.0, quick, beyond, spanned])
         return Prediction(expected, expected - 1.96 * self.calibration.error, expected + 1.96 * self.calibration.error)
 

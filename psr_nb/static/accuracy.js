@@ -110,27 +110,12 @@ function createPlot(desk) {
   const byName = Object.fromEntries(controls.map((c) => [c.name, c]));
   const picked = { x: byName.uncertainty && about.judged ? 'uncertainty' : controls[0].name, y: '' };
   const options = controls.map((c) => [c.name, c.label]);
-  const again = () => update();
-  const across = menu(
-    'Accuracy against',
-    options,
-    picked.x,
-    (v) => {
-      picked.x = v;
-      again();
-    },
-    'chart-x',
-  );
-  const up = menu(
-    'and',
-    [['', '\u2013'], ...options],
-    '',
-    (v) => {
-      picked.y = v;
-      again();
-    },
-    'chart-y',
-  );
+  const pick = (axis) => (v) => {
+    picked[axis] = v;
+    update();
+  };
+  const across = menu('Accuracy against', options, picked.x, pick('x'), 'chart-x');
+  const up = menu('and', [['', '\u2013'], ...options], '', pick('y'), 'chart-y');
   const measure = check(
     'measured',
     'sweep-measured',
