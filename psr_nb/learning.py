@@ -5,6 +5,7 @@
 # %% ../nbs/09_learning.ipynb #b656c801
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ from .students import ConvNet, make_student, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['StudentStep', 'student_logits', 'train_student', 'Abreast', 'threads_each', 'train_students']
+__all__ = ['TOGETHER', 'StudentStep', 'student_logits', 'train_student', 'Groups', 'Abreast', 'threads_each', 'train_students']
 
 # %% ../nbs/09_learning.ipynb #c023
 @dataclass
@@ -186,6 +187,31 @@ def train_student(
             yield state
 
 # %% ../nbs/09_learning.ipynb #bcd8b270
+TOGETHER = {'cuda': (8, 4)}  # students in one convolution: the first of a network, and the others; elsewhere one
+
+
+class Groups(nn.Module):
+    "The same convolution of several students, whose channels lie side by side."
+
+    def __init__(
+        self,
+        convolutions: Sequence[nn.Conv2d],  # of one shape
+        first: bool,  # of their networks
+    ):
+        super().__init__()
+        joined = lambda name: nn.Parameter(torch.cat([getattr(c, name).detach() for c in convolutions]))
+        self.n, self.first, self.padding = len(convolutions), first, convolutions[0].padding
+        self.weight, self.bias = joined('weight'), joined('bias')
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, weight = self.n, self.weight
+        k = math.gcd(n, TOGETHER.get(x.device.type, (1, 1))[0 if self.first else 1])
+        if k > 1:  # zeros where a student would see another's channels
+            apart = torch.eye(k, device=x.device, dtype=weight.dtype).view(1, k, 1, k, 1, 1, 1)
+            weight = (weight.view(n // k, k, -1, 1, *weight.shape[1:]) * apart).flatten(3, 4).flatten(0, 2)
+        return F.conv2d(x, weight, self.bias, padding=self.padding, groups=n // k)
+
+
 class Abreast(nn.Module):
     "Several ConvNets of one shape as one network; images and answers have the student as their first axis."
 
@@ -199,10 +225,9 @@ class Abreast(nn.Module):
         for same in zip(*(network.body for network in networks)):
             layer: Any = same[0]
             if isinstance(layer, nn.Conv2d):
-                layer = nn.Conv2d(n * layer.in_channels, n * layer.out_channels, 3, padding=1, groups=n)
+                layer = Groups(same, not layers)
             elif isinstance(layer, nn.GroupNorm):
                 layer = nn.GroupNorm(n * layer.num_channels, n * layer.num_channels)
-            if layer is not same[0]:
                 layer.weight, layer.bias = (nn.Parameter(joined(name, same)) for name in ('weight', 'bias'))
             layers.append(layer)
         self.n, self.body = n, nn.Sequential(*layers)
