@@ -39,6 +39,7 @@ def s3():
             AWS_ACCESS_KEY_ID='nobody',
             AWS_SECRET_ACCESS_KEY='nothing',
             AWS_DEFAULT_REGION='us-east-1',
+            AWS_MAX_ATTEMPTS='1',
         ).items():
             patch.setenv(name, value)
         boto3.client('s3').create_bucket(Bucket='bucket')
