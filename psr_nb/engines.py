@@ -102,7 +102,6 @@ class _Worker:
     ):
         torch.set_num_threads(threads)
         self.device, self.key, self.shared = torch.device(device), '', ()
-        self.function: Callable[..., Any] = self.ready
 
     def ready(self) -> int:
         "Its process."
@@ -110,8 +109,9 @@ class _Worker:
 
     def run(
         self,
-        key: str,  # of what follows: known from an earlier call, or fetched
-        sent: list,  # one reference to (function, shared, place); in a list, because Ray fetches bare ones at each call
+        key: str,  # of what is shared: known from an earlier call, or fetched
+        sent: list,  # one reference to (shared, place); in a list, because Ray fetches bare ones at each call
+        function: Callable[..., Any],
         job: tuple,
     ) -> Any:
         "Works on a job."
@@ -119,10 +119,10 @@ class _Worker:
             import ray
 
             self.key, self.shared = '', ()  # makes room for the new ones
-            self.function, shared, place = ray.get(sent[0])
+            shared, place = ray.get(sent[0])
             self.shared = shared if place is None else place(self.device, *shared)
             self.key = key
-        return self.function(*self.shared, *job)
+        return function(*self.shared, *job)
 
 # %% ../nbs/08_engines.ipynb #en015
 LIVES = 3  # workers that one job may cost
@@ -264,15 +264,15 @@ class RayEngine:
         bounds = [n * i // count for i in range(count + 1)] if count else []
         return [range(a, b) for a, b in zip(bounds, bounds[1:])]
 
-    def _send(self, function: Callable, shared: tuple, place: Callable | None) -> tuple[str, Any]:
+    def _send(self, shared: tuple, place: Callable | None) -> tuple[str, Any]:
         "Key and reference of what a map's jobs share; what was sent last time is not sent again."
-        same = (function, place, *shared)
+        same = (place, *shared)
         if self.sent is not None:
             known, key, reference = self.sent
             if len(known) == len(same) and all(a is b for a, b in zip(known, same)):
                 return key, reference
         self.sent = None  # the cluster may forget it
-        key, reference = secrets.token_hex(8), self.ray.put((function, shared, place))
+        key, reference = secrets.token_hex(8), self.ray.put((shared, place))
         self.sent = same, key, reference
         return key, reference
 
@@ -326,7 +326,7 @@ class RayEngine:
         side_by_side: int = 1,  # of no meaning here
     ) -> Iterator[Any]:  # results in the order of the jobs
         "The results. Jobs of a worker that died go to others."
-        key, sent = self._send(function, shared, place)
+        key, sent = self._send(shared, place)
         hands, to_come, most = self.hands, enumerate(jobs), (WAITING + 1) * self.workers
         open_jobs: dict[int, tuple] = {}  # number -> job, until its result is handed out
         queue: deque[int] = deque()  # numbers of jobs that no worker has
@@ -343,7 +343,7 @@ class RayEngine:
                 hands.fill()
                 while queue and (actor := hands.free(WAITING)) is not None:
                     number = queue.popleft()
-                    hands.at_work[actor.run.remote(key, [sent], open_jobs[number])] = actor, number
+                    hands.at_work[actor.run.remote(key, [sent], function, open_jobs[number])] = actor, number
                 for reference in self._wait():
                     if reference in hands.starting:
                         self._started(reference, hands.starting.pop(reference))
