@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import typer
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
-from psr_nb.distill import Progress, Stages, distill, licence, load_matching, text_table, writable
+from psr_nb.distill import DEMO_REFINEMENT, Progress, Stages, distill, licence, load_matching, text_table, writable
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import Report
 from psr_nb.pool import Pool
@@ -114,6 +115,13 @@ def test_the_command_line_has_the_names():
     assert cli.distill is distill and cli._licence is licence and cli.text_table is text_table
     with pytest.raises(AttributeError, match='no_such_name'):
         cli.no_such_name  # noqa: B018
+
+
+def test_the_demo_refines_alike_from_the_shell():
+    from psr_nb.cli_whole import commands
+
+    demo = typer.main.get_group(commands).commands['demo']
+    assert next(o.default for o in demo.params if o.name == 'steps') == DEMO_REFINEMENT['steps']
 
 
 def test_table_of_one_method_and_many_settings():
