@@ -241,17 +241,16 @@ def test_score_columns_of_two_writers_are_both_kept(tiny_models, line, memory, m
 # ---- a store that fails
 
 
-@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('seed', range(3))
 def test_a_store_that_fails_now_and_then_loses_nothing(tiny_models, tiny_pool, monkeypatch, line, memory, seed):
     monkeypatch.setattr(locks, '_SILENCE', 0.05)
-    line.failures, line.chance = 0.04, random.Random(seed)
+    line.failures, line.chance = 0.02, random.Random(seed)
     refused = 0
     shards = lambda: [n for n in MemoryFileSystem.store if n.endswith('.safetensors')]
     for _ in range(100):
         before = len(shards())
         try:
-            pool = sampled(tiny_models, memory, 50, verify=False)
-            assert pool.fingerprint == tiny_pool.fingerprint
+            sampled(tiny_models, memory, 50, verify=False)
             break
         except PSRError as e:
             assert 'the line is dead' in str(e)
@@ -259,7 +258,8 @@ def test_a_store_that_fails_now_and_then_loses_nothing(tiny_models, tiny_pool, m
         assert len(shards()) >= before
     else:
         pytest.fail('it never got through')
-    assert refused
+    line.failures = 0.0
+    assert refused and Pool.open(memory).fingerprint == tiny_pool.fingerprint
 
 
 def test_errors_of_stores_are_sentences(tiny_models, s3, monkeypatch):
