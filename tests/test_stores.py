@@ -258,6 +258,7 @@ def test_a_store_that_fails_now_and_then_loses_nothing(tiny_models, tiny_pool, m
         assert len(shards()) >= before
     else:
         pytest.fail('it never got through')
+    line.dead = set()
     assert refused and Pool.open(memory).fingerprint == tiny_pool.fingerprint
 
 
