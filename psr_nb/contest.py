@@ -11,16 +11,19 @@ from typing import Any, Iterable
 import numpy as np
 import torch
 
-from .core import PSRError, best_device
+from .core import PSRError, best_device, content_hash
 from .data import ImageData
 from .learning import train_students
 from .pictures import to_uint8
+from .problems import reference_images
 from .select import prepare
 from .selection import Selection
 from .selectors import Weights
+from .worth import MOST_JUDGES, Worth, judges_of
 
 # %% auto #0
-__all__ = ['STRENGTHS', 'PROPOSALS', 'Comparison', 'two_parts', 'compare_sets', 'propose']
+__all__ = ['STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'two_parts', 'compare_sets', 'propose', 'without_judges',
+           'three_parts', 'Contest', 'contest']
 
 # %% ../nbs/20_contest.ipynb #a2100006
 @dataclass
@@ -125,3 +128,105 @@ def propose(
     for name, selection in found.items():
         different.setdefault(np.sort(np.stack(selection.ids), 1).tobytes(), name)
     return {name: found[name] for name in different.values()}
+
+# %% ../nbs/20_contest.ipynb #a2100021
+ENOUGH = 20  # real images of each class that a contest needs, beside those that judged worth
+
+
+def without_judges(
+    pool: Any,  # a `Pool`
+    real: ImageData,  # real training images
+    ipc: int,
+) -> tuple[ImageData, bool]:  # those that did not judge the pool's worth, and whether that was known and possible
+    "Leaves out the images by which worth was measured for this budget."
+    try:
+        about = Worth.open(pool, ipc).about
+    except PSRError:
+        return real, 'worth' not in pool.table
+    judges = judges_of(pool, real, MOST_JUDGES, about['seed'])
+    if judges.digest != about['digest']:
+        return real, False
+    taken = {content_hash(image.numpy().tobytes()) for image in judges.images}
+    rows = [i for i, image in enumerate(real.images) if content_hash(image.numpy().tobytes()) not in taken]
+    left = real.take(torch.tensor(rows, dtype=torch.long))
+    enough = bool(rows) and int(left.labels.bincount(minlength=len(real.classes)).min()) >= ENOUGH
+    return (left, True) if enough else (real, False)
+
+
+def three_parts(
+    real: ImageData,
+    most: int = 500,  # reference images of each class
+    seed: int = 0,
+) -> tuple[ImageData, ImageData]:  # the reference, and the images that choose and measure again
+    "Up to half of each class as the reference, the rest to ask."
+    g, reference, ask = torch.Generator().manual_seed(seed), [], []
+    for label in range(len(real.classes)):
+        rows = torch.nonzero(real.labels == label)[:, 0]
+        rows = rows[torch.randperm(len(rows), generator=g)]
+        many = min(most, len(rows) // 2)
+        reference.append(rows[:many])
+        ask.append(rows[many:])
+    return real.take(torch.cat(reference)), real.take(torch.cat(ask))
+
+# %% ../nbs/20_contest.ipynb #a2100022
+@dataclass
+class Contest:
+    "Selections of one pool, compared by students."
+
+    selections: dict[str, Selection]
+    comparison: Comparison
+    notes: list[str]
+
+    @property
+    def name(self) -> str:
+        "Of the rule that won."
+        return list(self.selections)[self.comparison.best]
+
+    @property
+    def best(self) -> Selection:
+        return self.selections[self.name]
+
+    def table(self) -> Any:  # pandas.DataFrame
+        "One row for each set, the best first: students that it met, and their accuracy."
+        import pandas as pd
+
+        met = np.isfinite(self.comparison.accuracy).sum(1)
+        rows = pd.DataFrame(dict(students=met, accuracy=self.comparison.means), list(self.selections))
+        return rows.sort_values(['students', 'accuracy'], ascending=False)
+
+    def words(self) -> list[str]:
+        "What was found, in a few lines."
+        again, rows = self.comparison.again, self.table()
+        lines = [f'{accuracy:6.1%}  {int(met):2d} students  {name}' for name, met, accuracy in rows.itertuples()]
+        lines.append(
+            f'{self.name}: {again.mean():.1%} when measured again, by {len(again)} new students on other real images'
+        )
+        return lines + self.notes
+
+
+def contest(
+    pool: Any,  # a `Pool`, best with the column `worth`
+    real: ImageData,  # real training images; never test images
+    ipc: int = 10,  # images per class
+    students: int = 2,  # for each set in each round
+    rounds: int = 4,  # after each but the last, the better half goes on
+    protocol: str = 'quick',  # how students are trained
+    student: str = 'convnet3',
+    draws: int = 0,  # random draws among the proposals
+    seed: int = 0,  # of the parts and of the students
+    device: torch.device | str | None = None,  # default: the best at hand
+    **options: Any,  # for `prepare`
+) -> Contest:
+    "Proposes selections by many rules and finds the one from which students learn most."
+    real = reference_images(pool, real, len(real), seed)
+    left, apart = without_judges(pool, real, ipc)
+    least = int(left.labels.bincount(minlength=len(pool.classes)).min())
+    if least < ENOUGH:
+        raise PSRError(f'real images {real.name}', f'at least {ENOUGH} of each class, to choose by', least)
+    notes = [] if apart else ['images that judged worth took part: rules by worth may look better than they are']
+    reference, ask = three_parts(left, seed=seed)
+    found = propose(pool, ipc, reference, draws=draws, **options)
+    sets = torch.stack([s.images for s in found.values()])
+    labels = next(iter(found.values())).labels
+    compared = compare_sets(sets, labels, ask, students, protocol, student, seed, device, rounds)
+    return Contest(found, compared, notes)
