@@ -113,12 +113,14 @@ def propose(
     "Selections of one pool by many rules."
     found: dict[str, Selection] = {}
     prepared = prepare(pool, reference, **options)
-    known = prepared.problems[0].worth is not None
+    known, judged = (getattr(prepared.problems[0], k) is not None for k in ('worth', 'reliability'))
     for name in names:
         method, weights, by_worth = PROPOSALS[name]
+        if name == 'psr' and not judged:
+            continue  # no teacher has seen the pool
         for strength in STRENGTHS if by_worth and known else (0.0,):
             given = Weights(**weights, worth=strength) if by_worth else None
-            gate = False if name == 'volume' else None
+            gate = None if judged and name != 'volume' else False
             found[f'{name}, worth {strength:g}' if by_worth and known else name] = prepared.select(
                 ipc, method, given, gate
             )
