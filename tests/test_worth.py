@@ -194,7 +194,7 @@ def test_a_contest_leaves_out_who_judged_worth(pool, real, monkeypatch, tmp_path
     assert apart and len(left) == len(real) - 80 and not seen & {x.numpy().tobytes() for x in left.images}
     assert without_judges(pool, real.per_class(12), 2)[1] is False  # other images: nobody knows
     found, file = select_by_students(pool.path, 'fashion-mini', 2, 1, BRIEF, out=tmp_path / 'chosen')
-    assert Selection.open(file).key == found.best.key and len(found.selections) > 7
+    assert Selection.open(file).key == found.best.key and len(found.selections) > 4
     assert found.words()[-2].startswith(f'{found.name}: ')
     with pytest.raises(PSRError, match='option --data'):
         select_by_students(pool.path, None)
