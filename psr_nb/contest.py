@@ -16,6 +16,7 @@ from .data import ImageData
 from .learning import train_students
 from .pictures import to_uint8
 from .problems import reference_images
+from .protocols import Protocol
 from .select import prepare
 from .selection import Selection
 from .selectors import Weights
@@ -60,7 +61,7 @@ def compare_sets(
     labels: torch.Tensor,  # (n,) class positions
     real: ImageData,  # real training images that took no part in making the sets
     students: int = 8,  # for each set in each round; their seeds are the same for all sets
-    protocol: str = 'quick',
+    protocol: str | Protocol = 'quick',
     student: str = 'convnet3',
     seed: int = 0,  # of the students
     device: torch.device | str | None = None,  # default: the best at hand
@@ -212,7 +213,7 @@ def contest(
     ipc: int = 10,  # images per class
     students: int = 2,  # for each set in each round
     rounds: int = 4,  # after each but the last, the better half goes on
-    protocol: str = 'quick',  # how students are trained
+    protocol: str | Protocol = 'quick',  # how students are trained
     student: str = 'convnet3',
     draws: int = 0,  # random draws among the proposals
     seed: int = 0,  # of the parts and of the students

@@ -24,6 +24,7 @@ from .evaluate import PROTOCOLS, Report, evaluate, herding_real, match_numbers, 
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
+from .protocols import Protocol
 from .refine import RefineSettings
 from .rivals import ccs_real, el2n, el2n_real, k_center_real
 from .scope import scope
@@ -107,7 +108,7 @@ def select_by_students(
     data: str | DataSource | None,  # real images; their training part chooses
     ipc: int = 10,  # images per class
     students: int = 2,  # for each set in each round
-    protocol: str = 'quick',
+    protocol: str | Protocol = 'quick',
     student: str = 'convnet3',
     seed: int = 0,
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
