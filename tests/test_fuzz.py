@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from faulty import ROW, make_teacher
 from PIL import Image
-from safetensors.torch import save_file
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
@@ -126,15 +126,6 @@ def make_zip(folder: Path) -> Path:
     return folder / 'photos.zip'
 
 
-def make_teacher(teacher: Teacher, folder: Path) -> None:
-    "As timm writes it."
-    folder.mkdir()
-    save_file({k: v.contiguous() for k, v in teacher.model.state_dict().items()}, folder / 'model.safetensors')
-    about = dict(architecture='convnet3', num_classes=3, label_names=list(teacher.classes), model_args=dict(width=4))
-    about['pretrained_cfg'] = dict(mean=[0.5], std=[0.5], input_size=[1, 32, 32])
-    (folder / 'config.json').write_text(json.dumps(about))
-
-
 def read_data(path: Path) -> torch.Tensor:
     describe(path)
     return load_data(path).images
@@ -173,10 +164,6 @@ def read_teacher(path: Path) -> torch.Tensor:
     return Teacher.from_pretrained(path, device='cpu').predict(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))[0]
 
 
-ROW = dict(method='m', dataset='d', ipc=1, protocol='quick', student='s', labels='hard', seed=0)
-ROW |= dict(accuracy_best=0.5, accuracy_last=0.5, seconds=1.0)
-
-
 @pytest.fixture(scope='session')
 def subjects(tmp_path_factory, tiny_prior, tiny_models, tiny_pool):
     "Name -> (folder, what is read of it, reader, whether a hash vouches for its pixels)."
@@ -199,7 +186,7 @@ def subjects(tmp_path_factory, tiny_prior, tiny_models, tiny_pool):
     (home / 'decisions').mkdir()
     Decisions(pins=((0, 1),)).save(home / 'decisions' / 'd.json')
     shutil.copytree(tiny_prior, home / 'prior')
-    make_teacher(tiny_models[1][0], home / 'teacher')
+    make_teacher(tiny_models[1][0].model, list(tiny_models[1][0].classes), home / 'teacher')
     found |= {
         'pool': (pool, 'pool', read_pool, True),
         'selection': (home / 'chosen', 'chosen', read_selection, True),
