@@ -111,7 +111,7 @@ class Command(NamedTuple):
     result: Callable[[Path], str]  # home -> hash of what the command leaves
 
 
-POOL = ['pool', '--prior', 'prior', '--teacher', 'teacher', '--n-per-class', '60']
+POOL = ['pool', '--prior', 'prior', '--teacher', 'teacher', '--n-per-class', '30']
 REAL = ['--data', 'data', '--teacher', 'teacher']
 COMMANDS = {
     'pool': Command([*POOL, '--out', 'more'], lambda home: of_pool(home / 'more')),
@@ -120,10 +120,11 @@ COMMANDS = {
         lambda home: of_selection(home / 'new.json'),
     ),
     'worth': Command(
-        ['worth', 'pool', '--data', 'data', '--ipc', '1', '--students', '20'], lambda home: of_pool(home / 'pool')
+        ['worth', 'pool', '--data', 'data', '--ipc', '1', '--students', '20', '--student', 'convnet1'],
+        lambda home: of_pool(home / 'pool'),
     ),
     'refine': Command(
-        ['refine', 'chosen.json', *REAL, '--judge', 'judge', '--steps', '4', '--out', 'new'],
+        ['refine', 'chosen.json', *REAL, '--judge', 'judge', '--steps', '2', '--out', 'new'],
         lambda home: of_set(home / 'new'),
     ),
     'distill': Command(
@@ -131,19 +132,19 @@ COMMANDS = {
         lambda home: of_set(home / 'new') + of_pool(home / 'new-pool'),
     ),
     'evaluate': Command(
-        ['evaluate', 'set', '--data', 'data', '--seeds', '2', '--out', 'rows.json'],
+        ['evaluate', 'set', '--data', 'data', '--seeds', '2', '--students', 'convnet1', '--out', 'rows.json'],
         lambda home: of_rows(home / 'rows.json'),
     ),
     'train-teacher': Command(
         [
-            *('train-teacher', '--data', 'data', '--architecture', 'convnet3'),
-            *('--epochs', '110', '--batch-size', '16', '--out', 'own-teacher'),
+            *('train-teacher', '--data', 'data', '--architecture', 'convnet1'),
+            *('--epochs', '70', '--batch-size', '16', '--out', 'own-teacher'),
         ],
         lambda home: of_weights(home / 'own-teacher'),
     ),
     'train-prior': Command(
         [
-            *('train-prior', '--data', 'data', '--steps', '260', '--autoencoder-steps', '30', '--batch-size', '8'),
+            *('train-prior', '--data', 'data', '--steps', '255', '--autoencoder-steps', '30', '--batch-size', '8'),
             *('--dim', '16', '--depth', '1', '--heads', '2', '--out', 'own-prior'),
         ],
         lambda home: of_weights(home / 'own-prior'),

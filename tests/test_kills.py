@@ -15,8 +15,8 @@ from faulty import COMMANDS, KINDS, Round, make_home, record, run
 
 ROUNDS = int(os.environ.get('PSR_KILLS', 0))
 SEED = int(os.environ.get('PSR_KILLS_SEED', 0))
-SHORT = {'kill -9': 'worth', 'full disk': 'refine', 'read-only disk': 'select', 'two writers': 'pool'}
-SHORT |= {'dates of files': 'distill', 'damaged shard': 'pool'}
+SHORT = {'kill -9': 'worth', 'full disk': 'pool', 'read-only disk': 'select', 'two writers': 'pool'}
+SHORT |= {'dates of files': 'evaluate', 'damaged shard': 'pool'}
 
 
 @pytest.fixture(scope='module')
