@@ -16,13 +16,14 @@ import tarfile
 import time
 import warnings
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from faulty import ROW, make_teacher
+from faulty import ROW, make_teacher, record
 from PIL import Image
 
 from psr_nb.core import PSRError
@@ -311,6 +312,8 @@ def test_damaged_files_are_read_rightly_or_refused(subjects, tmp_path):
         if result.split()[0].isupper():
             faults.append(f'case {case}, {name}, {what}: {result}')
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    for name, row in counts.items():
+        record('files', name, 'damaged', Counter(row))
     print(pd.DataFrame(counts).fillna(0).astype(int).T.to_string())
     print(f'{CASES} cases, memory grew by {grown / 2**20:.0f} MiB')
     assert not faults, '\n'.join(faults)
