@@ -408,7 +408,10 @@ def _batches(cells: Sequence[Cell], together: bool) -> list[list[Cell]]:
     found: dict[tuple, list[Cell]] = {}
     for cell in cells:
         found.setdefault((cell.pool, cell.ipc, cell.protocol, cell.student), []).append(cell)
-    return list(found.values())
+    first = list(
+        dict.fromkeys((cell.protocol, cell.student) for cell in cells)
+    )  # all pools of a student, then the next
+    return sorted(found.values(), key=lambda batch: first.index((batch[0].protocol, batch[0].student)))
 
 
 def run_bench(

@@ -111,7 +111,7 @@ def _weights(name: str, how: dict[str, Any]) -> dict[str, float]:
     return {str(term): float(value) for term, value in given.items()}
 
 # %% ../nbs/33_grids.ipynb #gr008
-DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', *RIVALS)  # what a seed decides
+DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', 'mosaics_real', *RIVALS)  # what a seed decides
 
 
 def _method(name: str, how: Any) -> dict[str, Any]:
