@@ -27,16 +27,18 @@ from psr_nb.core import (
     lookup,
     make_folder,
     read_json,
+    store_errors,
     to_json,
     write_atomic,
 )
 from .data import ImageData
 from .greedy import similarity
 from .learning import train_students
+from .locks import folder_lock
 from .pictures import to_float
 from .problems import reference_images
 from .protocols import PROTOCOLS, Protocol
-from .shards import folder_lock, read_packed, write_packed
+from .shards import read_packed, write_packed
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -344,7 +346,9 @@ class Worth:
     ) -> Worth:
         "The latest measurement in a pool's folder. Raises `PSRError` where there is none for these candidates."
         found = []
-        for file in sorted((pool.path / 'worth').glob('*/worth.json'), key=lambda f: f.stat().st_mtime):
+        with store_errors(pool.path):
+            files = sorted((pool.path / 'worth').glob('*/worth.json'), key=lambda f: f.stat().st_mtime)
+        for file in files:
             about = _read_about(file)
             if about['pool'] == pool.fingerprint and ipc in (None, about['ipc']):
                 found.append((file.parent, about))
