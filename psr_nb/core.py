@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import difflib
 import errno
+import fnmatch
 import hashlib
 import importlib
 import json
@@ -29,9 +30,9 @@ import torch
 
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
-           'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there', 'make_folder',
-           'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes', 'read_json',
-           'check_kind', 'check_fields', 'check_format', 'assets', 'reachable', 'hub_reachable']
+           'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there', 'listed',
+           'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes',
+           'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -214,8 +215,30 @@ def on_disk(path: str | Path) -> Path:
 
 def is_there(path: Path) -> bool:
     "Whether there is a file or a folder. Raises `PSRError` for a store that does not answer."
-    with store_errors(path):
+    if not in_store(path):
         return path.exists()
+    try:
+        with store_errors(path):
+            path.fs.info(path.path)  # type: ignore  # `exists` of many stores says no where there is no answer
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def listed(
+    folder: Path,
+    pattern: str = '*',  # of names: "c*.safetensors"
+) -> list[Path]:
+    "What is in a folder, by name; nothing where there is none. Raises `PSRError` for a store that does not answer."
+    if not in_store(folder):
+        return sorted(folder.glob(pattern))
+    try:
+        with store_errors(folder):
+            found = folder.fs.ls(folder.path, detail=False)  # type: ignore
+    except FileNotFoundError:
+        return []
+    names = sorted(name.rstrip('/').rpartition('/')[2] for name in found)
+    return [folder / name for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 # %% ../nbs/00_core.ipynb #c020
 def _explain(path: Path, e: OSError) -> PSRError:

@@ -30,6 +30,7 @@ from psr_nb.core import (
     file_hash,
     in_store,
     is_there,
+    listed,
     read_bytes,
     read_json,
     store_errors,
@@ -80,15 +81,18 @@ def _known_intact(
     return file_hash(path)[:16] == path.stem[-16:]
 
 
+def _remove(file: Path) -> None:
+    with store_errors(file, 'writing'):
+        file.unlink(missing_ok=True)
+
+
 def read_packed(
     folder: Path,
     stem: str,  # how the file's name begins
     cure: str,  # what will be done about a damaged one: "to be made again"
 ) -> tuple[dict[str, torch.Tensor], dict] | None:  # the arrays, and what was said about them; None: there is none
     "What `write_packed` wrote. A damaged file is named in a warning and passed over."
-    with store_errors(folder):
-        files = sorted(folder.glob(f'{stem}-*.safetensors'))
-    for file in files:
+    for file in listed(folder, f'{stem}-*.safetensors'):
         if reason := shard_damage(file):
             warnings.warn(f'{file}: {reason}, {cure}', stacklevel=2)
         elif in_store(file):
@@ -110,10 +114,9 @@ def write_packed(
     "Arrays as a file named by its content, in place of an earlier one of the same beginning."
     data, digest = pack_arrays(arrays, about)
     file = write_atomic(folder / f'{stem}-{digest}.safetensors', data)
-    with store_errors(folder, 'writing'):
-        for old in folder.glob(f'{stem}-*.safetensors'):
-            if old != file:
-                old.unlink(missing_ok=True)
+    for old in listed(folder, f'{stem}-*.safetensors'):
+        if old != file:
+            _remove(old)
 
 
 def shard_damage(
@@ -307,9 +310,7 @@ def read_info(path: Path) -> dict:
 def find_shards(path: Path) -> tuple[dict[tuple[int, int], Path], list[Path]]:
     "(class, block) -> file by the names alone, and files that are second to another one."
     files, doubles = {}, []
-    with store_errors(path):
-        found = sorted((path / 'shards').glob('*.safetensors'))
-    for p in found:
+    for p in listed(path / 'shards', '*.safetensors'):
         if m := SHARD_NAME.fullmatch(p.name):
             key = int(m[1]), int(m[2])
             if key in files:
@@ -329,18 +330,12 @@ _PARTS = {'shards', 'cache', 'selections', 'candidates.parquet', 'umap.npz'}  # 
 
 def check_folder(path: Path) -> None:
     "Raises `PSRError` for a folder that holds something else than a pool: the two would be mixed."
-    with store_errors(path):
-        if is_there(path / 'pool.json') or not path.is_dir():
-            return
-        other = sorted(p.name for p in path.iterdir() if p.name not in _PARTS and not p.name.startswith('.'))
+    if is_there(path / 'pool.json') or path.is_file():
+        return
+    other = [p.name for p in listed(path) if p.name not in _PARTS and not p.name.startswith('.')]
     if other:
         found = f'{", ".join(other[:3])}{" …" if len(other) > 3 else ""}, and no pool.json'
         raise PSRError(f'{path}', 'a new folder, or that of a pool', found, 'Choose another output folder')
-
-
-def _remove(file: Path) -> None:
-    with store_errors(file, 'writing'):
-        file.unlink(missing_ok=True)
 
 
 def intact_shards(

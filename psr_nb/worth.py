@@ -24,10 +24,11 @@ from psr_nb.core import (
     check_fields,
     check_format,
     content_hash,
+    is_there,
+    listed,
     lookup,
     make_folder,
     read_json,
-    store_errors,
     to_json,
     write_atomic,
 )
@@ -346,9 +347,8 @@ class Worth:
     ) -> Worth:
         "The latest measurement in a pool's folder. Raises `PSRError` where there is none for these candidates."
         found = []
-        with store_errors(pool.path):
-            files = sorted((pool.path / 'worth').glob('*/worth.json'), key=lambda f: f.stat().st_mtime)
-        for file in files:
+        files = [f for folder in listed(pool.path / 'worth') if is_there(f := folder / 'worth.json')]
+        for file in sorted(files, key=lambda f: f.stat().st_mtime):
             about = _read_about(file)
             if about['pool'] == pool.fingerprint and ipc in (None, about['ipc']):
                 found.append((file.parent, about))
