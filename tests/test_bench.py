@@ -1,10 +1,10 @@
 "A grid: killed and resumed, shared, with methods that fail and files that are wrong."
 
 import json
-import multiprocessing
 
 import pytest
 import torch
+from commands import server
 
 from psr_nb import bench as bench_room
 from psr_nb.bench import Bench, cells_of, parse_grid, read_grid, run_bench
@@ -36,10 +36,10 @@ def _run(path, queue):
     queue.put([s.cell.name for s in run_bench(Bench.begin(parse_grid(SMALL), path))])
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_grid(tmp_path):
-    context = multiprocessing.get_context('spawn')
-    queue = context.Queue()
-    both = [context.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
+    queue = server.Queue()
+    both = [server.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
     for process in both:
         process.start()
     done = queue.get(timeout=200) + queue.get(timeout=200)

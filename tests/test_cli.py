@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import PSR, psr, worked
+from commands import PSR, here, psr, worked
 
 COMMANDS = (
     'demo',
@@ -66,9 +66,9 @@ def test_data_report(tmp_path):
         (tmp_path / name).mkdir(parents=True)
         Image.new('RGB', (20, 20), (60 * i, 9, 9)).save(tmp_path / name / 'a.tif')
     Image.new('RGB', (20, 20), (0, 9, 9)).save(tmp_path / 'Testing' / 'dog' / 'b.png')
-    said = worked('data', tmp_path).stdout
+    said = here('data', tmp_path).stdout
     assert '2: cat, dog' in said and '1 images are in two splits' in said
-    refused = psr('data', tmp_path / 'nowhere')
+    refused = here('data', tmp_path / 'nowhere')
     assert refused.returncode != 0 and 'nothing there' in refused.stderr + refused.stdout
 
 
@@ -394,5 +394,5 @@ def test_train_commands(tmp_path):
 
 def test_an_autoencoder_belongs_to_a_named_prior(tmp_path):
     for words in (['pool', '--out', tmp_path / 'pool'], ['refine', tmp_path / 's.json', '--out', tmp_path / 'out']):
-        done = psr(*words, '--vae', 'folder')
+        done = here(*words, '--vae', 'folder')
         assert done.returncode == 1 and 'option --vae: expected --prior too' in done.stderr

@@ -1,12 +1,11 @@
 "Worth: measured once, kept, gone on with, and used by selection where it is there."
 
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from commands import here
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
@@ -217,13 +216,12 @@ def test_calibration_leaves_each_out():
 
 
 def test_from_the_shell(pool):
-    psr = [sys.executable, '-c', 'import sys; sys.argv[0] = "psr"; from psr_nb.cli import app; app()', 'worth']
     for words, said in (
         ([pool.path], 'option --data: expected real images'),
         ([pool.path, '--data', 'fashion-mini', '--ipc', '9'], 'argument ipc: expected 1 to 7'),
         ([pool.path / 'none', '--data', 'fashion-mini'], 'pool'),
     ):
-        done = subprocess.run([*psr, *map(str, words)], capture_output=True, text=True, timeout=120)
+        done = here('worth', *words)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
     with warnings.catch_warnings():
         warnings.simplefilter('error')
