@@ -176,6 +176,8 @@ def home(tmp_path_factory):
         home / 'set',
         '--pool',
         home / 'pool',
+        '--map',
+        'pca',
         alone=True,
     )
     return home
