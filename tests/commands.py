@@ -70,13 +70,6 @@ def psr(*words, timeout: float = 900, alone: bool = False) -> subprocess.Complet
     return subprocess.CompletedProcess(['psr', *words], process.exitcode, **said)
 
 
-def worked(*words, timeout: float = 900, alone: bool = False) -> subprocess.CompletedProcess:
-    "The same, of a command that has to work."
-    done = psr(*words, timeout=timeout, alone=alone)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
 def here(*words) -> subprocess.CompletedProcess:
     "What a command says and how it ends, in this process."
     from typer.testing import CliRunner
@@ -87,4 +80,19 @@ def here(*words) -> subprocess.CompletedProcess:
         done = CliRunner().invoke(app, [str(w) for w in words], env=dict(NO_COLOR='1'))
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
-    return subprocess.CompletedProcess(['psr', *words], done.exit_code, done.stdout, done.stderr)
+    said = (text.replace('\r', '\n') for text in (done.stdout, done.stderr))  # a bar goes back to the line's start
+    return subprocess.CompletedProcess(['psr', *words], done.exit_code, *said)
+
+
+def worked(*words, timeout: float = 900, alone: bool = False) -> subprocess.CompletedProcess:
+    "The same as `psr`, of a command that has to work."
+    done = psr(*words, timeout=timeout, alone=alone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def worked_here(*words) -> subprocess.CompletedProcess:
+    "The same as `here`, of a command that has to work."
+    done = here(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

@@ -18,6 +18,7 @@ def accuracies(path):
     return [{k: r[k] for k in ('method', 'ipc', 'seed', 'accuracy_last')} for r in json.loads(path.read_text())['rows']]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same_table(tmp_path):
     whole, broken = (Bench.begin(parse_grid(SMALL), tmp_path / name) for name in ('whole', 'broken'))
     assert len(list(run_bench(whole))) == 4
@@ -76,6 +77,7 @@ def test_a_set_with_missing_classes(tmp_path):
     assert '9 classes' in error
 
 
+@pytest.mark.slow
 def test_disk_full(tmp_path, monkeypatch):
     "What is done stays; the next run goes on."
     grid = Bench.begin(parse_grid(SMALL), tmp_path / 'out')

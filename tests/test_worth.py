@@ -53,6 +53,7 @@ def measure(pool, real, students=32, ipc=2, **more):
     return last.worth
 
 
+@pytest.mark.slow
 def test_goes_on_after_a_kill_and_with_more_students(pool, real, tmp_path):
     "Stopped in the middle, gone on with, and extended from a generation that was not full: the same numbers."
     steps = measure_worth(pool, real, 2, 32, BRIEF, trials=100, device='cpu')
@@ -70,6 +71,7 @@ def test_goes_on_after_a_kill_and_with_more_students(pool, real, tmp_path):
     assert np.array_equal(measure(pool, real, seed=1).values, extended.values)
 
 
+@pytest.mark.slow
 def test_what_decides_is_in_the_key(pool, real):
     measure(pool, real, 16)
     for other in (dict(seed=1), dict(ipc=3), dict(student='convnet2'), dict(real=real.take(np.arange(1, 160)))):
