@@ -9,167 +9,39 @@ import importlib
 import importlib.util
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
-from psr_nb.core import (
-    PSRError,
-    check_kind,
-    content_hash,
-    lookup,
-    make_folder,
-    read_bytes,
-    read_json,
-    to_json,
-    write_atomic,
-)
+from .core import PSRError, best_device, check_kind, content_hash, make_folder, read_json, to_json, write_atomic
 from .data import ImageData, load_data
-from .evaluate import PROTOCOLS, evaluate
+from .evaluate import evaluate
+from .grids import Grid, located
 from .learning import threads_each, train_student
 from .pool import Pool
 from .prior import Prior
 from .protocols import training_plan
 from .rivals import RIVALS
 from .scope import scope
-from .select import SELECTORS, select
+from .select import SELECTORS, Prepared, prepare
 from .stages import BASELINES, make_pool, open_set
+from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['METHOD_KEYS', 'GRIDS', 'Grid', 'parse_grid', 'read_grid', 'Cell', 'cells_of', 'Bench', 'set_of', 'BenchStep',
-           'run_cell', 'run_bench', 'estimate_seconds']
+__all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'BenchStep', 'run_cells', 'run_cell',
+           'run_bench', 'estimate_seconds', 'Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid', 'read_grid']
 
-# %% ../nbs/34_bench.ipynb #be005
-@dataclass(frozen=True)
-class Grid:
-    "What is compared with what."
+# %% ../nbs/34_bench.ipynb #be002b
+from .grids import GRIDS, METHOD_KEYS, parse_grid, read_grid  # noqa: F401
 
-    methods: dict[str, dict[str, Any]]  # name in tables -> how its sets are made, see `METHOD_KEYS`
-    data: str = 'fashion'  # real images: the training part for baselines, the test part for the accuracy
-    prior: str | None = None  # whose pools are chosen from; None: the data's own name
-    teacher: str | None = None  # whose scores the pools have; None: a bundled one
-    n_per_class: int = 50  # candidates per class in a pool
-    pools: int = 1  # how many, with root seeds 0, 1, …
-    ipc: tuple[int, ...] = (10,)  # images per class
-    students: tuple[str, ...] = ('convnet3',)
-    protocols: tuple[str, ...] = ('quick',)
-    seeds: int = 5  # students of each cell
-    epochs: int | None = None  # overrides the protocols'
-    batch_size: int | None = None  # overrides the protocols'
-    labels: str | None = None  # "hard" or "soft"; None: the protocols' own
-    baseline: str | None = None  # the others are compared with it; None: the first method
-    base: str = ''  # folder that relative paths start from
-
-    @property
-    def key(self) -> str:
-        "The beginning of its hash: another grid never goes on in its folder."
-        return content_hash(asdict(self))[:16]
-
-
-METHOD_KEYS = {  # how a method's sets are made
-    'selector': 'a name in `SELECTORS`: chosen from the pool',
-    'baseline': 'a name in `BASELINES`: real images',
-    'folder': 'a set on disk; {ipc} and {pool} stand for the numbers of the cell',
-    'rival': 'a name in `RIVALS`: another way to sample the same prior',
-    'function': 'module:name of a function of (real, ipc, seed) that gives images with labels',
-    'space': 'for a selector: where images are compared',
-}
-
-# %% ../nbs/34_bench.ipynb #be006
-def _list(value: Any, what: str, kind: type) -> tuple:
-    "One or several values of one kind."
-    values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
-        raise PSRError(what, f'{"whole numbers" if kind is int else "names"}, one or a list', repr(value)[:80])
-    if kind is int and min(values) < 1:
-        raise PSRError(what, 'numbers from 1 up', min(values))
-    return tuple(dict.fromkeys(values))
-
-
-def _method(name: str, how: Any) -> dict[str, Any]:
-    "How a method's sets are made; its name alone is enough for what is registered."
-    if how is None:
-        if name in BASELINES:
-            return dict(baseline=name)
-        lookup({**BASELINES, **SELECTORS, **RIVALS}, name, 'method')
-        return dict(rival=name) if name in RIVALS else dict(selector=name)
-    if not isinstance(how, dict):
-        raise PSRError(f'method {name}', f'nothing, or one of {", ".join(METHOD_KEYS)} with a value', repr(how)[:60])
-    for key in how:
-        lookup(METHOD_KEYS, key, f'key of method {name}')
-    ways = [k for k in how if k != 'space']
-    if len(ways) != 1:
-        raise PSRError(
-            f'method {name}', 'one of selector, baseline, rival, folder, function', ' and '.join(ways) or 'none'
-        )
-    for key, registry in (('selector', SELECTORS), ('baseline', BASELINES), ('rival', RIVALS)):
-        if key in how:
-            lookup(registry, how[key], key)
-    return dict(how)
-
-# %% ../nbs/34_bench.ipynb #be007
-def parse_grid(
-    content: Any,  # of a YAML file
-    base: str | Path = '',  # folder that relative paths start from
-) -> Grid:
-    "A grid from plain values. Raises `PSRError` for unknown keys, names and values."
-    if not isinstance(content, dict):
-        raise PSRError('grid', 'keys and values, as in the documentation of psr bench', type(content).__name__)
-    known = {f.name: f for f in fields(Grid) if f.name != 'base'}
-    for key in content:
-        lookup(known, str(key), 'key of the grid')
-    methods = content.get('methods')
-    methods = {m: None for m in methods} if isinstance(methods, list) else methods
-    if not isinstance(methods, dict) or not methods:
-        raise PSRError('key methods of the grid', 'at least one method', repr(methods))
-    values: dict[str, Any] = dict(content, methods={str(m): _method(str(m), how) for m, how in methods.items()})
-    for key, kind in (('ipc', int), ('students', str), ('protocols', str)):
-        if key in values:
-            values[key] = _list(values[key], f'key {key} of the grid', kind)
-    for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size'):
-        if values.get(key) is not None:
-            [values[key]] = _list(values[key], f'key {key} of the grid', int)
-    for protocol in values.get('protocols', ()):
-        lookup(PROTOCOLS, protocol, 'protocol')
-    grid = Grid(**values, base=str(base))
-    if grid.baseline is not None:
-        lookup(grid.methods, grid.baseline, 'baseline of the grid')
-    return replace(grid, baseline=grid.baseline or next(iter(grid.methods)))
-
-# %% ../nbs/34_bench.ipynb #be008
-GRIDS = {  # grids that are there without a file
-    'example': dict(
-        data='fashion-mini',
-        prior='fashion',
-        n_per_class=15,
-        seeds=3,
-        ipc=[1, 10],
-        students=['convnet3', 'convnet4'],
-        methods={'random_real': None, 'psr': None},
-    )
-}
-
-
-def read_grid(
-    path: str | Path,  # a YAML file, or a name in `GRIDS`
-) -> Grid:
-    "A grid from a file. Raises `PSRError` for what cannot be read."
-    if str(path) in GRIDS and not Path(path).exists():
-        return parse_grid(GRIDS[str(path)])
-    if not Path(path).is_file():
-        raise PSRError(f'grid {path}', f'a YAML file, or one of {", ".join(GRIDS)}', 'nothing there')
-    import yaml
-
-    try:
-        content = yaml.safe_load(read_bytes(path).decode('utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise PSRError(f'grid {path}', 'YAML', ' '.join(str(e).split())[:160]) from None
-    return parse_grid(content, Path(path).resolve().parent)
+_all_ = ['Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid', 'read_grid']  # found here before they had a room of their own
 
 # %% ../nbs/34_bench.ipynb #be011
 @dataclass(frozen=True)
@@ -206,7 +78,8 @@ class Bench:
     grid: Grid
     path: Path  # the folder: grid.json, pools/, cells/, results.json, results.parquet
     _data: dict[str, ImageData] = field(default_factory=dict, repr=False)
-    _chosen: dict[tuple, ImageData] = field(default_factory=dict, repr=False)  # (method, ipc, pool) -> its set
+    _chosen: dict[tuple, Any] = field(default_factory=dict, repr=False)  # what several cells share
+    _known: set[str] = field(default_factory=set, repr=False)  # names of cells that are done
 
     @classmethod
     def begin(
@@ -216,62 +89,159 @@ class Bench:
     ) -> Bench:
         "Opens the folder of a grid, or begins it. Raises `PSRError` where another grid is in it."
         path = Path(path)
-        file = path / 'grid.json'
+        file, added = path / 'grid.json', {}
         if file.is_file():
-            check_kind(known := read_json(file), 'grid', file, 'the grid of a bench', 'Give another --out')
-            if known.get('key') != grid.key:
-                raise PSRError(f'{path}', 'the folder of this grid', 'that of another one', 'Give another --out')
-        if not file.is_file() and path.is_dir() and any(path.iterdir()):
+            kept, added = _read_grid_file(file)
+            grid = replace(grid, methods=grid.methods | {m: how for m, how in added.items() if m not in grid.methods})
+            if not grid.covers(kept):
+                differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v] or ['methods or numbers']
+                found = f'that of another one ({", ".join(differ)})'
+                raise PSRError(f'{path}', 'the folder of this grid', found, 'Give another --out')
+        elif path.is_dir() and any(path.iterdir()):
             raise PSRError(f'{path}', 'a new folder', 'a folder with other things', 'Give another --out')
         make_folder(path / 'cells')
-        if not file.is_file():
-            write_atomic(file, to_json(dict(kind='grid', key=grid.key, grid=asdict(grid))))
+        if not file.is_file() or read_json(file).get('key') != grid.key:
+            _write_grid_file(file, grid, added)
         return cls(grid, path)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,  # the folder of a grid
+    ) -> Bench:
+        "The grid that is in a folder."
+        file = Path(path) / 'grid.json'
+        if not file.is_file():
+            raise PSRError(f'{path}', 'the folder of a grid, with grid.json', 'none', 'psr bench GRID --out FOLDER')
+        return cls(_read_grid_file(file)[0], Path(path))
+
+    def add(
+        self,
+        name: str,  # of the method, in tables
+        how: dict[str, Any],  # see `METHOD_KEYS`
+    ) -> Bench:
+        "The same folder with one method more; its cells are to be made, the others stay."
+        if name in self.grid.methods:
+            raise PSRError(f'method {name}', f'a name that {self.path} does not have yet', 'one that it has')
+        [how] = parse_grid(dict(methods={name: how})).methods.values()
+        file = self.path / 'grid.json'
+        added = _read_grid_file(file)[1] | {name: how}
+        grid = replace(self.grid, methods=self.grid.methods | {name: how})
+        _write_grid_file(file, grid, added)
+        return Bench(grid, self.path)
 
     def images(self, split: str) -> ImageData:
         "Real images of one part, at the size and in the channels of the prior's pools where there is one."
         if split not in self._data:
+            name = located(self.grid.data, 'key data of the grid')
             if any('selector' in how or 'rival' in how for how in self.grid.methods.values()):
                 channels, size = self.prior.image_shape[0], self.prior.image_shape[-1]
-                data = load_data(self.grid.data, split, size=size, channels=channels)
+                data = load_data(name, split, size=size, channels=channels)
                 self._data[split] = data.restrict(self.prior.classes)
             else:
-                self._data[split] = load_data(self.grid.data, split)
+                self._data[split] = load_data(name, split)
         return self._data[split]
 
     @cached_property
     def prior(self) -> Prior:
-        "The generator of the grid's pools."
-        return Prior.from_pretrained(self.grid.prior or self.grid.data)
+        "The generator of the grid's pools, for those of its classes that the data have."
+        name = located(self.grid.prior or self.grid.data, 'key prior of the grid')
+        prior = Prior.from_pretrained(name)
+        shape: dict[str, Any] = dict(size=prior.image_shape[-1], channels=prior.image_shape[0])
+        test = load_data(located(self.grid.data, 'key data of the grid'), 'test', **shape)
+        try:
+            test.restrict(prior.classes)
+        except PSRError:  # a prior of more classes
+            prior = Prior.from_pretrained(name, classes=list(test.classes))
+        return prior
 
     def file(self, cell: Cell) -> Path:
         "Where its rows are, once it is done."
         return self.path / 'cells' / f'{content_hash(cell.name)[:16]}.json'
 
-    def once(self, cell: Cell, make: Callable[[], ImageData]) -> ImageData:
-        "The set of a cell, which cells with other students share."
-        key = cell.method, cell.ipc, cell.pool
+    def key(self, cell: Cell) -> str:
+        "The beginning of a hash of all that decides a cell."
+        about = dict(self.grid.fixed(), how=self.grid.methods[cell.method], cell=asdict(cell))
+        return content_hash(about)[:16]
+
+    def done(self, cell: Cell) -> bool:
+        "Whether its file is there, and of this definition."
+        if cell.name not in self._known and (file := self.file(cell)).is_file():
+            if read_json(file).get('key', self.key(cell)) == self.key(cell):  # files of before had none
+                self._known.add(cell.name)
+        return cell.name in self._known
+
+    def forget(self, cell: Cell) -> None:
+        "Removes what is there of a cell."
+        self.file(cell).unlink(missing_ok=True)
+        self._known.discard(cell.name)
+
+    def once(self, key: tuple, make: Callable[[], Any]) -> Any:
+        "What several cells share: a set that is chosen once, a pool made ready."
         if key not in self._chosen:
             self._chosen[key] = make()
         return self._chosen[key]
 
-    def pool(self, number: int) -> Pool:
-        "A pool of the grid; sampled where it is not there yet."
-        grid, folder = self.grid, self.path / 'pools' / str(number)
-        make_folder(folder.parent)
-        with FileLock(folder.with_name(f'.{number}.lock')):
-            if (folder / 'pool.json').is_file():
-                pool = Pool.open(folder)
-                if pool.n_per_class >= grid.n_per_class:
-                    return pool
-            teachers = None if grid.teacher is None else [grid.teacher]
-            return make_pool(folder, grid.prior or grid.data, teachers, grid.n_per_class, number, progress=False)
+# %% ../nbs/34_bench.ipynb #be014b
+def _read_grid_file(file: Path) -> tuple[Grid, dict[str, dict]]:  # the grid, and the methods that were added to it
+    "What a folder says of its grid."
+    check_kind(known := read_json(file), 'grid', file, 'the grid of a bench', 'Give another --out')
+    grid = Grid.from_json(known['grid'])
+    order = known.get('order') or list(grid.methods)
+    return replace(grid, methods={name: grid.methods[name] for name in order}), known.get('added') or {}
+
+
+def _write_grid_file(file: Path, grid: Grid, added: dict[str, dict]) -> None:
+    about = dict(kind='grid', key=grid.key, grid=asdict(grid), added=added, order=list(grid.methods))
+    write_atomic(file, to_json(about))
+
+
+def pool_of(
+    bench: Bench,
+    number: int,  # from 0 up
+) -> Pool:
+    "A pool of the grid; sampled where it is not there yet."
+    grid, folder = bench.grid, bench.path / 'pools' / str(number)
+    make_folder(folder.parent)
+    with FileLock(folder.with_name(f'.{number}.lock')):
+        if (folder / 'pool.json').is_file():
+            pool = Pool.open(folder)
+            if pool.n_per_class >= grid.n_per_class:
+                return pool
+        name = located(grid.prior or grid.data, 'key prior of the grid')
+        teachers = None if grid.teacher is None else [located(grid.teacher, 'key teacher of the grid')]
+        return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), progress=False)
+
+
+def prepared_of(
+    bench: Bench,
+    cell: Cell,
+    space: str,  # where images are compared
+) -> Prepared:
+    "The pool of a cell made ready for selection, with worth for its budget where the grid measures it."
+    pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
+    real = bench.images('train')
+    ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space))
+    if bench.grid.worth is not None:
+        values = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench.grid))
+        for problem, own in zip(ready.problems, values):
+            problem.worth = own
+    return ready
+
+
+def _worth(pool: Pool, real: ImageData, ipc: int, grid: Grid) -> Any:  # (classes, n)
+    "What each candidate is worth for a budget; measured where it was not measured before."
+    worth: Worth | None = None
+    for step in measure_worth(pool, real, ipc, grid.worth, grid.protocols[0], grid.students[0]):
+        worth = step.worth
+    assert worth is not None
+    return worth.values
 
 # %% ../nbs/34_bench.ipynb #be019
 def _folder_set(bench: Bench, cell: Cell, folder: str) -> tuple[Any, ImageData]:
     "A set on disk, and the test images at its size."
     path = Path(bench.grid.base) / folder.format(ipc=cell.ipc, pool=cell.pool)
-    found, test = open_set(path, bench.grid.data)
+    found, test = open_set(path, located(bench.grid.data, 'key data of the grid'))
     counts = found.labels.bincount(minlength=len(test.classes))
     if int(counts.max()) != cell.ipc or int(counts.min()) != cell.ipc:
         numbers = f'{int(counts.min())} to {int(counts.max())} images in {len(found.classes)} classes'
@@ -292,6 +262,19 @@ def _function(words: str, base: str) -> Callable[..., Any]:
     return getattr(loaded, name or 'make_set')
 
 
+def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> ImageData:
+    "A selector's choice from the pool of a cell."
+    ready = prepared_of(bench, cell, how.get('space', 'student'))
+    weights, given = None, how.get('weights') or {}
+    if given:
+        weights = replace(SELECTORS[how['selector']].weights, **given)
+        if given.get('worth') and ready.problems[0].worth is None:
+            say = 'Give the grid the key worth, or measure it: psr worth'
+            raise PSRError(f'weight worth of method {cell.method}', 'a pool whose worth was measured', 'none', say)
+    chosen = ready.select(cell.ipc, how['selector'], weights, seed=seed)
+    return ImageData(chosen.images, chosen.labels, list(chosen.pool.classes), cell.method)
+
+# %% ../nbs/34_bench.ipynb #be019c
 def set_of(
     bench: Bench,
     cell: Cell,
@@ -302,18 +285,36 @@ def set_of(
         return _folder_set(bench, cell, str(how['folder']))
     real, test = bench.images('train'), bench.images('test')
     if 'baseline' in how:
-        return BASELINES[how['baseline']](real, cell.ipc), test
+        make: Any = BASELINES[how['baseline']]
+        return bench.once(('baseline', how['baseline'], cell.ipc), lambda: make(real, cell.ipc)), test
     if 'function' in how:
         make = _function(str(how['function']), bench.grid.base)
         return lambda seed: make(real, cell.ipc, seed), test
     if 'rival' in how:
         make = RIVALS[how['rival']]
-        return bench.once(cell, lambda: make(bench.prior, real, cell.ipc, cell.pool)), test
-    pool, space = bench.pool(cell.pool), how.get('space', 'student')
-    named = lambda s: ImageData(s.images, s.labels, list(pool.classes), cell.method)
+        if 'draws' in how:
+            return lambda seed: make(bench.prior, real, cell.ipc, seed), test
+        key = 'rival', how['rival'], cell.ipc, cell.pool
+        return bench.once(key, lambda: make(bench.prior, real, cell.ipc, cell.pool)), test
     if how['selector'] == 'random':  # drawn anew for each seed
-        return lambda seed: named(select(pool, cell.ipc, 'random', seed=seed)), test
-    return bench.once(cell, lambda: named(select(pool, cell.ipc, how['selector'], None, real, space))), test
+        return lambda seed: _chosen_set(bench, cell, how, seed), test
+    return bench.once((cell.method, cell.ipc, cell.pool), lambda: _chosen_set(bench, cell, how, 0)), test
+
+
+def sets_of(
+    bench: Bench,
+    cell: Cell,
+) -> tuple[dict[int | None, Any], ImageData]:  # number of the draw -> set, or None -> a set for each seed; test images
+    "The sets of a cell, each made once."
+    source, test = set_of(bench, cell)
+    seeds = [1000 * cell.pool + s for s in range(bench.grid.seeds)]
+    if not callable(source) or hasattr(source, 'images'):
+        return {0: source}, test
+    if draws := bench.grid.methods[cell.method].get('draws'):
+        own = lambda d: bench.once((cell.method, cell.ipc, cell.pool, d), lambda: source(1000 * cell.pool + d))
+        return {d: own(d) for d in range(draws)}, test
+    made = {seed: source(seed) for seed in seeds}
+    return {None: made.__getitem__}, test
 
 # %% ../nbs/34_bench.ipynb #be016
 @dataclass
@@ -327,15 +328,68 @@ class BenchStep:
     error: str = ''  # why it failed
 
 
-def _rows(bench: Bench, cell: Cell, device: Any) -> list[dict[str, Any]]:
-    "Trains the students of a cell."
-    grid, (source, test) = bench.grid, set_of(bench, cell)
+@dataclass
+class _Made:
+    "The sets of a cell, and what becomes of them."
+
+    cell: Cell
+    sets: dict[int | None, Any] = field(default_factory=dict)
+    test: ImageData | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    error: str = ''
+
+
+def _words(e: Exception) -> str:
+    return (f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}')[:500]
+
+
+def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | None) -> None:
+    "Trains the students of cells that differ in the method alone, in one call; where it fails, cell by cell."
+    grid, cell = bench.grid, made[0].cell
+    sets = {f'{i} {draw}': (m, draw, source) for i, m in enumerate(made) for draw, source in m.sets.items()}
     seeds = [1000 * cell.pool + s for s in range(grid.seeds)]  # another pool, other draws and other students
-    more: dict[str, Any] = dict(epochs=grid.epochs, batch_size=grid.batch_size, device=device)
-    report = evaluate(
-        source, test, cell.protocol, cell.student, seeds, grid.labels, cell.method, progress=False, **more
-    )
-    return [r | dict(pool=cell.pool) for r in report.rows]
+    more: dict[str, Any] = dict(epochs=grid.epochs, batch_size=grid.batch_size, device=device, abreast=abreast)
+    assert made[0].test is not None
+    given = {name: source for name, (_, _, source) in sets.items()}
+    try:
+        report = evaluate(given, made[0].test, cell.protocol, cell.student, seeds, grid.labels, progress=False, **more)
+    except OSError:
+        raise  # a full disk is no fault of the method
+    except Exception as e:
+        if len(made) == 1:
+            made[0].error = _words(e)
+        for one in made if len(made) > 1 else ():
+            _train(bench, [one], device, abreast)
+        return
+    for row in report.rows:
+        m, draw, _ = sets[row['method']]
+        more = dict(pool=cell.pool, draw=row['seed'] if draw is None else draw)
+        m.rows.append(row | dict(method=m.cell.method) | more)
+
+# %% ../nbs/34_bench.ipynb #be016b
+def run_cells(
+    bench: Bench,
+    cells: Sequence[Cell],  # that differ in the method alone
+    device: Any = None,  # of the training; None: the best at hand
+    abreast: bool | None = None,  # as one network, where that can be; None: on a GPU
+) -> list[BenchStep]:
+    "Makes some cells and writes their files, whatever becomes of each."
+    began, made = time.perf_counter(), [_Made(cell) for cell in cells]
+    for m in made:
+        try:
+            m.sets, m.test = sets_of(bench, m.cell)
+        except OSError:
+            raise
+        except Exception as e:
+            m.error = _words(e)
+    whole = sorted((m for m in made if not m.error), key=lambda m: id(m.test))
+    for _, group in groupby(whole, key=lambda m: id(m.test)):
+        _train(bench, list(group), device, abreast)
+    seconds = (time.perf_counter() - began) / len(cells)
+    for m in made:
+        about = dict(kind='cell', key=bench.key(m.cell), cell=asdict(m.cell))
+        write_atomic(bench.file(m.cell), to_json(about | dict(rows=m.rows, error=m.error, seconds=round(seconds, 2))))
+    return [BenchStep(m.cell, 0, 0, seconds, m.error) for m in made]
 
 
 def run_cell(
@@ -344,46 +398,55 @@ def run_cell(
     device: Any = None,  # of the training; None: the best at hand
 ) -> BenchStep:
     "Makes one cell and writes its file, whatever becomes of it."
-    began, error, rows = time.perf_counter(), '', []
-    try:
-        rows = _rows(bench, cell, device)
-    except OSError:
-        raise  # a full disk is no fault of the method
-    except Exception as e:
-        error = f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}'
-    seconds = time.perf_counter() - began
-    content = dict(kind='cell', cell=asdict(cell), rows=rows, error=error[:500], seconds=round(seconds, 2))
-    write_atomic(bench.file(cell), to_json(content))
-    return BenchStep(cell, 0, 0, seconds, error)
+    return run_cells(bench, [cell], device)[0]
+
+# %% ../nbs/34_bench.ipynb #be016d
+def _batches(cells: Sequence[Cell], together: bool) -> list[list[Cell]]:
+    "Cells that are made in one call, in their order."
+    if not together:
+        return [[cell] for cell in cells]
+    found: dict[tuple, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault((cell.pool, cell.ipc, cell.protocol, cell.student), []).append(cell)
+    first = list(
+        dict.fromkeys((cell.protocol, cell.student) for cell in cells)
+    )  # all pools of a student, then the next
+    return sorted(found.values(), key=lambda batch: first.index((batch[0].protocol, batch[0].student)))
 
 
 def run_bench(
     bench: Bench,
     only: str | None = None,  # cells whose name contains this; they are made again
     device: Any = None,
+    abreast: bool | None = None,  # students of all methods as one network, where that can be; None: on a GPU
 ) -> Iterator[BenchStep]:
     "Makes every cell that is not there. Several processes may run one grid: each takes cells that no other has."
     cells = [c for c in cells_of(bench.grid) if only is None or only in c.name]
     if not cells:
         raise PSRError('option --only', 'a part of the name of a cell', repr(only), cells_of(bench.grid)[0].name)
-    waiting, count = list(cells), lambda: sum(bench.file(c).is_file() for c in cells)
+    together = torch.device(device or best_device()).type != 'cpu' if abreast is None else abreast
+    waiting, count = _batches(cells, together), lambda: sum(bench.done(c) for c in cells)
     if only is not None:
         for cell in cells:
-            bench.file(cell).unlink(missing_ok=True)
+            bench.forget(cell)
     while waiting:
         left = []
-        for cell in waiting:
-            if bench.file(cell).is_file():
-                continue
-            try:
-                with FileLock(bench.file(cell).with_suffix('.lock'), timeout=0):
-                    if bench.file(cell).is_file():
-                        continue
-                    step = run_cell(bench, cell, device)
-            except Timeout:  # another process is at it
-                left.append(cell)
-                continue
-            yield replace(step, done=count(), total=len(cells))
+        for batch in waiting:
+            steps, others = [], []
+            with ExitStack() as locks:
+                for cell in batch:
+                    if not bench.done(cell):
+                        try:
+                            locks.enter_context(FileLock(bench.file(cell).with_suffix('.lock'), timeout=0))
+                        except Timeout:  # another process is at it
+                            others.append(cell)
+                todo = [cell for cell in batch if cell not in others and not bench.done(cell)]
+                if todo:
+                    before = count()
+                    steps = run_cells(bench, todo, device, abreast)
+            left += [others] if others else []
+            for number, step in enumerate(steps, 1):
+                yield replace(step, done=before + number, total=len(cells))
         waiting = left
         if waiting:
             time.sleep(1)

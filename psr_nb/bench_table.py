@@ -76,6 +76,7 @@ class BenchTable:
         "What the table holds for."
         over = f'{self.pools} pools × {self.seeds} seeds' if self.pools > 1 else f'{self.seeds} seeds of one pool'
         said = [f'intervals over {over}; last epoch; p values with Holm correction over {self._compared} comparisons']
+        said.append('sets: how many different ones, drawn or chosen, the students of a row were trained on')
         if not math.isnan(self.visible):
             said.append(f'a difference of {100 * self.visible:.1f} points would have been seen with a chance of 80 %')
         return said + [f'failed: {name}: {why}' for name, why in self.failures]
@@ -89,12 +90,12 @@ class BenchTable:
         percent = lambda v: '–' if v is None or math.isnan(v) else f'{100 * v:.1f}'
         signed = lambda v: '' if v is None or math.isnan(v) else f'{100 * v:+.1f}'
         head = ['method', 'images per class', 'student', 'protocol', 'accuracy %', '95 % interval', 'best epoch']
-        head += [f'− {self.baseline}', '95 % interval', 'p, Holm', 'students']
+        head += [f'− {self.baseline}', '95 % interval', 'p, Holm', 'sets', 'students']
         rows = []
         for r in self.rows:
             place = [r['method'], str(r['ipc']), r['student'], r['protocol']]
             if r.get('failed'):
-                rows.append([*place, 'failed', *[''] * 6])
+                rows.append([*place, 'failed', *[''] * 7])
                 continue
             own = [percent(r['mean']), f'{percent(r["low"])} to {percent(r["high"])}', percent(r['best'])]
             against = f'{signed(r["difference"])}'
@@ -102,7 +103,7 @@ class BenchTable:
                 '' if r['difference'] is None else f'{signed(r["difference_low"])} to {signed(r["difference_high"])}'
             )
             p = '' if r.get('p_holm') is None else f'{r["p_holm"]:.2g}'
-            rows.append([*place, *own, against, between, p, str(r['n'])])
+            rows.append([*place, *own, against, between, p, str(r['draws']), str(r['n'])])
         return head, rows
 
     def text(self) -> str:
@@ -119,8 +120,16 @@ class BenchTable:
 
 # %% ../nbs/35_bench_table.ipynb #bt010
 def _of(rows: Sequence[Mapping[str, Any]], key: str) -> dict[tuple[Any, Any], float]:
-    "(pool, seed) -> value."
-    return {(r.get('pool', 0), r['seed']): r[key] for r in rows}
+    "(pool, seed) -> value; the mean over the draws where there are several."
+    found: dict[tuple[Any, Any], list[float]] = {}
+    for r in rows:
+        found.setdefault((r.get('pool', 0), r['seed']), []).append(r[key])
+    return {where: float(np.mean(values)) for where, values in found.items()}
+
+
+def _draws(rows: Sequence[Mapping[str, Any]]) -> int:
+    "How many sets a method's rows are of."
+    return len({(r.get('pool', 0), r.get('draw', 0)) for r in rows})
 
 
 def _difference(ours: dict, theirs: dict) -> dict[str, Any]:
@@ -168,6 +177,7 @@ def tabulate(
             mean, low, high, _ = two_level(_of(own, 'accuracy_last'))
             row = dict(zip(_SETTING, setting), method=method, mean=mean, low=low, high=high, n=len(own))
             row['best'] = float(np.mean([r['accuracy_best'] for r in own]))
+            row['draws'] = _draws(own)
             against = {} if method == baseline or baseline not in found else _of(found[baseline], 'accuracy_last')
             row |= _difference(_of(own, 'accuracy_last'), against)
             spreads += [row['spread']] if row['spread'] is not None else []

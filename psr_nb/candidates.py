@@ -10,17 +10,24 @@ import importlib.metadata
 import json
 import platform
 import warnings
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Generator, Iterator
+from typing import Any, Callable, Iterator
 
 import torch
 
 import psr_nb
-from .core import PSRError, candidate_generators, content_hash, lookup, make_folder, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    candidate_generators,
+    content_hash,
+    is_there,
+    lookup,
+    make_folder,
+    to_json,
+    write_atomic,
+)
+from .engines import Engine, Local
 from .pictures import to_uint8
 from .prior import SAMPLER, Prior
 from psr_nb.shards import (
@@ -37,7 +44,10 @@ from psr_nb.shards import (
 __all__ = ['stored_latents', 'stored_images', 'PoolStep', 'shard_steps']
 
 # %% ../nbs/09_candidates.ipynb #690e7096
-def _environment(prior: Any) -> dict:
+def _environment(
+    prior: Any,  # a `Prior`, where it samples
+    *_: Any,  # teachers and configuration
+) -> dict:
     "What can change last digits without a change of configuration."
 
     def version(name):
@@ -156,6 +166,11 @@ def stored_images(
     return to_uint8(prior.decode(latents.float().to(prior.device))).cpu()
 
 
+def _placed(device: torch.device, prior: Any, teachers: list, config: dict) -> tuple:
+    "Prior and teachers on the device of a worker."
+    return prior.to(device), [t.to(device) for t in teachers], config
+
+
 def _make_shard(
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s in the order of the config
@@ -203,23 +218,23 @@ def _begin(
     teachers: list,  # `Teacher`s
     asked: dict,  # classes, seed, shard_size
     sampling: dict,  # sampler options
+    engine: Engine,  # who will sample
 ) -> tuple[dict, dict, list]:  # content of pool.json, configuration, teachers in its order
     "What to sample: a new pool, or one that is there and agrees with what is asked for."
-    info = read_info(path) if (path / 'pool.json').exists() else None
+    info = read_info(path) if is_there(path / 'pool.json') else None
     old = info and {
         **info['config'],
         'sampler': {**json.loads(to_json(SAMPLER)), **info['config']['sampler']},
     }  # a pool may be older than an option
-    config, environment = (
-        _configuration(prior, teachers, old=old, sampling=sampling, **asked),
-        _environment(prior),
-    )
-    if info is None or old is None:
+    config = _configuration(prior, teachers, old=old, sampling=sampling, **asked)
+    if old is not None:
+        _compare(path, old, config)
+        order = [t['weights_hash'] for t in old['teachers']]
+        config, teachers = old, sorted(teachers, key=lambda t: order.index(weights_hash(t)))
+    [environment] = engine.map(_environment, [()], (prior, teachers, config), _placed)
+    if info is None:
         new = dict(format=POOL_FORMAT, identity=pool_identity(config), config=config, n_per_class=0, n_wanted=0)
         return new | dict(shards={}, environment=environment), config, teachers
-    _compare(path, old, config)
-    order = [t['weights_hash'] for t in old['teachers']]
-    teachers = sorted(teachers, key=lambda t: order.index(weights_hash(t)))
     begun = info['environment'].items()
     changed = [f'{k} {v} → {environment.get(k)}' for k, v in begun if k != 'psr_nb' and v != environment.get(k)]
     if changed:
@@ -228,7 +243,7 @@ def _begin(
             'the last digits of new candidates may differ from what that would have made',
             stacklevel=2,
         )
-    return info, old, teachers
+    return info, config, teachers
 
 # %% ../nbs/09_candidates.ipynb #ca015
 _SMALL = 50_000_000  # parameters of a network that one thread can run as fast as several
@@ -243,47 +258,21 @@ def _side_by_side(prior: Any, sampler: dict) -> int:
         return 1
     return min(4, torch.get_num_threads())
 
-
-def _made(
-    make: Callable[[int, int], dict[str, torch.Tensor]],  # (class, block) -> the arrays of a shard
-    keys: list[tuple[int, int]],  # which shards, in their order
-    side_by_side: int,  # how many at once
-) -> Generator[dict[str, torch.Tensor], None, None]:
-    "The shards in their order; while one is handed out, the next are being made."
-    if min(side_by_side, len(keys)) < 2:
-        for key in keys:
-            yield make(*key)
-        return
-    threads = torch.get_num_threads()
-    share = lambda: torch.set_num_threads(max(1, threads // side_by_side))
-    with ThreadPoolExecutor(side_by_side, initializer=share) as workers:
-        to_come = iter(keys)
-        ahead = deque(workers.submit(make, *key) for key in islice(to_come, side_by_side))
-        try:
-            while ahead:
-                shard = ahead.popleft().result()
-                ahead.extend(workers.submit(make, *key) for key in islice(to_come, 1))
-                yield shard
-        finally:
-            for waiting in ahead:
-                waiting.cancel()
-            torch.set_num_threads(threads)
-
 # %% ../nbs/09_candidates.ipynb #146c8a06
 def _fill(
     path: Path,  # the folder, locked
     info: dict,  # content of pool.json, kept up to date here
-    make: Callable[[int, int], dict[str, torch.Tensor]],  # (class, block) -> the arrays of a shard
+    make: Callable[[list[tuple[int, int]]], Iterator[dict[str, torch.Tensor]]],  # [(class, block)] -> their arrays
     files: dict[tuple[int, int], Path],  # shards there are
     n_per_class: int,  # candidates wanted of each class
-    side_by_side: int = 1,  # shards that are made at once
 ) -> Iterator[PoolStep]:
     "Makes the shards that are missing, block by block through all the classes."
     size, labels = info['config']['shard_size'], range(len(info['config']['classes']))
     blocks = -(-max(n_per_class, info['n_per_class']) // size)
     done = sum(block < blocks for _, block in files)
     missing = [(label, block) for block in range(blocks) for label in labels if (label, block) not in files]
-    with contextlib.closing(_made(make, missing, side_by_side)) as made:
+    made: Any = make(missing)
+    with contextlib.closing(made):
         for block in range(blocks):
             for label in labels:
                 if (label, block) in files:
@@ -318,14 +307,16 @@ def shard_steps(
     shard_size: int | None,  # candidates in one forward pass; None: the existing pool's, else 25
     verify: bool,  # compare every existing shard with its hash first
     sampling: dict,  # sampler options; what is not given comes from the pool, else from the prior
+    engine: Engine | None = None,  # who makes them; None: this process
 ) -> Iterator[PoolStep]:  # one for every shard that is made
     "Makes the shards that a folder lacks. Leaving the loop early keeps what is complete."
-    asked = dict(classes=classes, seed=seed, shard_size=shard_size)
-    info, config, teachers = _begin(path, prior, teachers, asked, sampling)
+    asked, engine = dict(classes=classes, seed=seed, shard_size=shard_size), engine or Local()
+    info, config, teachers = _begin(path, prior, teachers, asked, sampling, engine)
     for folder in ('shards', 'cache'):
         make_folder(path / folder)
     files = intact_shards(path, info, verify)
     info['n_wanted'] = max(n_per_class, info['n_wanted'])
     write_atomic(path / 'pool.json', to_json(info))
-    make = lambda label, block: _make_shard(prior, teachers, config, label, block)
-    yield from _fill(path, info, make, files, n_per_class, _side_by_side(prior, config['sampler']))
+    parts, most = (prior, teachers, config), _side_by_side(prior, config['sampler'])
+    make = lambda keys: engine.map(_make_shard, keys, parts, _placed, min(most, len(keys)))
+    yield from _fill(path, info, make, files, n_per_class)

@@ -24,7 +24,7 @@ from .describe import check_overlap
 from .distilled import DistilledSet, class_folder
 from .forecast import Forecast
 from .greedy import herding
-from .learning import train_student
+from .learning import accuracies_abreast, train_student
 from .pictures import to_float, to_uint8
 from .protocols import PROTOCOLS, Protocol, training_plan
 from .results import Report
@@ -274,7 +274,25 @@ class _Table:
                 return None
             done = ticks
         assert state is not None
-        row = dict(
+        accuracies = [t.accuracy for t in tested]
+        row = self.entry(method, data, ipc, student, seed, accuracies, time.perf_counter() - began, state.epoch)
+        if self.validation is not None:
+            row['accuracy_chosen'] = max(tested, key=lambda t: t.validation).accuracy
+        return row
+
+    def entry(
+        self,
+        method: str | None,
+        data: ImageSet,
+        ipc: int,
+        student: str,
+        seed: int,
+        accuracies: list[float],  # of its tests
+        seconds: float,
+        epochs: int,
+    ) -> dict[str, Any]:
+        "The row of a student that was trained."
+        return dict(
             method=method or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed'),
             dataset=self.test.label,
             ipc=ipc,
@@ -282,14 +300,32 @@ class _Table:
             student=student,
             labels=self.labels,
             seed=seed,
-            accuracy_best=max(t.accuracy for t in tested),
-            accuracy_last=tested[-1].accuracy,
-            seconds=round(time.perf_counter() - began, 3),
-            network_evaluations=state.epoch * len(data.images),
+            accuracy_best=max(accuracies),
+            accuracy_last=accuracies[-1],
+            seconds=round(seconds, 3),
+            network_evaluations=epochs * len(data.images),
         )
-        if self.validation is not None:
-            row['accuracy_chosen'] = max(tested, key=lambda t: t.validation).accuracy
-        return row
+
+    def rows_abreast(
+        self,
+        sets: list[tuple[str | None, int, ImageSet]],  # name, seed, set
+        given: list[tuple[torch.Tensor, torch.Tensor]],  # images and targets of each
+        student: str,
+        workers: int | None,
+    ) -> list[dict[str, Any]] | None:  # None: these students cannot be one network
+        "Trains students on all sets as one network."
+        began, count = time.perf_counter(), len(self.test.classes)
+        budgets = {int(data.labels.bincount(minlength=count).max()) for _, _, data in sets}
+        if len(budgets) > 1 or self.validation is not None or self.protocol.online:
+            return None
+        seeds, ipc = [seed for _, seed, _ in sets], budgets.pop()
+        more = ipc, self.epochs, self.batch_size, workers, self.device
+        found = accuracies_abreast(given, self.test, self.protocol, student, seeds, *more)
+        if found is None:
+            return None
+        epochs, accuracies = found
+        seconds = (time.perf_counter() - began) / len(sets)
+        return [self.entry(m, d, ipc, student, s, a, seconds, epochs) for (m, s, d), a in zip(sets, accuracies)]
 
 # %% ../nbs/23_evaluate.ipynb #e013
 def _side_by_side(
@@ -369,6 +405,7 @@ def evaluate(
     batch_size: int | None = None,  # overrides the protocol's
     device: torch.device | str | None = None,  # default: the best at hand
     allow_overlap: bool = False,  # insist, where test images are among the training images
+    abreast: bool | None = None,  # train all students of a kind as one network, where they can be; None: on a GPU
 ) -> Report:
     "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
     device = torch.device(device or best_device())
@@ -403,12 +440,19 @@ def evaluate(
         images, target = targets[id(data)]
         return lambda tick: table.row(m, data, images, target, student, s, tick)
 
-    jobs = [job(m, s, data, student) for student in students for (m, s), data in sets.items()]
-    available, cpu = torch.get_num_threads(), device.type == 'cpu'
+    available, cpu, rows = torch.get_num_threads(), device.type == 'cpu', {}
+    if not cpu if abreast is None else abreast:
+        listed, given = [(m, s, d) for (m, s), d in sets.items()], [targets[id(d)] for d in sets.values()]
+        rows = {student: table.rows_abreast(listed, given, student, workers) for student in students}
+        rows = {student: found for student, found in rows.items() if found is not None}
+    left = [student for student in students if student not in rows]
+    if not left:
+        return Report([row for student in students for row in rows[student]])
+    jobs = [job(m, s, data, student) for student in left for (m, s), data in sets.items()]
     workers = max(1, min(len(jobs), workers or (available if cpu else 1)))
     if cpu:
         keep_memory()
-    small = test.images.shape[-1] <= 64
-    return Report(
-        _side_by_side(jobs, workers, (1 if small else max(1, available // workers)) if cpu else None, progress)
-    )
+    threads = 1 if test.images.shape[-1] <= 64 else max(1, available // workers)
+    alone = _side_by_side(jobs, workers, threads if cpu else None, progress)
+    rows |= {student: alone[i * len(sets) : (i + 1) * len(sets)] for i, student in enumerate(left)}
+    return Report([row for student in students for row in rows[student]])

@@ -5,12 +5,13 @@
 # %% ../nbs/09_learning.ipynb #b656c801
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,11 +23,11 @@ from .data import ImageData
 from .pictures import to_float
 from .protocols import VIEWS, VIEWS_OF_MANY, Plan, Protocol, cutmix, training_plan
 from .scope import scope
-from .students import ConvNet, make_student, quicken
+from .students import ConvNet, ResNetAP, make_student, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['StudentStep', 'student_logits', 'train_student', 'Abreast', 'threads_each', 'train_students']
+__all__ = ['StudentStep', 'student_logits', 'train_student', 'Abreast', 'threads_each', 'train_students', 'accuracies_abreast']
 
 # %% ../nbs/09_learning.ipynb #c023
 @dataclass
@@ -186,35 +187,44 @@ def train_student(
             yield state
 
 # %% ../nbs/09_learning.ipynb #bcd8b270
+def _widened(layers: Sequence[Any]) -> nn.Module:
+    "The same convolution or norm of several networks, side by side in the channels."
+    n, first = len(layers), layers[0]
+    if isinstance(first, nn.Conv2d):
+        shape: Any = n * first.in_channels, n * first.out_channels, first.kernel_size, first.stride, first.padding
+        wide: Any = nn.Conv2d(*shape, groups=n * first.groups, bias=first.bias is not None)
+    else:
+        wide = nn.GroupNorm(n * first.num_groups, n * first.num_channels, first.eps)
+    for name, value in first.named_parameters(recurse=False):
+        assert value is not None
+        setattr(wide, name, nn.Parameter(torch.cat([getattr(layer, name).detach() for layer in layers])))
+    return wide
+
+
 class Abreast(nn.Module):
-    "Several ConvNets of one shape as one network; images and answers have the student as their first axis."
+    "Several networks of one shape as one; images and answers have the student as their first axis."
 
     def __init__(
         self,
-        networks: Sequence[Any],  # ConvNets of one shape, with instance norm or none
+        networks: Sequence[Any],  # ConvNets or ResNets of one shape, with instance norm or none
     ):
         super().__init__()
-        n, joined = len(networks), lambda name, layers: torch.cat([getattr(layer, name).detach() for layer in layers])
-        layers: list[nn.Module] = []
-        for same in zip(*(network.body for network in networks)):
-            layer: Any = same[0]
-            if isinstance(layer, nn.Conv2d):
-                layer = nn.Conv2d(n * layer.in_channels, n * layer.out_channels, 3, padding=1, groups=n)
-            elif isinstance(layer, nn.GroupNorm):
-                layer = nn.GroupNorm(n * layer.num_channels, n * layer.num_channels)
-            if layer is not same[0]:
-                layer.weight, layer.bias = (nn.Parameter(joined(name, same)) for name in ('weight', 'bias'))
-            layers.append(layer)
-        self.n, self.body = n, nn.Sequential(*layers)
+        self.n, self.body = len(networks), copy.deepcopy(networks[0])
+        for name, layer in networks[0].named_modules():
+            if isinstance(layer, (nn.Conv2d, nn.GroupNorm)):
+                where, _, own = name.rpartition('.')
+                wide = _widened([network.get_submodule(name) for network in networks])
+                setattr(self.body.get_submodule(where), own, wide)
+        self.body.fc = nn.Identity()
         self.weight = nn.Parameter(torch.stack([network.fc.weight.detach() for network in networks]))  # (n, C, d)
-        self.bias = nn.Parameter(joined('bias', [network.fc for network in networks]))  # (n·C,): a vector, as one's is
+        self.bias = nn.Parameter(torch.cat([network.fc.bias.detach() for network in networks]))  # (n·C,): as one's is
 
     def features(
         self,
         x: torch.Tensor,  # (n, batch, c, h, w)
     ) -> torch.Tensor:  # (n, batch, d)
-        maps = self.body(x.transpose(0, 1).flatten(1, 2))
-        return maps.unflatten(1, (self.n, -1)).flatten(2).transpose(0, 1)
+        maps = self.body.forward_features(x.transpose(0, 1).flatten(1, 2))
+        return self.body.forward_head(maps, pre_logits=True).unflatten(1, (self.n, -1)).transpose(0, 1)
 
     def forward(
         self,
@@ -223,15 +233,30 @@ class Abreast(nn.Module):
         return torch.baddbmm(self.bias.view(self.n, 1, -1), self.features(x), self.weight.transpose(1, 2))
 
 # %% ../nbs/09_learning.ipynb #6c0535dc
-def _train_abreast(
+def _ask_abreast(
+    model: Abreast,
+    images: torch.Tensor,  # (m, c, h, w) uint8
+    mean: torch.Tensor,  # (S, 1, c, 1, 1)
+    std: torch.Tensor,
+) -> torch.Tensor:  # (S, m, C) on the CPU
+    "The answers of all students, in evaluation mode."
+    model.eval()
+    with torch.inference_mode():
+        parts = [to_float(part.to(mean.device)).expand(model.n, *part.shape) for part in images.split(200)]
+        logits = torch.cat([model((x - mean) / std).float().cpu() for x in parts], 1)
+    model.train()
+    return logits
+
+
+def _tests_abreast(
     sets: Sequence[tuple[torch.Tensor, torch.Tensor]],  # images and targets of each
     test: ImageData,
     work: Plan,
     student: str,
     seeds: Sequence[int],
     device: torch.device,
-) -> Iterator[torch.Tensor]:  # (m, C) each
-    "Trains ConvNets as one network."
+) -> Iterator[torch.Tensor]:  # (S, m, C) after each epoch that is tested
+    "Trains students as one network."
     p, shape, count = work.protocol, tuple(sets[0][0].shape[1:]), len(test.classes)
     model = Abreast([make_student(student, shape, count, p, seed) for seed in seeds]).to(device).train()
     optimizer = _optimizer(model, work)
@@ -261,10 +286,21 @@ def _train_abreast(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    model.eval()
-    with torch.inference_mode():
-        parts = [to_float(part.to(device)).expand(len(sets), *part.shape) for part in test.images.split(200)]
-        yield from torch.cat([model((x - mean) / std).float().cpu() for x in parts], 1)
+        if epoch + 1 in work.tests:
+            yield _ask_abreast(model, test.images, mean, std)
+
+
+def _train_abreast(
+    sets: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    test: ImageData,
+    work: Plan,
+    student: str,
+    seeds: Sequence[int],
+    device: torch.device,
+) -> Iterator[torch.Tensor]:  # (m, C) each
+    "The answers of students that were trained as one network, after the last epoch."
+    *_, last = _tests_abreast(sets, test, replace(work, tests=(work.epochs,)), student, seeds, device)
+    yield from last
 
 # %% ../nbs/09_learning.ipynb #5699fac7
 @contextmanager
@@ -303,12 +339,23 @@ def _alone(
     return student_logits(model, test.images, mean, std)
 
 # %% ../nbs/09_learning.ipynb #530dc86f
+def _joinable(network: nn.Module) -> bool:
+    "Whether several of these can be one network: of convolutions and norms that know no batch, with one linear layer."
+    if not isinstance(network, (ConvNet, ResNetAP)):
+        from timm.models.resnet import ResNet
+
+        if not isinstance(network, ResNet):
+            return False
+    own = [m for m in network.modules() if list(m.parameters(recurse=False)) or list(m.buffers(recurse=False))]
+    return all(isinstance(m, (nn.Conv2d, nn.GroupNorm)) or m is network.fc for m in own)
+
+
 def _groupable(student: str, work: Plan, sets: Sequence[tuple], classes: int) -> bool:
-    "Whether students can become one network: ConvNets without a memory of batches, sets of one size, no mixed images."
+    "Whether students can become one network: none has a memory of batches, sets are of one size, no images are mixed."
     p = work.protocol
     plain = p.norm != 'batch' and not p.cutmix and not p.online and not p.normalised_views and not p.label_parts
-    one = make_student(student, tuple(sets[0][0].shape[1:]), classes, p)
-    return plain and isinstance(one, ConvNet) and len({(len(x), t.ndim) for x, t in sets}) == 1
+    plain = plain and len({(len(x), t.ndim) for x, t in sets}) == 1
+    return plain and _joinable(make_student(student, tuple(sets[0][0].shape[1:]), classes, p))
 
 
 def _abreast(work: Plan, shape: tuple[int, ...], device: torch.device) -> int:
@@ -360,3 +407,32 @@ def train_students(
                 yield logits
         finally:
             stop.set()
+
+
+def accuracies_abreast(
+    sets: Sequence[tuple[torch.Tensor, torch.Tensor]],  # images (n, c, h, w) uint8 and targets (n,) or (n, C) of each
+    test: ImageData,  # real images; only ever tested on
+    protocol: Protocol,  # with the changes of its branch, see `scope`
+    student: str,  # in `STUDENTS`, or any timm name
+    seeds: Sequence[int],  # one for each set
+    ipc: int | None = None,  # images per class; None: the mean
+    epochs: int | None = None,  # overrides the protocol's
+    batch_size: int | None = None,  # overrides the protocol's
+    workers: int | None = None,  # trained at once; None: as many as fit
+    device: torch.device | str | None = None,  # default: the best at hand
+) -> (
+    tuple[int, list[list[float]]] | None
+):  # epochs, and for each set one accuracy per test; None: they cannot be joined
+    "Students trained as one network and tested when the protocol says, as `train_student` tests each of them alone."
+    device, count, shape = torch.device(device or best_device()), len(test.classes), tuple(sets[0][0].shape[1:])
+    here = scope(protocol, test.classes, shape, student)
+    work = training_plan(here.protocol, len(sets[0][0]), count, ipc, student, epochs, batch_size, here.family)
+    if not _groupable(student, work, sets, count):
+        return None
+    size, out = workers or _abreast(work, shape, device), []
+    for start in range(0, len(sets), size):
+        part = slice(start, start + size)
+        tests = _tests_abreast(sets[part], test, work, student, seeds[part], device)
+        right = [(logits.argmax(2) == test.labels).sum(1).tolist() for logits in tests]
+        out += [[n / len(test) for n in own] for own in zip(*right)]
+    return work.epochs, out

@@ -122,6 +122,25 @@ class Prior:
             parts = read_prior(folder, plain, wanted, prompt, o.get('variant'), o.get('vae'))
         return cls(**parts, name=full, device=device, dtype=dtype, compile=compile)
 
+    def __getstate__(self) -> dict:
+        "What another process gets: all but the count of its calls."
+        return {k: v for k, v in self.__dict__.items() if k != '_calls'}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _calls=itertools.count())
+
+    def to(self, device: torch.device | str) -> Prior:
+        "Moves it. On a device of another kind, the transformer gets the type that is fastest there."
+        device = torch.device(device)
+        if device.type != self.device.type:
+            self.dtype = best_dtype(device)
+        self.device = device
+        for part, dtype in ((self.transformer, self.dtype), (self.vae, torch.float32)):
+            torch.nn.Module.to(part, device, dtype)
+        self.class_ids = self.class_ids.to(device)
+        self.prompts = None if self.prompts is None else self.prompts.to(device, self.dtype)
+        return self
+
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         c = self.transformer.config

@@ -1,7 +1,9 @@
 "A grid: killed and resumed, shared, with methods that fail and files that are wrong."
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from commands import server
@@ -118,3 +120,47 @@ def test_another_grid_in_the_folder(tmp_path):
         Bench.begin(parse_grid(SMALL | dict(seeds=3)), tmp_path / 'out')
     with pytest.raises(PSRError, match='other things'):
         Bench.begin(parse_grid(SMALL), tmp_path)
+
+
+def test_students_of_all_methods_as_one_network(tmp_path):
+    "The same cells with the same rows, whether students are trained alone or abreast; a method that fails fails alone."
+    methods = dict(
+        random_real=dict(baseline='random_real', draws=2), herding_real=None, bad=dict(function='json:dumps')
+    )
+    grids = [Bench.begin(parse_grid(SMALL | dict(ipc=2, methods=methods)), tmp_path / str(i)) for i in range(2)]
+    steps = [list(run_bench(b, abreast=abreast, device='cpu')) for b, abreast in zip(grids, (False, True))]
+    assert [[s.cell for s in found] for found in steps][0] == [s.cell for s in steps[1]]
+    assert [bool(s.error) for s in steps[1]] == [False, False, True]
+    alone, abreast = (collect(b)[0].rows for b in grids)
+    same = ('method', 'pool', 'draw', 'seed', 'ipc', 'protocol', 'network_evaluations')
+    assert [[r[k] for k in same] for r in alone] == [[r[k] for k in same] for r in abreast]
+    assert all(abs(a['accuracy_last'] - b['accuracy_last']) < 0.01 for a, b in zip(alone, abreast))
+
+
+def test_a_grid_grows_and_keeps_its_cells(tmp_path):
+    grid = SMALL | dict(ipc=1, methods=['random_real'])
+    list(run_bench(Bench.begin(parse_grid(grid), tmp_path / 'out')))
+    more = Bench.begin(parse_grid(grid | dict(ipc=[1, 2], methods=['random_real', 'k_center_real'])), tmp_path / 'out')
+    assert len(list(run_bench(more))) == 3
+    other = dict(k_center_real=dict(baseline='herding_real'), random_real=None)  # the name means something else now
+    changed = Bench.begin(parse_grid(grid | dict(ipc=[1, 2], methods=other)), tmp_path / 'out')
+    assert {s.cell.method for s in run_bench(changed)} == {'k_center_real'}
+    with pytest.raises(PSRError, match='methods or numbers'):
+        Bench.begin(parse_grid(grid), tmp_path / 'out')
+
+
+def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
+    "A method that weighs worth fails with a sentence where the pool has none, and chooses by it where the grid measures it."
+    grid = dict(data='fashion-mini', prior='fashion', n_per_class=6, seeds=1, ipc=2, epochs=1)
+    grid |= dict(
+        methods=dict(plain=dict(selector='psr', weights=dict(worth=0)), by=dict(selector='psr', weights=dict(worth=3)))
+    )
+    without = Bench.begin(parse_grid(grid), tmp_path / 'without')
+    assert [('worth was measured' in s.error) for s in run_bench(without)] == [False, True]
+    values = np.random.default_rng(0).normal(size=(10, 6))
+    measured = SimpleNamespace(worth=SimpleNamespace(values=values))
+    monkeypatch.setattr(bench_room, 'measure_worth', lambda pool, real, ipc, students, *how: iter([measured]))
+    with_worth = Bench.begin(parse_grid(grid | dict(worth=16)), tmp_path / 'with')
+    assert not any(s.error for s in run_bench(with_worth))
+    plain, by = (bench_room.set_of(with_worth, cell)[0].images for cell in cells_of(with_worth.grid))
+    assert not torch.equal(plain, by)
