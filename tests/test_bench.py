@@ -1,12 +1,12 @@
 "A grid: killed and resumed, shared, with methods that fail and files that are wrong."
 
 import json
-import multiprocessing
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from commands import server
 
 from psr_nb import bench as bench_room
 from psr_nb.bench import Bench, cells_of, parse_grid, read_grid, run_bench
@@ -20,6 +20,7 @@ def accuracies(path):
     return [{k: r[k] for k in ('method', 'ipc', 'seed', 'accuracy_last')} for r in json.loads(path.read_text())['rows']]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same_table(tmp_path):
     whole, broken = (Bench.begin(parse_grid(SMALL), tmp_path / name) for name in ('whole', 'broken'))
     assert len(list(run_bench(whole))) == 4
@@ -38,10 +39,10 @@ def _run(path, queue):
     queue.put([s.cell.name for s in run_bench(Bench.begin(parse_grid(SMALL), path))])
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_grid(tmp_path):
-    context = multiprocessing.get_context('spawn')
-    queue = context.Queue()
-    both = [context.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
+    queue = server.Queue()
+    both = [server.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
     for process in both:
         process.start()
     done = queue.get(timeout=200) + queue.get(timeout=200)
@@ -78,6 +79,7 @@ def test_a_set_with_missing_classes(tmp_path):
     assert '9 classes' in error
 
 
+@pytest.mark.slow
 def test_disk_full(tmp_path, monkeypatch):
     "What is done stays; the next run goes on."
     grid = Bench.begin(parse_grid(SMALL), tmp_path / 'out')
