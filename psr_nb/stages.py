@@ -16,6 +16,7 @@ from filelock import FileLock
 from .classes import imagenet_index, nfc
 from .contest import Contest, contest
 from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, read_json, to_json, write_atomic
+from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
@@ -26,7 +27,7 @@ from .pool import Pool
 from .prior import Prior
 from .protocols import Protocol
 from .refine import RefineSettings
-from .rivals import ccs_real, el2n, el2n_real, k_center_real
+from .rivals import confidence_mosaics
 from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
@@ -212,7 +213,10 @@ BASELINES: dict[str, Callable[[ImageData, int], Any]] = {  # name -> (real, ipc)
     'herding_real': herding_real,
     'k_center_real': lambda real, ipc: lambda seed: k_center_real(real, ipc, seed),
     'el2n_real': lambda real, ipc: el2n_real(real, ipc),
+    'grand_real': lambda real, ipc: grand_real(real, ipc),
+    'forgetting_real': lambda real, ipc: forgetting_real(real, ipc),
     'ccs_real': ccs_strata,
+    'mosaics_real': lambda real, ipc: lambda seed: confidence_mosaics(real, ipc, seed=seed),
 }
 
 

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from commands import worked
+from commands import worked_here
 from test_cli import COLUMNS
 
 pytestmark = pytest.mark.slow
@@ -16,7 +16,7 @@ METHODS = ['random_real', 'generate_and_use', 'random', 'random+refine', 'psr_se
 def demo(tmp_path_factory):
     "The folder that a demo left, and what it printed."
     out = tmp_path_factory.mktemp('demo') / 'out'
-    done = worked(
+    done = worked_here(
         'demo',
         '--out',
         out,
