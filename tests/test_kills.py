@@ -63,7 +63,7 @@ COMMANDS = {
         lambda home: of_rows(home / 'rows.json'),
     ),
     'distill': (
-        ['distill', *FEW, '--data', 'fashion-mini', '--ipc', '1', '--steps', '2', '--out', 'new'],
+        ['distill', *FEW, '--data', 'fashion-mini', '--ipc', '1', '--steps', '2', '--map', 'pca', '--out', 'new'],
         ('new', 'new-pool'),
         lambda home: of_set(home / 'new') + of_pool(home / 'new-pool'),
     ),
@@ -75,7 +75,7 @@ def home(tmp_path_factory):
     "A folder with a small pool and a small set."
     home = tmp_path_factory.mktemp('kills')
     worked(
-        *('distill', *FEW, '--data', 'fashion-mini', '--ipc', '1', '--no-refine'),
+        *('distill', *FEW, '--data', 'fashion-mini', '--ipc', '1', '--no-refine', '--map', 'none'),
         *('--pool', home / 'pool', '--out', home / 'set'),
     )
     return home
