@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,11 +33,13 @@ from .rivals import RIVALS
 from .scope import scope
 from .select import SELECTORS, Prepared, prepare
 from .stages import BASELINES, make_pool, open_set
+from .views import image_grid
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'BenchStep', 'run_cells', 'run_cell',
-           'run_bench', 'estimate_seconds', 'Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid', 'read_grid']
+__all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'BenchStep', 'denoising_steps',
+           'run_cells', 'run_cell', 'run_bench', 'estimate_seconds', 'Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid',
+           'read_grid']
 
 # %% ../nbs/34_bench.ipynb #be002b
 from .grids import GRIDS, METHOD_KEYS, parse_grid, read_grid  # noqa: F401
@@ -80,6 +83,7 @@ class Bench:
     _data: dict[str, ImageData] = field(default_factory=dict, repr=False)
     _chosen: dict[tuple, Any] = field(default_factory=dict, repr=False)  # what several cells share
     _known: set[str] = field(default_factory=set, repr=False)  # names of cells that are done
+    costs: dict[tuple, float] = field(default_factory=dict, repr=False)  # (method, ipc, pool) -> seconds of its set
 
     @classmethod
     def begin(
@@ -158,6 +162,10 @@ class Bench:
     def file(self, cell: Cell) -> Path:
         "Where its rows are, once it is done."
         return self.path / 'cells' / f'{content_hash(cell.name)[:16]}.json'
+
+    def sheet(self, cell: Cell) -> Path:
+        "Where a small picture of its set is; cells of other students share it."
+        return self.path / 'sets' / f'{content_hash(f"{cell.method}-ipc{cell.ipc}")[:16]}.webp'
 
     def key(self, cell: Cell) -> str:
         "The beginning of a hash of all that decides a cell."
@@ -339,6 +347,49 @@ class _Made:
     error: str = ''
 
 
+def _make(bench: Bench, m: _Made) -> None:
+    "The sets of a cell, how long they took, and a small picture of the first."
+    cell, how = m.cell, bench.grid.methods[m.cell.method]
+    if 'selector' in how:
+        prepared_of(bench, cell, how.get('space', 'student'))  # the pool is everybody's
+    began = time.perf_counter()
+    m.sets, m.test = sets_of(bench, cell)
+    bench.costs.setdefault((cell.method, cell.ipc, cell.pool), time.perf_counter() - began)
+    sheet = bench.sheet(cell)
+    if cell.pool == 0 and not sheet.is_file():
+        draw, source = next(iter(m.sets.items()))
+        _draw_sheet(source(0) if draw is None else source, sheet)
+
+
+def _draw_sheet(data: Any, path: Path, most: int = 10) -> None:
+    "The first images of each class, small."
+    labels = data.labels.tolist()
+    rows = [[i for i, label in enumerate(labels) if label == c][:most] for c in range(min(20, len(data.classes)))]
+    images = data.images[[i for row in rows for i in row]]
+    picture = image_grid(images, max(map(len, rows)), scale=min(1.0, 40 / images.shape[-1]), gap=1)
+    buffer = io.BytesIO()
+    picture.save(buffer, 'webp', quality=80)
+    make_folder(path.parent)
+    write_atomic(path, buffer.getvalue())
+
+
+def denoising_steps(
+    bench: Bench,
+    cell: Cell,
+) -> int | None:  # None: nobody knows
+    "How many images were denoised by one step to make the set of a cell: what a method asks of the prior."
+    how = bench.grid.methods[cell.method]
+    if 'baseline' in how:
+        return 0
+    if 'selector' not in how and 'rival' not in how:
+        return None
+    each = len(bench.prior.classes) * bench.prior.defaults['num_inference_steps']
+    if 'selector' in how:
+        return bench.grid.n_per_class * each
+    more = len(bench.prior.classes) * 100 if how['rival'] == 'condition_aware' else 0  # its optimisation
+    return cell.ipc * (each * (2 if more else 1) + more)
+
+
 def _words(e: Exception) -> str:
     return (f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}')[:500]
 
@@ -364,6 +415,8 @@ def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | Non
     for row in report.rows:
         m, draw, _ = sets[row['method']]
         more = dict(pool=cell.pool, draw=row['seed'] if draw is None else draw)
+        more['set_seconds'] = round(bench.costs[m.cell.method, m.cell.ipc, m.cell.pool], 3)
+        more['denoising_steps'] = denoising_steps(bench, m.cell)
         m.rows.append(row | dict(method=m.cell.method) | more)
 
 # %% ../nbs/34_bench.ipynb #be016b
@@ -377,7 +430,7 @@ def run_cells(
     began, made = time.perf_counter(), [_Made(cell) for cell in cells]
     for m in made:
         try:
-            m.sets, m.test = sets_of(bench, m.cell)
+            _make(bench, m)
         except OSError:
             raise
         except Exception as e:

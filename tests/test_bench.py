@@ -166,3 +166,28 @@ def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     assert not any(s.error for s in run_bench(with_worth))
     plain, by = (bench_room.set_of(with_worth, cell)[0].images for cell in cells_of(with_worth.grid))
     assert not torch.equal(plain, by)
+
+
+def test_add_and_page_as_commands(tmp_path):
+    "A set on disk becomes a row of a grid's file or folder; what was there is not made again."
+    from typer.testing import CliRunner
+
+    from psr_nb.cli import app
+
+    run = lambda *words: CliRunner().invoke(app, ['bench', *map(str, words)])
+    file, out = tmp_path / 'grid.yaml', tmp_path / 'out'
+    file.write_text('data: fashion-mini\nseeds: 1\nipc: 1\nepochs: 1\nmethods:\n  random_real:  # drawn\n')
+    assert run(file, '--out', out, '-q').exit_code == 0
+    before = {f: f.read_text() for f in (out / 'cells').glob('*.json')}
+    torch.save([torch.rand(10, 1, 32, 32), torch.arange(10)], tmp_path / 'mine.pt')
+    found = run('add', file, 'mine', 'mine.pt', '--out', out)
+    assert found.exit_code == 0 and '2 cells, 1 to do' in found.stdout, found.stdout
+    assert file.read_text().splitlines()[5:] == ['  random_real:  # drawn', '  mine: {folder: mine.pt}']
+    found = run('add', out, 'herding', 'herding_real')
+    assert '3 cells, 1 to do' in found.stdout and 'herding' in found.stdout
+    assert all(f.read_text() == text for f, text in before.items())
+    assert run('page', out).exit_code == 0
+    page = (out / 'bench.html').read_text()
+    assert page.count('data:image/webp') == 3 and 'Set of mine' in page
+    taken = run('add', out, 'mine', 'herding_real')
+    assert taken.exit_code == 1
