@@ -421,6 +421,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'psr_nb.engines._Worker.__init__': ('engines.html#_worker.__init__', 'psr_nb/engines.py'),
                                 'psr_nb.engines._Worker.ready': ('engines.html#_worker.ready', 'psr_nb/engines.py'),
                                 'psr_nb.engines._Worker.run': ('engines.html#_worker.run', 'psr_nb/engines.py'),
+                                'psr_nb.engines._environment': ('engines.html#_environment', 'psr_nb/engines.py'),
                                 'psr_nb.engines._import_ray': ('engines.html#_import_ray', 'psr_nb/engines.py'),
                                 'psr_nb.engines._join': ('engines.html#_join', 'psr_nb/engines.py'),
                                 'psr_nb.engines._start': ('engines.html#_start', 'psr_nb/engines.py'),

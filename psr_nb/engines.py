@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import warnings
 from collections import deque
@@ -18,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Protocol
+from typing import Any, Callable, Iterable, Iterator, Protocol, cast
 
 import torch
 
@@ -171,6 +172,7 @@ class _Hands:
 
 # %% ../nbs/08_engines.ipynb #en017
 STARTS = 3  # tries to start a Ray: on a busy machine its parts may be too slow for one another
+_HEAVY = 'rfc3987_syntax'  # JupyterLab brings it, jsonschema loads it: two seconds in each process of Ray, for nothing
 _TOKEN = secrets.token_hex(32)  # of every Ray that this process starts: Ray remembers the first
 
 
@@ -178,10 +180,36 @@ def _import_ray() -> Any:
     "Ray, or the words that say how to get it."
     try:
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+        sys.modules.setdefault(_HEAVY, cast(Any, None))
         import ray
     except ImportError:
         raise PSRError('engine ray', 'the library ray', 'none', 'pip install psr_nb[ray]') from None
+    finally:
+        if sys.modules.get(_HEAVY, cast(Any, '')) is None:
+            del sys.modules[_HEAVY]
     return ray
+
+
+@contextlib.contextmanager
+def _environment(folder: Path) -> Iterator[None]:
+    "What Ray's processes find: our modules, a token (else Ray writes one into the home), and no `_HEAVY`."
+    lean = folder / 'lean'
+    lean.mkdir()
+    (lean / f'{_HEAVY}.py').write_text('raise ImportError\n')
+    own = {
+        'PYTHONPATH': os.pathsep.join([str(lean), *filter(None, sys.path)]),
+        'RAY_AUTH_TOKEN': os.environ.get('RAY_AUTH_TOKEN', _TOKEN),
+    }
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _join(ray: Any, address: str) -> None:
@@ -197,7 +225,6 @@ def _start(ray: Any) -> Path:
     "Starts a Ray on this machine; the folder of its files."
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     short = '/tmp' if os.path.isdir('/tmp') else None  # names of sockets may have 107 letters
-    own_token = os.environ.setdefault('RAY_AUTH_TOKEN', _TOKEN) is _TOKEN  # else Ray writes one into the home
     quiet = dict(include_dashboard=False, log_to_driver=False, logging_level='error')
     log = logging.getLogger('ray')
     level, error = log.level, None
@@ -206,7 +233,8 @@ def _start(ray: Any) -> Path:
         for _ in range(STARTS):
             folder = Path(tempfile.mkdtemp(prefix='psr-ray-', dir=short))
             try:
-                ray.init('local', num_cpus=cores, object_store_memory=512 << 20, _temp_dir=str(folder), **quiet)
+                with _environment(folder):
+                    ray.init('local', num_cpus=cores, object_store_memory=512 << 20, _temp_dir=str(folder), **quiet)
                 return folder
             except Exception as e:  # Ray has no class of its own for this
                 error = e
@@ -215,8 +243,6 @@ def _start(ray: Any) -> Path:
                     shutil.rmtree(folder, ignore_errors=True)
     finally:
         log.setLevel(level)
-        if own_token:
-            del os.environ['RAY_AUTH_TOKEN']
     found = ' '.join(str(error).split())[:160]
     raise PSRError('engine ray', 'a Ray that starts on this machine', found, 'Try it when the machine has less to do')
 
