@@ -200,6 +200,7 @@ def _environment(folder: Path) -> Iterator[None]:
         'PYTHONPATH': os.pathsep.join([str(lean), *filter(None, sys.path)]),
         'RAY_AUTH_TOKEN': os.environ.get('RAY_AUTH_TOKEN', _TOKEN),
     }
+    own |= {'RAY_worker_niceness': '0'}  # not behind all other programs
     before = {name: os.environ.get(name) for name in own}
     os.environ.update(own)
     try:
