@@ -30,14 +30,14 @@ demo: $(STAMP)
 # Every notebook, then everything in tests/ (among it: modules in step with the notebooks, notebooks clean).
 test: $(STAMP)
 	$(call RUN,nbdev-test) --n-workers $(JOBS) --do-print --timing
-	$(call RUN,pytest) -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 15
+	$(call RUN,pytest) -n $(JOBS) --dist loadgroup --no-loadscope-reorder --durations 15
 
 quick: $(STAMP)
-	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not browser and not gpu" $(ORDER)
+	$(call RUN,pytest) -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not slow and not browser and not gpu" $(ORDER)
 
 # Which lines the tests run. The notebooks' own tests are not counted.
 cover: $(STAMP)
-	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report term
+	$(call RUN,pytest) -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder --cov --cov-report term
 
 # The front end is linted where `npm ci` has been run.
 # Hundreds of kills at random instants, and thousands of damaged files; ROUNDS says how many kills.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,6 @@ from filelock import FileLock, Timeout
 
 from .core import PSRError, best_device, check_kind, content_hash, make_folder, read_json, to_json, write_atomic
 from .data import ImageData, load_data
-from .engines import Engine, Local, opened
 from .evaluate import evaluate
 from .grids import Grid, located
 from .learning import threads_each, train_student
@@ -33,11 +33,13 @@ from .rivals import RIVALS
 from .scope import scope
 from .select import SELECTORS, Prepared, prepare
 from .stages import BASELINES, make_pool, open_set
-from .worth import measure_worth
+from .views import image_grid
+from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'BenchStep', 'run_cells', 'run_cell',
-           'run_bench', 'estimate_seconds', 'Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid', 'read_grid']
+__all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'BenchStep', 'denoising_steps',
+           'run_cells', 'run_cell', 'run_bench', 'estimate_seconds', 'Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid',
+           'read_grid']
 
 # %% ../nbs/34_bench.ipynb #be002b
 from .grids import GRIDS, METHOD_KEYS, parse_grid, read_grid  # noqa: F401
@@ -81,7 +83,7 @@ class Bench:
     _data: dict[str, ImageData] = field(default_factory=dict, repr=False)
     _chosen: dict[tuple, Any] = field(default_factory=dict, repr=False)  # what several cells share
     _known: set[str] = field(default_factory=set, repr=False)  # names of cells that are done
-    engine: Engine = field(default_factory=Local, repr=False)  # who samples and trains
+    costs: dict[tuple, float] = field(default_factory=dict, repr=False)  # (method, ipc, pool) -> seconds of its set
 
     @classmethod
     def begin(
@@ -161,6 +163,10 @@ class Bench:
         "Where its rows are, once it is done."
         return self.path / 'cells' / f'{content_hash(cell.name)[:16]}.json'
 
+    def sheet(self, cell: Cell) -> Path:
+        "Where a small picture of its set is; cells of other students share it."
+        return self.path / 'sets' / f'{content_hash(f"{cell.method}-ipc{cell.ipc}")[:16]}.webp'
+
     def key(self, cell: Cell) -> str:
         "The beginning of a hash of all that decides a cell."
         about = dict(self.grid.fixed(), how=self.grid.methods[cell.method], cell=asdict(cell))
@@ -212,8 +218,7 @@ def pool_of(
                 return pool
         name = located(grid.prior or grid.data, 'key prior of the grid')
         teachers = None if grid.teacher is None else [located(grid.teacher, 'key teacher of the grid')]
-        more: dict[str, Any] = dict(progress=False, engine=bench.engine)
-        return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), **more)
+        return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), progress=False)
 
 
 def prepared_of(
@@ -226,17 +231,16 @@ def prepared_of(
     real = bench.images('train')
     ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space))
     if bench.grid.worth is not None:
-        values = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench))
+        values = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench.grid))
         for problem, own in zip(ready.problems, values):
             problem.worth = own
     return ready
 
 
-def _worth(pool: Pool, real: ImageData, ipc: int, bench: Bench) -> Any:  # (classes, n)
+def _worth(pool: Pool, real: ImageData, ipc: int, grid: Grid) -> Any:  # (classes, n)
     "What each candidate is worth for a budget; measured where it was not measured before."
-    worth, grid = None, bench.grid
-    own = grid.worth, grid.protocols[0], grid.students[0]
-    for step in measure_worth(pool, real, ipc, *own, engine=bench.engine):
+    worth: Worth | None = None
+    for step in measure_worth(pool, real, ipc, grid.worth, grid.protocols[0], grid.students[0]):
         worth = step.worth
     assert worth is not None
     return worth.values
@@ -343,6 +347,49 @@ class _Made:
     error: str = ''
 
 
+def _make(bench: Bench, m: _Made) -> None:
+    "The sets of a cell, how long they took, and a small picture of the first."
+    cell, how = m.cell, bench.grid.methods[m.cell.method]
+    if 'selector' in how:
+        prepared_of(bench, cell, how.get('space', 'student'))  # the pool is everybody's
+    began = time.perf_counter()
+    m.sets, m.test = sets_of(bench, cell)
+    bench.costs.setdefault((cell.method, cell.ipc, cell.pool), time.perf_counter() - began)
+    sheet = bench.sheet(cell)
+    if cell.pool == 0 and not sheet.is_file():
+        draw, source = next(iter(m.sets.items()))
+        _draw_sheet(source(0) if draw is None else source, sheet)
+
+
+def _draw_sheet(data: Any, path: Path, most: int = 10) -> None:
+    "The first images of each class, small."
+    labels = data.labels.tolist()
+    rows = [[i for i, label in enumerate(labels) if label == c][:most] for c in range(min(20, len(data.classes)))]
+    images = data.images[[i for row in rows for i in row]]
+    picture = image_grid(images, max(map(len, rows)), scale=min(1.0, 40 / images.shape[-1]), gap=1)
+    buffer = io.BytesIO()
+    picture.save(buffer, 'webp', quality=80)
+    make_folder(path.parent)
+    write_atomic(path, buffer.getvalue())
+
+
+def denoising_steps(
+    bench: Bench,
+    cell: Cell,
+) -> int | None:  # None: nobody knows
+    "How many images were denoised by one step to make the set of a cell: what a method asks of the prior."
+    how = bench.grid.methods[cell.method]
+    if 'baseline' in how:
+        return 0
+    if 'selector' not in how and 'rival' not in how:
+        return None
+    each = len(bench.prior.classes) * bench.prior.defaults['num_inference_steps']
+    if 'selector' in how:
+        return bench.grid.n_per_class * each
+    more = len(bench.prior.classes) * 100 if how['rival'] == 'condition_aware' else 0  # its optimisation
+    return cell.ipc * (each * (2 if more else 1) + more)
+
+
 def _words(e: Exception) -> str:
     return (f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}')[:500]
 
@@ -353,11 +400,10 @@ def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | Non
     sets = {f'{i} {draw}': (m, draw, source) for i, m in enumerate(made) for draw, source in m.sets.items()}
     seeds = [1000 * cell.pool + s for s in range(grid.seeds)]  # another pool, other draws and other students
     more: dict[str, Any] = dict(epochs=grid.epochs, batch_size=grid.batch_size, device=device, abreast=abreast)
-    more |= dict(engine=bench.engine, progress=False)
     assert made[0].test is not None
     given = {name: source for name, (_, _, source) in sets.items()}
     try:
-        report = evaluate(given, made[0].test, cell.protocol, cell.student, seeds, grid.labels, **more)
+        report = evaluate(given, made[0].test, cell.protocol, cell.student, seeds, grid.labels, progress=False, **more)
     except OSError:
         raise  # a full disk is no fault of the method
     except Exception as e:
@@ -369,6 +415,8 @@ def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | Non
     for row in report.rows:
         m, draw, _ = sets[row['method']]
         more = dict(pool=cell.pool, draw=row['seed'] if draw is None else draw)
+        more['set_seconds'] = round(bench.costs[m.cell.method, m.cell.ipc, m.cell.pool], 3)
+        more['denoising_steps'] = denoising_steps(bench, m.cell)
         m.rows.append(row | dict(method=m.cell.method) | more)
 
 # %% ../nbs/34_bench.ipynb #be016b
@@ -382,7 +430,7 @@ def run_cells(
     began, made = time.perf_counter(), [_Made(cell) for cell in cells]
     for m in made:
         try:
-            m.sets, m.test = sets_of(bench, m.cell)
+            _make(bench, m)
         except OSError:
             raise
         except Exception as e:
@@ -413,7 +461,10 @@ def _batches(cells: Sequence[Cell], together: bool) -> list[list[Cell]]:
     found: dict[tuple, list[Cell]] = {}
     for cell in cells:
         found.setdefault((cell.pool, cell.ipc, cell.protocol, cell.student), []).append(cell)
-    return list(found.values())
+    first = list(
+        dict.fromkeys((cell.protocol, cell.student) for cell in cells)
+    )  # all pools of a student, then the next
+    return sorted(found.values(), key=lambda batch: first.index((batch[0].protocol, batch[0].student)))
 
 
 def run_bench(
@@ -421,20 +472,12 @@ def run_bench(
     only: str | None = None,  # cells whose name contains this; they are made again
     device: Any = None,
     abreast: bool | None = None,  # students of all methods as one network, where that can be; None: on a GPU
-    engine: str | Engine | None = None,  # who samples and trains: "ray", see `psr_nb.engines`; None: this process
 ) -> Iterator[BenchStep]:
     "Makes every cell that is not there. Several processes may run one grid: each takes cells that no other has."
-    with opened(engine) as who:
-        yield from _claimed(replace(bench, engine=who), only, device, abreast)
-
-
-def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) -> Iterator[BenchStep]:
-    "Makes every cell that is not there and that no other process has."
     cells = [c for c in cells_of(bench.grid) if only is None or only in c.name]
     if not cells:
         raise PSRError('option --only', 'a part of the name of a cell', repr(only), cells_of(bench.grid)[0].name)
-    together = bench.engine.device or torch.device(device or best_device()).type != 'cpu'
-    together = bool(together) if abreast is None else abreast
+    together = torch.device(device or best_device()).type != 'cpu' if abreast is None else abreast
     waiting, count = _batches(cells, together), lambda: sum(bench.done(c) for c in cells)
     if only is not None:
         for cell in cells:

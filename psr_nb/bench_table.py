@@ -9,6 +9,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .front import object_html
 from .results import Report, holm, interval, paired
 
 # %% auto #0
-__all__ = ['resample', 'two_level', 'BenchTable', 'tabulate', 'collect', 'write_results']
+__all__ = ['resample', 'two_level', 'BenchTable', 'visible_difference', 'tabulate', 'collect', 'save_results', 'write_results']
 
 # %% ../nbs/35_bench_table.ipynb #bt005
 def resample(
@@ -39,6 +40,14 @@ def resample(
     return out
 
 
+@lru_cache(maxsize=64)
+def _positions(pools: tuple, seeds: tuple[tuple, ...], draws: int) -> np.ndarray:  # (draws, n)
+    "`resample` as positions in the list of all (pool, seed)."
+    place = {(p, s): i for i, (p, s) in enumerate((p, s) for p, own in zip(pools, seeds) for s in own)}
+    found = resample(pools, dict(zip(pools, seeds)), draws)
+    return np.array([[place[key] for key in draw] for draw in found])
+
+
 def two_level(
     values: Mapping[tuple[Any, Any], float],  # (pool, seed) -> value
     draws: int = 2000,
@@ -49,7 +58,11 @@ def two_level(
         one = np.array(list(values.values()))
         return (*interval(one), paired(one, np.zeros_like(one))[3]) if len(one) > 1 else (*interval(one), math.nan)
     seeds = {p: [s for q, s in values if q == p] for p in pools}
-    means = np.array([np.mean([values[key] for key in draw]) for draw in resample(pools, seeds, draws)])
+    if len({len(own) for own in seeds.values()}) == 1:  # all draws are of one length
+        listed = np.array([values[p, s] for p in pools for s in seeds[p]])
+        means = listed[_positions(tuple(pools), tuple(map(tuple, seeds.values())), draws)].mean(1)
+    else:
+        means = np.array([np.mean([values[key] for key in draw]) for draw in resample(pools, seeds, draws)])
     low, high = np.quantile(means, [0.025, 0.975])
     mean = float(np.mean([np.mean([values[p, s] for s in seeds[p]]) for p in pools]))
     below = (np.sum(means <= 0) + 1) / (draws + 1)
@@ -142,6 +155,14 @@ def _difference(ours: dict, theirs: dict) -> dict[str, Any]:
     return dict(difference=mean, difference_low=low, difference_high=high, p=p, spread=(high - low) / 2 / 1.96)
 
 
+def visible_difference(
+    rows: Sequence[Mapping[str, Any]],  # of a `BenchTable`
+) -> float:
+    "Difference that the median comparison would see with a chance of 80 %: 1.96 + 0.84 standard errors."
+    spreads = [r['spread'] for r in rows if r.get('spread') is not None]
+    return 2.8 * float(np.median(spreads)) if spreads else math.nan
+
+
 def _ranks(by: dict[tuple, dict[str, dict]], methods: list[str]) -> list[tuple[str, float, float, float]]:
     "Mean rank of each method over the settings that all have, with an interval."
     whole = [found for found in by.values() if set(methods) <= set(found)]
@@ -171,16 +192,16 @@ def tabulate(
     by: dict[tuple, dict[str, list]] = {}
     for r in report.rows:
         by.setdefault(tuple(r[k] for k in _SETTING), {}).setdefault(r['method'], []).append(r)
-    rows, spreads = [], []
+    rows: list[dict[str, Any]] = []
     for setting, found in by.items():
         for method, own in found.items():
             mean, low, high, _ = two_level(_of(own, 'accuracy_last'))
             row = dict(zip(_SETTING, setting), method=method, mean=mean, low=low, high=high, n=len(own))
             row['best'] = float(np.mean([r['accuracy_best'] for r in own]))
+            row['sd'] = float(np.std([r['accuracy_last'] for r in own]))  # of the population, as authors print it
             row['draws'] = _draws(own)
             against = {} if method == baseline or baseline not in found else _of(found[baseline], 'accuracy_last')
             row |= _difference(_of(own, 'accuracy_last'), against)
-            spreads += [row['spread']] if row['spread'] is not None else []
             rows.append(row)
     for row, p in zip(rows, holm(math.nan if r['p'] is None else r['p'] for r in rows)):
         row['p_holm'] = p
@@ -190,8 +211,7 @@ def tabulate(
     pools = len({r.get('pool', 0) for r in report.rows}) or 1
     seeds = max((len(own) // pools for found in by.values() for own in found.values()), default=0)
     named = [(f'{c["method"]}, {c["ipc"]} per class, {c["student"]}', why) for c, why in failures]
-    visible = 2.8 * float(np.median(spreads)) if spreads else math.nan  # 1.96 + 0.84 standard errors
-    return BenchTable(rows, named, baseline, pools, seeds, _ranks(values, methods), visible)
+    return BenchTable(rows, named, baseline, pools, seeds, _ranks(values, methods), visible_difference(rows))
 
 # %% ../nbs/35_bench_table.ipynb #bt013
 def collect(
@@ -200,17 +220,17 @@ def collect(
     "What is there of a grid, in the order of its cells."
     rows, failed = [], []
     for cell in cells_of(bench.grid):
-        if bench.file(cell).is_file():
+        if bench.done(cell):
             content = read_json(bench.file(cell))
             rows += content['rows']
             failed += [(asdict(cell), content['error'])] if content['error'] else []
     return Report(rows), failed
 
 
-def write_results(
+def save_results(
     bench: Bench,
-) -> BenchTable:
-    "Writes results.json and results.parquet, and gives the table."
+) -> tuple[Report, list[tuple[dict[str, Any], str]]]:  # as `collect` gives them
+    "Writes results.json and results.parquet: the rows, without any statistics."
     report, failed = collect(bench)
     report.save(bench.path / 'results.json')
     if len(report):
@@ -224,4 +244,12 @@ def write_results(
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
         write_atomic(bench.path / 'results.parquet', sink.getvalue().to_pybytes())
+    return report, failed
+
+
+def write_results(
+    bench: Bench,
+) -> BenchTable:
+    "Writes results.json and results.parquet, and gives the table."
+    report, failed = save_results(bench)
     return tabulate(report, bench.grid.baseline or '', failed)

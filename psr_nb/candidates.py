@@ -17,7 +17,16 @@ from typing import Any, Callable, Iterator
 import torch
 
 import psr_nb
-from .core import PSRError, candidate_generators, content_hash, lookup, make_folder, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    candidate_generators,
+    content_hash,
+    is_there,
+    lookup,
+    make_folder,
+    to_json,
+    write_atomic,
+)
 from .engines import Engine, Local
 from .pictures import to_uint8
 from .prior import SAMPLER, Prior
@@ -212,7 +221,7 @@ def _begin(
     engine: Engine,  # who will sample
 ) -> tuple[dict, dict, list]:  # content of pool.json, configuration, teachers in its order
     "What to sample: a new pool, or one that is there and agrees with what is asked for."
-    info = read_info(path) if (path / 'pool.json').exists() else None
+    info = read_info(path) if is_there(path / 'pool.json') else None
     old = info and {
         **info['config'],
         'sampler': {**json.loads(to_json(SAMPLER)), **info['config']['sampler']},

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import cli_models, cli_sets, cli_stages, cli_whole
+from . import cli_bench, cli_models, cli_sets, cli_stages, cli_whole
 
 # %% auto #0
 __all__ = ['app']
@@ -108,3 +108,4 @@ def _main(
 # %% ../nbs/50_cli.ipynb #50cl007
 for room in (cli_whole, cli_stages, cli_sets, cli_models):
     app.add_typer(room.commands)
+app.add_typer(cli_bench.commands, name='bench')

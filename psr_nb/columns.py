@@ -15,7 +15,7 @@ from typing import Any, Callable
 import numpy as np
 import torch
 
-from .core import PSRError, content_hash, make_folder, read_bytes, to_json, write_atomic
+from .core import PSRError, content_hash, is_there, make_folder, read_bytes, to_json, write_atomic
 from .shards import read_packed, write_packed
 
 # %% auto #0
@@ -34,7 +34,7 @@ def read_columns(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # score -> (candidates,), score -> its source
     "Score columns of the candidates shown, and what made each."
     file = path / 'candidates.parquet'
-    if not file.exists():
+    if not is_there(file):
         return {}, {}
     import pyarrow.parquet as pq
 

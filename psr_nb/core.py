@@ -9,10 +9,12 @@ import contextlib
 import ctypes
 import difflib
 import errno
+import fnmatch
 import hashlib
 import importlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -28,9 +30,9 @@ import torch
 
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
-           'best_dtype', 'keep_memory', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash',
-           'file_hash', 'read_bytes', 'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable',
-           'hub_reachable']
+           'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there', 'listed',
+           'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes',
+           'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -142,6 +144,102 @@ def keep_memory() -> None:
     except (OSError, AttributeError):
         pass
 
+# %% ../nbs/00_core.ipynb #st002
+_URL = re.compile(r'([a-z][a-z0-9+.-]+):(//?)')
+
+
+def as_path(
+    path: str | Path,  # of a file or folder: a path, or a URL such as "s3://bucket/pool"
+) -> Path:  # for a URL a `UPath`, which has a path's methods
+    "A path for whatever says where something lies. Raises `PSRError` for a store whose library is not installed."
+    found = _URL.match(str(path))
+    if found is None or isinstance(path, str) and found[2] == '/':
+        return Path(path)
+    protocol, text = found[1], str(path)
+    if isinstance(path, Path):  # made from a URL, it has lost a slash
+        text = text.replace(':/', '://', 1)
+    if protocol in ('file', 'local'):
+        return Path(re.sub(r'^\w+:/+', '/', text))
+    try:
+        import fsspec
+        from upath import UPath
+
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as e:
+        module = getattr(e.__cause__, 'name', None) or e.name
+        package = {'upath': 'universal-pathlib'}.get(str(module), module)
+        raise PSRError(
+            f'{path}', f'the package {package}, which opens {protocol}://', 'none', f'pip install {package}'
+        ) from None
+    except ValueError:
+        say = 'Known are s3://, gs://, az://, memory://, file:// and the others of fsspec'
+        raise PSRError(f'{path}', 'the address of a store', f'{protocol}://', say) from None
+    # what another process writes is seen at once
+    return UPath(text if isinstance(path, (str, Path)) else path, use_listings_cache=False)  # type: ignore
+
+
+def in_store(path: Path) -> bool:
+    "Whether a path that `as_path` gave is in a store, and not on a disk."
+    return not isinstance(path, Path)
+
+
+@contextlib.contextmanager
+def store_errors(
+    path: Path,  # what is read or written
+    doing: str = 'reading',
+) -> Iterator[None]:
+    """Says of a store in one sentence what its library raises.
+
+    Errors of a local path pass, and so do those of content (`ValueError`, `KeyError`) and, in reading, of a missing file.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError):
+        raise
+    except Exception as e:
+        if not in_store(path) or isinstance(e, FileNotFoundError) and doing == 'reading':
+            raise
+        found = f'{type(e).__name__}: {str(e)[:200]}'
+        say = 'What is there stays whole: run the same command again, it goes on where it stopped'
+        raise PSRError(f'{doing} {path}', 'a store that answers and allows it', found, say) from None
+
+
+def on_disk(path: str | Path) -> Path:
+    "The path of something that can be written to a disk only; raises `PSRError` for an address in a store."
+    path = as_path(path)
+    if in_store(path):
+        say = 'Write it to a disk and copy it: only pools, selections and pages can be written to a store'
+        raise PSRError(f'{path}', 'a folder on a disk', 'the address of a store', say)
+    return path
+
+
+def is_there(path: Path) -> bool:
+    "Whether there is a file or a folder. Raises `PSRError` for a store that does not answer."
+    if not in_store(path):
+        return path.exists()
+    try:
+        with store_errors(path):
+            path.fs.info(path.path)  # type: ignore  # `exists` of many stores says no where there is no answer
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def listed(
+    folder: Path,
+    pattern: str = '*',  # of names: "c*.safetensors"
+) -> list[Path]:
+    "What is in a folder, by name; nothing where there is none. Raises `PSRError` for a store that does not answer."
+    if not in_store(folder):
+        return sorted(folder.glob(pattern))
+    try:
+        with store_errors(folder):
+            found = folder.fs.ls(folder.path, detail=False)  # type: ignore
+    except FileNotFoundError:
+        return []
+    names = sorted(name.rstrip('/').rpartition('/')[2] for name in found)
+    return [folder / name for name in names if fnmatch.fnmatchcase(name, pattern)]
+
 # %% ../nbs/00_core.ipynb #c020
 def _explain(path: Path, e: OSError) -> PSRError:
     "What an operating-system error means for the person who asked."
@@ -164,8 +262,13 @@ def _explain(path: Path, e: OSError) -> PSRError:
 def make_folder(
     path: str | Path,  # created with its parents
 ) -> Path:
-    "The folder at `path`, created if need be and known to be writable; raises `PSRError` otherwise."
-    path = Path(path)
+    """The folder at `path`, created if need be and known to be writable; raises `PSRError` otherwise.
+
+    A store has no folders: there the first object that is put says whether one may write.
+    """
+    path = as_path(path)
+    if in_store(path):
+        return path
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -189,13 +292,27 @@ def _beside(path: Path, end: str) -> Path:
     return path.with_name(f'.{path.name[:200]}.{secrets.token_hex(8)}{end}')
 
 
+def _put(path: Any, content: bytes | str | Callable[[Path], object]) -> Path:
+    "An object of a store."
+    if callable(content):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / path.name
+            content(file)
+            content = file.read_bytes()
+    with store_errors(path, 'writing'):
+        path.fs.pipe_file(path.path, content.encode() if isinstance(content, str) else content)
+    return path
+
+
 def write_atomic(
     path: str | Path,  # the file to write
     # what goes in, or a function that writes it to the path it is given
     content: bytes | str | Callable[[Path], object],
 ) -> Path:
     "Writes `path` in one step: readers see the old content or the new, never a part."
-    path = Path(path)
+    path = as_path(path)
+    if in_store(path):
+        return _put(path, content)
     temporary = _beside(path, '.tmp')
     try:
         temporary.open('xb').close()  # ours alone: it fails where a file or a link of that name is there
@@ -235,7 +352,7 @@ def atomic_folder(
     path: str | Path,  # the folder to make or to replace
 ) -> Iterator[Path]:  # a temporary folder beside it, to be filled
     "A folder that appears at `path` whole when the block ends without an error, and not at all otherwise."
-    path = Path(path)
+    path = on_disk(path)
     make_folder(path.parent)
     temporary = _beside(path, '')
     try:
@@ -277,7 +394,7 @@ def content_hash(obj: object) -> str:
 
 def file_hash(path: str | Path) -> str:
     "SHA-256 (hex) of a file's content."
-    with open(path, 'rb') as f:
+    with as_path(path).open('rb') as f:
         if sys.version_info >= (3, 11):
             return hashlib.file_digest(f, 'sha256').hexdigest()
         return content_hash(f.read())
@@ -288,14 +405,15 @@ def read_bytes(
     limit: int = 2**26,  # bytes at most
 ) -> bytes:
     "A regular file's content. `PSRError` if it is missing, no file (a folder, a pipe, a device), too large or unreadable."
-    path = Path(path)
+    path = as_path(path)
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise PSRError(f'{path}', 'a file', 'a folder' if path.is_dir() else 'something that is no file')
-        if found.st_size > limit:
-            raise PSRError(f'{path}', f'at most {limit:,} bytes', f'{found.st_size:,}')
-        return path.read_bytes()
+        with store_errors(path):
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise PSRError(f'{path}', 'a file', 'a folder' if path.is_dir() else 'something that is no file')
+            if found.st_size > limit:
+                raise PSRError(f'{path}', f'at most {limit:,} bytes', f'{found.st_size:,}')
+            return path.read_bytes()
     except PSRError:
         raise
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from .core import PSRError, assets, lookup, make_folder, to_json, write_atomic
+from .core import PSRError, as_path, assets, in_store, lookup, make_folder, on_disk, to_json, write_atomic
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
 from .distilled import DistilledSet
@@ -133,7 +133,10 @@ def writable(
     mark: str | None = None,  # a file by which a folder of this kind is known
 ) -> Path:
     "An output path, tried before the work begins: its folder can be written to, and nothing foreign is in the way."
-    path = Path(path)
+    path = as_path(path)
+    if mark == 'pool.json' and in_store(path):
+        return path
+    path = on_disk(path)
     make_folder(path.parent)
     if mark and (path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / mark).exists()):
         raise PSRError(
@@ -464,7 +467,7 @@ def distill(
         raise PSRError('arguments out and pool', 'at least one: the pool needs a folder', 'neither')
     check_budget(ipc, n_per_class, f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})')
     out = None if out is None else writable(out, 'provenance.json')
-    folder = Path(pool or f'{out}-pool')
+    folder = as_path(pool or f'{out}-pool')
     stages = Stages(progress, on_progress) if stages is None else stages
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
     with opened(engine) as who:

@@ -141,7 +141,7 @@ class PoolExplorer(Sweeping):
             raise PSRError('argument name', 'letters, digits, - and _', name)
         pool = cast(Pool, explorable(pool))
         path = getattr(pool, 'path', None)
-        file = DecisionFile(path / f'{name}.json' if keep and path is not None else None)
+        file = DecisionFile(path / f'{name}.json' if keep and isinstance(path, Path) else None)  # in a store: none
         self._followers = weakref.WeakSet()
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file)
         self._given = dict(options)

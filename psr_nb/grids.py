@@ -111,7 +111,7 @@ def _weights(name: str, how: dict[str, Any]) -> dict[str, float]:
     return {str(term): float(value) for term, value in given.items()}
 
 # %% ../nbs/33_grids.ipynb #gr008
-DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', *RIVALS)  # what a seed decides
+DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', 'mosaics_real', *RIVALS)  # what a seed decides
 
 
 def _method(name: str, how: Any) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def located(
 def method_of(
     what: str,  # a folder, module:function, or a registered name
     base: str | Path = '',  # folder that relative paths start from
-) -> dict[str, Any] | None:  # None: the method's own name says it
+) -> dict[str, Any]:  # see `METHOD_KEYS`
     "How a row is made that is given in a few words."
     if what in {**BASELINES, **SELECTORS, **RIVALS}:
         return _method(what, None)

@@ -15,7 +15,7 @@ import torch
 
 from .candidates import PoolStep, shard_steps
 from .columns import cached_array, checked_scores, read_columns, write_columns
-from .core import PSRError, content_hash, lookup, make_folder, to_json
+from .core import PSRError, as_path, content_hash, is_there, lookup, make_folder, to_json
 from .engines import Engine, opened
 from .front import object_html
 from .pictures import to_float, to_pil, to_uint8
@@ -173,7 +173,7 @@ class Pool:
     @classmethod
     def open(
         cls,
-        path: str | Path,  # a pool's folder
+        path: str | Path,  # a pool's folder, or its URL: "s3://bucket/pool"
         verify: bool = False,  # read every shard and compare it with its hash
         n_per_class: int | None = None,  # show only the first so many of each class; None: all
     ) -> Pool:
@@ -181,7 +181,7 @@ class Pool:
 
         Raises `PSRError` that names the file and the command to run when something is missing, damaged or newer.
         """
-        return cls(*_opened(Path(path), verify, n_per_class))
+        return cls(*_opened(as_path(path), verify, n_per_class))
 
     @classmethod
     def sample_steps(
@@ -190,7 +190,7 @@ class Pool:
         teachers: Any = (),  # `Teacher`s whose logits and features are kept beside the images
         n_per_class: int = 50,  # candidates of each class
         *,
-        path: str | Path,  # the folder; an existing pool is resumed or extended
+        path: str | Path,  # the folder or its URL; an existing pool is resumed or extended
         seed: int = 0,  # root seed of every candidate's generator
         classes: list[str] | None = None,  # names, in the order wanted; None: all of the prior's
         shard_size: int | None = None,  # candidates sampled in one forward pass; None: the existing pool's, else 25
@@ -203,12 +203,13 @@ class Pool:
         if n_per_class < 1:
             raise PSRError('argument n_per_class', 'at least 1', n_per_class)
         teachers = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
-        check_folder(Path(path))
+        path = as_path(path)
+        check_folder(path)
         path = make_folder(path)
         asked = classes, seed, shard_size, verify, sampling
         with folder_lock(path, wait), opened(engine) as who:
             yield from shard_steps(path, prior, teachers, n_per_class, *asked, who)
-            if not (path / 'candidates.parquet').exists():
+            if not is_there(path / 'candidates.parquet'):
                 cls.open(path)._write_table({}, {})
 
     @classmethod
@@ -218,7 +219,7 @@ class Pool:
         teachers: Any = (),  # `Teacher`s whose logits and features are kept beside the images
         n_per_class: int = 50,  # candidates of each class
         *,
-        path: str | Path,  # the folder; an existing pool is resumed or extended
+        path: str | Path,  # the folder or its URL; an existing pool is resumed or extended
         seed: int = 0,  # root seed of every candidate's generator
         progress: bool = True,  # show a progress bar
         **options: Any,  # `classes`, `shard_size`, `wait`, `verify`, `engine`, the sampler's options: see `Pool.sample_steps`

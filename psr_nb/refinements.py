@@ -18,6 +18,7 @@ from .learning import Abreast, train_students
 from .losses import fresh_network, matching_loss, student_losses
 from .pictures import to_float, to_uint8
 from .prior import Prior
+from .protocols import Protocol
 from .refine import SEES_IMAGES, Batch, Refinement, RefineSettings, accept, drawn_rows
 from .teacher import Teacher
 
@@ -215,7 +216,7 @@ def compare_sets(
     labels: torch.Tensor,  # (n,) class positions
     real: ImageData,  # real training images that took no part in making the sets
     students: int = 8,  # for each set; their seeds are the same for all sets
-    protocol: str = 'quick',
+    protocol: str | Protocol = 'quick',
     student: str = 'convnet3',
     seed: int = 0,  # of the students
     device: torch.device | str | None = None,  # default: the best at hand

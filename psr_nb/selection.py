@@ -16,11 +16,13 @@ import torch.nn.functional as F
 
 from psr_nb.core import (
     PSRError,
+    as_path,
     best_device,
     check_fields,
     check_format,
     check_kind,
     content_hash,
+    in_store,
     make_folder,
     read_json,
     to_json,
@@ -41,6 +43,25 @@ if TYPE_CHECKING:
 __all__ = ['Explanation', 'Selection']
 
 # %% ../nbs/16_selection.ipynb #c048
+def _seen_from(start: Path, path: Path) -> str:
+    "Where a pool lies, seen from the folder of a selection: the two can be moved together."
+    if not in_store(path) and not in_store(start):
+        return os.path.relpath(path.resolve(), start.resolve())
+    home = lambda p: (getattr(p, 'protocol', None), p.parts[0])  # which store, and which bucket of it
+    path, start = path.absolute(), start.absolute()
+    if home(path) != home(start):
+        return str(path)
+    return os.path.relpath('/'.join(path.parts[1:]), '/'.join(start.parts[1:]))
+
+
+def _found_from(start: Path, path: str) -> Path:
+    "The path that `_seen_from` wrote down."
+    other = as_path(path)
+    if in_store(other) or other.is_absolute():
+        return other
+    return (start / path).resolve() if in_store(start) else start / path
+
+
 def _content(selection: Selection, start: Path) -> dict:
     "What the file says, seen from the folder it is in."
     path = getattr(selection.pool, 'path', None)
@@ -55,7 +76,7 @@ def _content(selection: Selection, start: Path) -> dict:
         notes=selection.notes,
         classes=list(selection.classes),
         pool=dict(
-            path=None if path is None else os.path.relpath(Path(path).resolve(), start.resolve()),
+            path=None if path is None else _seen_from(start, as_path(path)),
             fingerprint=selection.pool.fingerprint,
             n_per_class=selection.pool.n_per_class,
         ),
@@ -87,7 +108,7 @@ def _pool_of(path: Path, about: dict, pool: PoolLike | None) -> PoolLike:
     if pool is None:
         if about['path'] is None:
             raise PSRError(f'{path}', 'a pool on disk', 'one that was only in memory', 'Pass pool=')
-        pool = on_disk = Pool.open(path.parent / about['path'])
+        pool = on_disk = Pool.open(_found_from(path.parent, about['path']))
         if on_disk.n_per_class > about['n_per_class']:
             pool = Pool.open(on_disk.path, n_per_class=about['n_per_class'])  # extended since
     if pool.fingerprint != about['fingerprint']:
@@ -318,7 +339,7 @@ class Selection:
         path: str | Path,  # a folder (the file is named by its key) or a .json file
     ) -> Path:  # the file
         "Writes the selection as JSON."
-        path = Path(path)
+        path = as_path(path)
         if path.suffix != '.json':
             path = make_folder(path) / f'selection-{self.key[:16]}.json'
         else:
@@ -332,7 +353,7 @@ class Selection:
         pool: PoolLike | None = None,  # the pool, if it is not where the file says
     ) -> Selection:
         "A saved selection with its pool. Raises `PSRError` if the file was altered or the pool is another one."
-        path = Path(path)
+        path = as_path(path)
         content = _read(path)
         return cls(
             _pool_of(path, content['pool'], pool),

@@ -12,23 +12,38 @@ import re
 import shlex
 import stat
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Iterator, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 import psr_nb
-from .core import PSRError, check_fields, content_hash, file_hash, read_json, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    check_fields,
+    content_hash,
+    file_hash,
+    in_store,
+    is_there,
+    listed,
+    read_bytes,
+    read_json,
+    store_errors,
+    to_json,
+    write_atomic,
+)
+from .locks import folder_lock  # noqa: F401  # an earlier import path
+from .ranges import read_rows, tensor_places
 
 # %% auto #0
 __all__ = ['SHARD_NAME', 'POOL_FORMAT', 'INFO_FIELDS', 'CONFIG_FIELDS', 'weights_hash', 'shard_name', 'pack_arrays',
            'read_packed', 'write_packed', 'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'pool_command',
-           'read_info', 'find_shards', 'shard_path', 'folder_lock', 'check_folder', 'intact_shards']
+           'read_info', 'find_shards', 'shard_path', 'check_folder', 'intact_shards']
 
 # %% ../nbs/08_shards.ipynb #c005
 def weights_hash(
@@ -66,18 +81,27 @@ def _known_intact(
     return file_hash(path)[:16] == path.stem[-16:]
 
 
+def _remove(file: Path) -> None:
+    with store_errors(file, 'writing'):
+        file.unlink(missing_ok=True)
+
+
 def read_packed(
     folder: Path,
     stem: str,  # how the file's name begins
     cure: str,  # what will be done about a damaged one: "to be made again"
 ) -> tuple[dict[str, torch.Tensor], dict] | None:  # the arrays, and what was said about them; None: there is none
     "What `write_packed` wrote. A damaged file is named in a warning and passed over."
-    for file in sorted(folder.glob(f'{stem}-*.safetensors')):
+    for file in listed(folder, f'{stem}-*.safetensors'):
         if reason := shard_damage(file):
             warnings.warn(f'{file}: {reason}, {cure}', stacklevel=2)
-            continue
-        with safe_open(file, 'pt') as f:
-            return {k: f.get_tensor(k).clone() for k in f.keys()}, json.loads(f.metadata()['psr_nb'])
+        elif in_store(file):
+            data = read_bytes(file, limit=2**40)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')])
+            return load(data), json.loads(header['__metadata__']['psr_nb'])
+        else:
+            with safe_open(file, 'pt') as f:
+                return {k: f.get_tensor(k).clone() for k in f.keys()}, json.loads(f.metadata()['psr_nb'])
     return None
 
 
@@ -90,27 +114,29 @@ def write_packed(
     "Arrays as a file named by its content, in place of an earlier one of the same beginning."
     data, digest = pack_arrays(arrays, about)
     file = write_atomic(folder / f'{stem}-{digest}.safetensors', data)
-    for old in folder.glob(f'{stem}-*.safetensors'):
+    for old in listed(folder, f'{stem}-*.safetensors'):
         if old != file:
-            old.unlink(missing_ok=True)
+            _remove(old)
 
 
 def shard_damage(
     path: Path,  # a shard or cache file whose name ends in its hash
     again: bool = True,  # read it even if this process found it intact before
 ) -> str:  # what is wrong with it; empty if it is intact
-    "Compares a file with the hash in its name, and says in words how they differ."
+    "Compares a file with the hash in its name, and says in words how they differ. `PSRError` for a store that fails."
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            return 'no file'
-        if not again and _known_intact(path, (found.st_mtime_ns, found.st_size, found.st_ino)):
-            return ''
-        data = path.read_bytes()
+        with store_errors(path):
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                return 'no file'
+            if not again and _known_intact(path, (found.st_mtime_ns, found.st_size, found.st_ino)):
+                return ''
+            data = path.read_bytes()
     except FileNotFoundError:
         return 'missing'
     except OSError as e:
         return f'unreadable ({e.strerror})'
+
     found = content_hash(data)[:16]
     if found == path.stem[-16:]:
         return ''
@@ -180,8 +206,18 @@ class PoolArray:
         file: Path,  # a shard
         rows: Any,  # an index into its candidates
     ) -> torch.Tensor:
-        "Candidates of one shard. The file is compared with its hash before its first row is read."
+        "Candidates of one shard. A file on a disk is compared with its hash before its first row is read."
         repair = f'Make it again with {self.pool.command}'
+        if in_store(file):
+            try:
+                with store_errors(file):
+                    part = read_rows(file, self.key, rows)
+            except (KeyError, ValueError, FileNotFoundError) as e:
+                if isinstance(e, PSRError):
+                    raise
+                found = shard_damage(file) or f'{type(e).__name__}: {e}'
+                raise PSRError(f'shard {file}', f'a safetensors file with {self.key}', found, repair) from None
+            return part.to(self._dtype or part.dtype)
         if rows != slice(0, 0) and (reason := shard_damage(file, again=False)):
             raise PSRError(f'shard {file}', 'an intact file', reason, repair)
         try:
@@ -200,9 +236,17 @@ class PoolArray:
         flat = wanted.reshape(-1)
         out = torch.empty((len(flat), *self.shape[1:]), dtype=self.dtype)
         shard = flat // n * self.pool.blocks + flat % n // size
-        for s in shard.unique().tolist():
+
+        def fill(s: int) -> None:
             mine = (shard == s).nonzero()[:, 0]
             out[mine] = self.rows_of(self.pool.files[divmod(s, self.pool.blocks)], flat[mine] % n % size)
+
+        if in_store(self.pool.path):
+            with ThreadPoolExecutor(16) as workers:
+                list(workers.map(fill, shard.unique().tolist()))
+        else:
+            for s in shard.unique().tolist():
+                fill(s)
         return out.reshape(*wanted.shape, *self.shape[1:])
 
 # %% ../nbs/08_shards.ipynb #c013
@@ -234,7 +278,7 @@ CONFIG_FIELDS = dict(prior=dict, teachers=list, classes=list, classes_hash=str, 
 def read_info(path: Path) -> dict:
     "Content of pool.json, checked."
     file = path / 'pool.json'
-    if not file.exists():
+    if not is_there(file):
         raise PSRError(f'{file}', 'a pool', 'no such file', f'Sample one: psr pool --out {shlex.quote(str(path))}')
     info = read_json(file)
     if not isinstance(info, dict) or type(info.get('format')) is not int:
@@ -266,7 +310,7 @@ def read_info(path: Path) -> dict:
 def find_shards(path: Path) -> tuple[dict[tuple[int, int], Path], list[Path]]:
     "(class, block) -> file by the names alone, and files that are second to another one."
     files, doubles = {}, []
-    for p in sorted((path / 'shards').glob('*.safetensors')):
+    for p in listed(path / 'shards', '*.safetensors'):
         if m := SHARD_NAME.fullmatch(p.name):
             key = int(m[1]), int(m[2])
             if key in files:
@@ -280,44 +324,15 @@ def shard_path(path: Path, info: dict, key: tuple[int, int]) -> Path:
     "Where a shard is or, if it is missing, was."
     return path / 'shards' / shard_name(*key, info['shards'].get(f'{key[0]},{key[1]}', '*'))
 
-# %% ../nbs/08_shards.ipynb #c019
-@contextlib.contextmanager
-def folder_lock(
-    path: Path,  # the folder
-    wait: float | None,  # seconds to wait; None: as long as it takes
-) -> Iterator[None]:
-    "Holds the folder's lock."
-    lock = FileLock(path / '.lock')
-    try:
-        lock.acquire(timeout=-1 if wait is None else wait)
-    except Timeout:
-        raise PSRError(
-            f'pool {path}',
-            'no other writer',
-            'a process that is sampling into it',
-            'Let it end, or wait for it with wait=None',
-        ) from None
-    except OSError as e:
-        raise PSRError(
-            f'writing {path / ".lock"}',
-            'a folder that can be written to and locked',
-            e.strerror or str(e),
-            'Choose another output folder',
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
 # %% ../nbs/08_shards.ipynb #8c842b07
 _PARTS = {'shards', 'cache', 'selections', 'candidates.parquet', 'umap.npz'}  # of a pool whose pool.json was lost
 
 
 def check_folder(path: Path) -> None:
     "Raises `PSRError` for a folder that holds something else than a pool: the two would be mixed."
-    if (path / 'pool.json').exists() or not path.is_dir():
+    if is_there(path / 'pool.json') or path.is_file():
         return
-    other = sorted(p.name for p in path.iterdir() if p.name not in _PARTS and not p.name.startswith('.'))
+    other = [p.name for p in listed(path) if p.name not in _PARTS and not p.name.startswith('.')]
     if other:
         found = f'{", ".join(other[:3])}{" …" if len(other) > 3 else ""}, and no pool.json'
         raise PSRError(f'{path}', 'a new folder, or that of a pool', found, 'Choose another output folder')
@@ -329,13 +344,13 @@ def intact_shards(
     verify: bool,  # compare contents with hashes
 ) -> dict[tuple[int, int], Path]:  # (class, block) -> file
     "What can be kept. Removes what killed runs left behind and every damaged shard, each with a warning that names it."
-    for folder in (path, path / 'shards', path / 'cache'):
+    for folder in () if in_store(path) else (path, path / 'shards', path / 'cache'):
         for stray in folder.glob('.*.tmp'):
             stray.unlink(missing_ok=True)
     files, doubles = find_shards(path)
     for p in doubles:
         warnings.warn(f'shard {p}: a second file for the same candidates, removed', stacklevel=2)
-        p.unlink()
+        _remove(p)
     for k in info['shards']:
         label, block = map(int, k.split(','))
         if (label, block) not in files:
@@ -343,12 +358,16 @@ def intact_shards(
     for key, p in list(files.items()):
         if verify and (reason := shard_damage(p)):
             warnings.warn(f'shard {p}: {reason}, to be made again', stacklevel=2)
-            p.unlink(missing_ok=True)
+            _remove(p)
             del files[key]
             continue
         try:
-            with safe_open(p, 'pt') as f:
-                about = json.loads((f.metadata() or {}).get('psr_nb', '{}'))
+            if in_store(p):
+                metadata = tensor_places(p)[0].get('__metadata__')
+            else:
+                with safe_open(p, 'pt') as f:
+                    metadata = f.metadata()
+            about = json.loads((metadata or {}).get('psr_nb', '{}'))
         except Exception as e:
             raise PSRError(
                 f'shard {p}', 'a safetensors file', f'{type(e).__name__}: {e}', 'Sample with verify=True to replace it'

@@ -14,7 +14,8 @@ from typing import Any, Callable, Sequence
 from filelock import FileLock
 
 from .classes import imagenet_index, nfc
-from .core import PSRError, lookup, make_folder, read_json, to_json, write_atomic
+from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, read_json, to_json, write_atomic
+from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
@@ -25,7 +26,7 @@ from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
 from .refine import RefineSettings
-from .rivals import ccs_real, el2n, el2n_real, k_center_real
+from .rivals import confidence_mosaics
 from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
@@ -52,7 +53,7 @@ def make_pool(
     engine: str | Engine | None = None,  # who samples: "ray", see `psr_nb.engines`; None: this process
 ) -> Pool:
     "Samples and scores a pool, or goes on where an earlier run stopped."
-    there = (Path(out) / 'pool.json').exists()
+    there = is_there(as_path(out) / 'pool.json')
     if repair and not there:
         return Pool.open(out, verify=True)
     out = writable(out, 'pool.json')
@@ -119,7 +120,7 @@ def make_selection(
         judge = Teacher.from_pretrained(teacher, classes=sampled.classes)
     changed = None if own is None else replace(own, **(weights or {}))
     selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, seed=seed, teacher=judge)
-    return selection, selection.save(out or Path(pool) / 'selections')
+    return selection, selection.save(out or as_path(pool) / 'selections')
 
 # %% ../nbs/29_stages.ipynb #worth002
 def measure_pool(
@@ -211,7 +212,10 @@ BASELINES: dict[str, Callable[[ImageData, int], Any]] = {  # name -> (real, ipc)
     'herding_real': herding_real,
     'k_center_real': lambda real, ipc: lambda seed: k_center_real(real, ipc, seed),
     'el2n_real': lambda real, ipc: el2n_real(real, ipc),
+    'grand_real': lambda real, ipc: grand_real(real, ipc),
+    'forgetting_real': lambda real, ipc: forgetting_real(real, ipc),
     'ccs_real': ccs_strata,
+    'mosaics_real': lambda real, ipc: lambda seed: confidence_mosaics(real, ipc, seed=seed),
 }
 
 
@@ -391,22 +395,25 @@ def explorer_notebook(
     out: str | Path | None = None,  # the .ipynb; None: POOL-explorer.ipynb, beside the pool
 ) -> Path:
     "Writes a notebook that opens the explorer on a pool. Paths in it are relative: the folder can be moved."
-    shape = Pool.open(pool).images.shape
-    out = Path(out or Path(pool).with_name(f'{Path(pool).name}-explorer.ipynb'))
-    near = lambda path: os.path.relpath(Path(path).resolve(), out.resolve().parent)
+    shape, folder = Pool.open(pool).images.shape, as_path(pool)
+    name = f'{folder.name}-explorer.ipynb'
+    out = Path(out or (name if in_store(folder) else folder.with_name(name)))
+    near = lambda path: str(path) if in_store(path) else os.path.relpath(path.resolve(), out.resolve().parent)
     lines = [
         'from psr_nb.data import load_data',
         'from psr_nb.explorer import PoolExplorer',
         'from psr_nb.pool import Pool',
     ]
-    lines += ['', f'pool = Pool.open({near(pool)!r})']
+    lines += ['', f'pool = Pool.open({near(folder)!r})']
     if data is not None:
         source = data if isinstance(data, DataSource) else DataSource(data)
         path = found_path(source.name)
         more = dict(size=shape[-1], channels=shape[1], classes='pool.classes', image_column=source.image_column)
         more |= dict(label_column=source.label_column, holdout=None if source.holdout is None else str(source.holdout))
         words = [f'{k}={v if k == "classes" else repr(v)}' for k, v in more.items() if v is not None]
-        lines.append(f'real = load_data({", ".join([repr(str(source.name) if path is None else near(path)), *words])})')
+        lines.append(
+            f'real = load_data({", ".join([repr(str(source.name) if path is None else near(Path(path))), *words])})'
+        )
     lines += [f'explorer = PoolExplorer(pool{", real" if data is not None else ""})', 'explorer']
     cell = lambda source: dict(cell_type='code', metadata={}, execution_count=None, outputs=[], source=source)
     cells = [cell('\n'.join(lines)), cell('explorer.selection  # what is selected now')]

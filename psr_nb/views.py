@@ -175,6 +175,7 @@ MAP_METHODS = ('umap', 'pca')
 
 def _umap(rows: torch.Tensor, start: np.ndarray, n_neighbors: int, min_dist: float, seed: int) -> np.ndarray:
     "UMAP of exact neighbours, begun at the plane."
+    threads = torch.get_num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         import umap
@@ -189,7 +190,9 @@ def _umap(rows: torch.Tensor, start: np.ndarray, n_neighbors: int, min_dist: flo
             random_state=seed,
             init=10 * start / max(np.abs(start).max(), 1e-9) + jitter,
         )
-        return np.asarray(fit.fit_transform(rows.numpy()), np.float32)
+        found = np.asarray(fit.fit_transform(rows.numpy()), np.float32)
+    torch.set_num_threads(threads)  # numba has set it to the number of cores
+    return found
 
 
 def pool_umap(

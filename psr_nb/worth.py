@@ -24,6 +24,8 @@ from psr_nb.core import (
     check_fields,
     check_format,
     content_hash,
+    is_there,
+    listed,
     lookup,
     make_folder,
     read_json,
@@ -34,10 +36,11 @@ from .data import ImageData
 from .engines import Engine, opened
 from .greedy import similarity
 from .learning import train_students
+from .locks import folder_lock
 from .pictures import to_float
 from .problems import reference_images
 from .protocols import PROTOCOLS, Protocol
-from .shards import folder_lock, read_packed, write_packed
+from .shards import read_packed, write_packed
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -345,7 +348,8 @@ class Worth:
     ) -> Worth:
         "The latest measurement in a pool's folder. Raises `PSRError` where there is none for these candidates."
         found = []
-        for file in sorted((pool.path / 'worth').glob('*/worth.json'), key=lambda f: f.stat().st_mtime):
+        files = [f for folder in listed(pool.path / 'worth') if is_there(f := folder / 'worth.json')]
+        for file in sorted(files, key=lambda f: f.stat().st_mtime):
             about = _read_about(file)
             if about['pool'] == pool.fingerprint and ipc in (None, about['ipc']):
                 found.append((file.parent, about))

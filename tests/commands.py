@@ -2,6 +2,7 @@
 
 Most of the time of a small command is importing torch and diffusers. So there is one server that has imported them, and
 each command is a fork of it: its own process, its own output, its own exit code. `alone=True` starts Python afresh.
+Where the process is not the point, `here` runs a command in the test's own.
 """
 
 import multiprocessing
@@ -9,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 PSR = [sys.executable, '-c', 'import sys; sys.argv[0] = "psr"; from psr_nb.cli import app; app()']
@@ -68,8 +70,29 @@ def psr(*words, timeout: float = 900, alone: bool = False) -> subprocess.Complet
     return subprocess.CompletedProcess(['psr', *words], process.exitcode, **said)
 
 
+def here(*words) -> subprocess.CompletedProcess:
+    "What a command says and how it ends, in this process."
+    from typer.testing import CliRunner
+
+    from psr_nb.cli import app
+
+    with warnings.catch_warnings():  # a command shows warnings in its own way
+        done = CliRunner().invoke(app, [str(w) for w in words], env=dict(NO_COLOR='1'))
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    said = (text.replace('\r', '\n') for text in (done.stdout, done.stderr))  # a bar goes back to the line's start
+    return subprocess.CompletedProcess(['psr', *words], done.exit_code, *said)
+
+
 def worked(*words, timeout: float = 900, alone: bool = False) -> subprocess.CompletedProcess:
-    "The same, of a command that has to work."
+    "The same as `psr`, of a command that has to work."
     done = psr(*words, timeout=timeout, alone=alone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def worked_here(*words) -> subprocess.CompletedProcess:
+    "The same as `here`, of a command that has to work."
+    done = here(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done

@@ -1,12 +1,12 @@
 "A grid: killed and resumed, shared, with methods that fail and files that are wrong."
 
 import json
-import multiprocessing
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from commands import server
 
 from psr_nb import bench as bench_room
 from psr_nb.bench import Bench, cells_of, parse_grid, read_grid, run_bench
@@ -20,6 +20,7 @@ def accuracies(path):
     return [{k: r[k] for k in ('method', 'ipc', 'seed', 'accuracy_last')} for r in json.loads(path.read_text())['rows']]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_the_same_table(tmp_path):
     whole, broken = (Bench.begin(parse_grid(SMALL), tmp_path / name) for name in ('whole', 'broken'))
     assert len(list(run_bench(whole))) == 4
@@ -38,10 +39,10 @@ def _run(path, queue):
     queue.put([s.cell.name for s in run_bench(Bench.begin(parse_grid(SMALL), path))])
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_grid(tmp_path):
-    context = multiprocessing.get_context('spawn')
-    queue = context.Queue()
-    both = [context.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
+    queue = server.Queue()
+    both = [server.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
     for process in both:
         process.start()
     done = queue.get(timeout=200) + queue.get(timeout=200)
@@ -78,6 +79,7 @@ def test_a_set_with_missing_classes(tmp_path):
     assert '9 classes' in error
 
 
+@pytest.mark.slow
 def test_disk_full(tmp_path, monkeypatch):
     "What is done stays; the next run goes on."
     grid = Bench.begin(parse_grid(SMALL), tmp_path / 'out')
@@ -120,6 +122,7 @@ def test_another_grid_in_the_folder(tmp_path):
         Bench.begin(parse_grid(SMALL), tmp_path)
 
 
+@pytest.mark.slow
 def test_students_of_all_methods_as_one_network(tmp_path):
     "The same cells with the same rows, whether students are trained alone or abreast; a method that fails fails alone."
     methods = dict(
@@ -147,6 +150,7 @@ def test_a_grid_grows_and_keeps_its_cells(tmp_path):
         Bench.begin(parse_grid(grid), tmp_path / 'out')
 
 
+@pytest.mark.slow
 def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     "A method that weighs worth fails with a sentence where the pool has none, and chooses by it where the grid measures it."
     grid = dict(data='fashion-mini', prior='fashion', n_per_class=6, seeds=1, ipc=2, epochs=1)
@@ -162,3 +166,28 @@ def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     assert not any(s.error for s in run_bench(with_worth))
     plain, by = (bench_room.set_of(with_worth, cell)[0].images for cell in cells_of(with_worth.grid))
     assert not torch.equal(plain, by)
+
+
+def test_add_and_page_as_commands(tmp_path):
+    "A set on disk becomes a row of a grid's file or folder; what was there is not made again."
+    from typer.testing import CliRunner
+
+    from psr_nb.cli import app
+
+    run = lambda *words: CliRunner().invoke(app, ['bench', *map(str, words)])
+    file, out = tmp_path / 'grid.yaml', tmp_path / 'out'
+    file.write_text('data: fashion-mini\nseeds: 1\nipc: 1\nepochs: 1\nmethods:\n  random_real:  # drawn\n')
+    assert run(file, '--out', out, '-q').exit_code == 0
+    before = {f: f.read_text() for f in (out / 'cells').glob('*.json')}
+    torch.save([torch.rand(10, 1, 32, 32), torch.arange(10)], tmp_path / 'mine.pt')
+    found = run('add', file, 'mine', 'mine.pt', '--out', out)
+    assert found.exit_code == 0 and '2 cells, 1 to do' in found.stdout, found.stdout
+    assert file.read_text().splitlines()[5:] == ['  random_real:  # drawn', '  mine: {folder: mine.pt}']
+    found = run('add', out, 'herding', 'herding_real')
+    assert '3 cells, 1 to do' in found.stdout and 'herding' in found.stdout
+    assert all(f.read_text() == text for f, text in before.items())
+    assert run('page', out).exit_code == 0
+    page = (out / 'bench.html').read_text()
+    assert page.count('data:image/webp') == 3 and 'Set of mine' in page
+    taken = run('add', out, 'mine', 'herding_real')
+    assert taken.exit_code == 1

@@ -8,8 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from commands import PSR, psr, worked
+from commands import PSR, here, worked, worked_here
+
+from psr_nb.core import PSRError
 
 COMMANDS = (
     'demo',
@@ -66,9 +69,9 @@ def test_data_report(tmp_path):
         (tmp_path / name).mkdir(parents=True)
         Image.new('RGB', (20, 20), (60 * i, 9, 9)).save(tmp_path / name / 'a.tif')
     Image.new('RGB', (20, 20), (0, 9, 9)).save(tmp_path / 'Testing' / 'dog' / 'b.png')
-    said = worked('data', tmp_path).stdout
+    said = here('data', tmp_path).stdout
     assert '2: cat, dog' in said and '1 images are in two splits' in said
-    refused = psr('data', tmp_path / 'nowhere')
+    refused = here('data', tmp_path / 'nowhere')
     assert refused.returncode != 0 and 'nothing there' in refused.stderr + refused.stdout
 
 
@@ -129,7 +132,7 @@ def test_bad_input(what, tmp_path):
     arguments, words = BAD[what]
     arguments = arguments(tmp_path)
     before = sorted(tmp_path.rglob('*'))
-    done = psr(*arguments)
+    done = here(*arguments)
     assert done.returncode == 1, done.stdout + done.stderr
     assert (
         'Traceback' not in done.stderr and done.stderr.startswith('psr: ') and done.stderr.strip().count('\n') == 0
@@ -142,7 +145,7 @@ def test_bad_input(what, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir('/sys/kernel'), reason='needs a folder that nobody can write to')
 def test_read_only_output():
-    done = psr('distill', '--out', '/sys/kernel/psr')
+    done = here('distill', '--out', '/sys/kernel/psr')
     assert (
         done.returncode == 1 and 'a folder that can be written to' in done.stderr and 'Traceback' not in done.stderr
     ), done.stderr
@@ -151,7 +154,8 @@ def test_read_only_output():
 @pytest.mark.slow
 def test_debug_shows_the_traceback(tmp_path):
     for words in (['--debug', 'select', tmp_path / 'pool'], ['select', tmp_path / 'pool', '--debug']):
-        assert 'Traceback' in psr(*words).stderr
+        with pytest.raises(PSRError):
+            here(*words)
 
 
 @pytest.fixture(scope='module')
@@ -176,6 +180,8 @@ def home(tmp_path_factory):
         home / 'set',
         '--pool',
         home / 'pool',
+        '--map',
+        'pca',
         alone=True,
     )
     return home
@@ -189,7 +195,7 @@ def test_distill_and_evaluate(home):
     distilled, pool = DistilledSet.open(home / 'set'), Pool.open(home / 'pool')
     assert len(distilled) == 20 and distilled.method == 'psr' and distilled.soft_labels.shape == (20, 10)
     assert distilled.provenance['pool'] == pool.fingerprint
-    done = worked(
+    done = worked_here(
         'evaluate',
         home / 'set',
         '--data',
@@ -222,7 +228,7 @@ def test_stages_one_by_one_are_the_whole_way(home):
     from psr_nb.distilled import DistilledSet
     from psr_nb.pool import Pool
 
-    worked(
+    worked_here(
         'pool',
         '--prior',
         'fashion',
@@ -238,11 +244,11 @@ def test_stages_one_by_one_are_the_whole_way(home):
         home / 'pool2',
     )
     assert Pool.open(home / 'pool2').fingerprint == Pool.open(home / 'pool').fingerprint
-    worked('select', home / 'pool2', '--ipc', 2, '--data', 'fashion-mini', '--out', home / 'selection.json')
-    worked('refine', home / 'selection.json', '--data', 'fashion-mini', '--steps', 3, '--out', home / 'set2')
+    worked_here('select', home / 'pool2', '--ipc', 2, '--data', 'fashion-mini', '--out', home / 'selection.json')
+    worked_here('refine', home / 'selection.json', '--data', 'fashion-mini', '--steps', 3, '--out', home / 'set2')
     assert (
         'calibrated student 1'
-        in worked(
+        in worked_here(
             'refine',
             home / 'selection.json',
             '--data',
@@ -265,7 +271,7 @@ def test_stages_one_by_one_are_the_whole_way(home):
         ('sheet', 'set.png'),
         ('folder', 'small'),
     ):
-        worked('export', home / 'set', '--format', format, '--ipc', 1, '--out', home / name)
+        worked_here('export', home / 'set', '--format', format, '--ipc', 1, '--out', home / name)
         assert (home / name).exists()
     assert len(DistilledSet.open(home / 'small')) == 10
 
@@ -280,9 +286,9 @@ def test_damaged_shard(home, tmp_path):
     shutil.copytree(home / 'pool', tmp_path / 'pool')
     shard = next((tmp_path / 'pool' / 'shards').iterdir())
     shard.write_bytes(shard.read_bytes()[:-50])
-    done = psr('pool', '--out', tmp_path / 'pool', '--verify')
+    done = here('pool', '--out', tmp_path / 'pool', '--verify')
     assert done.returncode == 1 and shard.name in done.stderr and 'cut short' in done.stderr
-    done = worked('pool', '--out', tmp_path / 'pool', '--repair')
+    done = worked_here('pool', '--out', tmp_path / 'pool', '--repair')
     assert shard.name in done.stderr  # the warning
     assert Pool.open(tmp_path / 'pool', verify=True).fingerprint == Pool.open(home / 'pool').fingerprint
 
@@ -294,7 +300,7 @@ def test_newer_pool(home, tmp_path):
     shutil.copytree(home / 'pool', tmp_path / 'pool')
     info = json.loads((tmp_path / 'pool' / 'pool.json').read_text())
     (tmp_path / 'pool' / 'pool.json').write_text(json.dumps({**info, 'format': 99}))
-    done = psr('select', tmp_path / 'pool')
+    done = here('select', tmp_path / 'pool')
     assert done.returncode == 1 and 'format 99' in done.stderr and 'pip install -U psr_nb' in done.stderr
 
 
@@ -305,7 +311,7 @@ def test_classes_that_do_not_match(tmp_path):
     for c in ('beagle', 'dingo'):
         (tmp_path / 'dogs' / 'train' / c).mkdir(parents=True)
         Image.new('L', (32, 32)).save(tmp_path / 'dogs' / 'train' / c / '0.png')
-    done = psr('distill', '--data', tmp_path / 'dogs', '--out', tmp_path / 'set')
+    done = here('distill', '--data', tmp_path / 'dogs', '--out', tmp_path / 'set')
     assert done.returncode == 1 and 'beagle' in done.stderr and 'T-shirt/top' in done.stderr, done.stderr
 
 
@@ -346,15 +352,18 @@ def test_interrupt(home, tmp_path):
 
 
 @pytest.mark.slow
-def test_train_commands(tmp_path):
+def test_train_commands(fashion_mini, tmp_path):
     "Both trainings run through, keep their curve, and leave what Teacher and Prior can open."
     from psr_nb.prior import Prior
     from psr_nb.teacher import Teacher
 
-    worked(
+    images = fashion_mini.per_class(8)
+    few = tmp_path / 'few.npz'
+    np.savez(few, x_train=images.images[:, 0].numpy(), y_train=images.labels.numpy())
+    worked_here(
         'train-teacher',
         '--data',
-        'fashion-mini',
+        few,
         '--architecture',
         'convnet3',
         '--epochs',
@@ -362,11 +371,11 @@ def test_train_commands(tmp_path):
         '--out',
         tmp_path / 'teacher',
     )
-    assert Teacher.from_pretrained(tmp_path / 'teacher').classes[0] == 'T-shirt/top'
-    worked(
+    assert len(Teacher.from_pretrained(tmp_path / 'teacher').classes) == 10
+    worked_here(
         'train-prior',
         '--data',
-        'fashion-mini',
+        few,
         '--size',
         32,
         '--crops',
@@ -386,7 +395,7 @@ def test_train_commands(tmp_path):
         '--out',
         tmp_path / 'prior',
     )
-    assert Prior.from_pretrained(tmp_path / 'prior').classes[0] == 'T-shirt/top'
+    assert len(Prior.from_pretrained(tmp_path / 'prior').classes) == 10
     assert (tmp_path / 'prior-loss.csv').read_text().startswith('step,loss,seconds\n3,') and (
         tmp_path / 'teacher-loss.csv'
     ).exists()
@@ -394,5 +403,5 @@ def test_train_commands(tmp_path):
 
 def test_an_autoencoder_belongs_to_a_named_prior(tmp_path):
     for words in (['pool', '--out', tmp_path / 'pool'], ['refine', tmp_path / 's.json', '--out', tmp_path / 'out']):
-        done = psr(*words, '--vae', 'folder')
+        done = here(*words, '--vae', 'folder')
         assert done.returncode == 1 and 'option --vae: expected --prior too' in done.stderr

@@ -1,9 +1,11 @@
 """Files and folders at the worst moment: killed, damaged, of another kind, written by two."""
 
 import json
+import multiprocessing
 import os
+import shutil
+import signal
 import stat
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -11,17 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from faulty import ROW
 
+from psr_nb import core
 from psr_nb.core import PSRError, atomic_folder, read_json, write_atomic
 from psr_nb.distilled import DistilledSet
 from psr_nb.pool import Pool
 from psr_nb.results import Report
 from psr_nb.select import Selection, select
 from psr_nb.stages import add_rows
-
-ROW = dict(method='m', dataset='d', ipc=1, protocol='quick', student='s', labels='hard', seed=0)
-ROW |= dict(accuracy_best=0.5, accuracy_last=0.5, seconds=1.0)
-
 
 # ---- writing
 
@@ -30,24 +30,27 @@ ROW |= dict(accuracy_best=0.5, accuracy_last=0.5, seconds=1.0)
 @pytest.mark.parametrize('call', ['rename', 'rmtree'])
 def test_a_folder_is_replaced_in_one_step(tmp_path, call):
     "A kill before or after any step of the replacement leaves the old folder or the new one, whole."
-    program = f"""
-import os, shutil, signal, sys
-from pathlib import Path
-import psr_nb.core as core
-place = dict(rename=(core, '_exchange'), rmtree=(shutil, 'rmtree'))[{call!r}]
-with core.atomic_folder({str(tmp_path / 'set')!r}) as f:
-    (f / 'x').write_text('new')
-    real = getattr(*place)
-    def dies(*args, **more):
-        if '--before' not in sys.argv:
-            real(*args, **more)
-        os.kill(os.getpid(), signal.SIGKILL)
-    setattr(*place, dies)
-"""
-    for moment in ('--before', '--after'):
+
+    def replace_and_die(before):
+        place = dict(rename=(core, '_exchange'), rmtree=(shutil, 'rmtree'))[call]
+        real = getattr(*place)
+
+        def dies(*args, **more):
+            if not before:
+                real(*args, **more)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        with atomic_folder(tmp_path / 'set') as f:
+            (f / 'x').write_text('new')
+            setattr(*place, dies)
+
+    for before in (True, False):
         with atomic_folder(tmp_path / 'set') as f:
             (f / 'x').write_text('old')
-        subprocess.run([sys.executable, '-c', program, moment], timeout=120)
+        process = multiprocessing.get_context('fork').Process(target=replace_and_die, args=(before,))
+        process.start()
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
         assert (tmp_path / 'set' / 'x').read_text() in ('old', 'new')
 
 

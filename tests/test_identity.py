@@ -139,11 +139,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
 
 
 def test_statistics_do_not_come_from_the_first_class_alone(tmp_path):
-    dark, bright = torch.zeros(6000, 1, 8, 8, dtype=torch.uint8), torch.full((6000, 1, 8, 8), 250, dtype=torch.uint8)
+    dark, bright = torch.zeros(6000, 1, 4, 4, dtype=torch.uint8), torch.full((6000, 1, 4, 4), 250, dtype=torch.uint8)
     data = ImageData(torch.cat([dark, bright]), torch.arange(12000) // 6000, ['dark', 'bright'], 'sorted')
     from psr_nb.teacher import Teacher
 
-    few = dict(model_args=SMALL['model_args'], device='cpu', epochs=1, batch_size=12000, input_size=32)
+    few = dict(model_args=SMALL['model_args'], device='cpu', epochs=1, batch_size=12000, input_size=8)
     list(train_teacher(data, tmp_path / 't', 'resnet18', **few))
     assert 0.45 < Teacher.from_pretrained(tmp_path / 't').mean.item() < 0.55
 

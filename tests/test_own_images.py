@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_cli import psr, worked
+from commands import here, worked_here
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -40,7 +40,7 @@ def journey(tmp_path_factory):
         at.chdir(home)
         began = time.perf_counter()
         for words in the_commands():
-            done = worked(*words, *shlex.split(SMALLER.get(words[0], '')))
+            done = worked_here(*words, *shlex.split(SMALLER.get(words[0], '')))
             said[words[0]] = done.stdout
             assert 'Traceback' not in done.stderr
         print(f'{len(said)} commands in {time.perf_counter() - began:.0f} s')
@@ -85,9 +85,9 @@ def test_the_hold_out_was_respected(journey):
 def test_what_was_distilled_is_no_test_set(journey, monkeypatch):
     home, _ = journey
     monkeypatch.chdir(home)
-    refused = psr('evaluate', 'distilled', '--data', 'photos', '--holdout', '0.2:1', '--seeds', 1, '-q')
+    refused = here('evaluate', 'distilled', '--data', 'photos', '--holdout', '0.2:1', '--seeds', 1, '-q')
     assert refused.returncode == 1 and '--allow-overlap' in refused.stderr and 'of 8' in refused.stderr
-    insisted = worked(
+    insisted = worked_here(
         'evaluate', 'distilled', '--data', 'photos', '--holdout', '0.2:1', '--seeds', 1, '-q', '--allow-overlap'
     )
     assert re.search(r'teacher teacher has seen \d of the 8 test images', insisted.stdout)
@@ -98,6 +98,6 @@ def test_an_autoencoder_of_other_images_is_not_taken(journey, monkeypatch):
     home, _ = journey
     monkeypatch.chdir(home)
     small = shlex.split('--size 32 --out prior --steps 2 --autoencoder-steps 2 --dim 48 --depth 1 --heads 2 -q')
-    refused = psr('train-prior', '--data', 'photos', *small)
+    refused = here('train-prior', '--data', 'photos', *small)
     assert refused.returncode == 1 and 'prior-autoencoder: expected an autoencoder of photos' in refused.stderr
     assert 'hold-out 0.2' in refused.stderr and '--autoencoder' in refused.stderr

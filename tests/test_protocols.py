@@ -39,8 +39,11 @@ def torchvision_resnet(depth, size, norm):
     return net.eval()
 
 
-@pytest.mark.parametrize('depth', [18, 34, 50])
-@pytest.mark.parametrize('size', [32, 64, 96, 128, 224])
+big = lambda *values: pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize('depth', [18, big(34), big(50)])
+@pytest.mark.parametrize('size', [32, 64, big(96), 128, 224])
 def test_resnets_of_minimax(depth, size):
     ours = make_student(f'resnet{depth}', (3, size, size), 10, 'minimax').eval()
     theirs = torchvision_resnet(depth, size, instance)
@@ -50,7 +53,9 @@ def test_resnets_of_minimax(depth, size):
         assert torch.allclose(ours(x), theirs(x), atol=1e-4)
 
 
-@pytest.mark.parametrize(('name', 'size'), [('resnet18', 32), ('resnet18', 224), ('resnet50', 224), ('resnet101', 64)])
+@pytest.mark.parametrize(
+    ('name', 'size'), [('resnet18', 32), ('resnet18', 224), big('resnet50', 224), big('resnet101', 64)]
+)
 def test_resnets_of_rded(name, size):
     ours = make_student(name, (3, size, size), 10, 'rded').eval()
     theirs = torchvision_resnet(int(name[6:]), 64 if size <= 64 else 224, None)

@@ -12,18 +12,23 @@ sys.path.insert(0, str(root / 'tools'))
 import rooms  # noqa: E402
 
 
-def test_imports_go_down_and_private_names_stay_inside():
-    assert not rooms.faults(rooms.rooms())
+@pytest.fixture(scope='module')
+def house():
+    return rooms.rooms()
 
 
-def test_the_table_is_todays():
+def test_imports_go_down_and_private_names_stay_inside(house):
+    assert not rooms.faults(house)
+
+
+def test_the_table_is_todays(house):
     text = (root / 'CONTRIBUTING.md').read_text(encoding='utf-8')
-    assert rooms.with_table(text, rooms.rooms()) == text, 'make export'
+    assert rooms.with_table(text, house) == text, 'make export'
 
 
-def test_every_module_is_a_room():
+def test_every_module_is_a_room(house):
     modules = {p.stem for p in (root / 'psr_nb').glob('*.py')} - {'__init__', '_modidx'}
-    assert modules == {r.module for r in rooms.rooms()}
+    assert modules == {r.module for r in house}
 
 
 def test_what_is_a_fault():

@@ -108,7 +108,13 @@ def torchvision_file(folder, name, change=dict, **arguments):
 
 
 @pytest.mark.parametrize(
-    'name', ['mobilenet_v3_small', 'squeezenet1_1', 'resnet18', 'densenet121', 'mnasnet0_5', 'regnet_x_400mf']
+    'name',
+    [
+        'mobilenet_v3_small',
+        'squeezenet1_1',
+        'resnet18',
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ('densenet121', 'mnasnet0_5', 'regnet_x_400mf')),
+    ],
 )
 def test_torchvision(tmp_path, name):
     network = torchvision_file(tmp_path, name)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from commands import psr, worked
+from commands import here, worked_here
 
 from psr_nb.distill import distill
 from psr_nb.distilled import DistilledSet
@@ -35,11 +35,12 @@ def home(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 def test_both_are_what_they_say(home):
-    said = worked('verify', home / 'refined', '--prior', 'fashion', '--data', 'fashion-mini').stdout
+    said = worked_here('verify', home / 'refined', '--prior', 'fashion', '--data', 'fashion-mini').stdout
     assert 'DIFFERS' not in said and said.count('fits') == 6
     assert '10 of 10 candidates chosen again' in said
-    assert 'DIFFERS' not in worked('verify', home / 'plain', '--prior', 'fashion', '--images', 4).stdout
+    assert 'DIFFERS' not in worked_here('verify', home / 'plain', '--prior', 'fashion', '--images', 4).stdout
 
 
 def test_a_strangers_picture_is_found_though_its_hash_is_right(home, tmp_path):
@@ -47,13 +48,13 @@ def test_a_strangers_picture_is_found_though_its_hash_is_right(home, tmp_path):
     images = mine.images.clone()
     images[3] = 255 - images[3]
     replace(mine, images=images).save(tmp_path / 'set')
-    assert worked('verify', tmp_path / 'set').returncode == 0  # the files agree with one another
-    found = psr('verify', tmp_path / 'set', '--prior', 'fashion', '--images', 10)
+    assert worked_here('verify', tmp_path / 'set').returncode == 0  # the files agree with one another
+    found = here('verify', tmp_path / 'set', '--prior', 'fashion', '--images', 10)
     assert found.returncode == 1 and 'DIFFERS  10 images sampled again' in found.stdout
 
 
 def test_another_prior_is_named_and_nothing_is_sampled(home):
-    found = psr('verify', home / 'plain', '--prior', 'cifar10')
+    found = here('verify', home / 'plain', '--prior', 'cifar10')
     assert found.returncode == 1 and 'Traceback' not in found.stderr + found.stdout
 
 

@@ -1,12 +1,11 @@
 "Worth: measured once, kept, gone on with, and used by selection where it is there."
 
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from commands import here
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
@@ -54,6 +53,7 @@ def measure(pool, real, students=32, ipc=2, **more):
     return last.worth
 
 
+@pytest.mark.slow
 def test_goes_on_after_a_kill_and_with_more_students(pool, real, tmp_path):
     "Stopped in the middle, gone on with, and extended from a generation that was not full: the same numbers."
     steps = measure_worth(pool, real, 2, 32, BRIEF, trials=100, device='cpu')
@@ -71,6 +71,7 @@ def test_goes_on_after_a_kill_and_with_more_students(pool, real, tmp_path):
     assert np.array_equal(measure(pool, real, seed=1).values, extended.values)
 
 
+@pytest.mark.slow
 def test_what_decides_is_in_the_key(pool, real):
     measure(pool, real, 16)
     for other in (dict(seed=1), dict(ipc=3), dict(student='convnet2'), dict(real=real.take(np.arange(1, 160)))):
@@ -217,13 +218,12 @@ def test_calibration_leaves_each_out():
 
 
 def test_from_the_shell(pool):
-    psr = [sys.executable, '-c', 'import sys; sys.argv[0] = "psr"; from psr_nb.cli import app; app()', 'worth']
     for words, said in (
         ([pool.path], 'option --data: expected real images'),
         ([pool.path, '--data', 'fashion-mini', '--ipc', '9'], 'argument ipc: expected 1 to 7'),
         ([pool.path / 'none', '--data', 'fashion-mini'], 'pool'),
     ):
-        done = subprocess.run([*psr, *map(str, words)], capture_output=True, text=True, timeout=120)
+        done = here('worth', *words)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
     with warnings.catch_warnings():
         warnings.simplefilter('error')
