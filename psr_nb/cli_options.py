@@ -194,7 +194,7 @@ def worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
     )
 
 
-def opened_engine(engine: str, address: Optional[str], workers: Optional[int]) -> Any:
+def opened_engine(engine: Optional[str], address: Optional[str], workers: Optional[int]) -> Any:
     "The engine that a command was told to use, for the length of a block."
     from psr_nb.engines import opened
 
