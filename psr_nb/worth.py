@@ -199,6 +199,7 @@ class Calibration:
     weights: np.ndarray  # (4,) constant, trial, effects, volume
     error: float  # standard deviation of a student left out
     correlation: float  # of predicted and measured accuracy, students left out
+    rank: float  # Spearman's, of their ranks
     slope: float  # of measured on predicted accuracy
 
 
@@ -220,6 +221,8 @@ def calibrate(
     accuracy: np.ndarray,  # (s,) of the students
 ) -> Calibration:
     "A linear regression whose errors are those of students left out. What speaks against itself has no say."
+    from scipy.stats import spearmanr
+
     x = np.stack([np.ones(len(trial)), trial, beyond, spanned], 1)
     for _ in range(3):
         scale = np.maximum(x.std(0), 1e-9)
@@ -233,8 +236,10 @@ def calibrate(
     left_out = accuracy - (accuracy - x @ weights) / (1 - leverage)
     spread = left_out.std()
     correlation = float(np.corrcoef(left_out, accuracy)[0, 1]) if spread > 1e-9 and accuracy.std() > 1e-9 else 0.0
+    ranked: Any = spearmanr(left_out, accuracy) if correlation else None
+    rank = float(ranked.statistic) if ranked else 0.0
     slope = correlation * float(accuracy.std() / max(spread, 1e-9))
-    return Calibration(weights, float(np.sqrt(((accuracy - left_out) ** 2).mean())), correlation, slope)
+    return Calibration(weights, float(np.sqrt(((accuracy - left_out) ** 2).mean())), correlation, rank, slope)
 
 # %% ../nbs/14_worth.ipynb #0ed2c2e4
 @dataclass(eq=False, repr=False)
