@@ -209,6 +209,13 @@ _Gate = Annotated[
         '--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]'
     ),
 ]
+_ByStudents = Annotated[
+    bool,
+    typer.Option(
+        '--by-students',
+        help='Train students on what many rules choose, and keep the best; needs --data. Minutes on a CPU.',
+    ),
+]
 _SelectOut = Annotated[
     Optional[Path],
     typer.Option('--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]'),
@@ -234,10 +241,12 @@ def _select(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
+    by_students: _ByStudents = False,
+    student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
     out: _SelectOut = None,
 ):
     "Choose images from a pool."
-    from psr_nb.stages import make_selection
+    from psr_nb.stages import make_selection, select_by_students
 
     weights = given(
         reliability=reliability,
@@ -247,6 +256,16 @@ def _select(
         worth=worth,
     )
     real = None if data is None else data_source(data, image_column, label_column, holdout)
+    if by_students:
+        from psr_nb.core import PSRError
+
+        if weights or method != 'psr' or gate is not None or quantile:
+            raise PSRError(
+                'option --by-students', 'no rule, weights, gate or quantile beside it: it tries many', 'some'
+            )
+        found, file = select_by_students(pool, real, ipc, student=student, seed=seed, out=out)
+        typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))
+        return
     selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
     typer.echo(f'{selection}\n{file}')
 

@@ -14,6 +14,7 @@ from typing import Any, Callable, Sequence
 from filelock import FileLock
 
 from .classes import imagenet_index, nfc
+from .contest import Contest, contest
 from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, read_json, to_json, write_atomic
 from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
@@ -25,6 +26,7 @@ from .evaluate import PROTOCOLS, Report, evaluate, herding_real, match_numbers, 
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
+from .protocols import Protocol
 from .refine import RefineSettings
 from .rivals import confidence_mosaics
 from .scope import scope
@@ -36,8 +38,9 @@ from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'ccs_strata',
-           'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
+__all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
+           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set',
+           'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -123,6 +126,27 @@ def make_selection(
     return selection, selection.save(out or as_path(pool) / 'selections')
 
 # %% ../nbs/29_stages.ipynb #worth002
+def select_by_students(
+    pool: str | Path,  # its folder
+    data: str | DataSource | None,  # real images; their training part chooses
+    ipc: int = 10,  # images per class
+    students: int = 2,  # for each set in each round
+    protocol: str | Protocol = 'quick',
+    student: str = 'convnet3',
+    seed: int = 0,
+    out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
+) -> tuple[Contest, Path]:  # what was compared, and the file of the best selection
+    "Lets students choose among the selections of many rules, and writes the best one down."
+    sampled = Pool.open(pool)
+    shape = sampled.images.shape
+    if data is None:
+        say = 'Pass --data NAME_OR_PATH'
+        raise PSRError('option --data', 'real images of the classes; their training part chooses', 'none', say)
+    real = load_data(data, size=shape[-1], channels=shape[1])
+    found = contest(sampled, real, ipc, students, protocol=protocol, student=student, seed=seed)
+    return found, found.best.save(out or as_path(pool) / 'selections')
+
+
 def measure_pool(
     pool: str | Path,  # its folder
     data: str | DataSource | None,  # real images; their training part judges

@@ -38,7 +38,7 @@ from .greedy import similarity
 from .learning import train_students
 from .locks import folder_lock
 from .pictures import to_float
-from .problems import reference_images
+from .problems import reference_images, worth_counts
 from .protocols import PROTOCOLS, Protocol
 from .shards import read_packed, write_packed
 from psr_nb.trials import (
@@ -59,9 +59,9 @@ from psr_nb.trials import (
 )
 
 # %% auto #0
-__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'Judges', 'judges_of', 'Measured',
-           'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth', 'WorthStep',
-           'measure_worth']
+__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'MOST_JUDGES', 'Judges', 'judges_of',
+           'Measured', 'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth',
+           'WorthStep', 'measure_worth']
 
 # %% ../nbs/14_worth.ipynb #ad0902b7
 WORTH_FORMAT = 1
@@ -70,6 +70,7 @@ FOCUS = (0.0, 0.5, 1.0, 1.5)  # by how much preferred candidates come more often
 FOCUS_MOST = 4.0  # what that is multiplied by in late generations; in the first after the random one by 1.5
 DESIGN = 2  # which sets are drawn; 1: with the same focus for all
 PARTS = 4  # one part in so many of the real images is kept aside
+MOST_JUDGES = 400  # real images of each class that judge
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ class Calibration:
     weights: np.ndarray  # (4,) constant, trial, effects, volume
     error: float  # standard deviation of a student left out
     correlation: float  # of predicted and measured accuracy, students left out
+    rank: float  # Spearman's, of their ranks
     slope: float  # of measured on predicted accuracy
 
 
@@ -221,6 +223,8 @@ def calibrate(
     accuracy: np.ndarray,  # (s,) of the students
 ) -> Calibration:
     "A linear regression whose errors are those of students left out. What speaks against itself has no say."
+    from scipy.stats import spearmanr
+
     x = np.stack([np.ones(len(trial)), trial, beyond, spanned], 1)
     for _ in range(3):
         scale = np.maximum(x.std(0), 1e-9)
@@ -234,8 +238,10 @@ def calibrate(
     left_out = accuracy - (accuracy - x @ weights) / (1 - leverage)
     spread = left_out.std()
     correlation = float(np.corrcoef(left_out, accuracy)[0, 1]) if spread > 1e-9 and accuracy.std() > 1e-9 else 0.0
+    ranked: Any = spearmanr(left_out, accuracy) if correlation else None
+    rank = float(ranked.statistic) if ranked else 0.0
     slope = correlation * float(accuracy.std() / max(spread, 1e-9))
-    return Calibration(weights, float(np.sqrt(((accuracy - left_out) ** 2).mean())), correlation, slope)
+    return Calibration(weights, float(np.sqrt(((accuracy - left_out) ** 2).mean())), correlation, rank, slope)
 
 # %% ../nbs/14_worth.ipynb #0ed2c2e4
 @dataclass(eq=False, repr=False)
@@ -329,15 +335,21 @@ class Worth:
                 f'of the variance between held-out sets, trials explain {self.explained["trials"]:.0%}, '
                 f'trials and students {self.explained["all"]:.0%}'
             )
+            counts = worth_counts(self.explained['all'])
+            if counts < 1:
+                much = f'as {counts:.0%} of its weight' if counts else 'for nothing'
+                lines.append(f'so worth counts {much} in selection; more students or more real images may tell more')
         return lines
 
     def keep(self) -> None:
-        "Writes the columns `worth` and `worth_se` of the pool's table."
+        "Writes the columns `worth`, `worth_se` and `worth_share` of the pool's table; the last is one number for all."
         a = self.about
         source = f'{len(self.measured)} students {a["student"]}, {a["protocol"]}, IPC {a["ipc"]}, {a["real"]}'
         columns = {'worth': self.values.ravel()}
         if np.isfinite(self.errors).all():
             columns['worth_se'] = self.errors.ravel()
+        if self.explained:
+            columns['worth_share'] = np.full(self.values.size, self.explained['all'])
         self.pool.add_scores(columns, source)
 
     @classmethod
@@ -505,7 +517,7 @@ def measure_worth(
     protocol: str | Protocol = 'quick',  # how they are trained
     student: str = 'convnet3',  # in `STUDENTS`, or any timm name
     seed: int = 0,  # of sets, students, and which real images
-    most: int = 400,  # real images of each class
+    most: int = MOST_JUDGES,  # real images of each class
     trials: int = 4000,  # quick trials before the first student
     generation: int | None = None,  # students of one generation; None: 16, on a GPU 128
     workers: int | None = None,  # students trained at once, see `train_students`
