@@ -405,8 +405,6 @@ def train_prior(
     checkpoint_every: int = 250,  # steps
 ) -> Iterator[TrainStep]:
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
     square_side(data)
     settings: dict[str, Any] = dict(
         dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip
@@ -416,16 +414,10 @@ def train_prior(
     old, autoencoder = _beginning(start, tune, autoencoder)
     latents = _latents(data.images, autoencoder, device, flip)
     settings['autoencoder'] = [file_hash(f) for f in sorted(Path(autoencoder).glob('*.safetensors'))]
-    if old is None and latents.shape[2] % patch_size:
-        wanted = f'a divisor of {latents.shape[2]}, the side of the latents'
-        raise PSRError('argument patch_size', wanted, patch_size, 'Take images of another size, or patch_size=1')
     labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
-    if old is None:
-        model = new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size)
-        noise = DDIMScheduler(**NOISE_SCHEDULE)
-    else:
-        model, noise = _further(old, data.classes, latents.shape[1:]), old.make_scheduler('ddim')
+    model, noise = _network(old, data.classes, latents, dim, depth, heads, patch_size)
+    if old is not None:
         settings |= dict(start=str(start), tune=tune, lora_rank=lora_rank)
     merge = TUNINGS[tune](model.to(device), lora_rank)
     ema, alignment = copy.deepcopy(model), None
@@ -446,14 +438,43 @@ def train_prior(
         checkpoint.save(step + 1, run.parts)
         yield TrainStep(step + 1, steps, loss, time.perf_counter() - began)
     merge(ema)
+    _keep(ema, autoencoder, out, data, old, teacher, defaults, refinement)
+    checkpoint.remove()
+
+
+def _network(
+    old: Prior | None, classes: list[str], latents: torch.Tensor, dim: int, depth: int, heads: int, patch_size: int
+) -> tuple[Any, Any]:  # the transformer, and the noise schedule it is trained on
+    "New weights, or those of an earlier prior."
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    if old is not None:
+        return _further(old, classes, latents.shape[1:]), old.make_scheduler('ddim')
+    channels, side = latents.shape[1:3]
+    if side % patch_size:
+        wanted = f'a divisor of {side}, the side of the latents'
+        raise PSRError('argument patch_size', wanted, patch_size, 'Take images of another size, or patch_size=1')
+    return new_transformer(len(classes), channels, side, dim, depth, heads, patch_size), DDIMScheduler(**NOISE_SCHEDULE)
+
+
+def _keep(
+    trained: Any,
+    autoencoder: str | Path,
+    out: Path,
+    data: ImageData,
+    old: Prior | None,
+    teacher: Teacher | None,
+    defaults: dict | None,
+    refinement: dict | None,
+) -> None:
+    "Saves the prior with a record of what it and what it began from have seen."
     schedule = None
     if old is not None:
         defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
         schedule = old.scheduler_config
     began_from = [autoencoder, None if old is None else old.folder, teacher_folder(teacher)]
     note = lambda folder: write_record(folder, data, [read_record(f) for f in began_from])
-    save_prior(ema, autoencoder, out, data.classes, defaults, schedule, refinement, note)
-    checkpoint.remove()
+    save_prior(trained, autoencoder, out, data.classes, defaults, schedule, refinement, note)
 
 
 def _beginning(
