@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from .prior_report import frechet_distance, prior_report  # noqa: F401
+from .tuning import TUNINGS, SomeParameters, further_transformer
 from torch import nn
 
-from .classes import find_classes
 from psr_nb.core import (
     PSRError,
     atomic_folder,
@@ -53,8 +53,7 @@ from psr_nb.training import (  # noqa: F401
 )
 
 # %% auto #0
-__all__ = ['NOISE_SCHEDULE', 'Merge', 'TUNINGS', 'new_transformer', 'train_prior', 'save_prior', 'frechet_distance',
-           'prior_report']
+__all__ = ['NOISE_SCHEDULE', 'new_transformer', 'train_prior', 'save_prior']
 
 # %% ../nbs/42_train_prior.ipynb #c009
 def new_transformer(
@@ -106,133 +105,6 @@ def _timesteps(n: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0,
     (Esser et al. 2024, for the cosine schedule)."""
     angle = torch.atan(torch.exp(1.2 * torch.randn(n, generator=g, device=g.device)))
     return (angle * 2 / math.pi * 1000).long().clamp(0, 999)
-
-# %% ../nbs/42_train_prior.ipynb #k002
-Merge = Callable[[Any], None]  # folds what was learnt beside the weights into them
-
-
-class _Factor(nn.Module):
-    "A linear layer whose output is multiplied by a learnt number."
-
-    def __init__(self, linear: nn.Linear):
-        super().__init__()
-        self.linear, self.gamma = linear, nn.Parameter(torch.ones((), device=linear.weight.device))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.gamma * self.linear(x)
-
-
-def _tune_difffit(model: Any, rank: int) -> Merge:
-    """Leaves biases, norms, class embedding and factors trainable; returns what folds the factors in.
-    Source: Xie et al. 2023, arXiv 2304.06648."""
-    for block in model.transformer_blocks:
-        block.attn1.to_out[0], block.ff.net[2] = _Factor(block.attn1.to_out[0]), _Factor(block.ff.net[2])
-    for name, p in model.named_parameters():
-        p.requires_grad_(p.ndim < 2 or name.endswith('embedding_table.weight'))
-
-    def merge(trained: Any) -> None:
-        for block in trained.transformer_blocks:
-            for layers, i in ((block.attn1.to_out, 0), (block.ff.net, 2)):
-                linear, gamma = layers[i].linear, layers[i].gamma.data
-                linear.weight.data *= gamma
-                linear.bias.data *= gamma
-                layers[i] = linear
-
-    return merge
-
-# %% ../nbs/42_train_prior.ipynb #k002b
-def _tune_lora(model: Any, rank: int) -> Merge:
-    """Adds low-rank updates and leaves them and the class embedding trainable; returns what merges them.
-    Source: Hu et al. 2021, arXiv 2106.09685."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise PSRError(
-            'tuning lora', 'the package peft', 'it is not installed', 'Install it: pip install "psr_nb[tune]"'
-        ) from None
-    from peft.tuners.lora import LoraLayer
-
-    layers = ['to_q', 'to_k', 'to_v', 'to_out.0', 'ff.net.0.proj', 'ff.net.2']
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), model)
-    for name, p in model.named_parameters():
-        p.requires_grad_('lora_' in name or name.endswith('embedding_table.weight'))
-
-    def merge(trained: Any) -> None:
-        for name, layer in list(trained.named_modules()):
-            if isinstance(layer, LoraLayer):
-                layer.merge()
-                trained.set_submodule(name, layer.base_layer)
-
-    return merge
-
-# %% ../nbs/42_train_prior.ipynb #k002c
-def _tune_full(model: Any, rank: int) -> Merge:
-    "Every weight moves, and there is nothing to merge."
-    return lambda trained: None
-
-
-# name -> function of (transformer, rank) that leaves the right parameters trainable and returns the one that merges them
-TUNINGS: dict[str, Callable[[Any, int], Merge]] = {
-    'full': _tune_full,
-    'difffit': _tune_difffit,  # Xie et al. 2023, arXiv 2304.06648
-    'lora': _tune_lora,  # Hu et al. 2021, arXiv 2106.09685
-}
-
-
-class _Parameters:
-    "Some parameters of a model, as a checkpoint keeps them."
-
-    def __init__(self, parameters: dict[str, nn.Parameter]):
-        self.parameters = parameters
-
-    def state_dict(self) -> dict:
-        return {n: p.detach() for n, p in self.parameters.items()}
-
-    def load_state_dict(self, state: dict) -> None:
-        for n, p in self.parameters.items():
-            p.data.copy_(state[n])
-
-# %% ../nbs/42_train_prior.ipynb #f001
-def _with_classes(state: dict[str, torch.Tensor], known: list[str], classes: list[str], dim: int) -> dict:
-    "A transformer's weights with other rows in its label embedding: known classes and the null class keep theirs."
-    rows, found = torch.randn(len(classes) + 1, dim) * 0.02, {}
-    for i, c in enumerate(classes):
-        with contextlib.suppress(PSRError):
-            found[i] = find_classes([c], known)[0]
-    for name in [n for n in state if n.endswith('class_embedder.embedding_table.weight')]:
-        new = rows.clone()
-        new[-1] = state[name][-1]
-        for i, at in found.items():
-            new[i] = state[name][at]
-        state[name] = new
-    return state
-
-
-def _further(old: Prior, classes: list[str], latent_shape: tuple) -> Any:
-    """A prior's transformer with a label embedding for these classes: rows of classes it knows are kept, as is the null
-    class. Embedders that are equal are tied."""
-    from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
-
-    if old.prompts is not None:
-        raise PSRError(
-            f'prior {old.name}',
-            'a diffusion transformer with a label embedding',
-            'a text-to-image model',
-            'diffusers has training scripts for these; what they save can be sampled here',
-        )
-    if old.latent_shape != tuple(latent_shape):
-        raise PSRError(
-            f'prior {old.name}',
-            f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them',
-            '×'.join(map(str, old.latent_shape)),
-        )
-    model: Any = DiTTransformer2DModel.from_config({**old.transformer.config, 'num_embeds_ada_norm': len(classes)})
-    model.load_state_dict(_with_classes(old.transformer.state_dict(), old.classes, classes, model.inner_dim))
-    first, *others = [block.norm1.emb for block in model.transformer_blocks]
-    if all(torch.equal(a, b) for other in others for a, b in zip(first.parameters(), other.parameters())):
-        for block in model.transformer_blocks:
-            block.norm1.emb = first
-    return model.eval()
 
 # %% ../nbs/42_train_prior.ipynb #f003
 def _latents(
@@ -328,11 +200,11 @@ class _Denoiser:
         rate = lambda s: min(1, (s + 1) / 200, max(0.0, (self.steps - s) / cool))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
         self.parts: dict[str, Any] = dict(
-            model=_Parameters(self.trained),
-            ema=_Parameters(self.averaged),
+            model=SomeParameters(self.trained),
+            ema=SomeParameters(self.averaged),
             optimizer=self.optimizer,
             schedule=self.schedule,
-            **(dict(project=_Parameters(helped)) if self.alignment else {}),
+            **(dict(project=SomeParameters(helped)) if self.alignment else {}),
         )
 
     def timesteps(self, n: int, g: torch.Generator) -> torch.Tensor:
@@ -449,7 +321,7 @@ def _network(
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     if old is not None:
-        return _further(old, classes, latents.shape[1:]), old.make_scheduler('ddim')
+        return further_transformer(old, classes, latents.shape[1:]), old.make_scheduler('ddim')
     channels, side = latents.shape[1:3]
     if side % patch_size:
         wanted = f'a divisor of {side}, the side of the latents'
@@ -548,58 +420,3 @@ def save_prior(
         if note is not None:
             note(folder)
     return Path(out)
-
-# %% ../nbs/42_train_prior.ipynb #c015
-def frechet_distance(
-    a: torch.Tensor,  # (n, d) features
-    b: torch.Tensor,  # (m, d) features
-) -> float:
-    """Fréchet distance between normal distributions fitted to two sets.
-    Source: Heusel et al. 2017, arXiv 1706.08500 (there with Inception features)."""
-    from scipy.linalg import sqrtm
-
-    first, second = (np.asarray(x, np.float64) for x in (a, b))
-    ca, cb = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-    apart = np.square(first.mean(0) - second.mean(0)).sum()
-    return float(apart + np.trace(ca + cb - 2 * np.real(sqrtm(ca @ cb))))
-
-# %% ../nbs/42_train_prior.ipynb #c015b
-@torch.no_grad()
-def prior_report(
-    prior: Prior,
-    train: ImageData,  # images it was trained on
-    test: ImageData,  # images it has not seen
-    teachers: list[Teacher],  # none of which took part in the training
-    n_per_class: int = 100,  # samples per class
-    seed: int = 0,  # of the samples
-    **sampling: Any,  # settings for `prior.sample`
-) -> dict:  # name -> figure
-    "Reconstruction, class agreement, Fréchet distance with its floor, and a check for copies."
-    labels = torch.arange(len(prior.classes)).repeat_interleave(n_per_class)
-    made = prior.decode(prior.sample(labels, seed=seed, **sampling)).cpu()
-    some = test.per_class(n_per_class, seed)
-    real = some.floats()
-    rebuilt = prior.decode(prior.encode(real)).cpu()
-    known = train.per_class(n_per_class, seed)
-    out: dict[str, Any] = {'psnr': -10 * (rebuilt - real).square().mean().log10().item()}
-    for t in teachers:
-        (lm, fm), (lr, fr), (lb, fb), (_, fk) = (t.predict(x) for x in (made, real, rebuilt, known.images))
-        right = (lm.argmax(1) == labels).float()
-        out[t.name] = dict(
-            agreement=right.mean().item(),
-            agreement_worst_class=right.view(-1, n_per_class).mean(1).min().item(),
-            accuracy_real=(lr.argmax(1) == some.labels).float().mean().item(),
-            accuracy_rebuilt=(lb.argmax(1) == some.labels).float().mean().item(),
-            frechet=frechet_distance(fm, fr),
-            frechet_floor=frechet_distance(fk, fr),
-            frechet_rebuilt=frechet_distance(fb, fr),
-        )
-    pixels = train.images.flatten(1).float() / 255
-    nearest = lambda x: torch.cat([torch.cdist(part, pixels).amin(1) for part in x.flatten(1).split(200)])
-    dm, dt = nearest(made), nearest(rebuilt)
-    out['nearest_train'] = dict(
-        samples_median=dm.median().item(),
-        test_median=dt.median().item(),
-        closer_than_1_percent_of_test=(dm < dt.quantile(0.01)).float().mean().item(),
-    )
-    return out
