@@ -288,7 +288,6 @@ def _told_by_label(folder: Path, names: Any, n: int, what: str = 'transformer') 
 
 def _check_kind(folder: Path, main: str) -> None:
     "Raises `PSRError` for a model that the sampling loop would sample wrongly."
-    check_scheduler(_config(folder / 'scheduler' / 'scheduler_config.json'), f'{folder / "scheduler"}')
     config = _config(folder / main / 'config.json')
     where = f'{folder / main / "config.json"}'
     vae = folder / 'vae' / 'config.json'
@@ -350,6 +349,7 @@ def _read_schedule(folder: Path) -> dict[str, Any]:
     "The noise schedule of a prior's folder. Raises `PSRError` where no scheduler can be made of it."
     file = folder / 'scheduler' / 'scheduler_config.json'
     config = _config(file)
+    check_scheduler(config, f'{folder / "scheduler"}')
     try:
         scheduler = new_scheduler(config, next(iter(FLOW_SCHEDULERS if is_flow(config) else SCHEDULERS)))
         scheduler.set_timesteps(2)
@@ -392,6 +392,7 @@ def read_prior(
     "What a prior's folder holds."
     main, kind = _check_folders(folder)
     index, text = read_json(folder / 'model_index.json'), main == 'unet' and kind != 'UNet2DModel'
+    schedule = _read_schedule(folder)
     _check_kind(folder, main)
     prompts = _told_by_text(folder, name, wanted, prompt) if text else None
     network = load_part(folder, main, variant)
@@ -402,7 +403,7 @@ def read_prior(
     else:
         autoencoder = PixelSpace(network.config.in_channels)
     _check_scale(autoencoder, name)
-    ids, names, null, schedule = None, wanted or [], None, _read_schedule(folder)
+    ids, names, null = None, wanted or [], None
     if kind == 'UNet2DModel':
         names, null = _unet_classes(folder, index.get('id2label') or {}, network.config.num_class_embeds)
     elif not text:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['ImagePool', 'Problem', 'reference_images', 'make_problems', 'Problems']
+__all__ = ['ImagePool', 'Problem', 'reference_images', 'worth_counts', 'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -123,6 +123,7 @@ class Problem:
 
     difficulty: Callable[[], np.ndarray] | None = None  # of the reference images, when asked for
     worth: np.ndarray | None = None  # (n,) what each adds to a student, where that was measured; in its own unit
+    counts: float = 1.0  # how far worth counts, 0 to 1: see `worth_counts`
 
     @property
     def n(self) -> int:
@@ -246,10 +247,20 @@ def _column(pool: PoolLike, name: str, built_in: str) -> np.ndarray:
     return values
 
 
-def _measured_worth(pool: PoolLike) -> np.ndarray | None:  # (classes · n,) NaN where it was not measured
-    "The column `worth` of the pool's table, if there is one."
+def worth_counts(
+    share: float,  # of the variance between held-out sets that worth explains; below 0: worse than the mean
+) -> float:  # 0 to 1
+    "How far measured worth may move a selection: in full from a quarter explained, not at all where nothing is."
+    return float(np.clip(2 * np.sqrt(max(share, 0.0)), 0.0, 1.0))
+
+
+def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float] | None:  # (classes · n,) and how far it counts
+    "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     table = pool.table
-    return np.asarray(table['worth'], np.float64) if 'worth' in table.columns else None
+    if 'worth' not in table.columns:
+        return None
+    share = float(table['worth_share'].iloc[0]) if 'worth_share' in table.columns else 1.0
+    return np.asarray(table['worth'], np.float64), worth_counts(share)
 
 
 class _Difficulty:
@@ -276,13 +287,14 @@ def _problem(
     centred: bool,  # take the mean out first
     scores: dict[str, np.ndarray],  # of these candidates
     difficulty: Callable[[], np.ndarray] | None,  # of these references
+    counts: float,  # how far worth does
 ) -> Problem:
     x, y = candidates, reference
     if centred:
         middle = (x if y is None else y).mean(0)
         x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
     reliability, uncertainty, seen = (scores.get(s) for s in ('reliability', 'uncertainty', 'seen'))
-    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'))
+    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'), counts)
 
 
 def make_problems(
@@ -312,7 +324,7 @@ def make_problems(
     ):
         if column != built_in:
             scores[term] = _column(pool, column, built_in)
-    measured = _measured_worth(pool) if worth else None
+    measured, counts = (_measured_worth(pool) if worth else None) or (None, 1.0)
     if measured is not None:
         scores['worth'] = measured
     real = rows = about = hard = None
@@ -330,11 +342,12 @@ def make_problems(
         y = None if rows is None else rows[torch.from_numpy(which)]
         difficulty = None if hard is None or which is None else partial(hard.of, which)
         of_class = {k: v[mine] for k, v in scores.items()}
-        problems.append(_problem(label, c, candidates[mine], y, centred, of_class, difficulty))
+        problems.append(_problem(label, c, candidates[mine], y, centred, of_class, difficulty, counts))
     config = dict(space=space, centred=centred, teacher=name, reference=about, max_reference=max_reference)
     config |= dict(reference_seed=seed, reliability=reliability, uncertainty=uncertainty)
     if measured is not None:
-        config['worth'] = content_hash(measured.tobytes())[:16]
+        content = measured.tobytes() if counts == 1 else measured.tobytes() + np.float64(counts).tobytes()
+        config['worth'] = content_hash(content)[:16]
     return problems, config
 
 # %% ../nbs/14_problems.ipynb #9dbee9a1

@@ -122,6 +122,7 @@ def test_another_grid_in_the_folder(tmp_path):
         Bench.begin(parse_grid(SMALL), tmp_path)
 
 
+@pytest.mark.slow
 def test_students_of_all_methods_as_one_network(tmp_path):
     "The same cells with the same rows, whether students are trained alone or abreast; a method that fails fails alone."
     methods = dict(
@@ -149,6 +150,7 @@ def test_a_grid_grows_and_keeps_its_cells(tmp_path):
         Bench.begin(parse_grid(grid), tmp_path / 'out')
 
 
+@pytest.mark.slow
 def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     "A method that weighs worth fails with a sentence where the pool has none, and chooses by it where the grid measures it."
     grid = dict(data='fashion-mini', prior='fashion', n_per_class=6, seeds=1, ipc=2, epochs=1)

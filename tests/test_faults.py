@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from faulty import ROW
 
 from psr_nb import core
 from psr_nb.core import PSRError, atomic_folder, read_json, write_atomic
@@ -21,10 +22,6 @@ from psr_nb.pool import Pool
 from psr_nb.results import Report
 from psr_nb.select import Selection, select
 from psr_nb.stages import add_rows
-
-ROW = dict(method='m', dataset='d', ipc=1, protocol='quick', student='s', labels='hard', seed=0)
-ROW |= dict(accuracy_best=0.5, accuracy_last=0.5, seconds=1.0)
-
 
 # ---- writing
 

@@ -16,14 +16,15 @@ import tarfile
 import time
 import warnings
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from faulty import ROW, make_teacher, record
 from PIL import Image
-from safetensors.torch import save_file
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
@@ -126,15 +127,6 @@ def make_zip(folder: Path) -> Path:
     return folder / 'photos.zip'
 
 
-def make_teacher(teacher: Teacher, folder: Path) -> None:
-    "As timm writes it."
-    folder.mkdir()
-    save_file({k: v.contiguous() for k, v in teacher.model.state_dict().items()}, folder / 'model.safetensors')
-    about = dict(architecture='convnet3', num_classes=3, label_names=list(teacher.classes), model_args=dict(width=4))
-    about['pretrained_cfg'] = dict(mean=[0.5], std=[0.5], input_size=[1, 32, 32])
-    (folder / 'config.json').write_text(json.dumps(about))
-
-
 def read_data(path: Path) -> torch.Tensor:
     describe(path)
     return load_data(path).images
@@ -173,10 +165,6 @@ def read_teacher(path: Path) -> torch.Tensor:
     return Teacher.from_pretrained(path, device='cpu').predict(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))[0]
 
 
-ROW = dict(method='m', dataset='d', ipc=1, protocol='quick', student='s', labels='hard', seed=0)
-ROW |= dict(accuracy_best=0.5, accuracy_last=0.5, seconds=1.0)
-
-
 @pytest.fixture(scope='session')
 def subjects(tmp_path_factory, tiny_prior, tiny_models, tiny_pool):
     "Name -> (folder, what is read of it, reader, whether a hash vouches for its pixels)."
@@ -199,7 +187,7 @@ def subjects(tmp_path_factory, tiny_prior, tiny_models, tiny_pool):
     (home / 'decisions').mkdir()
     Decisions(pins=((0, 1),)).save(home / 'decisions' / 'd.json')
     shutil.copytree(tiny_prior, home / 'prior')
-    make_teacher(tiny_models[1][0], home / 'teacher')
+    make_teacher(tiny_models[1][0].model, list(tiny_models[1][0].classes), home / 'teacher')
     found |= {
         'pool': (pool, 'pool', read_pool, True),
         'selection': (home / 'chosen', 'chosen', read_selection, True),
@@ -324,6 +312,8 @@ def test_damaged_files_are_read_rightly_or_refused(subjects, tmp_path):
         if result.split()[0].isupper():
             faults.append(f'case {case}, {name}, {what}: {result}')
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    for name, row in counts.items():
+        record('files', name, 'damaged', Counter(row))
     print(pd.DataFrame(counts).fillna(0).astype(int).T.to_string())
     print(f'{CASES} cases, memory grew by {grown / 2**20:.0f} MiB')
     assert not faults, '\n'.join(faults)
