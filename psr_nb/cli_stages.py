@@ -12,7 +12,9 @@ from typing import Annotated, Optional
 import typer
 
 from psr_nb.cli_options import (
+    AddressOption,
     DataOption,
+    EngineOption,
     GuidanceChannels,
     GuidanceInterval,
     GuidanceScale,
@@ -31,10 +33,12 @@ from psr_nb.cli_options import (
     StepsOption,
     VaeOption,
     VariantOption,
+    WorkersOption,
     data_source,
     given,
     listed,
     named_prior,
+    opened_engine,
     sampling_options,
 )
 
@@ -104,6 +108,9 @@ def _pool(
     variant: VariantOption = None,
     verify: _Verify = False,
     repair: _Repair = False,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
     "Sample candidates of every class, or go on where an earlier run stopped."
@@ -119,8 +126,51 @@ def _pool(
         )
         only = listed(classes) if classes else None
         named = named_prior(prior, vae=vae, revision=revision, variant=variant)
-        pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet)
+        with opened_engine(engine, address, workers) as who:
+            pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet, who)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
+
+# %% ../nbs/47_cli_stages.ipynb #47cls02
+_ScoreNames = Annotated[
+    Optional[list[str]],
+    typer.Option('--score', metavar='NAME', help='Give it again for more. [default: all that can be computed]'),
+]
+_ScoreData = Annotated[
+    Optional[str],
+    typer.Option(
+        '--data', metavar='NAME_OR_PATH', help='Real images that typicality refers to. [default: the pool itself]'
+    ),
+]
+_ScoreTeacher = Annotated[
+    Optional[str],
+    typer.Option(
+        '--teacher', metavar='NAME_OR_PATH', help="One of the pool's, or another. [default: the pool's first]"
+    ),
+]
+
+
+@commands.command('score')
+def _score(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    scores: _ScoreNames = None,
+    teacher: _ScoreTeacher = None,
+    data: _ScoreData = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    holdout: HoldoutOption = None,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+):
+    "Score the candidates of a pool: by another teacher, or relative to real images."
+    from psr_nb.stages import score_pool
+
+    real = None if data is None else data_source(data, image_column, label_column, holdout)
+    with opened_engine(engine, address, workers) as who:
+        scored = score_pool(pool, listed(scores or []), teacher, real, who)
+    by = scored.score_sources
+    typer.echo('\n'.join(f'{name}: by {by[name]}' for name in scored.table.columns if name in by))
+    typer.echo(f'{pool / "candidates.parquet"}')
 
 # %% ../nbs/47_cli_stages.ipynb #b91dc4d8
 _SelectData = Annotated[
@@ -242,13 +292,17 @@ def _worth(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
     "Measure what each candidate is worth to a student; psr select uses it from then on."
     from psr_nb.stages import measure_pool
 
     real = None if data is None else data_source(data, image_column, label_column, holdout)
-    worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet)
+    with opened_engine(engine, address, workers) as who:
+        worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet, who)
     typer.echo('\n'.join(worth.words()))
     typer.echo(f'columns worth and worth_se of {pool / "candidates.parquet"}; psr select {pool} --ipc {ipc} uses them')
 

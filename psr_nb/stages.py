@@ -21,6 +21,7 @@ from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
 from .distilled import DistilledSet
+from .engines import Engine
 from .evaluate import PROTOCOLS, Report, evaluate, herding_real, match_numbers, random_real
 from .pictures import SizesDiffer
 from .pool import Pool
@@ -37,8 +38,9 @@ from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers', 'refine_file',
-           'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
+__all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
+           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set',
+           'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -51,6 +53,7 @@ def make_pool(
     repair: bool = False,  # only make damaged and missing shards again
     sampling: dict | None = None,  # sampler options; what is left out is the pool's or the prior's own
     progress: bool = True,  # show a bar
+    engine: str | Engine | None = None,  # who samples: "ray", see `psr_nb.engines`; None: this process
 ) -> Pool:
     "Samples and scores a pool, or goes on where an earlier run stopped."
     there = is_there(as_path(out) / 'pool.json')
@@ -72,10 +75,29 @@ def make_pool(
         names = default_teachers(model.name, classes=model.classes)[:1]
     judges = [Teacher.from_pretrained(t, classes=model.classes) for t in names]
     root: int = old.get('seed', 0) if seed is None else seed
-    pool = Pool.sample(model, judges, n, path=out, seed=root, progress=progress, **(sampling or {}))
+    options: dict[str, Any] = dict(path=out, seed=root, progress=progress, engine=engine, **(sampling or {}))
+    pool = Pool.sample(model, judges, n, **options)
     if pool.teachers:
         score(pool)
     return pool
+
+# %% ../nbs/29_stages.ipynb #sc001
+def score_pool(
+    pool: str | Path,  # its folder
+    names: Sequence[str] = (),  # see `psr_nb.score.SCORES`; none: all that need nothing beyond what is given
+    teacher: str | None = None,  # one of the pool's, or another; None: the pool's first
+    data: str | DataSource | None = None,  # real images whose class means `typicality` uses; None: the pool's own
+    engine: str | Engine | None = None,  # where a teacher is asked: "ray"; None: this process
+) -> Pool:
+    "Scores the candidates of a pool on disk."
+    sampled = Pool.open(pool)
+    shape = sampled.images.shape
+    judge: str | Teacher | None = teacher
+    if teacher is not None and teacher not in sampled.teachers:
+        judge = Teacher.from_pretrained(teacher, classes=sampled.classes)
+    reference = None if data is None else load_data(data, size=shape[-1], channels=shape[1])
+    score(sampled, list(names) or None, judge, reference, engine=engine)
+    return sampled
 
 # %% ../nbs/29_stages.ipynb #a3c48040
 def make_selection(
@@ -134,6 +156,7 @@ def measure_pool(
     student: str = 'convnet3',
     seed: int = 0,
     progress: bool = True,  # show a bar
+    engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
 ) -> Worth:
     "Measures what each candidate of a pool on disk is worth to a student."
     from tqdm.auto import tqdm
@@ -148,7 +171,7 @@ def measure_pool(
     real = load_data(data, size=shape[-1], channels=shape[1])
     worth = None
     with tqdm(desc='worth', unit='student', disable=not progress, delay=1) as bar:
-        for step in measure_worth(sampled, real, ipc, students, protocol, student, seed):
+        for step in measure_worth(sampled, real, ipc, students, protocol, student, seed, engine=engine):
             bar.total, worth = step.total, step.worth
             bar.update(step.students - bar.n)
             if step.accuracy == step.accuracy:
@@ -362,6 +385,7 @@ def evaluate_set(
     allow_overlap: bool = False,  # insist, where test images are among the training images
     say: Callable[[str], Any] | None = None,  # is told what prior and teachers have seen of the test images
     size: int | None = None,  # scale plain images to this many pixels a side
+    engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
 ) -> Report:
     "Trains students from scratch on a set in a folder and tests them on real images."
     lookup(PROTOCOLS, protocol, 'protocol')
@@ -380,9 +404,8 @@ def evaluate_set(
         check_overlap(real, test, allow_overlap)
         ipc = int(images.labels.bincount().max())
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
-    report = evaluate(
-        sets, test, protocol, list(students), seeds, labels, None, progress, judge, allow_overlap=allow_overlap
-    )
+    options: dict[str, Any] = dict(teacher=judge, allow_overlap=allow_overlap, engine=engine)
+    report = evaluate(sets, test, protocol, list(students), seeds, labels, None, progress, **options)
     if out is not None and append:
         return add_rows(report, out)
     if out is not None:

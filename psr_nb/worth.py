@@ -33,6 +33,7 @@ from psr_nb.core import (
     write_atomic,
 )
 from .data import ImageData
+from .engines import Engine, opened
 from .greedy import similarity
 from .learning import train_students
 from .locks import folder_lock
@@ -447,12 +448,17 @@ def _draw(
     return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels, FOCUS)
 
 
+def _placed(device: torch.device, images: torch.Tensor, judges: Judges, classes: list[str], train: dict) -> tuple:
+    "The same for a worker: its students are trained on its device."
+    return images, judges, classes, train | dict(device=device)
+
+
 def _ask(
     images: torch.Tensor,  # (classes · n, c, h, w) the pool's
-    sets: np.ndarray,  # (s, classes, ipc)
     judges: Judges,
     classes: list[str],
     train: dict[str, Any],  # protocol, student, workers, device
+    sets: np.ndarray,  # (s, classes, ipc)
     seeds: range,
 ) -> Measured:
     "Trains a student on each set and asks it about the real images."
@@ -516,9 +522,10 @@ def measure_worth(
     generation: int | None = None,  # students of one generation; None: 16, on a GPU 128
     workers: int | None = None,  # students trained at once, see `train_students`
     device: torch.device | str | None = None,  # default: the best at hand
+    engine: str | Engine | None = None,  # who trains students: "ray", see `psr_nb.engines`; None: this process
 ) -> Iterator[WorthStep]:
     "Measures what each candidate is worth, and keeps it in the pool's folder and table."
-    began, device = time.perf_counter(), torch.device(device or best_device())
+    began = time.perf_counter()
     if getattr(pool, 'path', None) is None:
         raise PSRError('argument pool', 'a pool on disk, to keep the measurement in', 'one that is only in memory')
     if not isinstance(real, ImageData) or not len(real):
@@ -528,36 +535,46 @@ def measure_worth(
         raise PSRError(
             'argument ipc', f'1 to {pool.n_per_class - 1}, fewer than the candidates of each class', ipc, say
         )
-    wanted = _students(students, device)
-    p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
-    judges = judges_of(pool, real, most, seed)
-    each = generation or (8 * GENERATION if device.type == 'cuda' else GENERATION)
-    about = _about(pool, judges, ipc, p, protocol if isinstance(protocol, str) else 'own', student, seed, trials, each)
-    folder = make_folder(pool.path / 'worth' / about['key'][:16])
-    train = dict(protocol=p, student=student, workers=workers, device=device)
-    with folder_lock(folder, None):
-        write_atomic(folder / 'worth.json', to_json(about))
-        if (opinion := _read_opinion(folder)) is None:
-            opinion = opinion_of(pool, judges, ipc, student, p, trials, seed, device)
-            arrays = dict(prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels)
-            _write(folder, 'trials', arrays)
-        images, measured = pool.images[:], Measured.none(len(pool.classes), ipc)
-        worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
-        yield WorthStep(0, wanted, float('nan'), since - began, float('nan'), worth)
-        for g in range(-(-wanted // each)):
-            part, size = _generation(folder, g), min(each, wanted - g * each)
-            part = Measured.none(len(pool.classes), ipc) if part is None else part
-            if (have := len(part)) < size:
-                sets = _draw(worth, g, have, size - have, seed)
-                seeds = range(g * each + have, g * each + size)
-                part = part + _ask(
-                    images, sets, judges, pool.classes, train, range(seed + seeds.start, seed + seeds.stop)
+    with opened(engine) as who:
+        own = torch.device(device or best_device())  # of the quick trials
+        device = who.device or own
+        wanted = _students(students, device)
+        p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
+        judges = judges_of(pool, real, most, seed)
+        each = generation or (8 * GENERATION if device.type == 'cuda' else GENERATION)
+        about = _about(
+            pool, judges, ipc, p, protocol if isinstance(protocol, str) else 'own', student, seed, trials, each
+        )
+        folder = make_folder(pool.path / 'worth' / about['key'][:16])
+        train = dict(protocol=p, student=student, workers=workers, device=device)
+        with folder_lock(folder, None):
+            write_atomic(folder / 'worth.json', to_json(about))
+            if (opinion := _read_opinion(folder)) is None:
+                opinion = opinion_of(pool, judges, ipc, student, p, trials, seed, own)
+                arrays = dict(
+                    prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels
                 )
-                _write(folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')})
-                new += size - have
-            measured = measured + part
-            worth = Worth(pool, about, opinion, measured)
-            one = (time.perf_counter() - since) / new if new else float('nan')
-            seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))
-            yield WorthStep(len(measured), wanted, float(part.right[:, 1].mean()), seconds, left, worth)
+                _write(folder, 'trials', arrays)
+            shared, measured = (pool.images[:], judges, pool.classes, train), Measured.none(len(pool.classes), ipc)
+            worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
+            yield WorthStep(0, wanted, float('nan'), since - began, float('nan'), worth)
+            for g in range(-(-wanted // each)):
+                part, size = _generation(folder, g), min(each, wanted - g * each)
+                part = Measured.none(len(pool.classes), ipc) if part is None else part
+                if (have := len(part)) < size:
+                    sets, first = _draw(worth, g, have, size - have, seed), seed + g * each + have
+                    jobs = [
+                        (sets[r.start : r.stop], range(first + r.start, first + r.stop)) for r in who.parts(len(sets))
+                    ]
+                    for more in who.map(_ask, jobs, shared, _placed):
+                        part = part + more
+                    _write(
+                        folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')}
+                    )
+                    new += size - have
+                measured = measured + part
+                worth = Worth(pool, about, opinion, measured)
+                one = (time.perf_counter() - since) / new if new else float('nan')
+                seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))
+                yield WorthStep(len(measured), wanted, float(part.right[:, 1].mean()), seconds, left, worth)
     worth.keep()
