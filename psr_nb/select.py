@@ -255,9 +255,9 @@ def _some_at_a_time(
     for start in range(0, len(pool.classes), at_once):
         labels = range(start, min(start + at_once, len(pool.classes)))
         part: Any = SimpleNamespace(classes=[pool.classes[i] for i in labels], n_per_class=pool.n_per_class)
-        wishes = [[(i - start, n) for i in labels for n in of.get(i, ())] for of in (pinned, banned)]
+        wishes: Any = [[(i - start, n) for i in labels for n in of.get(i, ())] for of in (pinned, banned)]
         prepared = Prepared(part, made.problems(labels), made.config, made.device)
-        last = prepared.select(ipc, *how, *wishes, seed)
+        last = prepared.select(ipc, *how, pins=wishes[0], bans=wishes[1], seed=seed)
         orders, gains, notes = orders + last.ids, gains + last.gains, notes + last.notes
     assert last is not None
     listed = lambda of: sorted([c, i] for c, ids in of.items() for i in ids)

@@ -101,7 +101,7 @@ def test_some_classes_at_a_time_give_the_same_selection(tiny_copy, method, real,
     whole = select(pool, 4, method, **options)
     alive, most, choose, make = weakref.WeakSet(), [], Prepared.select, problems._problem
     monkeypatch.setattr(problems, '_problem', lambda *a: (alive.add(made := make(*a)), made)[1])
-    monkeypatch.setattr(Prepared, 'select', lambda self, *a: (most.append(len(alive)), choose(self, *a))[1])
+    monkeypatch.setattr(Prepared, 'select', lambda self, *a, **k: (most.append(len(alive)), choose(self, *a, **k))[1])
     for at_once in (1, 2):
         part = select(pool, 4, method, at_once=at_once, **options)
         assert [ids.tolist() for ids in part.ids] == [ids.tolist() for ids in whole.ids]
