@@ -24,16 +24,20 @@ from filelock import FileLock, Timeout
 from .core import PSRError, best_device, check_kind, content_hash, make_folder, read_json, to_json, write_atomic
 from .data import ImageData, load_data
 from .engines import Engine, Local, opened
+from .distill import Roles, run_refine
 from .evaluate import evaluate
 from .grids import Grid, located
 from .learning import threads_each, train_student
+from .pictures import to_uint8
 from .pool import Pool
 from .prior import Prior
 from .protocols import training_plan
+from .refine import RefineSettings
 from .rivals import RIVALS
 from .scope import scope
-from .select import SELECTORS, Prepared, prepare
-from .stages import BASELINES, make_pool, open_set
+from .select import SELECTORS, Prepared, Selection, prepare
+from .stages import BASELINES, free_teachers, make_pool, open_set
+from .teacher import Teacher
 from .views import image_grid
 from .worth import measure_worth
 
@@ -284,7 +288,20 @@ def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> Ima
             say = 'Give the grid the key worth, or measure it: psr worth'
             raise PSRError(f'weight worth of method {cell.method}', 'a pool whose worth was measured', 'none', say)
     chosen = ready.select(cell.ipc, how['selector'], weights, seed=seed)
-    return ImageData(chosen.images, chosen.labels, list(chosen.pool.classes), cell.method)
+    images = chosen.images if 'refine' not in how else _refined(bench, chosen, how['refine'])
+    return ImageData(images, chosen.labels, list(chosen.pool.classes), cell.method)
+
+
+def _refined(bench: Bench, chosen: Selection, options: dict[str, Any]) -> torch.Tensor:  # (n, c, h, w) uint8
+    "A selection's images after refinement, by teachers that did not score unless the grid names them."
+    prior, real, wanted = bench.prior, bench.images('train'), dict(options)
+    near = prior.name, real.published
+    names = free_teachers(chosen, near, wanted.pop('teacher', None), wanted.pop('judge', None))
+    found = [None if n is None else located(n, 'teacher of the grid') for n in names]
+    roles = Roles(None, *(None if n is None else Teacher.from_pretrained(n, classes=prior.classes) for n in found))
+    [steps] = run_refine([chosen], prior, roles, real, RefineSettings.suited(prior, **wanted), False)
+    assert steps[-1].images is not None
+    return to_uint8(steps[-1].images.cpu())
 
 # %% ../nbs/34_bench.ipynb #be019c
 def set_of(

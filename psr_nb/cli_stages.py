@@ -13,6 +13,7 @@ import typer
 
 from psr_nb.cli_options import (
     AddressOption,
+    ByStudents,
     DataOption,
     EngineOption,
     GuidanceChannels,
@@ -209,13 +210,6 @@ _Gate = Annotated[
         '--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]'
     ),
 ]
-_ByStudents = Annotated[
-    bool,
-    typer.Option(
-        '--by-students',
-        help='Train students on what many rules choose, and keep the best; needs --data. Minutes on a CPU.',
-    ),
-]
 _SelectOut = Annotated[
     Optional[Path],
     typer.Option('--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]'),
@@ -244,7 +238,7 @@ def _select(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
-    by_students: _ByStudents = False,
+    by_students: ByStudents = False,
     student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
     out: _SelectOut = None,
 ):
