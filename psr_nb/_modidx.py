@@ -35,6 +35,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.bench._draw_sheet': ('bench.html#_draw_sheet', 'psr_nb/bench.py'),
                               'psr_nb.bench._folder_set': ('bench.html#_folder_set', 'psr_nb/bench.py'),
                               'psr_nb.bench._function': ('bench.html#_function', 'psr_nb/bench.py'),
+                              'psr_nb.bench._keep_picture': ('bench.html#_keep_picture', 'psr_nb/bench.py'),
                               'psr_nb.bench._make': ('bench.html#_make', 'psr_nb/bench.py'),
                               'psr_nb.bench._read_grid_file': ('bench.html#_read_grid_file', 'psr_nb/bench.py'),
                               'psr_nb.bench._refined': ('bench.html#_refined', 'psr_nb/bench.py'),

@@ -369,15 +369,19 @@ class _Made:
 
 
 def _make(bench: Bench, m: _Made) -> None:
-    "The sets of a cell, how long they took, and a small picture of the first."
+    "The sets of a cell, and how long they took."
     cell, how = m.cell, bench.grid.methods[m.cell.method]
     if 'selector' in how:
         prepared_of(bench, cell, how.get('space', 'student'))  # the pool is everybody's
     began = time.perf_counter()
     m.sets, m.test = sets_of(bench, cell)
     bench.costs.setdefault((cell.method, cell.ipc, cell.pool), time.perf_counter() - began)
-    sheet = bench.sheet(cell)
-    if cell.pool == 0 and not sheet.is_file():
+
+
+def _keep_picture(bench: Bench, m: _Made) -> None:
+    "A small picture of the first set of a method and budget."
+    sheet = bench.sheet(m.cell)
+    if m.cell.pool == 0 and not m.error and not sheet.is_file():
         draw, source = next(iter(m.sets.items()))
         _draw_sheet(source(0) if draw is None else source, sheet)
 
@@ -464,6 +468,7 @@ def run_cells(
     for m in made:
         about = dict(kind='cell', key=bench.key(m.cell), cell=asdict(m.cell))
         write_atomic(bench.file(m.cell), to_json(about | dict(rows=m.rows, error=m.error, seconds=round(seconds, 2))))
+        _keep_picture(bench, m)
     return [BenchStep(m.cell, 0, 0, seconds, m.error) for m in made]
 
 
