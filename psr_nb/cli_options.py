@@ -13,7 +13,7 @@ import typer
 # %% auto #0
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
            'IpcOption', 'NPerClass', 'SeedOption', 'SizeOption', 'QuietOption', 'EngineOption', 'AddressOption',
-           'WorkersOption', 'MethodOption', 'StudentsOption', 'StepsOption', 'SpaceOption', 'OutOption',
+           'WorkersOption', 'MethodOption', 'StudentsOption', 'StepsOption', 'ByStudents', 'SpaceOption', 'OutOption',
            'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision',
            'VariantOption', 'GuidanceChannels', 'named_prior', 'given', 'sampling_options', 'data_source',
            'worth_words', 'opened_engine', 'listed', 'command_table']
@@ -96,6 +96,13 @@ StudentsOption = Annotated[
 StepsOption = Annotated[
     Optional[int],
     typer.Option('--steps', min=1, help="Refinement steps. [default: the prior's or the refinement's own]"),
+]
+ByStudents = Annotated[
+    bool,
+    typer.Option(
+        '--by-students',
+        help='Train students on what many rules choose, and keep the best. Minutes on a CPU.',
+    ),
 ]
 SpaceOption = Annotated[
     str,

@@ -13,6 +13,7 @@ import typer
 
 from psr_nb.cli_options import (
     AddressOption,
+    ByStudents,
     DataOption,
     EngineOption,
     GuidanceChannels,
@@ -209,13 +210,6 @@ _Gate = Annotated[
         '--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]'
     ),
 ]
-_ByStudents = Annotated[
-    bool,
-    typer.Option(
-        '--by-students',
-        help='Train students on what many rules choose, and keep the best; needs --data. Minutes on a CPU.',
-    ),
-]
 _SelectOut = Annotated[
     Optional[Path],
     typer.Option('--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]'),
@@ -238,10 +232,13 @@ def _select(
     gate: _Gate = None,
     quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
     seed: SeedOption = 0,
+    at_once: Annotated[
+        Optional[int], typer.Option('--at-once', min=1, help='Classes in memory at a time. [default: all]')
+    ] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
-    by_students: _ByStudents = False,
+    by_students: ByStudents = False,
     student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
     out: _SelectOut = None,
 ):
@@ -266,7 +263,9 @@ def _select(
         found, file = select_by_students(pool, real, ipc, student=student, seed=seed, out=out)
         typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))
         return
-    selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
+    selection, file = make_selection(
+        pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out, at_once
+    )
     typer.echo(f'{selection}\n{file}')
 
 # %% ../nbs/47_cli_stages.ipynb #worthcli1

@@ -13,6 +13,7 @@ import typer
 from psr_nb.cli_options import (
     AddressOption,
     AllowOverlap,
+    ByStudents,
     DataOption,
     EngineOption,
     GuidanceChannels,
@@ -144,6 +145,7 @@ def _distill(
     refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Move the selected latents.')] = True,
     steps: StepsOption = None,
     space: SpaceOption = 'student',
+    by_students: ByStudents = False,
     num_inference_steps: InferenceSteps = None,
     guidance_scale: GuidanceScale = None,
     guidance_interval: GuidanceInterval = None,
@@ -182,6 +184,7 @@ def _distill(
             None if map_method == 'none' else map_method,
             progress=not quiet,
             engine=who,
+            by_students=by_students,
         )
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')

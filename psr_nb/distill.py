@@ -20,6 +20,7 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 import torch
 
+from .contest import contest
 from .core import PSRError, as_path, assets, in_store, lookup, make_folder, on_disk, to_json, write_atomic
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
@@ -459,6 +460,7 @@ def distill(
     progress: bool = True,  # show bars and stages
     on_progress: Callable[[Progress], Any] | None = None,  # called at every moment of the run, see `Progress`
     engine: str | Engine | None = None,  # who samples and refines: "ray", see `psr_nb.engines`; None: this process
+    by_students: bool = False,  # students choose among the selections of many rules, see `contest`
 ) -> Distillation:
     "Samples a pool, selects, refines and saves: from a prior and real images to a distilled set."
     lookup(SELECTORS, method, 'selector')
@@ -477,7 +479,12 @@ def distill(
             say(f'by prior {shown_name(prior.name)}: {sampler_words(sampled.config)}')
         with stages.stage('select') as say:
             options = select_options or {}
-            selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
+            if by_students:
+                found = contest(sampled, data, ipc, seed=seed, teacher=roles.scoring, **options)
+                selection, method = found.best, 'by_students'
+                [say(line) for line in found.words()[-1 - len(found.notes) :]]
+            else:
+                selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
             say(selection_words(selection))
         embedding = layout_aside(sampled, map_method) if map_method and out is not None else None
         steps: list[RefineStep] = []

@@ -138,6 +138,7 @@ def test_students_of_all_methods_as_one_network(tmp_path):
     assert all(abs(a['accuracy_last'] - b['accuracy_last']) < 0.01 for a, b in zip(alone, abreast))
 
 
+@pytest.mark.slow
 def test_a_grid_grows_and_keeps_its_cells(tmp_path):
     grid = SMALL | dict(ipc=1, methods=['random_real'])
     list(run_bench(Bench.begin(parse_grid(grid), tmp_path / 'out')))
@@ -168,6 +169,7 @@ def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     assert not torch.equal(plain, by)
 
 
+@pytest.mark.slow
 def test_add_and_page_as_commands(tmp_path):
     "A set on disk becomes a row of a grid's file or folder; what was there is not made again."
     from typer.testing import CliRunner

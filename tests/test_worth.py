@@ -84,6 +84,7 @@ def test_what_decides_is_in_the_key(pool, real):
     assert Worth.open(pool, ipc=3).about['ipc'] == 3
 
 
+@pytest.mark.slow
 def test_damaged_files(pool, real):
     "Named in a warning and made again; what cannot be understood is a sentence."
     first = measure(pool, real)
@@ -185,6 +186,7 @@ def test_worth_counts_as_far_as_it_is_known(pool, tmp_path):
         assert opened.explain(0, first).terms['worth'] == pytest.approx(counts * full.explain(0, first).terms['worth'])
 
 
+@pytest.mark.slow
 def test_a_contest_leaves_out_who_judged_worth(pool, real, monkeypatch, tmp_path):
     monkeypatch.setattr(psr_nb.contest, 'ENOUGH', 6)
     monkeypatch.setattr(psr_nb.contest, 'MOST_JUDGES', 8)
