@@ -232,6 +232,9 @@ def _select(
     gate: _Gate = None,
     quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
     seed: SeedOption = 0,
+    at_once: Annotated[
+        Optional[int], typer.Option('--at-once', min=1, help='Classes in memory at a time. [default: all]')
+    ] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
@@ -260,7 +263,9 @@ def _select(
         found, file = select_by_students(pool, real, ipc, student=student, seed=seed, out=out)
         typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))
         return
-    selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
+    selection, file = make_selection(
+        pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out, at_once
+    )
     typer.echo(f'{selection}\n{file}')
 
 # %% ../nbs/47_cli_stages.ipynb #worthcli1

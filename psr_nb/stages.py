@@ -112,6 +112,7 @@ def make_selection(
     seed: int = 0,
     teacher: str | None = None,  # one of the pool's, or another; None: the pool's first
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
+    at_once: int | None = None,  # classes in memory at a time; None: all
 ) -> tuple[Selection, Path]:  # the selection and its file
     "Chooses images from a pool on disk, and writes the choice down."
     own = lookup(SELECTORS, method, 'selector').weights if weights else None
@@ -122,7 +123,8 @@ def make_selection(
     if teacher is not None and teacher not in sampled.teachers:
         judge = Teacher.from_pretrained(teacher, classes=sampled.classes)
     changed = None if own is None else replace(own, **(weights or {}))
-    selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, seed=seed, teacher=judge)
+    last: dict[str, Any] = dict(seed=seed, teacher=judge, at_once=at_once)
+    selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, **last)
     return selection, selection.save(out or as_path(pool) / 'selections')
 
 # %% ../nbs/29_stages.ipynb #worth002
