@@ -23,18 +23,23 @@ from filelock import FileLock, Timeout
 
 from .core import PSRError, best_device, check_kind, content_hash, make_folder, read_json, to_json, write_atomic
 from .data import ImageData, load_data
+from .engines import Engine, Local, opened
+from .distill import Roles, run_refine
 from .evaluate import evaluate
 from .grids import Grid, located
 from .learning import threads_each, train_student
+from .pictures import to_uint8
 from .pool import Pool
 from .prior import Prior
 from .protocols import training_plan
+from .refine import RefineSettings
 from .rivals import RIVALS
 from .scope import scope
-from .select import SELECTORS, Prepared, prepare
-from .stages import BASELINES, make_pool, open_set
+from .select import SELECTORS, Prepared, Selection, prepare
+from .stages import BASELINES, free_teachers, make_pool, open_set
+from .teacher import Teacher
 from .views import image_grid
-from .worth import Worth, measure_worth
+from .worth import measure_worth
 
 # %% auto #0
 __all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'BenchStep', 'denoising_steps',
@@ -83,6 +88,7 @@ class Bench:
     _data: dict[str, ImageData] = field(default_factory=dict, repr=False)
     _chosen: dict[tuple, Any] = field(default_factory=dict, repr=False)  # what several cells share
     _known: set[str] = field(default_factory=set, repr=False)  # names of cells that are done
+    engine: Engine = field(default_factory=Local, repr=False)  # who samples and trains
     costs: dict[tuple, float] = field(default_factory=dict, repr=False)  # (method, ipc, pool) -> seconds of its set
 
     @classmethod
@@ -218,7 +224,8 @@ def pool_of(
                 return pool
         name = located(grid.prior or grid.data, 'key prior of the grid')
         teachers = None if grid.teacher is None else [located(grid.teacher, 'key teacher of the grid')]
-        return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), progress=False)
+        more: dict[str, Any] = dict(progress=False, engine=bench.engine)
+        return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), **more)
 
 
 def prepared_of(
@@ -231,16 +238,17 @@ def prepared_of(
     real = bench.images('train')
     ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space))
     if bench.grid.worth is not None:
-        values = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench.grid))
+        values = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench))
         for problem, own in zip(ready.problems, values):
             problem.worth = own
     return ready
 
 
-def _worth(pool: Pool, real: ImageData, ipc: int, grid: Grid) -> Any:  # (classes, n)
+def _worth(pool: Pool, real: ImageData, ipc: int, bench: Bench) -> Any:  # (classes, n)
     "What each candidate is worth for a budget; measured where it was not measured before."
-    worth: Worth | None = None
-    for step in measure_worth(pool, real, ipc, grid.worth, grid.protocols[0], grid.students[0]):
+    worth, grid = None, bench.grid
+    own = grid.worth, grid.protocols[0], grid.students[0]
+    for step in measure_worth(pool, real, ipc, *own, engine=bench.engine):
         worth = step.worth
     assert worth is not None
     return worth.values
@@ -280,7 +288,20 @@ def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> Ima
             say = 'Give the grid the key worth, or measure it: psr worth'
             raise PSRError(f'weight worth of method {cell.method}', 'a pool whose worth was measured', 'none', say)
     chosen = ready.select(cell.ipc, how['selector'], weights, seed=seed)
-    return ImageData(chosen.images, chosen.labels, list(chosen.pool.classes), cell.method)
+    images = chosen.images if 'refine' not in how else _refined(bench, chosen, how['refine'])
+    return ImageData(images, chosen.labels, list(chosen.pool.classes), cell.method)
+
+
+def _refined(bench: Bench, chosen: Selection, options: dict[str, Any]) -> torch.Tensor:  # (n, c, h, w) uint8
+    "A selection's images after refinement, by teachers that did not score unless the grid names them."
+    prior, real, wanted = bench.prior, bench.images('train'), dict(options)
+    near = prior.name, real.published
+    names = free_teachers(chosen, near, wanted.pop('teacher', None), wanted.pop('judge', None))
+    found = [None if n is None else located(n, 'teacher of the grid') for n in names]
+    roles = Roles(None, *(None if n is None else Teacher.from_pretrained(n, classes=prior.classes) for n in found))
+    [steps] = run_refine([chosen], prior, roles, real, RefineSettings.suited(prior, **wanted), False)
+    assert steps[-1].images is not None
+    return to_uint8(steps[-1].images.cpu())
 
 # %% ../nbs/34_bench.ipynb #be019c
 def set_of(
@@ -400,10 +421,11 @@ def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | Non
     sets = {f'{i} {draw}': (m, draw, source) for i, m in enumerate(made) for draw, source in m.sets.items()}
     seeds = [1000 * cell.pool + s for s in range(grid.seeds)]  # another pool, other draws and other students
     more: dict[str, Any] = dict(epochs=grid.epochs, batch_size=grid.batch_size, device=device, abreast=abreast)
+    more |= dict(engine=bench.engine, progress=False)
     assert made[0].test is not None
     given = {name: source for name, (_, _, source) in sets.items()}
     try:
-        report = evaluate(given, made[0].test, cell.protocol, cell.student, seeds, grid.labels, progress=False, **more)
+        report = evaluate(given, made[0].test, cell.protocol, cell.student, seeds, grid.labels, **more)
     except OSError:
         raise  # a full disk is no fault of the method
     except Exception as e:
@@ -472,12 +494,20 @@ def run_bench(
     only: str | None = None,  # cells whose name contains this; they are made again
     device: Any = None,
     abreast: bool | None = None,  # students of all methods as one network, where that can be; None: on a GPU
+    engine: str | Engine | None = None,  # who samples and trains: "ray", see `psr_nb.engines`; None: this process
 ) -> Iterator[BenchStep]:
     "Makes every cell that is not there. Several processes may run one grid: each takes cells that no other has."
+    with opened(engine) as who:
+        yield from _claimed(replace(bench, engine=who), only, device, abreast)
+
+
+def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) -> Iterator[BenchStep]:
+    "Makes every cell that is not there and that no other process has."
     cells = [c for c in cells_of(bench.grid) if only is None or only in c.name]
     if not cells:
         raise PSRError('option --only', 'a part of the name of a cell', repr(only), cells_of(bench.grid)[0].name)
-    together = torch.device(device or best_device()).type != 'cpu' if abreast is None else abreast
+    together = bench.engine.device or torch.device(device or best_device()).type != 'cpu'
+    together = bool(together) if abreast is None else abreast
     waiting, count = _batches(cells, together), lambda: sum(bench.done(c) for c in cells)
     if only is not None:
         for cell in cells:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -22,7 +22,8 @@ from .front import object_html
 from .results import Report, holm, interval, paired
 
 # %% auto #0
-__all__ = ['resample', 'two_level', 'BenchTable', 'visible_difference', 'tabulate', 'collect', 'save_results', 'write_results']
+__all__ = ['resample', 'two_level', 'BenchTable', 'visible_difference', 'tabulate', 'collect', 'save_results', 'gather',
+           'write_results']
 
 # %% ../nbs/35_bench_table.ipynb #bt005
 def resample(
@@ -245,6 +246,21 @@ def save_results(
         pq.write_table(table, sink)
         write_atomic(bench.path / 'results.parquet', sink.getvalue().to_pybytes())
     return report, failed
+
+
+def gather(
+    folders: Iterable[str | Path],  # of grids
+    path: str | Path,  # the .json file to write
+) -> Report:
+    "The rows of several grids in one file. A row that two of them have comes from the first."
+    found: dict[tuple, dict[str, Any]] = {}
+    for folder in folders:
+        for row in collect(Bench.open(folder))[0].rows:
+            key = tuple(row.get(k) for k in (*_SETTING, 'method', 'pool', 'draw', 'seed'))
+            found.setdefault(key, row)
+    report = Report(list(found.values()))
+    report.save(path)
+    return report
 
 
 def write_results(

@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 import typer
 from typer.core import TyperGroup
 
-from .cli_options import QuietOption
+from .cli_options import AddressOption, EngineOption, QuietOption, WorkersOption, opened_engine
 
 # %% auto #0
 __all__ = ['commands']
@@ -35,7 +35,7 @@ commands = typer.Typer(
 _Name = Annotated[str, typer.Argument(metavar='NAME', help='Of the method, in tables.')]
 
 # %% ../nbs/49_cli_bench.ipynb #49cb006
-def _run(bench, only: str | None, quiet: bool) -> None:
+def _run(bench, only: str | None, quiet: bool, engine=None, address=None, workers=None) -> None:
     "Makes the cells that are not there, says how it goes, and prints the table."
     import time
 
@@ -50,12 +50,13 @@ def _run(bench, only: str | None, quiet: bool) -> None:
         say = f'; the trainings of all take about {duration_words(estimate_seconds(bench))}' if left else ''
         typer.echo(words + say)
     saved = time.monotonic()
-    for step in run_bench(bench, only):
-        if time.monotonic() - saved > 10:
-            save_results(bench)
-            saved = time.monotonic()
-        if not quiet:
-            typer.echo(f'{step.done}/{step.total} {step.cell.name}: {step.error or duration_words(step.seconds)}')
+    with opened_engine(engine, address, workers) as who:
+        for step in run_bench(bench, only, engine=who):
+            if time.monotonic() - saved > 10:
+                save_results(bench)
+                saved = time.monotonic()
+            if not quiet:
+                typer.echo(f'{step.done}/{step.total} {step.cell.name}: {step.error or duration_words(step.seconds)}')
     typer.echo(write_results(bench).text())
     typer.echo(str(bench.path / 'results.parquet'))
 
@@ -67,13 +68,16 @@ def _bench(
     only: Annotated[
         Optional[str], typer.Option('--only', help='Make the cells again whose name contains this.')
     ] = None,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
     "Compare methods on a grid of budgets, students and pools; goes on where it was stopped, beside other processes too."
     from psr_nb.bench import Bench
     from psr_nb.grids import read_grid
 
-    _run(Bench.begin(read_grid(grid), out), only, quiet)
+    _run(Bench.begin(read_grid(grid), out), only, quiet, engine, address, workers)
 
 # %% ../nbs/49_cli_bench.ipynb #49cb007
 @commands.command('add')

@@ -12,10 +12,11 @@ import typer
 
 # %% auto #0
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
-           'IpcOption', 'NPerClass', 'SeedOption', 'SizeOption', 'QuietOption', 'MethodOption', 'StudentsOption',
-           'StepsOption', 'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale', 'GuidanceInterval',
-           'SchedulerOption', 'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels', 'named_prior', 'given',
-           'sampling_options', 'data_source', 'worth_words', 'listed', 'command_table']
+           'IpcOption', 'NPerClass', 'SeedOption', 'SizeOption', 'QuietOption', 'EngineOption', 'AddressOption',
+           'WorkersOption', 'MethodOption', 'StudentsOption', 'StepsOption', 'ByStudents', 'SpaceOption', 'OutOption',
+           'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision',
+           'VariantOption', 'GuidanceChannels', 'named_prior', 'given', 'sampling_options', 'data_source',
+           'worth_words', 'opened_engine', 'listed', 'command_table']
 
 # %% ../nbs/45_cli_options.ipynb #78b04f61
 PriorOption = Annotated[
@@ -68,6 +69,19 @@ SizeOption = Annotated[
     Optional[int], typer.Option('--size', min=1, help='Scale the images to this many pixels a side.')
 ]
 QuietOption = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
+EngineOption = Annotated[
+    str, typer.Option('--engine', help='Who works: local, this process; or ray, the workers of a Ray cluster.')
+]
+AddressOption = Annotated[
+    Optional[str],
+    typer.Option(
+        '--address', help='Of the Ray cluster: auto, or ray://HOST:10001. [default: a Ray of its own, on this machine]'
+    ),
+]
+WorkersOption = Annotated[
+    Optional[int],
+    typer.Option('--workers', min=1, help='Of Ray. [default: one for each GPU, else one for each core]'),
+]
 
 # %% ../nbs/45_cli_options.ipynb #b3db70e1
 MethodOption = Annotated[
@@ -82,6 +96,13 @@ StudentsOption = Annotated[
 StepsOption = Annotated[
     Optional[int],
     typer.Option('--steps', min=1, help="Refinement steps. [default: the prior's or the refinement's own]"),
+]
+ByStudents = Annotated[
+    bool,
+    typer.Option(
+        '--by-students',
+        help='Train students on what many rules choose, and keep the best. Minutes on a CPU.',
+    ),
 ]
 SpaceOption = Annotated[
     str,
@@ -178,6 +199,13 @@ def worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
         f'What each candidate is worth to a student is not measured yet: psr worth {pool} --data {data} --ipc {ipc} '
         'does that in some minutes, and psr select chooses by it from then on.'
     )
+
+
+def opened_engine(engine: Optional[str], address: Optional[str], workers: Optional[int]) -> Any:
+    "The engine that a command was told to use, for the length of a block."
+    from psr_nb.engines import opened
+
+    return opened(engine, address, workers)
 
 
 def listed(names: list[str]) -> list[str]:

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Optional
 import typer
 
 from psr_nb.cli_options import (
+    AddressOption,
     AllowOverlap,
     DataOption,
+    EngineOption,
     HoldoutOption,
     ImageColumn,
     LabelColumn,
@@ -20,8 +22,10 @@ from psr_nb.cli_options import (
     SizeOption,
     StudentsOption,
     TeachersOption,
+    WorkersOption,
     data_source,
     listed,
+    opened_engine,
 )
 
 # %% auto #0
@@ -117,6 +121,9 @@ def _evaluate(
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
     allow_overlap: AllowOverlap = False,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
     "Train students from scratch on a set and test them on real images."
@@ -124,23 +131,25 @@ def _evaluate(
     from psr_nb.stages import evaluate_set
 
     others = listed(baseline or [])
-    report = evaluate_set(
-        distilled,
-        data_source(data, image_column, label_column, holdout),
-        protocol,
-        listed(students),
-        seeds,
-        labels,
-        teacher,
-        others,
-        name,
-        out,
-        append,
-        not quiet,
-        allow_overlap,
-        typer.echo,
-        size,
-    )
+    with opened_engine(engine, address, workers) as who:
+        report = evaluate_set(
+            distilled,
+            data_source(data, image_column, label_column, holdout),
+            protocol,
+            listed(students),
+            seeds,
+            labels,
+            teacher,
+            others,
+            name,
+            out,
+            append,
+            not quiet,
+            allow_overlap,
+            typer.echo,
+            size,
+            who,
+        )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:
         typer.echo(str(out))

@@ -12,7 +12,10 @@ from typing import Annotated, Optional
 import typer
 
 from psr_nb.cli_options import (
+    AddressOption,
+    ByStudents,
     DataOption,
+    EngineOption,
     GuidanceChannels,
     GuidanceInterval,
     GuidanceScale,
@@ -31,10 +34,12 @@ from psr_nb.cli_options import (
     StepsOption,
     VaeOption,
     VariantOption,
+    WorkersOption,
     data_source,
     given,
     listed,
     named_prior,
+    opened_engine,
     sampling_options,
 )
 
@@ -104,6 +109,9 @@ def _pool(
     variant: VariantOption = None,
     verify: _Verify = False,
     repair: _Repair = False,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
     "Sample candidates of every class, or go on where an earlier run stopped."
@@ -119,8 +127,51 @@ def _pool(
         )
         only = listed(classes) if classes else None
         named = named_prior(prior, vae=vae, revision=revision, variant=variant)
-        pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet)
+        with opened_engine(engine, address, workers) as who:
+            pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet, who)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
+
+# %% ../nbs/47_cli_stages.ipynb #47cls02
+_ScoreNames = Annotated[
+    Optional[list[str]],
+    typer.Option('--score', metavar='NAME', help='Give it again for more. [default: all that can be computed]'),
+]
+_ScoreData = Annotated[
+    Optional[str],
+    typer.Option(
+        '--data', metavar='NAME_OR_PATH', help='Real images that typicality refers to. [default: the pool itself]'
+    ),
+]
+_ScoreTeacher = Annotated[
+    Optional[str],
+    typer.Option(
+        '--teacher', metavar='NAME_OR_PATH', help="One of the pool's, or another. [default: the pool's first]"
+    ),
+]
+
+
+@commands.command('score')
+def _score(
+    pool: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    scores: _ScoreNames = None,
+    teacher: _ScoreTeacher = None,
+    data: _ScoreData = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    holdout: HoldoutOption = None,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+):
+    "Score the candidates of a pool: by another teacher, or relative to real images."
+    from psr_nb.stages import score_pool
+
+    real = None if data is None else data_source(data, image_column, label_column, holdout)
+    with opened_engine(engine, address, workers) as who:
+        scored = score_pool(pool, listed(scores or []), teacher, real, who)
+    by = scored.score_sources
+    typer.echo('\n'.join(f'{name}: by {by[name]}' for name in scored.table.columns if name in by))
+    typer.echo(f'{pool / "candidates.parquet"}')
 
 # %% ../nbs/47_cli_stages.ipynb #b91dc4d8
 _SelectData = Annotated[
@@ -181,13 +232,18 @@ def _select(
     gate: _Gate = None,
     quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
     seed: SeedOption = 0,
+    at_once: Annotated[
+        Optional[int], typer.Option('--at-once', min=1, help='Classes in memory at a time. [default: all]')
+    ] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
+    by_students: ByStudents = False,
+    student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
     out: _SelectOut = None,
 ):
     "Choose images from a pool."
-    from psr_nb.stages import make_selection
+    from psr_nb.stages import make_selection, select_by_students
 
     weights = given(
         reliability=reliability,
@@ -197,7 +253,19 @@ def _select(
         worth=worth,
     )
     real = None if data is None else data_source(data, image_column, label_column, holdout)
-    selection, file = make_selection(pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out)
+    if by_students:
+        from psr_nb.core import PSRError
+
+        if weights or method != 'psr' or gate is not None or quantile:
+            raise PSRError(
+                'option --by-students', 'no rule, weights, gate or quantile beside it: it tries many', 'some'
+            )
+        found, file = select_by_students(pool, real, ipc, student=student, seed=seed, out=out)
+        typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))
+        return
+    selection, file = make_selection(
+        pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out, at_once
+    )
     typer.echo(f'{selection}\n{file}')
 
 # %% ../nbs/47_cli_stages.ipynb #worthcli1
@@ -223,13 +291,17 @@ def _worth(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
     "Measure what each candidate is worth to a student; psr select uses it from then on."
     from psr_nb.stages import measure_pool
 
     real = None if data is None else data_source(data, image_column, label_column, holdout)
-    worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet)
+    with opened_engine(engine, address, workers) as who:
+        worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet, who)
     typer.echo('\n'.join(worth.words()))
     typer.echo(f'columns worth and worth_se of {pool / "candidates.parquet"}; psr select {pool} --ipc {ipc} uses them')
 

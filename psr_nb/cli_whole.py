@@ -11,8 +11,11 @@ from typing import Annotated, Optional
 import typer
 
 from psr_nb.cli_options import (
+    AddressOption,
     AllowOverlap,
+    ByStudents,
     DataOption,
+    EngineOption,
     GuidanceChannels,
     GuidanceInterval,
     GuidanceScale,
@@ -35,10 +38,12 @@ from psr_nb.cli_options import (
     TeachersOption,
     VaeOption,
     VariantOption,
+    WorkersOption,
     data_source,
     given,
     listed,
     named_prior,
+    opened_engine,
     sampling_options,
     worth_words,
 )
@@ -140,6 +145,7 @@ def _distill(
     refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Move the selected latents.')] = True,
     steps: StepsOption = None,
     space: SpaceOption = 'student',
+    by_students: ByStudents = False,
     num_inference_steps: InferenceSteps = None,
     guidance_scale: GuidanceScale = None,
     guidance_interval: GuidanceInterval = None,
@@ -152,28 +158,34 @@ def _distill(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
+    engine: EngineOption = 'local',
+    address: AddressOption = None,
+    workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
     "The whole way: sample a pool, select from it, refine, and save a distilled set."
     from psr_nb.distill import distill
 
-    run = distill(
-        named_prior(prior, vae=vae, revision=revision, variant=variant) or prior,
-        data_source(data, image_column, label_column, holdout),
-        ipc,
-        method,
-        out,
-        pool,
-        teacher or (),
-        n_per_class,
-        seed,
-        refine,
-        dict(space=space),
-        given(steps=steps),
-        sampling_options(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels),
-        None if map_method == 'none' else map_method,
-        progress=not quiet,
-    )
+    with opened_engine(engine, address, workers) as who:
+        run = distill(
+            named_prior(prior, vae=vae, revision=revision, variant=variant) or prior,
+            data_source(data, image_column, label_column, holdout),
+            ipc,
+            method,
+            out,
+            pool,
+            teacher or (),
+            n_per_class,
+            seed,
+            refine,
+            dict(space=space),
+            given(steps=steps),
+            sampling_options(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels),
+            None if map_method == 'none' else map_method,
+            progress=not quiet,
+            engine=who,
+            by_students=by_students,
+        )
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')
     if 'worth' not in run.pool.table:

@@ -20,10 +20,12 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 import torch
 
+from .contest import contest
 from .core import PSRError, as_path, assets, in_store, lookup, make_folder, on_disk, to_json, write_atomic
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
 from .distilled import DistilledSet
+from .engines import Engine, opened
 from .evaluate import Report, evaluate, random_real
 from .forecast import Forecast
 from .pool import Pool, PoolStep
@@ -259,13 +261,15 @@ def run_pool(
     progress: bool,  # show a bar
     sampling: dict | None = None,  # the sampler's options
     stages: Stages | None = None,  # to be told of every shard
+    engine: str | Engine | None = None,  # who samples; None: this process
 ) -> Pool:
     "Samples (or resumes) a pool and scores it."
     from tqdm.auto import tqdm
 
     teachers = [t for t in (roles.scoring,) if t is not None]
     forecast = Forecast('pool', progress, 'shards')
-    steps = Pool.sample_steps(prior, teachers, n_per_class, path=folder, seed=seed, **(sampling or {}))
+    options: dict[str, Any] = dict(path=folder, seed=seed, engine=engine, **(sampling or {}))
+    steps = Pool.sample_steps(prior, teachers, n_per_class, **options)
     with tqdm(desc='pool', unit='shard', disable=not progress) as bar:
         for step in steps:
             if bar.total is None:
@@ -305,6 +309,7 @@ def run_refine(
     settings: RefineSettings,
     progress: bool,  # show a bar
     stages: Stages | None = None,  # to be told of every step
+    engine: Engine | None = None,  # who refines; None: this process
 ) -> list[list[RefineStep]]:
     "All steps of each refinement behind one progress bar, only the last with its images."
     from tqdm.auto import tqdm
@@ -322,7 +327,7 @@ def run_refine(
                 if stages is not None:
                     stages.tell(Progress('refine', done, total, step))
 
-        return run_refinements(selections, prior, roles.refining, data, roles.judging, settings, on_step)
+        return run_refinements(selections, prior, roles.refining, data, roles.judging, settings, on_step, engine)
 
 
 def training_records(
@@ -447,13 +452,15 @@ def distill(
     n_per_class: int = 50,  # candidates of each class
     seed: int = 0,  # of the pool's noise and of every other draw
     refine: bool = True,  # move the selected latents
-    select_options: dict | None = None,  # further arguments of `select`
+    select_options: dict | None = None,  # further arguments of `select`, or of `contest`
     refine_options: dict | None = None,  # fields of `RefineSettings`; the others are the prior's
     sampling: dict | None = None,  # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
     map_method: str | None = None,  # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
     stages: Stages | None = None,  # a list to go on with
     progress: bool = True,  # show bars and stages
     on_progress: Callable[[Progress], Any] | None = None,  # called at every moment of the run, see `Progress`
+    engine: str | Engine | None = None,  # who samples and refines: "ray", see `psr_nb.engines`; None: this process
+    by_students: bool = False,  # students choose among the selections of many rules, see `contest`
 ) -> Distillation:
     "Samples a pool, selects, refines and saves: from a prior and real images to a distilled set."
     lookup(SELECTORS, method, 'selector')
@@ -465,21 +472,27 @@ def distill(
     folder = as_path(pool or f'{out}-pool')
     stages = Stages(progress, on_progress) if stages is None else stages
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
-    with stages.stage('pool') as say:
-        sampled = run_pool(prior, roles, n_per_class, folder, seed, progress, sampling, stages)
-        say(f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes')
-        say(f'by prior {shown_name(prior.name)}: {sampler_words(sampled.config)}')
-    with stages.stage('select') as say:
-        options = select_options or {}
-        selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
-        say(selection_words(selection))
-    embedding = layout_aside(sampled, map_method) if map_method and out is not None else None
-    steps: list[RefineStep] = []
-    if refine:
-        with stages.stage('refine') as say:
-            settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
-            [steps] = run_refine([selection], prior, roles, data, settings, progress, stages)
-            say(refinement_words(settings, roles, steps))
+    with opened(engine) as who:
+        with stages.stage('pool') as say:
+            sampled = run_pool(prior, roles, n_per_class, folder, seed, progress, sampling, stages, who)
+            say(f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes')
+            say(f'by prior {shown_name(prior.name)}: {sampler_words(sampled.config)}')
+        with stages.stage('select') as say:
+            options = select_options or {}
+            if by_students:
+                found = contest(sampled, data, ipc, seed=seed, teacher=roles.scoring, **options)
+                selection, method = found.best, 'by_students'
+                [say(line) for line in found.words()[-1 - len(found.notes) :]]
+            else:
+                selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
+            say(selection_words(selection))
+        embedding = layout_aside(sampled, map_method) if map_method and out is not None else None
+        steps: list[RefineStep] = []
+        if refine:
+            with stages.stage('refine') as say:
+                settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
+                [steps] = run_refine([selection], prior, roles, data, settings, progress, stages, who)
+                say(refinement_words(settings, roles, steps))
     distilled = make_set(selection, steps, method, data, prior, roles)
     run = Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
     if out is not None:

@@ -11,13 +11,15 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Protocol
+from typing import Any, Callable, Iterable, Iterator, Protocol, cast
 
 import torch
 
@@ -31,7 +33,9 @@ class Engine(Protocol):
     "Maps a function over jobs that are independent of one another."
 
     name: str
-    device: torch.device | None  # of the workers; None: this process, where every model stays where it is
+
+    @property
+    def device(self) -> torch.device | None: ...  # of the workers; None: this process, where a model stays where it is
 
     def map(
         self,
@@ -168,6 +172,7 @@ class _Hands:
 
 # %% ../nbs/08_engines.ipynb #en017
 STARTS = 3  # tries to start a Ray: on a busy machine its parts may be too slow for one another
+_HEAVY = 'rfc3987_syntax'  # JupyterLab brings it, jsonschema loads it: two seconds in each process of Ray, for nothing
 _TOKEN = secrets.token_hex(32)  # of every Ray that this process starts: Ray remembers the first
 
 
@@ -175,10 +180,37 @@ def _import_ray() -> Any:
     "Ray, or the words that say how to get it."
     try:
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+        sys.modules.setdefault(_HEAVY, cast(Any, None))
         import ray
     except ImportError:
         raise PSRError('engine ray', 'the library ray', 'none', 'pip install psr_nb[ray]') from None
+    finally:
+        if sys.modules.get(_HEAVY, cast(Any, '')) is None:
+            del sys.modules[_HEAVY]
     return ray
+
+
+@contextlib.contextmanager
+def _environment(folder: Path) -> Iterator[None]:
+    "What Ray's processes find: our modules, a token (else Ray writes one into the home), and no `_HEAVY`."
+    lean = folder / 'lean'
+    lean.mkdir()
+    (lean / f'{_HEAVY}.py').write_text('raise ImportError\n')
+    own = {
+        'PYTHONPATH': os.pathsep.join([str(lean), *filter(None, sys.path)]),
+        'RAY_AUTH_TOKEN': os.environ.get('RAY_AUTH_TOKEN', _TOKEN),
+    }
+    own |= {'RAY_worker_niceness': '0'}  # not behind all other programs
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _join(ray: Any, address: str) -> None:
@@ -194,7 +226,6 @@ def _start(ray: Any) -> Path:
     "Starts a Ray on this machine; the folder of its files."
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     short = '/tmp' if os.path.isdir('/tmp') else None  # names of sockets may have 107 letters
-    own_token = os.environ.setdefault('RAY_AUTH_TOKEN', _TOKEN) is _TOKEN  # else Ray writes one into the home
     quiet = dict(include_dashboard=False, log_to_driver=False, logging_level='error')
     log = logging.getLogger('ray')
     level, error = log.level, None
@@ -203,7 +234,8 @@ def _start(ray: Any) -> Path:
         for _ in range(STARTS):
             folder = Path(tempfile.mkdtemp(prefix='psr-ray-', dir=short))
             try:
-                ray.init('local', num_cpus=cores, object_store_memory=512 << 20, _temp_dir=str(folder), **quiet)
+                with _environment(folder):
+                    ray.init('local', num_cpus=cores, object_store_memory=512 << 20, _temp_dir=str(folder), **quiet)
                 return folder
             except Exception as e:  # Ray has no class of its own for this
                 error = e
@@ -212,8 +244,6 @@ def _start(ray: Any) -> Path:
                     shutil.rmtree(folder, ignore_errors=True)
     finally:
         log.setLevel(level)
-        if own_token:
-            del os.environ['RAY_AUTH_TOKEN']
     found = ' '.join(str(error).split())[:160]
     raise PSRError('engine ray', 'a Ray that starts on this machine', found, 'Try it when the machine has less to do')
 
@@ -222,8 +252,6 @@ class RayEngine:
     "Workers of a Ray cluster: one that is there, or one that is started on this machine."
 
     name: str = 'ray'
-    device: torch.device | None
-    sent: tuple[tuple, str, Any] | None  # what the jobs shared last, its key, its reference
 
     def __init__(
         self,
@@ -232,35 +260,47 @@ class RayEngine:
         threads: int | None = None,  # of torch in each worker; None: its share of the cores
         patience: float = 60.0,  # seconds without any worker after which a warning says so
     ):
-        self.ray, self.folder, self.patience = _import_ray(), None, patience
+        if workers is not None and workers < 1:
+            raise PSRError('option workers', 'at least 1', workers)
+        self.ray, self.address, self.patience = _import_ray(), address, patience
+        self.workers, self.threads = workers, threads
+        self.ours, self.folder = False, None
+        self.sent: tuple[tuple, str, Any] | None = None  # what the jobs shared last, its key, its reference
+
+    def __repr__(self) -> str:
+        where = 'on this machine' if self.address is None else f'of the cluster {self.address}'
+        return f'engine ray: {self.workers or "one for each GPU or core of"} workers {where}'
+
+    @property
+    def device(self) -> torch.device | None:
+        "Of the workers. Asked for the first time, it starts a Ray or joins one, and begins them."
+        return self._begun
+
+    @cached_property
+    def _begun(self) -> torch.device:
+        "The workers' device, once there are workers."
         self.ours = not self.ray.is_initialized()
-        if self.ours and address is None:
-            self.folder = _start(self.ray)
-        elif self.ours and address is not None:
-            _join(self.ray, address)
         atexit.register(self.close)
+        if self.ours and self.address is None:
+            self.folder = _start(self.ray)
+        elif self.ours and self.address is not None:
+            _join(self.ray, self.address)
         have = self.ray.cluster_resources()
         cpus, gpus = have.get('CPU', 1.0), have.get('GPU', 0.0)
-        self.workers = workers or int(gpus or max(1, cpus))
-        if self.workers < 1:
-            raise PSRError('option workers', 'at least 1', workers)
-        self.threads = threads or max(1, int(cpus / self.workers))
-        self.device = device = torch.device('cuda' if gpus else 'cpu')
+        self.workers = self.workers or int(gpus or max(1, cpus))
+        self.threads = self.threads or max(1, int(cpus / self.workers))
         down = lambda share: int(10_000 * share) / 10_000  # Ray counts in such fractions
         asked = dict(num_cpus=down(0.9 * cpus / self.workers), num_gpus=down(min(1.0, gpus / self.workers)))
         options = dict(**asked, max_restarts=0, max_task_retries=0, scheduling_strategy='SPREAD')
-        actor = self.ray.remote(_Worker).options(**options)
-        self.hands: Any = _Hands(lambda: actor.remote(self.threads, device.type), self.workers)
+        actor, kind = self.ray.remote(_Worker).options(**options), 'cuda' if gpus else 'cpu'
+        self.hands = _Hands(lambda: actor.remote(self.threads, kind), self.workers)
         self.hands.fill()  # they import torch while the stage reads its data
-        self.sent = None
-
-    def __repr__(self) -> str:
-        where = 'a Ray of its own' if self.folder else 'a Ray cluster'
-        return f'engine ray: {self.workers} workers with {self.threads} threads on {self.device}, {where}'
+        return torch.device(kind)
 
     def parts(self, n: int) -> list[range]:
         "About two parts for each worker on a CPU, so that none waits long; one on a GPU, which likes large ones."
-        count = min(n, self.workers * (2 if self.device == torch.device('cpu') else 1))
+        each = 2 if self._begun.type == 'cpu' else 1
+        count = min(n, (self.workers or 1) * each)
         bounds = [n * i // count for i in range(count + 1)] if count else []
         return [range(a, b) for a, b in zip(bounds, bounds[1:])]
 
@@ -326,8 +366,10 @@ class RayEngine:
         side_by_side: int = 1,  # of no meaning here
     ) -> Iterator[Any]:  # results in the order of the jobs
         "The results. Jobs of a worker that died go to others."
+        assert self._begun
         key, sent = self._send(shared, place)
-        hands, to_come, most = self.hands, enumerate(jobs), (WAITING + 1) * self.workers
+        hands, to_come = self.hands, enumerate(jobs)
+        most = (WAITING + 1) * hands.count
         open_jobs: dict[int, tuple] = {}  # number -> job, until its result is handed out
         queue: deque[int] = deque()  # numbers of jobs that no worker has
         results: dict[int, Any] = {}
@@ -361,14 +403,14 @@ class RayEngine:
     def close(self) -> None:
         "Ends the workers, and the Ray that was started for them."
         atexit.unregister(self.close)
-        if self.hands is None:
-            return
-        hands, self.hands, self.sent = self.hands, None, None
+        if self.__dict__.pop('_begun', None) is None:
+            return  # it never began, or has ended
         if self.ours:
             self.ray.shutdown()
-        elif self.ray.is_initialized():
-            for actor in [*hands.actors, *hands.starting.values()]:
+        else:
+            for actor in [*self.hands.actors, *self.hands.starting.values()]:
                 self.ray.kill(actor)
+        self.sent = None
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -22,9 +22,10 @@ from .core import PSRError, best_device, keep_memory, lookup
 from .data import ImageData
 from .describe import check_overlap
 from .distilled import DistilledSet, class_folder
+from .engines import Engine, opened
 from .forecast import Forecast
 from .greedy import herding
-from .learning import accuracies_abreast, train_student
+from .learning import accuracies_abreast, threads_each, train_student
 from .pictures import to_float, to_uint8
 from .protocols import PROTOCOLS, Protocol, training_plan
 from .results import Report
@@ -372,6 +373,59 @@ def _side_by_side(
         bar.close()
     return [r for r in rows if r is not None]
 
+# %% ../nbs/23_evaluate.ipynb #e013e
+@dataclass(frozen=True)
+class _Set:
+    "What a worker needs of a set."
+
+    method: str  # name in the table
+    seed: int
+    labels: torch.Tensor  # (n,)
+    images: torch.Tensor  # (n, c, h, w) uint8, at the size that students see
+    targets: torch.Tensor  # (n,) or (n, C)
+
+
+def _small(test: ImageData) -> bool:
+    "Whether one thread is enough for a student."
+    return test.images.shape[-1] <= 64
+
+
+def _placed(device: torch.device, table: _Table, sets: list[_Set]) -> tuple:
+    "The same for a worker: its students are trained on its device."
+    teacher = None if table.teacher is None else table.teacher.to(device)
+    return replace(table, device=device, teacher=teacher), sets
+
+
+def _some_rows(table: _Table, sets: list[_Set], student: str, numbers: range) -> list[dict[str, Any]]:
+    "Rows of some sets, made by a worker."
+    some: list[Any] = [sets[i] for i in numbers]
+    cpu, rows = table.device.type == 'cpu', None
+    if not cpu:
+        listed = [(s.method, s.seed, s) for s in some]
+        rows = table.rows_abreast(listed, [(s.images, s.targets) for s in some], student, None)
+    if rows is None:
+        with threads_each(1 if cpu and _small(table.test) else None):
+            made = (table.row(s.method, s, s.images, s.targets, student, s.seed, lambda ticks: False) for s in some)
+            rows = [row for row in made if row is not None]
+    return rows
+
+
+def _by_workers(
+    engine: Engine, table: _Table, sets: list[_Set], students: Sequence[str], progress: bool
+) -> list[dict[str, Any]]:
+    "All rows, from the workers of a cluster."
+    from tqdm.auto import tqdm
+
+    each = (
+        [range(i, i + 1) for i in range(len(sets))] if engine.device == torch.device('cpu') else engine.parts(len(sets))
+    )
+    jobs, rows, total = [(student, part) for student in students for part in each], [], len(students) * len(sets)
+    with tqdm(total=total, desc=f'evaluate, {total} students', disable=not progress, leave=False) as bar:
+        for found in engine.map(_some_rows, jobs, (table, sets), _placed):
+            rows += found
+            bar.update(len(found))
+    return rows
+
 # %% ../nbs/23_evaluate.ipynb #c041
 def _scaled(images: torch.Tensor, size: int) -> torch.Tensor:
     "Bytes at another size, bilinear and smoothed, as torchvision's Resize does."
@@ -404,6 +458,7 @@ def evaluate(
     epochs: int | None = None,  # overrides the protocol's; the table says so
     batch_size: int | None = None,  # overrides the protocol's
     device: torch.device | str | None = None,  # default: the best at hand
+    engine: str | Engine | None = None,  # who trains: "ray", see `psr_nb.engines`; None: this process
     allow_overlap: bool = False,  # insist, where test images are among the training images
     abreast: bool | None = None,  # train all students of a kind as one network, where they can be; None: on a GPU
 ) -> Report:
@@ -440,6 +495,11 @@ def evaluate(
         images, target = targets[id(data)]
         return lambda tick: table.row(m, data, images, target, student, s, tick)
 
+    with opened(engine) as who:
+        if who.device is not None:
+            name = lambda m, data: m or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed')
+            kept = [_Set(name(m, d), s, d.labels, *targets[id(d)]) for (m, s), d in sets.items()]
+            return Report(_by_workers(who, table, kept, students, progress))
     available, cpu, rows = torch.get_num_threads(), device.type == 'cpu', {}
     if not cpu if abreast is None else abreast:
         listed, given = [(m, s, d) for (m, s), d in sets.items()], [targets[id(d)] for d in sets.values()]
@@ -452,7 +512,7 @@ def evaluate(
     workers = max(1, min(len(jobs), workers or (available if cpu else 1)))
     if cpu:
         keep_memory()
-    threads = 1 if test.images.shape[-1] <= 64 else max(1, available // workers)
+    threads = 1 if _small(test) else max(1, available // workers)
     alone = _side_by_side(jobs, workers, threads if cpu else None, progress)
     rows |= {student: alone[i * len(sets) : (i + 1) * len(sets)] for i, student in enumerate(left)}
     return Report([row for student in students for row in rows[student]])

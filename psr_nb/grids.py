@@ -15,6 +15,7 @@ from typing import Any
 
 from .core import PSRError, content_hash, lookup, read_bytes, write_atomic
 from .evaluate import PROTOCOLS
+from .refine import RefineSettings
 from .rivals import RIVALS
 from .select import SELECTORS, Weights
 from .stages import BASELINES
@@ -80,6 +81,7 @@ METHOD_KEYS = {  # how a method's sets are made
     'function': 'module:name of a function of (real, ipc, seed) that gives images with labels',
     'space': 'for a selector: where images are compared',
     'weights': "for a selector: terms and how much each counts, as in `Weights`; what is left out is the selector's own",
+    'refine': 'for a selector: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
     'draws': 'for what is drawn by chance: how many sets per pool; each of them gets all seeds',
 }
 _WAYS = ('selector', 'baseline', 'rival', 'folder', 'function')
@@ -111,6 +113,18 @@ def _weights(name: str, how: dict[str, Any]) -> dict[str, float]:
     return {str(term): float(value) for term, value in given.items()}
 
 # %% ../nbs/33_grids.ipynb #gr008
+def _refine(name: str, how: dict[str, Any]) -> dict[str, Any]:
+    "How a method's choice is refined. Raises `PSRError` for unknown settings."
+    given = how['refine']
+    if given is True:
+        given = {}
+    if not isinstance(given, dict) or 'selector' not in how:
+        raise PSRError(f'refine of method {name}', 'true or settings, beside a selector', repr(how)[:80])
+    for key in given:
+        lookup({f.name: f for f in fields(RefineSettings)} | dict(teacher='', judge=''), str(key), f'refine of {name}')
+    return {str(key): value for key, value in given.items()}
+
+
 DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', 'mosaics_real', *RIVALS)  # what a seed decides
 
 
@@ -134,6 +148,8 @@ def _method(name: str, how: Any) -> dict[str, Any]:
     found = dict(how)
     if 'weights' in how:
         found['weights'] = _weights(name, how)
+    if 'refine' in how:
+        found['refine'] = _refine(name, how)
     if 'draws' in how:
         [found['draws']] = _list(how['draws'], f'draws of method {name}', int)
         if 'function' not in how and how[ways[0]] not in DRAWN:

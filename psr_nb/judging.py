@@ -44,7 +44,7 @@ class Forecaster:
         if worth.calibration is None:
             raise PSRError(f'{worth!r}', 'enough students for a prediction', f'{len(worth.measured)}')
         self.worth, self.ipc, self.shape = worth, int(worth.about['ipc']), worth.values.shape
-        self.error, self.correlation = worth.calibration.error, worth.calibration.correlation
+        self.error, self.rank = worth.calibration.error, worth.calibration.rank
 
     def predict(
         self,
@@ -452,6 +452,6 @@ class Judging(_Training):
             return f'Nothing is predicted for {ipc} images per class: {call} measures what candidates are worth.'
         return (
             f'Predicted from {len(forecaster.worth.measured)} students on small sets of this pool; one student is within '
-            f'± {196 * forecaster.error:.1f} points. Correlation of predicted and measured accuracy, students left out: '
-            f'{forecaster.correlation:.2f}.'
+            f'± {196 * forecaster.error:.1f} points. Rank correlation (Spearman) of predicted and measured accuracy, students '
+            f'left out: {forecaster.rank:.2f}.'
         )

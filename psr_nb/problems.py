@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['ImagePool', 'Problem', 'reference_images', 'make_problems', 'Problems']
+__all__ = ['ImagePool', 'Problem', 'reference_images', 'worth_counts', 'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -123,6 +123,7 @@ class Problem:
 
     difficulty: Callable[[], np.ndarray] | None = None  # of the reference images, when asked for
     worth: np.ndarray | None = None  # (n,) what each adds to a student, where that was measured; in its own unit
+    counts: float = 1.0  # how far worth counts, 0 to 1: see `worth_counts`
 
     @property
     def n(self) -> int:
@@ -246,10 +247,20 @@ def _column(pool: PoolLike, name: str, built_in: str) -> np.ndarray:
     return values
 
 
-def _measured_worth(pool: PoolLike) -> np.ndarray | None:  # (classes · n,) NaN where it was not measured
-    "The column `worth` of the pool's table, if there is one."
+def worth_counts(
+    share: float,  # of the variance between held-out sets that worth explains; below 0: worse than the mean
+) -> float:  # 0 to 1
+    "How far measured worth may move a selection: in full from a quarter explained, not at all where nothing is."
+    return float(np.clip(2 * np.sqrt(max(share, 0.0)), 0.0, 1.0))
+
+
+def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float] | None:  # (classes · n,) and how far it counts
+    "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     table = pool.table
-    return np.asarray(table['worth'], np.float64) if 'worth' in table.columns else None
+    if 'worth' not in table.columns:
+        return None
+    share = float(table['worth_share'].iloc[0]) if 'worth_share' in table.columns else 1.0
+    return np.asarray(table['worth'], np.float64), worth_counts(share)
 
 
 class _Difficulty:
@@ -276,15 +287,123 @@ def _problem(
     centred: bool,  # take the mean out first
     scores: dict[str, np.ndarray],  # of these candidates
     difficulty: Callable[[], np.ndarray] | None,  # of these references
+    counts: float,  # how far worth does
 ) -> Problem:
     x, y = candidates, reference
     if centred:
         middle = (x if y is None else y).mean(0)
         x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
     reliability, uncertainty, seen = (scores.get(s) for s in ('reliability', 'uncertainty', 'seen'))
-    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'))
+    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'), counts)
 
+# %% ../nbs/14_problems.ipynb #pm001
+class PoolRows:
+    "Some candidates of a pool, read when they are asked for: what a feature space sees of a part."
 
+    def __init__(
+        self,
+        pool: PoolLike,
+        ids: torch.Tensor,  # flat positions
+    ):
+        self.pool, self.ids = pool, ids
+        self.classes, self.teachers, self.find_teacher = pool.classes, pool.teachers, pool.find_teacher
+
+    @cached_property
+    def images(self) -> torch.Tensor:  # (n, c, h, w) uint8
+        return self.pool.images[self.ids]
+
+    @property
+    def latents(self) -> torch.Tensor:  # (n, c, h, w) float32
+        return cast(Any, self.pool).latents[self.ids]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def logits(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:  # (n, classes)
+        return self.pool.logits(teacher, self.ids[ids])
+
+    def features(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:  # (n, d)
+        return self.pool.features(teacher, self.ids[ids])
+
+# %% ../nbs/14_problems.ipynb #pm002
+class ProblemMaker:
+    "Makes the problems of a pool: of all classes at once, or of some at a time, so that the others take no memory."
+
+    def __init__(
+        self,
+        pool: PoolLike,  # a `Pool` (or an `ImagePool`)
+        reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
+        space: str = 'student',  # where similarity is measured, see `SPACES`
+        teacher: str | Teacher | None = None,  # whose judgement counts; None: the pool's first
+        uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
+        reliability: str = 'probability',  # "probability", or a score column
+        max_reference: int = 500,  # reference images of each class
+        centred: bool | None = None,  # take each class's mean feature out first; None: as the space says
+        prior: Any = None,  # for the space "latent" with a reference
+        seed: int = 0,  # which reference images, where there are more
+        device: torch.device | str | None = None,  # default: the best at hand
+        worth: bool = True,  # use the table's column `worth` where it is there
+    ):
+        self.pool, self.space, self.teacher, self.prior = pool, space, teacher, prior
+        self.device = torch.device(device or best_device())
+        self.centred = is_centred(space) if centred is None else centred
+        self.answers = teacher_answers(pool, teacher) if teacher is not None or pool.teachers else None
+        self.name = None if self.answers is None else self.answers.teacher
+        columns = (('reliability', reliability, 'probability'), ('uncertainty', uncertainty, 'entropy'))
+        self.columns = {t: _column(pool, named, built_in) for t, named, built_in in columns if named != built_in}
+        measured, self.counts = (_measured_worth(pool) if worth else None) or (None, 1.0)
+        if measured is not None:
+            self.columns['worth'] = measured
+        self.real = about = self.hard = None
+        if reference is not None:
+            self.real = real = reference_images(pool, reference, max_reference, seed)
+            about = dict(name=real.name, images=len(real), hash=content_hash(real.images.numpy().tobytes()))
+            if self.answers is not None:
+                named = teacher is None or isinstance(teacher, str)
+                judge = partial(pool.load_teacher, self.name) if named else (lambda: cast('Teacher', teacher))
+                self.hard = _Difficulty(judge, real)
+        self.config = dict(space=space, centred=self.centred, teacher=self.name, reference=about)
+        self.config |= dict(max_reference=max_reference, reference_seed=seed)
+        self.config |= dict(reliability=reliability, uncertainty=uncertainty)
+        if measured is not None:
+            known = self.counts == 1
+            content = measured.tobytes() if known else measured.tobytes() + np.float64(self.counts).tobytes()
+            self.config['worth'] = content_hash(content)[:16]
+
+    def problems(
+        self,
+        only: range | None = None,  # class numbers; None: all, whose features are kept in the pool's folder
+    ) -> list[Problem]:  # one for each of these classes
+        "Features, similarities and scores."
+        pool, n, labels = self.pool, self.pool.n_per_class, only or range(len(self.pool.classes))
+        ids = torch.arange(labels.start * n, labels.stop * n)
+        told = self.teacher or self.name
+        source = pool if only is None else PoolRows(pool, ids)
+        candidates = embed(source, self.space, told, self.prior, device=self.device)
+        scores = {k: v[labels.start * n : labels.stop * n] for k, v in self.columns.items()}
+        if self.answers is not None:
+            logits = self.answers.logits(ids if only is not None else slice(None))
+            scores = _teacher_scores(logits, pool.labels[ids]) | scores
+        rows, which = None, torch.empty(0)
+        if self.real is not None:
+            which = self.real.labels
+            inside = (which >= labels.start) & (which < labels.stop)
+            some = self.real if only is None else self.real.take(inside.nonzero()[:, 0])
+            kept = pool if only is None else None
+            rows, which = embed(some, self.space, told, self.prior, pool=kept, device=self.device), which[inside]
+        found = []
+        for i, label in enumerate(labels):
+            mine, y, difficulty = slice(i * n, (i + 1) * n), None, None
+            if rows is not None:
+                y = rows[which == label]
+            if self.hard is not None and self.real is not None:
+                difficulty = partial(self.hard.of, (self.real.labels == label).numpy())
+            of_class = {k: v[mine] for k, v in scores.items()}
+            own = candidates[mine], y, self.centred, of_class, difficulty, self.counts
+            found.append(_problem(label, pool.classes[label], *own))
+        return found
+
+# %% ../nbs/14_problems.ipynb #pm003
 def make_problems(
     pool: PoolLike,  # a `Pool` (or an `ImagePool`)
     reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
@@ -300,42 +419,9 @@ def make_problems(
     worth: bool = True,  # use the table's column `worth` where it is there
 ) -> tuple[list[Problem], dict]:  # one for each class, and what they were made with
     "Features, similarities and scores of a pool."
-    device = torch.device(device or best_device())
-    centred = is_centred(space) if centred is None else centred
-    answers = teacher_answers(pool, teacher) if teacher is not None or pool.teachers else None
-    name = None if answers is None else answers.teacher
-    candidates = embed(pool, space, teacher or name, prior, device=device)
-    scores = {} if answers is None else _teacher_scores(answers.logits(), pool.labels)
-    for term, column, built_in in (
-        ('reliability', reliability, 'probability'),
-        ('uncertainty', uncertainty, 'entropy'),
-    ):
-        if column != built_in:
-            scores[term] = _column(pool, column, built_in)
-    measured = _measured_worth(pool) if worth else None
-    if measured is not None:
-        scores['worth'] = measured
-    real = rows = about = hard = None
-    if reference is not None:
-        real = reference_images(pool, reference, max_reference, seed)
-        rows = embed(real, space, teacher or name, prior, pool=pool, device=device)
-        about = dict(name=real.name, images=len(real), hash=content_hash(real.images.numpy().tobytes()))
-        if answers is not None:
-            named = teacher is None or isinstance(teacher, str)
-            hard = _Difficulty(partial(pool.load_teacher, name) if named else (lambda: cast('Teacher', teacher)), real)
-    problems, n = [], pool.n_per_class
-    for label, c in enumerate(pool.classes):
-        mine = slice(label * n, (label + 1) * n)
-        which = None if real is None else (real.labels == label).numpy()
-        y = None if rows is None else rows[torch.from_numpy(which)]
-        difficulty = None if hard is None or which is None else partial(hard.of, which)
-        of_class = {k: v[mine] for k, v in scores.items()}
-        problems.append(_problem(label, c, candidates[mine], y, centred, of_class, difficulty))
-    config = dict(space=space, centred=centred, teacher=name, reference=about, max_reference=max_reference)
-    config |= dict(reference_seed=seed, reliability=reliability, uncertainty=uncertainty)
-    if measured is not None:
-        config['worth'] = content_hash(measured.tobytes())[:16]
-    return problems, config
+    own = teacher, uncertainty, reliability, max_reference, centred, prior, seed, device, worth
+    maker = ProblemMaker(pool, reference, space, *own)
+    return maker.problems(), maker.config
 
 # %% ../nbs/14_problems.ipynb #9dbee9a1
 class Problems:

@@ -9,6 +9,7 @@ import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, Callable, Iterable, Iterator
 
 import torch
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 
 from .core import PSRError, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
+from .engines import Engine
 from psr_nb.losses import (  # noqa: F401, names that stay importable from here
     TARGETS,
     best_scale,
@@ -441,6 +443,26 @@ def refine(
     yield state.now(losses, after, kept)
 
 # %% ../nbs/19_refine.ipynb #708b9a68
+def _placed(device: torch.device, prior: Prior, teacher: Any, real: Any, judge: Any, settings: RefineSettings) -> tuple:
+    "The same on the device of a worker."
+    teacher, judge = (None if t is None else t.to(device) for t in (teacher, judge))
+    return prior.to(device), teacher, real, judge, settings
+
+
+def _refined(
+    prior: Prior,
+    teacher: Teacher | None,
+    real: ImageData | None,
+    judge: Teacher | None,
+    settings: RefineSettings,
+    latents: torch.Tensor,  # (n, c, h, w) of a selection
+    labels: torch.Tensor,  # (n,)
+) -> list[RefineStep]:
+    "All steps of a refinement, made by a worker."
+    selection = SimpleNamespace(latents=latents, labels=labels)
+    return list(refine(selection, prior, teacher, real, judge, settings, preview=settings.steps + 1))
+
+
 def run_refinements(
     selections: list,  # each refined in the same way
     prior: Prior,
@@ -449,8 +471,18 @@ def run_refinements(
     judge: Teacher | None,  # accepts or rolls back
     settings: RefineSettings,
     on_step: Callable[[RefineStep], Any] | None = None,  # called at every step of every refinement, from its thread
+    engine: Engine | None = None,  # who refines; its workers tell of their steps at the end; None: this process
 ) -> list[list[RefineStep]]:  # one list per selection
     "All steps of each refinement, only the last with its images. On a CPU several run side by side."
+    if engine is not None and engine.device is not None:
+        jobs = [(torch.as_tensor(s.latents), torch.as_tensor(s.labels)) for s in selections]
+        found = []
+        for steps in engine.map(_refined, jobs, (prior, teacher, real, judge, settings), _placed):
+            found.append(steps)
+            if on_step is not None:
+                for step in steps:
+                    on_step(step)
+        return found
     stop, threads = threading.Event(), torch.get_num_threads()
     side_by_side = min(len(selections), threads) if prior.device.type == 'cpu' else 1
 

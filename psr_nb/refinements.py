@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, best_device
+from .core import PSRError
 from .data import ImageData, augment
-from .learning import Abreast, train_students
+from .learning import Abreast
 from .losses import fresh_network, matching_loss, student_losses
-from .pictures import to_float, to_uint8
+from .pictures import to_float
 from .prior import Prior
 from .refine import SEES_IMAGES, Batch, Refinement, RefineSettings, accept, drawn_rows
 from .teacher import Teacher
@@ -196,47 +195,6 @@ def refine_together(
     yield SetsStep(state.done, settings.steps, latents, losses, after, kept)
 
 # %% ../nbs/20_refinements.ipynb #a2000011
-@dataclass
-class Comparison:
-    "Sets compared by students."
+from .contest import Comparison, compare_sets  # noqa: F401, names that stay importable from here
 
-    accuracy: np.ndarray  # (S, students) on the images that choose
-    best: int  # the set with the highest mean
-    again: np.ndarray  # (students,) of the best, new students on the images kept for this
-
-    def __repr__(self) -> str:
-        means = self.accuracy.mean(1)
-        spread = f'{means.min():.1%} to {means.max():.1%}'
-        return f'{len(means)} sets: {spread}; the best is {self.best}, measured again {self.again.mean():.1%}'
-
-
-def compare_sets(
-    sets: torch.Tensor,  # (S, n, c, H, W) float in [0, 1] or uint8
-    labels: torch.Tensor,  # (n,) class positions
-    real: ImageData,  # real training images that took no part in making the sets
-    students: int = 8,  # for each set; their seeds are the same for all sets
-    protocol: str = 'quick',
-    student: str = 'convnet3',
-    seed: int = 0,  # of the students
-    device: torch.device | str | None = None,  # default: the best at hand
-) -> Comparison:
-    "Which set teaches most, and how much on images that had no part in the choice: every second of each class."
-    if students < 1:
-        raise PSRError('argument students', 'at least 1', students)
-    images = sets if sets.dtype == torch.uint8 else torch.stack([to_uint8(s) for s in sets])
-    count = real.labels.bincount(minlength=len(real.classes))
-    if int(count.min()) < 2:
-        raise PSRError(f'real images {real.name}', 'at least two of each class', int(count.min()))
-    order = torch.cat([torch.nonzero(real.labels == c)[:, 0] for c in range(len(real.classes))])
-    chooses, keeps = real.take(order[::2]), real.take(order[1::2])
-    train: dict[str, Any] = dict(protocol=protocol, student=student, device=device or best_device())
-    ask = lambda which, data, seeds: np.array(
-        [
-            float((logits.argmax(1) == data.labels).float().mean())
-            for logits in train_students([(images[i], labels) for i in which], data, seeds=seeds, **train)
-        ]
-    )
-    every, seeds = range(len(images)), [seed + i for i in range(students)]
-    accuracy = ask([i for i in every for _ in seeds], chooses, seeds * len(images)).reshape(len(images), students)
-    best = int(accuracy.mean(1).argmax())
-    return Comparison(accuracy, best, ask([best] * students, keeps, [s + students for s in seeds]))
+_all_ = ['Comparison', 'compare_sets']

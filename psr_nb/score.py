@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from .core import PSRError, content_hash, lookup
 from .data import ImageData
+from .engines import Engine, Local, opened
 from .pictures import augment, to_float
 from .pool import Pool, PoolLike, weights_hash
 
@@ -118,9 +119,20 @@ class Answers:
     features: Callable[..., torch.Tensor]  # (ids=slice(None)) -> (n, d) float32
 
 
+def _placed(device: torch.device, teacher: Teacher) -> tuple:
+    "A teacher on the device of a worker."
+    return (teacher.to(device),)
+
+
+def _said(teacher: Teacher, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # (n, C), (n, d)
+    "Logits and features of some candidates."
+    return teacher.predict(images)
+
+
 def teacher_answers(
     pool: PoolLike,  # the pool
     teacher: str | Teacher | None = None,  # one of the pool's by name, or any; None: the pool's first
+    engine: Engine | None = None,  # where a teacher is asked; None: this process
 ) -> Answers:
     "What a teacher says: stored in the pool, or asked now and kept in its cache."
     name = pool.find_teacher(teacher)
@@ -140,7 +152,8 @@ def teacher_answers(
         )
 
     def build():
-        parts = [teacher.predict(pool.images[ids]) for ids in torch.arange(len(pool)).split(2048)]
+        images = ((pool.images[ids],) for ids in torch.arange(len(pool)).split(2048))
+        parts = list((engine or Local()).map(_said, images, (teacher,), _placed))
         return {'logits': torch.cat([p[0] for p in parts]), 'features': torch.cat([p[1] for p in parts])}
 
     said = pool.cache(f'teacher {weights_hash(teacher)}', build)
@@ -154,17 +167,28 @@ def _network(pool: PoolLike, teacher: str | Teacher | None) -> Teacher:
     return pool.load_teacher(teacher) if teacher is None or isinstance(teacher, str) else teacher
 
 
-def _views(pool: PoolLike, teacher: Teacher, views: int, seed: int) -> torch.Tensor:  # (views, n, C)
+def _seen(teacher: Teacher, images: torch.Tensor, state: torch.Tensor) -> torch.Tensor:  # (n, C)
+    "Logits of some candidates, shifted and mirrored as a generator of that state draws."
+    g = torch.Generator()
+    g.set_state(state)
+    return teacher.predict(augment(to_float(images), generator=g))[0]
+
+
+def _views(
+    pool: PoolLike, teacher: Teacher, views: int, seed: int, engine: Engine | None
+) -> torch.Tensor:  # (views, n, C)
     "Logits of shifted and mirrored views, kept in the pool's cache."
 
+    def jobs():
+        g = torch.Generator().manual_seed(seed)
+        for _ in range(views):
+            for ids in torch.arange(len(pool)).split(2048):
+                yield pool.images[ids], g.get_state()
+                augment(torch.zeros(len(ids), 1, 1, 1), generator=g)  # draws what the worker draws
+
     def build():
-        g, part = torch.Generator().manual_seed(seed), torch.arange(len(pool)).split(2048)
-        return torch.stack(
-            [
-                torch.cat([teacher.predict(augment(to_float(pool.images[ids]), generator=g))[0] for ids in part])
-                for _ in range(views)
-            ]
-        )
+        parts = list((engine or Local()).map(_seen, jobs(), (teacher,), _placed))
+        return torch.cat(parts).unflatten(0, (views, -1))
 
     return pool.cache(f'views {views} {seed} {weights_hash(teacher)}', build)
 
@@ -241,32 +265,34 @@ def score(
     ensemble: list[str] | None = None,  # which of the pool's teachers `mutual_information` compares; None: all
     views: int = 8,  # augmented views for `mutual_information` where there is only one teacher
     seed: int = 0,  # of the augmentations
+    engine: str | Engine | None = None,  # where a teacher is asked: "ray", see `psr_nb.engines`; None: this process
 ) -> pandas.DataFrame:  # one row per candidate: class, index, score columns
     "Scores every candidate, adds the columns to the pool and returns its table."
     members = list(pool.teachers if ensemble is None else ensemble)
     for m in members:
         pool.find_teacher(m)  # refuses a name that the pool does not know
-    answers, labels = teacher_answers(pool, teacher), pool.labels
-    several = len(members) > 1
-    if names is None or not len(names):
-        foreign = not (teacher is None or isinstance(teacher, str))
-        names = [n for n in SCORES if n != 'mutual_information' or several or foreign]
-    needs = _needs([names] if isinstance(names, str) else list(names))
-    needed = set(sum(needs.values(), []))
-    read: dict[str, Callable] = {
-        'labels': lambda ids: labels[ids],
-        'logits': answers.logits,
-        'features': answers.features,
-    }
-    if 'prototypes' in needed:
-        real = reference is not None
-        means = _reference_means(pool, _network(pool, teacher), reference) if real else _prototypes(pool, answers)
-        read['prototypes'] = lambda ids: means
-    if 'ensemble' in needed:
-        of_views = None if several else _views(pool, _network(pool, teacher), views, seed)
-        read['ensemble'] = lambda ids: (
-            torch.stack([pool.logits(m, ids) for m in members]) if of_views is None else of_views[:, ids]
-        )
+    with opened(engine) as who:
+        answers, labels = teacher_answers(pool, teacher, who), pool.labels
+        several = len(members) > 1
+        if names is None or not len(names):
+            foreign = not (teacher is None or isinstance(teacher, str))
+            names = [n for n in SCORES if n != 'mutual_information' or several or foreign]
+        needs = _needs([names] if isinstance(names, str) else list(names))
+        needed = set(sum(needs.values(), []))
+        read: dict[str, Callable] = {
+            'labels': lambda ids: labels[ids],
+            'logits': answers.logits,
+            'features': answers.features,
+        }
+        if 'prototypes' in needed:
+            real = reference is not None
+            means = _reference_means(pool, _network(pool, teacher), reference) if real else _prototypes(pool, answers)
+            read['prototypes'] = lambda ids: means
+        if 'ensemble' in needed:
+            of_views = None if several else _views(pool, _network(pool, teacher), views, seed, who)
+            read['ensemble'] = lambda ids: (
+                torch.stack([pool.logits(m, ids) for m in members]) if of_views is None else of_views[:, ids]
+            )
     columns, sources = {n: [] for n in needs}, {}
     for ids in torch.arange(len(pool)).split(2**16):  # a pool need not fit into memory
         given = {k: read[k](ids) for k in needed}

@@ -9,6 +9,7 @@ import heapq
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, Iterable, Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ from .core import PSRError, best_device, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
-from .problems import Problem, Problems, make_problems
+from .problems import Problem, ProblemMaker, Problems, make_problems
 from .selection import Selection
 from .selectors import SELECTORS, Selector, Weights, by_class, constraints, quality_terms
 
@@ -238,6 +239,31 @@ def prepare(
     )
     return Prepared(pool, *made, device)
 
+# %% ../nbs/17_select.ipynb #sat01
+def _some_at_a_time(
+    made: ProblemMaker,
+    at_once: int,  # classes
+    ipc: int,
+    how: Any,  # method, weights, gate, quantile
+    pins: Iterable,
+    bans: Iterable,
+    seed: int,
+) -> Selection:
+    "The same selection, with the features of some classes in memory at a time."
+    pool, orders, gains, notes, last = made.pool, [], [], [], None
+    pinned, banned = by_class(pool.classes, pins, 'pin'), by_class(pool.classes, bans, 'ban')
+    for start in range(0, len(pool.classes), at_once):
+        labels = range(start, min(start + at_once, len(pool.classes)))
+        part: Any = SimpleNamespace(classes=[pool.classes[i] for i in labels], n_per_class=pool.n_per_class)
+        wishes: Any = [[(i - start, n) for i in labels for n in of.get(i, ())] for of in (pinned, banned)]
+        prepared = Prepared(part, made.problems(labels), made.config, made.device)
+        last = prepared.select(ipc, *how, pins=wishes[0], bans=wishes[1], seed=seed)
+        orders, gains, notes = orders + last.ids, gains + last.gains, notes + last.notes
+    assert last is not None
+    listed = lambda of: sorted([c, i] for c, ids in of.items() for i in ids)
+    config = last.config | dict(pins=listed(pinned), bans=listed(banned))
+    return Selection(pool, orders, last.method, last.weights, gains, config, list(dict.fromkeys(notes)))
+
 # %% ../nbs/17_select.ipynb #c057
 def select(
     pool: PoolLike,  # a `Pool` (or an `ImagePool`)
@@ -253,10 +279,19 @@ def select(
     seed: int = 0,  # of random choices, and of which reference images where there are more than max_reference
     teacher: Any = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
     budget: int | None = None,  # images in all, given to classes by what they gain; takes the place of ipc
+    at_once: int
+    | None = None,  # classes in memory at a time; None: all, and their features are kept in the pool's folder
     **options: Any,  # for `prepare`
 ) -> Selection:
     "Chooses `ipc` candidates of every class."
     lookup(SELECTORS, method, 'selector')
+    if at_once is not None:
+        if budget is not None or at_once < 1:
+            wrong = 'argument at_once', 'a number from 1 up, and no budget for all classes together'
+            raise PSRError(*wrong, at_once if budget is None else f'budget {budget}')
+        how = method, weights, gate, quantile
+        made = ProblemMaker(pool, reference, space, teacher, seed=seed, **options)
+        return _some_at_a_time(made, at_once, ipc, how, pins, bans, seed)
     return prepare(pool, reference, space, teacher, seed=seed, **options).select(
         ipc, method, weights, gate, quantile, pins, bans, seed, budget
     )

@@ -271,6 +271,6 @@ def quality_terms(
             else:
                 out[name] = weight * score / weights.scale
         if weights.worth and problem.worth is not None:
-            value = standardised(problem.worth)
+            value = problem.counts * standardised(problem.worth)
             out['worth'] = 2 * weights.worth * value if selector.factor else weights.worth * value / weights.scale
     return out

@@ -14,16 +14,19 @@ from typing import Any, Callable, Sequence
 from filelock import FileLock
 
 from .classes import imagenet_index, nfc
+from .contest import Contest, contest
 from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, read_json, to_json, write_atomic
 from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
 from .distilled import DistilledSet
+from .engines import Engine
 from .evaluate import PROTOCOLS, Report, evaluate, herding_real, match_numbers, random_real
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
+from .protocols import Protocol
 from .refine import RefineSettings
 from .rivals import confidence_mosaics
 from .scope import scope
@@ -35,8 +38,9 @@ from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'make_selection', 'measure_pool', 'free_teachers', 'refine_file', 'ccs_strata', 'open_set',
-           'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set', 'explorer_notebook']
+__all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
+           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set',
+           'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -49,6 +53,7 @@ def make_pool(
     repair: bool = False,  # only make damaged and missing shards again
     sampling: dict | None = None,  # sampler options; what is left out is the pool's or the prior's own
     progress: bool = True,  # show a bar
+    engine: str | Engine | None = None,  # who samples: "ray", see `psr_nb.engines`; None: this process
 ) -> Pool:
     "Samples and scores a pool, or goes on where an earlier run stopped."
     there = is_there(as_path(out) / 'pool.json')
@@ -70,10 +75,29 @@ def make_pool(
         names = default_teachers(model.name, classes=model.classes)[:1]
     judges = [Teacher.from_pretrained(t, classes=model.classes) for t in names]
     root: int = old.get('seed', 0) if seed is None else seed
-    pool = Pool.sample(model, judges, n, path=out, seed=root, progress=progress, **(sampling or {}))
+    options: dict[str, Any] = dict(path=out, seed=root, progress=progress, engine=engine, **(sampling or {}))
+    pool = Pool.sample(model, judges, n, **options)
     if pool.teachers:
         score(pool)
     return pool
+
+# %% ../nbs/29_stages.ipynb #sc001
+def score_pool(
+    pool: str | Path,  # its folder
+    names: Sequence[str] = (),  # see `psr_nb.score.SCORES`; none: all that need nothing beyond what is given
+    teacher: str | None = None,  # one of the pool's, or another; None: the pool's first
+    data: str | DataSource | None = None,  # real images whose class means `typicality` uses; None: the pool's own
+    engine: str | Engine | None = None,  # where a teacher is asked: "ray"; None: this process
+) -> Pool:
+    "Scores the candidates of a pool on disk."
+    sampled = Pool.open(pool)
+    shape = sampled.images.shape
+    judge: str | Teacher | None = teacher
+    if teacher is not None and teacher not in sampled.teachers:
+        judge = Teacher.from_pretrained(teacher, classes=sampled.classes)
+    reference = None if data is None else load_data(data, size=shape[-1], channels=shape[1])
+    score(sampled, list(names) or None, judge, reference, engine=engine)
+    return sampled
 
 # %% ../nbs/29_stages.ipynb #a3c48040
 def make_selection(
@@ -88,6 +112,7 @@ def make_selection(
     seed: int = 0,
     teacher: str | None = None,  # one of the pool's, or another; None: the pool's first
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
+    at_once: int | None = None,  # classes in memory at a time; None: all
 ) -> tuple[Selection, Path]:  # the selection and its file
     "Chooses images from a pool on disk, and writes the choice down."
     own = lookup(SELECTORS, method, 'selector').weights if weights else None
@@ -98,10 +123,32 @@ def make_selection(
     if teacher is not None and teacher not in sampled.teachers:
         judge = Teacher.from_pretrained(teacher, classes=sampled.classes)
     changed = None if own is None else replace(own, **(weights or {}))
-    selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, seed=seed, teacher=judge)
+    last: dict[str, Any] = dict(seed=seed, teacher=judge, at_once=at_once)
+    selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, **last)
     return selection, selection.save(out or as_path(pool) / 'selections')
 
 # %% ../nbs/29_stages.ipynb #worth002
+def select_by_students(
+    pool: str | Path,  # its folder
+    data: str | DataSource | None,  # real images; their training part chooses
+    ipc: int = 10,  # images per class
+    students: int = 2,  # for each set in each round
+    protocol: str | Protocol = 'quick',
+    student: str = 'convnet3',
+    seed: int = 0,
+    out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
+) -> tuple[Contest, Path]:  # what was compared, and the file of the best selection
+    "Lets students choose among the selections of many rules, and writes the best one down."
+    sampled = Pool.open(pool)
+    shape = sampled.images.shape
+    if data is None:
+        say = 'Pass --data NAME_OR_PATH'
+        raise PSRError('option --data', 'real images of the classes; their training part chooses', 'none', say)
+    real = load_data(data, size=shape[-1], channels=shape[1])
+    found = contest(sampled, real, ipc, students, protocol=protocol, student=student, seed=seed)
+    return found, found.best.save(out or as_path(pool) / 'selections')
+
+
 def measure_pool(
     pool: str | Path,  # its folder
     data: str | DataSource | None,  # real images; their training part judges
@@ -111,6 +158,7 @@ def measure_pool(
     student: str = 'convnet3',
     seed: int = 0,
     progress: bool = True,  # show a bar
+    engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
 ) -> Worth:
     "Measures what each candidate of a pool on disk is worth to a student."
     from tqdm.auto import tqdm
@@ -125,7 +173,7 @@ def measure_pool(
     real = load_data(data, size=shape[-1], channels=shape[1])
     worth = None
     with tqdm(desc='worth', unit='student', disable=not progress, delay=1) as bar:
-        for step in measure_worth(sampled, real, ipc, students, protocol, student, seed):
+        for step in measure_worth(sampled, real, ipc, students, protocol, student, seed, engine=engine):
             bar.total, worth = step.total, step.worth
             bar.update(step.students - bar.n)
             if step.accuracy == step.accuracy:
@@ -339,6 +387,7 @@ def evaluate_set(
     allow_overlap: bool = False,  # insist, where test images are among the training images
     say: Callable[[str], Any] | None = None,  # is told what prior and teachers have seen of the test images
     size: int | None = None,  # scale plain images to this many pixels a side
+    engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
 ) -> Report:
     "Trains students from scratch on a set in a folder and tests them on real images."
     lookup(PROTOCOLS, protocol, 'protocol')
@@ -357,9 +406,8 @@ def evaluate_set(
         check_overlap(real, test, allow_overlap)
         ipc = int(images.labels.bincount().max())
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
-    report = evaluate(
-        sets, test, protocol, list(students), seeds, labels, None, progress, judge, allow_overlap=allow_overlap
-    )
+    options: dict[str, Any] = dict(teacher=judge, allow_overlap=allow_overlap, engine=engine)
+    report = evaluate(sets, test, protocol, list(students), seeds, labels, None, progress, **options)
     if out is not None and append:
         return add_rows(report, out)
     if out is not None:

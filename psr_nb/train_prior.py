@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from .prior_report import frechet_distance, prior_report  # noqa: F401
+from .tuning import TUNINGS, SomeParameters, further_transformer
 from torch import nn
 
-from .classes import find_classes
 from psr_nb.core import (
     PSRError,
     atomic_folder,
@@ -53,8 +53,7 @@ from psr_nb.training import (  # noqa: F401
 )
 
 # %% auto #0
-__all__ = ['NOISE_SCHEDULE', 'Merge', 'TUNINGS', 'new_transformer', 'train_prior', 'save_prior', 'frechet_distance',
-           'prior_report']
+__all__ = ['NOISE_SCHEDULE', 'new_transformer', 'train_prior', 'save_prior']
 
 # %% ../nbs/42_train_prior.ipynb #c009
 def new_transformer(
@@ -106,133 +105,6 @@ def _timesteps(n: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0,
     (Esser et al. 2024, for the cosine schedule)."""
     angle = torch.atan(torch.exp(1.2 * torch.randn(n, generator=g, device=g.device)))
     return (angle * 2 / math.pi * 1000).long().clamp(0, 999)
-
-# %% ../nbs/42_train_prior.ipynb #k002
-Merge = Callable[[Any], None]  # folds what was learnt beside the weights into them
-
-
-class _Factor(nn.Module):
-    "A linear layer whose output is multiplied by a learnt number."
-
-    def __init__(self, linear: nn.Linear):
-        super().__init__()
-        self.linear, self.gamma = linear, nn.Parameter(torch.ones((), device=linear.weight.device))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.gamma * self.linear(x)
-
-
-def _tune_difffit(model: Any, rank: int) -> Merge:
-    """Leaves biases, norms, class embedding and factors trainable; returns what folds the factors in.
-    Source: Xie et al. 2023, arXiv 2304.06648."""
-    for block in model.transformer_blocks:
-        block.attn1.to_out[0], block.ff.net[2] = _Factor(block.attn1.to_out[0]), _Factor(block.ff.net[2])
-    for name, p in model.named_parameters():
-        p.requires_grad_(p.ndim < 2 or name.endswith('embedding_table.weight'))
-
-    def merge(trained: Any) -> None:
-        for block in trained.transformer_blocks:
-            for layers, i in ((block.attn1.to_out, 0), (block.ff.net, 2)):
-                linear, gamma = layers[i].linear, layers[i].gamma.data
-                linear.weight.data *= gamma
-                linear.bias.data *= gamma
-                layers[i] = linear
-
-    return merge
-
-# %% ../nbs/42_train_prior.ipynb #k002b
-def _tune_lora(model: Any, rank: int) -> Merge:
-    """Adds low-rank updates and leaves them and the class embedding trainable; returns what merges them.
-    Source: Hu et al. 2021, arXiv 2106.09685."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise PSRError(
-            'tuning lora', 'the package peft', 'it is not installed', 'Install it: pip install "psr_nb[tune]"'
-        ) from None
-    from peft.tuners.lora import LoraLayer
-
-    layers = ['to_q', 'to_k', 'to_v', 'to_out.0', 'ff.net.0.proj', 'ff.net.2']
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), model)
-    for name, p in model.named_parameters():
-        p.requires_grad_('lora_' in name or name.endswith('embedding_table.weight'))
-
-    def merge(trained: Any) -> None:
-        for name, layer in list(trained.named_modules()):
-            if isinstance(layer, LoraLayer):
-                layer.merge()
-                trained.set_submodule(name, layer.base_layer)
-
-    return merge
-
-# %% ../nbs/42_train_prior.ipynb #k002c
-def _tune_full(model: Any, rank: int) -> Merge:
-    "Every weight moves, and there is nothing to merge."
-    return lambda trained: None
-
-
-# name -> function of (transformer, rank) that leaves the right parameters trainable and returns the one that merges them
-TUNINGS: dict[str, Callable[[Any, int], Merge]] = {
-    'full': _tune_full,
-    'difffit': _tune_difffit,  # Xie et al. 2023, arXiv 2304.06648
-    'lora': _tune_lora,  # Hu et al. 2021, arXiv 2106.09685
-}
-
-
-class _Parameters:
-    "Some parameters of a model, as a checkpoint keeps them."
-
-    def __init__(self, parameters: dict[str, nn.Parameter]):
-        self.parameters = parameters
-
-    def state_dict(self) -> dict:
-        return {n: p.detach() for n, p in self.parameters.items()}
-
-    def load_state_dict(self, state: dict) -> None:
-        for n, p in self.parameters.items():
-            p.data.copy_(state[n])
-
-# %% ../nbs/42_train_prior.ipynb #f001
-def _with_classes(state: dict[str, torch.Tensor], known: list[str], classes: list[str], dim: int) -> dict:
-    "A transformer's weights with other rows in its label embedding: known classes and the null class keep theirs."
-    rows, found = torch.randn(len(classes) + 1, dim) * 0.02, {}
-    for i, c in enumerate(classes):
-        with contextlib.suppress(PSRError):
-            found[i] = find_classes([c], known)[0]
-    for name in [n for n in state if n.endswith('class_embedder.embedding_table.weight')]:
-        new = rows.clone()
-        new[-1] = state[name][-1]
-        for i, at in found.items():
-            new[i] = state[name][at]
-        state[name] = new
-    return state
-
-
-def _further(old: Prior, classes: list[str], latent_shape: tuple) -> Any:
-    """A prior's transformer with a label embedding for these classes: rows of classes it knows are kept, as is the null
-    class. Embedders that are equal are tied."""
-    from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
-
-    if old.prompts is not None:
-        raise PSRError(
-            f'prior {old.name}',
-            'a diffusion transformer with a label embedding',
-            'a text-to-image model',
-            'diffusers has training scripts for these; what they save can be sampled here',
-        )
-    if old.latent_shape != tuple(latent_shape):
-        raise PSRError(
-            f'prior {old.name}',
-            f'latents of {"×".join(map(str, latent_shape))}, as the autoencoder makes them',
-            '×'.join(map(str, old.latent_shape)),
-        )
-    model: Any = DiTTransformer2DModel.from_config({**old.transformer.config, 'num_embeds_ada_norm': len(classes)})
-    model.load_state_dict(_with_classes(old.transformer.state_dict(), old.classes, classes, model.inner_dim))
-    first, *others = [block.norm1.emb for block in model.transformer_blocks]
-    if all(torch.equal(a, b) for other in others for a, b in zip(first.parameters(), other.parameters())):
-        for block in model.transformer_blocks:
-            block.norm1.emb = first
-    return model.eval()
 
 # %% ../nbs/42_train_prior.ipynb #f003
 def _latents(
@@ -328,11 +200,11 @@ class _Denoiser:
         rate = lambda s: min(1, (s + 1) / 200, max(0.0, (self.steps - s) / cool))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
         self.parts: dict[str, Any] = dict(
-            model=_Parameters(self.trained),
-            ema=_Parameters(self.averaged),
+            model=SomeParameters(self.trained),
+            ema=SomeParameters(self.averaged),
             optimizer=self.optimizer,
             schedule=self.schedule,
-            **(dict(project=_Parameters(helped)) if self.alignment else {}),
+            **(dict(project=SomeParameters(helped)) if self.alignment else {}),
         )
 
     def timesteps(self, n: int, g: torch.Generator) -> torch.Tensor:
@@ -405,8 +277,6 @@ def train_prior(
     checkpoint_every: int = 250,  # steps
 ) -> Iterator[TrainStep]:
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
     square_side(data)
     settings: dict[str, Any] = dict(
         dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip
@@ -416,16 +286,10 @@ def train_prior(
     old, autoencoder = _beginning(start, tune, autoencoder)
     latents = _latents(data.images, autoencoder, device, flip)
     settings['autoencoder'] = [file_hash(f) for f in sorted(Path(autoencoder).glob('*.safetensors'))]
-    if old is None and latents.shape[2] % patch_size:
-        wanted = f'a divisor of {latents.shape[2]}, the side of the latents'
-        raise PSRError('argument patch_size', wanted, patch_size, 'Take images of another size, or patch_size=1')
     labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
-    if old is None:
-        model = new_transformer(len(data.classes), latents.shape[1], latents.shape[2], dim, depth, heads, patch_size)
-        noise = DDIMScheduler(**NOISE_SCHEDULE)
-    else:
-        model, noise = _further(old, data.classes, latents.shape[1:]), old.make_scheduler('ddim')
+    model, noise = _network(old, data.classes, latents, dim, depth, heads, patch_size)
+    if old is not None:
         settings |= dict(start=str(start), tune=tune, lora_rank=lora_rank)
     merge = TUNINGS[tune](model.to(device), lora_rank)
     ema, alignment = copy.deepcopy(model), None
@@ -446,14 +310,43 @@ def train_prior(
         checkpoint.save(step + 1, run.parts)
         yield TrainStep(step + 1, steps, loss, time.perf_counter() - began)
     merge(ema)
+    _keep(ema, autoencoder, out, data, old, teacher, defaults, refinement)
+    checkpoint.remove()
+
+
+def _network(
+    old: Prior | None, classes: list[str], latents: torch.Tensor, dim: int, depth: int, heads: int, patch_size: int
+) -> tuple[Any, Any]:  # the transformer, and the noise schedule it is trained on
+    "New weights, or those of an earlier prior."
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    if old is not None:
+        return further_transformer(old, classes, latents.shape[1:]), old.make_scheduler('ddim')
+    channels, side = latents.shape[1:3]
+    if side % patch_size:
+        wanted = f'a divisor of {side}, the side of the latents'
+        raise PSRError('argument patch_size', wanted, patch_size, 'Take images of another size, or patch_size=1')
+    return new_transformer(len(classes), channels, side, dim, depth, heads, patch_size), DDIMScheduler(**NOISE_SCHEDULE)
+
+
+def _keep(
+    trained: Any,
+    autoencoder: str | Path,
+    out: Path,
+    data: ImageData,
+    old: Prior | None,
+    teacher: Teacher | None,
+    defaults: dict | None,
+    refinement: dict | None,
+) -> None:
+    "Saves the prior with a record of what it and what it began from have seen."
     schedule = None
     if old is not None:
         defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
         schedule = old.scheduler_config
     began_from = [autoencoder, None if old is None else old.folder, teacher_folder(teacher)]
     note = lambda folder: write_record(folder, data, [read_record(f) for f in began_from])
-    save_prior(ema, autoencoder, out, data.classes, defaults, schedule, refinement, note)
-    checkpoint.remove()
+    save_prior(trained, autoencoder, out, data.classes, defaults, schedule, refinement, note)
 
 
 def _beginning(
@@ -527,58 +420,3 @@ def save_prior(
         if note is not None:
             note(folder)
     return Path(out)
-
-# %% ../nbs/42_train_prior.ipynb #c015
-def frechet_distance(
-    a: torch.Tensor,  # (n, d) features
-    b: torch.Tensor,  # (m, d) features
-) -> float:
-    """Fréchet distance between normal distributions fitted to two sets.
-    Source: Heusel et al. 2017, arXiv 1706.08500 (there with Inception features)."""
-    from scipy.linalg import sqrtm
-
-    first, second = (np.asarray(x, np.float64) for x in (a, b))
-    ca, cb = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-    apart = np.square(first.mean(0) - second.mean(0)).sum()
-    return float(apart + np.trace(ca + cb - 2 * np.real(sqrtm(ca @ cb))))
-
-# %% ../nbs/42_train_prior.ipynb #c015b
-@torch.no_grad()
-def prior_report(
-    prior: Prior,
-    train: ImageData,  # images it was trained on
-    test: ImageData,  # images it has not seen
-    teachers: list[Teacher],  # none of which took part in the training
-    n_per_class: int = 100,  # samples per class
-    seed: int = 0,  # of the samples
-    **sampling: Any,  # settings for `prior.sample`
-) -> dict:  # name -> figure
-    "Reconstruction, class agreement, Fréchet distance with its floor, and a check for copies."
-    labels = torch.arange(len(prior.classes)).repeat_interleave(n_per_class)
-    made = prior.decode(prior.sample(labels, seed=seed, **sampling)).cpu()
-    some = test.per_class(n_per_class, seed)
-    real = some.floats()
-    rebuilt = prior.decode(prior.encode(real)).cpu()
-    known = train.per_class(n_per_class, seed)
-    out: dict[str, Any] = {'psnr': -10 * (rebuilt - real).square().mean().log10().item()}
-    for t in teachers:
-        (lm, fm), (lr, fr), (lb, fb), (_, fk) = (t.predict(x) for x in (made, real, rebuilt, known.images))
-        right = (lm.argmax(1) == labels).float()
-        out[t.name] = dict(
-            agreement=right.mean().item(),
-            agreement_worst_class=right.view(-1, n_per_class).mean(1).min().item(),
-            accuracy_real=(lr.argmax(1) == some.labels).float().mean().item(),
-            accuracy_rebuilt=(lb.argmax(1) == some.labels).float().mean().item(),
-            frechet=frechet_distance(fm, fr),
-            frechet_floor=frechet_distance(fk, fr),
-            frechet_rebuilt=frechet_distance(fb, fr),
-        )
-    pixels = train.images.flatten(1).float() / 255
-    nearest = lambda x: torch.cat([torch.cdist(part, pixels).amin(1) for part in x.flatten(1).split(200)])
-    dm, dt = nearest(made), nearest(rebuilt)
-    out['nearest_train'] = dict(
-        samples_median=dm.median().item(),
-        test_median=dt.median().item(),
-        closer_than_1_percent_of_test=(dm < dt.quantile(0.01)).float().mean().item(),
-    )
-    return out

@@ -33,11 +33,12 @@ from psr_nb.core import (
     write_atomic,
 )
 from .data import ImageData
+from .engines import Engine, opened
 from .greedy import similarity
 from .learning import train_students
 from .locks import folder_lock
 from .pictures import to_float
-from .problems import reference_images
+from .problems import reference_images, worth_counts
 from .protocols import PROTOCOLS, Protocol
 from .shards import read_packed, write_packed
 from psr_nb.trials import (
@@ -58,9 +59,9 @@ from psr_nb.trials import (
 )
 
 # %% auto #0
-__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'Judges', 'judges_of', 'Measured',
-           'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth', 'WorthStep',
-           'measure_worth']
+__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'MOST_JUDGES', 'Judges', 'judges_of',
+           'Measured', 'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth',
+           'WorthStep', 'measure_worth']
 
 # %% ../nbs/14_worth.ipynb #ad0902b7
 WORTH_FORMAT = 1
@@ -69,6 +70,7 @@ FOCUS = (0.0, 0.5, 1.0, 1.5)  # by how much preferred candidates come more often
 FOCUS_MOST = 4.0  # what that is multiplied by in late generations; in the first after the random one by 1.5
 DESIGN = 2  # which sets are drawn; 1: with the same focus for all
 PARTS = 4  # one part in so many of the real images is kept aside
+MOST_JUDGES = 400  # real images of each class that judge
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ class Calibration:
     weights: np.ndarray  # (4,) constant, trial, effects, volume
     error: float  # standard deviation of a student left out
     correlation: float  # of predicted and measured accuracy, students left out
+    rank: float  # Spearman's, of their ranks
     slope: float  # of measured on predicted accuracy
 
 
@@ -220,6 +223,8 @@ def calibrate(
     accuracy: np.ndarray,  # (s,) of the students
 ) -> Calibration:
     "A linear regression whose errors are those of students left out. What speaks against itself has no say."
+    from scipy.stats import spearmanr
+
     x = np.stack([np.ones(len(trial)), trial, beyond, spanned], 1)
     for _ in range(3):
         scale = np.maximum(x.std(0), 1e-9)
@@ -233,8 +238,10 @@ def calibrate(
     left_out = accuracy - (accuracy - x @ weights) / (1 - leverage)
     spread = left_out.std()
     correlation = float(np.corrcoef(left_out, accuracy)[0, 1]) if spread > 1e-9 and accuracy.std() > 1e-9 else 0.0
+    ranked: Any = spearmanr(left_out, accuracy) if correlation else None
+    rank = float(ranked.statistic) if ranked else 0.0
     slope = correlation * float(accuracy.std() / max(spread, 1e-9))
-    return Calibration(weights, float(np.sqrt(((accuracy - left_out) ** 2).mean())), correlation, slope)
+    return Calibration(weights, float(np.sqrt(((accuracy - left_out) ** 2).mean())), correlation, rank, slope)
 
 # %% ../nbs/14_worth.ipynb #0ed2c2e4
 @dataclass(eq=False, repr=False)
@@ -328,15 +335,21 @@ class Worth:
                 f'of the variance between held-out sets, trials explain {self.explained["trials"]:.0%}, '
                 f'trials and students {self.explained["all"]:.0%}'
             )
+            counts = worth_counts(self.explained['all'])
+            if counts < 1:
+                much = f'as {counts:.0%} of its weight' if counts else 'for nothing'
+                lines.append(f'so worth counts {much} in selection; more students or more real images may tell more')
         return lines
 
     def keep(self) -> None:
-        "Writes the columns `worth` and `worth_se` of the pool's table."
+        "Writes the columns `worth`, `worth_se` and `worth_share` of the pool's table; the last is one number for all."
         a = self.about
         source = f'{len(self.measured)} students {a["student"]}, {a["protocol"]}, IPC {a["ipc"]}, {a["real"]}'
         columns = {'worth': self.values.ravel()}
         if np.isfinite(self.errors).all():
             columns['worth_se'] = self.errors.ravel()
+        if self.explained:
+            columns['worth_share'] = np.full(self.values.size, self.explained['all'])
         self.pool.add_scores(columns, source)
 
     @classmethod
@@ -435,12 +448,17 @@ def _draw(
     return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels, FOCUS)
 
 
+def _placed(device: torch.device, images: torch.Tensor, judges: Judges, classes: list[str], train: dict) -> tuple:
+    "The same for a worker: its students are trained on its device."
+    return images, judges, classes, train | dict(device=device)
+
+
 def _ask(
     images: torch.Tensor,  # (classes · n, c, h, w) the pool's
-    sets: np.ndarray,  # (s, classes, ipc)
     judges: Judges,
     classes: list[str],
     train: dict[str, Any],  # protocol, student, workers, device
+    sets: np.ndarray,  # (s, classes, ipc)
     seeds: range,
 ) -> Measured:
     "Trains a student on each set and asks it about the real images."
@@ -499,14 +517,15 @@ def measure_worth(
     protocol: str | Protocol = 'quick',  # how they are trained
     student: str = 'convnet3',  # in `STUDENTS`, or any timm name
     seed: int = 0,  # of sets, students, and which real images
-    most: int = 400,  # real images of each class
+    most: int = MOST_JUDGES,  # real images of each class
     trials: int = 4000,  # quick trials before the first student
     generation: int | None = None,  # students of one generation; None: 16, on a GPU 128
     workers: int | None = None,  # students trained at once, see `train_students`
     device: torch.device | str | None = None,  # default: the best at hand
+    engine: str | Engine | None = None,  # who trains students: "ray", see `psr_nb.engines`; None: this process
 ) -> Iterator[WorthStep]:
     "Measures what each candidate is worth, and keeps it in the pool's folder and table."
-    began, device = time.perf_counter(), torch.device(device or best_device())
+    began = time.perf_counter()
     if getattr(pool, 'path', None) is None:
         raise PSRError('argument pool', 'a pool on disk, to keep the measurement in', 'one that is only in memory')
     if not isinstance(real, ImageData) or not len(real):
@@ -516,36 +535,46 @@ def measure_worth(
         raise PSRError(
             'argument ipc', f'1 to {pool.n_per_class - 1}, fewer than the candidates of each class', ipc, say
         )
-    wanted = _students(students, device)
-    p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
-    judges = judges_of(pool, real, most, seed)
-    each = generation or (8 * GENERATION if device.type == 'cuda' else GENERATION)
-    about = _about(pool, judges, ipc, p, protocol if isinstance(protocol, str) else 'own', student, seed, trials, each)
-    folder = make_folder(pool.path / 'worth' / about['key'][:16])
-    train = dict(protocol=p, student=student, workers=workers, device=device)
-    with folder_lock(folder, None):
-        write_atomic(folder / 'worth.json', to_json(about))
-        if (opinion := _read_opinion(folder)) is None:
-            opinion = opinion_of(pool, judges, ipc, student, p, trials, seed, device)
-            arrays = dict(prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels)
-            _write(folder, 'trials', arrays)
-        images, measured = pool.images[:], Measured.none(len(pool.classes), ipc)
-        worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
-        yield WorthStep(0, wanted, float('nan'), since - began, float('nan'), worth)
-        for g in range(-(-wanted // each)):
-            part, size = _generation(folder, g), min(each, wanted - g * each)
-            part = Measured.none(len(pool.classes), ipc) if part is None else part
-            if (have := len(part)) < size:
-                sets = _draw(worth, g, have, size - have, seed)
-                seeds = range(g * each + have, g * each + size)
-                part = part + _ask(
-                    images, sets, judges, pool.classes, train, range(seed + seeds.start, seed + seeds.stop)
+    with opened(engine) as who:
+        own = torch.device(device or best_device())  # of the quick trials
+        device = who.device or own
+        wanted = _students(students, device)
+        p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
+        judges = judges_of(pool, real, most, seed)
+        each = generation or (8 * GENERATION if device.type == 'cuda' else GENERATION)
+        about = _about(
+            pool, judges, ipc, p, protocol if isinstance(protocol, str) else 'own', student, seed, trials, each
+        )
+        folder = make_folder(pool.path / 'worth' / about['key'][:16])
+        train = dict(protocol=p, student=student, workers=workers, device=device)
+        with folder_lock(folder, None):
+            write_atomic(folder / 'worth.json', to_json(about))
+            if (opinion := _read_opinion(folder)) is None:
+                opinion = opinion_of(pool, judges, ipc, student, p, trials, seed, own)
+                arrays = dict(
+                    prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels
                 )
-                _write(folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')})
-                new += size - have
-            measured = measured + part
-            worth = Worth(pool, about, opinion, measured)
-            one = (time.perf_counter() - since) / new if new else float('nan')
-            seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))
-            yield WorthStep(len(measured), wanted, float(part.right[:, 1].mean()), seconds, left, worth)
+                _write(folder, 'trials', arrays)
+            shared, measured = (pool.images[:], judges, pool.classes, train), Measured.none(len(pool.classes), ipc)
+            worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
+            yield WorthStep(0, wanted, float('nan'), since - began, float('nan'), worth)
+            for g in range(-(-wanted // each)):
+                part, size = _generation(folder, g), min(each, wanted - g * each)
+                part = Measured.none(len(pool.classes), ipc) if part is None else part
+                if (have := len(part)) < size:
+                    sets, first = _draw(worth, g, have, size - have, seed), seed + g * each + have
+                    jobs = [
+                        (sets[r.start : r.stop], range(first + r.start, first + r.stop)) for r in who.parts(len(sets))
+                    ]
+                    for more in who.map(_ask, jobs, shared, _placed):
+                        part = part + more
+                    _write(
+                        folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')}
+                    )
+                    new += size - have
+                measured = measured + part
+                worth = Worth(pool, about, opinion, measured)
+                one = (time.perf_counter() - since) / new if new else float('nan')
+                seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))
+                yield WorthStep(len(measured), wanted, float(part.right[:, 1].mean()), seconds, left, worth)
     worth.keep()

@@ -122,6 +122,7 @@ def test_another_grid_in_the_folder(tmp_path):
         Bench.begin(parse_grid(SMALL), tmp_path)
 
 
+@pytest.mark.slow
 def test_students_of_all_methods_as_one_network(tmp_path):
     "The same cells with the same rows, whether students are trained alone or abreast; a method that fails fails alone."
     methods = dict(
@@ -137,6 +138,7 @@ def test_students_of_all_methods_as_one_network(tmp_path):
     assert all(abs(a['accuracy_last'] - b['accuracy_last']) < 0.01 for a, b in zip(alone, abreast))
 
 
+@pytest.mark.slow
 def test_a_grid_grows_and_keeps_its_cells(tmp_path):
     grid = SMALL | dict(ipc=1, methods=['random_real'])
     list(run_bench(Bench.begin(parse_grid(grid), tmp_path / 'out')))
@@ -149,6 +151,7 @@ def test_a_grid_grows_and_keeps_its_cells(tmp_path):
         Bench.begin(parse_grid(grid), tmp_path / 'out')
 
 
+@pytest.mark.slow
 def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     "A method that weighs worth fails with a sentence where the pool has none, and chooses by it where the grid measures it."
     grid = dict(data='fashion-mini', prior='fashion', n_per_class=6, seeds=1, ipc=2, epochs=1)
@@ -166,6 +169,7 @@ def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     assert not torch.equal(plain, by)
 
 
+@pytest.mark.slow
 def test_add_and_page_as_commands(tmp_path):
     "A set on disk becomes a row of a grid's file or folder; what was there is not made again."
     from typer.testing import CliRunner
@@ -189,3 +193,24 @@ def test_add_and_page_as_commands(tmp_path):
     assert page.count('data:image/webp') == 3 and 'Set of mine' in page
     taken = run('add', out, 'mine', 'herding_real')
     assert taken.exit_code == 1
+
+
+def test_teachers_of_a_refined_method(tmp_path):
+    "One scores, another refines, a third judges, unless the grid says that one does it all."
+    circular = dict(selector='psr', refine=dict(steps=1, teacher='fashion/a', judge='fashion/a'))
+    methods = dict(transfer=dict(selector='psr', refine=dict(steps=1)), circular=circular, plain=dict(selector='psr'))
+    words = dict(data='fashion-mini', prior='fashion', teacher='fashion/a', n_per_class=3, ipc=1)
+    grid = Bench.begin(parse_grid(words | dict(methods=methods)), tmp_path / 'out')
+    asked = []
+    refine = bench_room.run_refine
+    with pytest.MonkeyPatch.context() as patch:
+        see = lambda chosen, prior, roles, *more: (asked.append(roles), refine(chosen, prior, roles, *more))[1]
+        patch.setattr(bench_room, 'run_refine', see)
+        sets = {cell.method: bench_room.set_of(grid, cell)[0].images for cell in cells_of(grid.grid)}
+    names = [(r.refining.name, r.judging.name) for r in asked]
+    assert names == [('fashion/b', 'fashion/c'), ('fashion/a', 'fashion/a')]
+    assert (
+        sets['transfer'].shape == sets['plain'].shape and sets['plain'].dtype == sets['transfer'].dtype == torch.uint8
+    )
+    with pytest.raises(PSRError, match="Did you mean 'steps'"):
+        parse_grid(words | dict(methods=dict(mine=dict(selector='psr', refine=dict(step=1)))))

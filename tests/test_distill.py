@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import typer
 
+from psr_nb.contest import propose
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.distill import DEMO_REFINEMENT, Progress, Stages, distill, licence, load_matching, text_table, writable
@@ -65,6 +66,20 @@ def test_a_stopped_run_goes_on(told):
     assert DistilledSet.open(out).images.equal(run.distilled.images)
     again = distill(pool=out.with_name('again'), **SMALL)
     assert again.distilled.images.equal(run.distilled.images) and again.steps[-1].step == 2
+
+
+@pytest.mark.slow
+def test_students_choose(told):
+    "The selection is one of those proposed, and the set says how it was chosen."
+    out = told[0]
+    whole = dict(SMALL, refine=False, select_options=dict(students=1, rounds=1))
+    run = distill(pool=out.with_name('set-pool'), by_students=True, **whole)
+    assert (
+        run.distilled.method == 'by_students'
+        and 'measured again' in dict((n, w) for n, w, _ in run.stages)['select']
+    )
+    proposed = propose(run.pool, 1, run.data)
+    assert len(run.selection.ids) == 10 and run.selection.method in {s.method for s in proposed.values()}
 
 
 def test_nothing_is_printed_without_progress(capsys):

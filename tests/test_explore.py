@@ -645,6 +645,10 @@ def test_page_without_a_network(place, page, browser, scheme):
         still.bad,
         requests,
     )
+    for width in (640, 360):  # the window at a zoom of 200 %, and a telephone
+        still.set_viewport_size(dict(width=width, height=450))
+        still.wait_for_timeout(200)
+        assert still.evaluate('document.documentElement.scrollWidth <= innerWidth'), width
     context.close()
 
 

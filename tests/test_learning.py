@@ -1,6 +1,7 @@
 "Students: one alone and many side by side are the same students."
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import torch
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
-from psr_nb.learning import Abreast, _train_abreast, train_student, train_students
-from psr_nb.protocols import training_plan
+from psr_nb.learning import Abreast, _train_abreast, accuracies_abreast, train_student, train_students
+from psr_nb.protocols import PROTOCOLS, training_plan
 from psr_nb.students import make_student
 
 
@@ -95,3 +96,22 @@ def test_an_error_of_one_is_told(real, judges):
         list(train_students([good], judges, seeds=[1, 2]))
     with pytest.raises(PSRError, match='one for each of the 0 sets'):
         list(train_students([], judges))
+
+
+def test_students_abreast_do_not_read_test_labels(real, judges):
+    "Other test labels, the same answers; the accuracies are counted from them after the training."
+    sets, work = sets_of(real, 2, ipc=1), training_plan('quick', 10, 10, epochs=2)
+    other = replace(judges, labels=(judges.labels + 1) % 10)
+    a, b = (list(_train_abreast(sets, t, work, 'convnet3', [1, 2], torch.device('cpu'))) for t in (judges, other))
+    assert all(torch.equal(x, y) for x, y in zip(a, b))
+
+
+@pytest.mark.parametrize('student', ['convnet3', 'resnet_ap10'])
+def test_accuracies_of_students_abreast(real, judges, student):
+    sets = sets_of(real, 2, ipc=1)
+    found = accuracies_abreast(sets, judges, PROTOCOLS['quick'], student, [1, 2], epochs=4, device='cpu')
+    assert found is not None and found[0] == 4
+    for (images, labels), seed, own in zip(sets, (1, 2), found[1]):
+        steps = train_student(images, labels, judges, 'quick', student, seed, epochs=4, device='cpu')
+        assert own == pytest.approx([s.accuracy for s in steps if s.accuracy is not None], abs=0.02)
+    assert accuracies_abreast(sets, judges, replace(PROTOCOLS['quick'], norm='batch'), student, [1, 2]) is None

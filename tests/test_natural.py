@@ -231,6 +231,8 @@ def test_the_whole_way_at_64_pixels(prior, pictures, tmp_path):
         4,
         '--steps',
         2,
+        '--map',
+        'pca',
         '--out',
         tmp_path / 'set',
     )

@@ -279,6 +279,7 @@ def test_numbered_classes():
     assert match_numbers(ids, numbered(WOOF)) == (ids, '')
 
 
+@pytest.mark.slow
 def test_layouts_of_others(tmp_path):
     "Folders by number, by WordNet id with CaO2's second folders, and tensors, through the function of the shell."
     from psr_nb.stages import evaluate_set

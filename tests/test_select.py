@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from choices import pool_of, prepared, quick, quiet
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -80,3 +81,33 @@ def test_gain_curve_ends_at_the_selection():
 def test_bad_arguments_are_named(arguments, says):
     with pytest.raises(PSRError, match=says):
         select(pool_of()[0], **{'ipc': 5, 'space': 'pixels', **arguments})
+
+
+@pytest.mark.parametrize('method', ['psr', 'random', 'facility_location'])
+@pytest.mark.parametrize('real', [False, True])
+def test_some_classes_at_a_time_give_the_same_selection(tiny_copy, method, real, monkeypatch):
+    "And no more of them are in memory, which is why a pool of a thousand classes can be selected from."
+    import weakref
+
+    from psr_nb import problems
+    from psr_nb.data import ImageData
+    from psr_nb.pool import Pool
+    from psr_nb.select import Prepared, select
+
+    pool = Pool.open(tiny_copy)
+    images = torch.randint(0, 256, (24, *pool.images.shape[1:]), dtype=torch.uint8)
+    reference = ImageData(images, torch.arange(24) % 3, list(pool.classes)) if real else None
+    options = dict(pins=[(1, 3)], bans=[(2, 0), (0, 1)], seed=4, reference=reference)
+    whole = select(pool, 4, method, **options)
+    alive, most, choose, make = weakref.WeakSet(), [], Prepared.select, problems._problem
+    monkeypatch.setattr(problems, '_problem', lambda *a: (alive.add(made := make(*a)), made)[1])
+    monkeypatch.setattr(Prepared, 'select', lambda self, *a, **k: (most.append(len(alive)), choose(self, *a, **k))[1])
+    for at_once in (1, 2):
+        part = select(pool, 4, method, at_once=at_once, **options)
+        assert [ids.tolist() for ids in part.ids] == [ids.tolist() for ids in whole.ids]
+        assert part.config == whole.config and part.notes == whole.notes and part.weights == whole.weights
+        for a, b in zip(part.gains, whole.gains):
+            assert a.keys() == b.keys() and all(np.allclose(a[k], b[k], atol=1e-5) for k in a)
+    assert most[:3] == [1, 1, 1] or max(most[:3]) <= 2  # the one before may still be there
+    with pytest.raises(PSRError, match='no budget for all classes together'):
+        select(pool, budget=9, at_once=1)

@@ -140,6 +140,7 @@ def test_a_damaged_or_missing_shard_is_found_and_made_again(tiny_models, tiny_po
         assert sampled(tiny_models, place, 50).fingerprint == tiny_pool.fingerprint
 
 
+@pytest.mark.slow
 def test_the_commands_take_urls(s3, tmp_path):
     url = f'{s3}/commands/pool'
     few = (

@@ -108,7 +108,13 @@ def torchvision_file(folder, name, change=dict, **arguments):
 
 
 @pytest.mark.parametrize(
-    'name', ['mobilenet_v3_small', 'squeezenet1_1', 'resnet18', 'densenet121', 'mnasnet0_5', 'regnet_x_400mf']
+    'name',
+    [
+        'mobilenet_v3_small',
+        'squeezenet1_1',
+        'resnet18',
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ('densenet121', 'mnasnet0_5', 'regnet_x_400mf')),
+    ],
 )
 def test_torchvision(tmp_path, name):
     network = torchvision_file(tmp_path, name)
@@ -339,15 +345,15 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self): self.do_GET()
     def do_GET(self):
         path = self.path.split('?')[0]
-        for name in ('timm/test_resnet.r160_in1k', 'somebody/vit'):
+        for name in ('timm/test_resnet.r160_in1k', 'somebody/vit', 'somebody/xl'):
             home = folder / name
-            files = sorted(f.name for f in home.iterdir())
+            files = sorted(f.relative_to(home).as_posix() for f in home.rglob('*') if f.is_file())
             if path.startswith(f'/api/models/{name}'):
                 tree = [dict(type='file', path=f, size=(home / f).stat().st_size, oid='a' * 40) for f in files]
                 about = dict(id=name, modelId=name, sha='0' * 40, siblings=[dict(rfilename=f) for f in files], tags=[])
                 return self.answer(200, json.dumps(tree if '/tree/' in path else about).encode(), Content_Type='application/json')
             if path.startswith(f'/{name}/resolve/'):
-                f = home / path.split('/')[-1]
+                f = home / path.split('/resolve/')[1].split('/', 1)[1]
                 if not f.is_file(): return self.answer(404, X_Error_Code='EntryNotFound')
                 if self.command == 'GET': asked.append(f'{name}/{f.name}')
                 return self.answer(200, f.read_bytes(), ETag=f'"{f.name}{f.stat().st_size}"', X_Repo_Commit='0' * 40)
@@ -369,11 +375,15 @@ assert not any('.onnx' in a or a.endswith('.bin') for a in asked), asked
 try: Teacher.from_pretrained('somebody/else')
 except PSRError as e: assert 'somebody/else' in str(e), e
 else: raise AssertionError('found what is not there')
+from psr_nb.prior import Prior
+try: Prior.from_pretrained('somebody/xl', device='cpu')
+except PSRError as e: assert 'SDXL' in str(e), e
+else: raise AssertionError('sampled as another kind')
+assert not any(a.startswith('somebody/xl/') for a in asked), asked
 print('all of them')
 """
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_ids_of_the_hub(tmp_path):
     "The listing comes first, and only what suffices is fetched. A server of this machine stands for the Hub."
@@ -384,5 +394,10 @@ def test_ids_of_the_hub(tmp_path):
     transformers_network('vit').save_pretrained(other)
     (other / 'model.onnx').write_bytes(b'large')
     (other / 'pytorch_model.bin').write_bytes(b'large')
+    for name in ('unet', 'vae', 'text_encoder', 'text_encoder_2'):  # refused by what its listing says
+        (tmp_path / 'somebody' / 'xl' / name).mkdir(parents=True)
+        (tmp_path / 'somebody' / 'xl' / name / 'config.json').write_text('{}')
+        (tmp_path / 'somebody' / 'xl' / name / 'model.safetensors').write_bytes(b'large')
+    (tmp_path / 'somebody' / 'xl' / 'model_index.json').write_text('{"_class_name": "StableDiffusionXLPipeline"}')
     done = subprocess.run([sys.executable, '-c', HUB, str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == 'all of them', done.stderr[-2000:]

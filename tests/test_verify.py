@@ -43,6 +43,7 @@ def test_both_are_what_they_say(home):
     assert 'DIFFERS' not in worked_here('verify', home / 'plain', '--prior', 'fashion', '--images', 4).stdout
 
 
+@pytest.mark.slow
 def test_a_strangers_picture_is_found_though_its_hash_is_right(home, tmp_path):
     mine = DistilledSet.open(home / 'plain')
     images = mine.images.clone()
@@ -53,11 +54,13 @@ def test_a_strangers_picture_is_found_though_its_hash_is_right(home, tmp_path):
     assert found.returncode == 1 and 'DIFFERS  10 images sampled again' in found.stdout
 
 
+@pytest.mark.slow
 def test_another_prior_is_named_and_nothing_is_sampled(home):
     found = here('verify', home / 'plain', '--prior', 'cifar10')
     assert found.returncode == 1 and 'Traceback' not in found.stderr + found.stdout
 
 
+@pytest.mark.slow
 def test_the_set_knows_weights_and_software(home):
     about = json.loads((home / 'refined' / 'provenance.json').read_text())
     assert about['n_per_class'] == 3
@@ -76,6 +79,7 @@ def test_names_in_any_script_become_folders(tmp_path):
     assert not (tmp_path / 'b').exists()
 
 
+@pytest.mark.slow
 def test_a_tar_is_the_same_bytes_each_time(home, tmp_path):
     mine = DistilledSet.open(home / 'plain')
     write, _ = EXPORTS['webdataset']

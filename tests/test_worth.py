@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from commands import here
 
+import psr_nb.contest
+from psr_nb.contest import without_judges
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.pool import Pool
-from psr_nb.problems import ImagePool
+from psr_nb.problems import ImagePool, worth_counts
 from psr_nb.protocols import PROTOCOLS
 from psr_nb.select import Selection, Weights, select
+from psr_nb.stages import select_by_students
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -23,7 +26,7 @@ from psr_nb.trials import (
     standardised,
     trial_features,
 )
-from psr_nb.worth import Worth, calibrate, measure_worth
+from psr_nb.worth import Worth, calibrate, judges_of, measure_worth
 
 BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 2),))
 
@@ -81,6 +84,7 @@ def test_what_decides_is_in_the_key(pool, real):
     assert Worth.open(pool, ipc=3).about['ipc'] == 3
 
 
+@pytest.mark.slow
 def test_damaged_files(pool, real):
     "Named in a warning and made again; what cannot be understood is a sentence."
     first = measure(pool, real)
@@ -162,6 +166,43 @@ def test_selection_uses_the_column_where_it_is(pool, real, tmp_path):
         opened.explain(0, 5)
 
 
+def test_worth_counts_as_far_as_it_is_known(pool, tmp_path):
+    "In full from a quarter of the differences explained, half from a sixteenth, not at all where nothing is."
+    measured = np.random.default_rng(0).normal(size=80)
+    weights = Weights(reliability=0, worth=1)
+    ids = lambda s: [i.tolist() for i in s.ids]
+    plain = select(pool, 3, gate=False, weights=weights)
+    pool.add_scores({'worth': measured})
+    full = select(pool, 3, gate=False, weights=weights)
+    assert ids(full) != ids(plain)
+    first = int(full.ids[0][0])
+    for share, counts in ((0.4, 1), (0.0625, 0.5), (0.0, 0), (-0.2, 0)):
+        assert worth_counts(share) == counts
+        pool.add_scores({'worth': measured, 'worth_share': np.full(80, share)})
+        chosen = select(pool, 3, gate=False, weights=weights)
+        assert counts != 1 or ids(chosen) == ids(full)
+        assert counts != 0 or ids(chosen) == ids(plain)
+        opened = Selection.open(chosen.save(tmp_path))
+        assert opened.explain(0, first).terms['worth'] == pytest.approx(counts * full.explain(0, first).terms['worth'])
+
+
+@pytest.mark.slow
+def test_a_contest_leaves_out_who_judged_worth(pool, real, monkeypatch, tmp_path):
+    monkeypatch.setattr(psr_nb.contest, 'ENOUGH', 6)
+    monkeypatch.setattr(psr_nb.contest, 'MOST_JUDGES', 8)
+    assert without_judges(pool, real, 2) == (real, True)  # nobody judged
+    measure(pool, real, 16, most=8)
+    left, apart = without_judges(pool, real, 2)
+    seen = {x.numpy().tobytes() for x in judges_of(pool, real, 8, 0).images}
+    assert apart and len(left) == len(real) - 80 and not seen & {x.numpy().tobytes() for x in left.images}
+    assert without_judges(pool, real.per_class(12), 2)[1] is False  # other images: nobody knows
+    found, file = select_by_students(pool.path, 'fashion-mini', 2, 1, BRIEF, out=tmp_path / 'chosen')
+    assert Selection.open(file).key == found.best.key and len(found.selections) > 4
+    assert found.words()[-2].startswith(f'{found.name}: ')
+    with pytest.raises(PSRError, match='option --data'):
+        select_by_students(pool.path, None)
+
+
 def test_candidates_that_were_not_measured(pool):
     "An extended pool: new candidates count as the mean of their class."
     values = np.full((10, 8), np.nan)
@@ -212,18 +253,20 @@ def test_calibration_leaves_each_out():
     g = np.random.default_rng(0)
     trial, noise, volume = g.normal(size=(3, 60))
     exact = calibrate(trial, noise, volume, 0.5 + 0.1 * trial)
-    assert exact.correlation > 0.99 and exact.error < 0.02
+    assert exact.correlation > 0.99 and exact.rank > 0.99 and exact.error < 0.02
     nothing = calibrate(trial, noise, volume, g.normal(size=60))
-    assert nothing.correlation < 0.4
+    assert nothing.correlation < 0.4 and nothing.rank < 0.4
 
 
 def test_from_the_shell(pool):
     for words, said in (
-        ([pool.path], 'option --data: expected real images'),
-        ([pool.path, '--data', 'fashion-mini', '--ipc', '9'], 'argument ipc: expected 1 to 7'),
-        ([pool.path / 'none', '--data', 'fashion-mini'], 'pool'),
+        (['worth', pool.path], 'option --data: expected real images'),
+        (['worth', pool.path, '--data', 'fashion-mini', '--ipc', '9'], 'argument ipc: expected 1 to 7'),
+        (['worth', pool.path / 'none', '--data', 'fashion-mini'], 'pool'),
+        (['select', pool.path, '--by-students'], 'option --data: expected real images'),
+        (['select', pool.path, '--by-students', '--worth', '1'], 'option --by-students'),
     ):
-        done = here('worth', *words)
+        done = here(*words)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
     with warnings.catch_warnings():
         warnings.simplefilter('error')

@@ -7,8 +7,8 @@ import { axisOf, percent, percentBetween } from './numbers.js';
 
 const WATCHED = 'accuracy dots training sweep_found snapshots numbers'.split(' ');
 
-// "76.0 ± 0.9 %, 8 students"
-export function measuredWords({ measured, students }) {
+// "76.0 ± 0.9 %"
+export function measuredWords({ measured }) {
   if (!measured) return '\u2013';
   const [mean, low, high] = measured;
   const around = low === null ? '' : ` \u00b1 ${(50 * (high - low)).toFixed(1)}`;
