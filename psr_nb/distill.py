@@ -452,7 +452,7 @@ def distill(
     n_per_class: int = 50,  # candidates of each class
     seed: int = 0,  # of the pool's noise and of every other draw
     refine: bool = True,  # move the selected latents
-    select_options: dict | None = None,  # further arguments of `select`
+    select_options: dict | None = None,  # further arguments of `select`, or of `contest`
     refine_options: dict | None = None,  # fields of `RefineSettings`; the others are the prior's
     sampling: dict | None = None,  # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
     map_method: str | None = None,  # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page

@@ -72,7 +72,7 @@ def test_a_stopped_run_goes_on(told):
 def test_students_choose(told):
     "The selection is one of those proposed, and the set says how it was chosen."
     out = told[0]
-    whole = dict(SMALL, refine=False)
+    whole = dict(SMALL, refine=False, select_options=dict(students=1, rounds=1))
     run = distill(pool=out.with_name('set-pool'), by_students=True, **whole)
     assert (
         run.distilled.method == 'by_students'
