@@ -23,8 +23,8 @@ from filelock import FileLock, Timeout
 
 from .core import PSRError, best_device, check_kind, content_hash, make_folder, read_json, to_json, write_atomic
 from .data import ImageData, load_data
-from .engines import Engine, Local, opened
 from .distill import Roles, run_refine
+from .engines import Engine, Local, opened
 from .evaluate import evaluate
 from .grids import Grid, located
 from .learning import threads_each, train_student
