@@ -80,6 +80,19 @@ def _export(
     write(distilled, out)
     typer.echo(f'{distilled}\n{out}')
 
+# %% ../nbs/48_cli_sets.ipynb #48push1
+@commands.command('push')
+def _push(
+    source: Annotated[Path, typer.Argument(help="A distilled set's folder.")],
+    repo: Annotated[str, typer.Argument(metavar='OWNER/NAME', help='Of the data set on the Hugging Face Hub.')],
+    send: Annotated[bool, typer.Option('--send', help='Send it. [default: only list what would be sent]')] = False,
+    private: Annotated[bool, typer.Option('--private/--public', help='Of a repository that is new.')] = True,
+):
+    "List a set's files for the Hugging Face Hub; with --send, upload them."
+    from psr_nb.share import push_to_hub
+
+    typer.echo(repr(push_to_hub(source, repo, send, private)))
+
 # %% ../nbs/48_cli_sets.ipynb #18986044
 _EvaluateTeacher = Annotated[
     Optional[str],
@@ -127,7 +140,8 @@ def _evaluate(
     quiet: QuietOption = False,
 ):
     "Train students from scratch on a set and test them on real images."
-    from psr_nb.distill import text_table
+    from psr_nb.tables import text_table
+
     from psr_nb.stages import evaluate_set
 
     others = listed(baseline or [])

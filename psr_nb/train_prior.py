@@ -16,8 +16,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from .prior_report import frechet_distance, prior_report  # noqa: F401
-from .tuning import TUNINGS, SomeParameters, further_transformer
 from torch import nn
 
 from psr_nb.core import (
@@ -34,6 +32,7 @@ from psr_nb.core import (
 from .data import ImageData
 from .pipelines import load_part
 from .prior import Prior, latent_code, latents_from_codes
+from .prior_report import frechet_distance, prior_report  # noqa: F401
 from .seen import read_record, teacher_folder, write_record
 from .teacher import Teacher
 from psr_nb.train_autoencoder import (  # noqa: F401
@@ -51,6 +50,7 @@ from psr_nb.training import (  # noqa: F401
     square_side,
     training_batch,
 )
+from .tuning import TUNINGS, SomeParameters, further_transformer
 
 # %% auto #0
 __all__ = ['NOISE_SCHEDULE', 'new_transformer', 'train_prior', 'save_prior']

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ notebooks = sorted(
     for p in (root / 'nbs').rglob('*.ipynb')
     if not any(part.startswith(('.', '_')) for part in p.relative_to(root).parts)
 )
+read = cache(lambda path: json.loads(path.read_text(encoding='utf-8')))
 each = pytest.mark.parametrize('path', notebooks, ids=lambda p: p.relative_to(root / 'nbs').as_posix())
 
 
@@ -69,7 +71,7 @@ def test_notebooks_are_clean(copy):
 @each
 def test_committed_outputs(path):
     "No widget state, no error and no path of the machine that ran it."
-    notebook = json.loads(path.read_text(encoding='utf-8'))
+    notebook = read(path)
     assert 'widgets' not in notebook['metadata'], 'widget state: turn off "Save Widget State Automatically"'
     for cell in notebook['cells']:
         for output in cell.get('outputs', []):
@@ -87,7 +89,7 @@ def test_committed_outputs(path):
 @each
 def test_every_expected_error_is_tried(path):
     "`expect_fail` given a function does not call it; with `with` it tests, else `test_fail` does."
-    for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+    for cell in read(path)['cells']:
         if cell['cell_type'] == 'code':
             idle = re.findall(r'^(?!\s*(?:with|from|import)\b).*\bexpect_fail\b.*$', ''.join(cell['source']), re.M)
             assert not idle, f'cell {cell["id"]}: {idle}'

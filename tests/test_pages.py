@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ each = pytest.mark.parametrize('path', tool.pages(), ids=lambda p: p.stem)
 SECRET = re.compile(r'\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}|\bsk-[A-Za-z0-9-]{30,}|\bAKIA[0-9A-Z]{16}\b')
 
 
+@cache
 def read(path):
     return json.loads(path.read_text(encoding='utf-8'))
 
