@@ -44,7 +44,7 @@ cover: $(STAMP)
 ROUNDS ?= 500
 FAULTS ?= $(CURDIR)/nbs/benchmarks/faults.json
 faults: $(STAMP)
-	PSR_FAULTS="$(FAULTS)" PSR_KILLS=$(ROUNDS) PSR_FUZZ=5000 $(call RUN,pytest) -q -s -n 0 tests/test_kills.py tests/test_faults.py tests/test_fuzz.py
+	PSR_FAULTS="$(FAULTS)" PSR_KILLS=$(ROUNDS) PSR_FUZZ=5000 $(call RUN,pytest) -q -s -n 0 tests/test_kills.py tests/test_faults.py tests/test_fuzz.py tests/test_memory.py
 
 # The front end is linted where `npm ci` has been run.
 lint: $(STAMP)
