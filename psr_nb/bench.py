@@ -5,345 +5,35 @@
 # %% ../nbs/34_bench.ipynb #be002
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import io
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
-from .core import PSRError, best_device, check_kind, content_hash, make_folder, read_json, to_json, write_atomic
-from .data import ImageData, load_data
-from .distill import Roles, run_refine
-from .engines import Engine, Local, opened
+from .core import PSRError, best_device, to_json, write_atomic
+from .data import ImageData
+from .engines import Engine, opened
 from .evaluate import evaluate
-from .grids import Grid, located
 from .learning import threads_each, train_student
-from .pictures import to_uint8
-from .pool import Pool
-from .prior import Prior
 from .protocols import training_plan
-from .refine import RefineSettings
-from .rivals import RIVALS
 from .scope import scope
-from .select import SELECTORS, Prepared, Selection, prepare
-from .stages import BASELINES, free_teachers, make_pool, open_set
-from .teacher import Teacher
-from .views import image_grid
-from .worth import measure_worth
 
 # %% auto #0
-__all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'BenchStep', 'denoising_steps',
-           'run_cells', 'run_cell', 'run_bench', 'estimate_seconds', 'Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid',
-           'read_grid']
+__all__ = ['BenchStep', 'run_cells', 'run_cell', 'run_bench', 'estimate_seconds', 'Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid',
+           'read_grid', 'Cell', 'cells_of', 'Bench', 'set_of']
 
 # %% ../nbs/34_bench.ipynb #be002b
-from .grids import GRIDS, METHOD_KEYS, parse_grid, read_grid  # noqa: F401
+from .grids import GRIDS, METHOD_KEYS, Grid, parse_grid, read_grid  # noqa: F401
+from .sets import Bench, Cell, cells_of, denoising_steps, draw_sheet, pool_of, prepared_of, set_of, sets_of  # noqa: F401
 
-_all_ = ['Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid', 'read_grid']  # found here before they had a room of their own
-
-# %% ../nbs/34_bench.ipynb #be011
-@dataclass(frozen=True)
-class Cell:
-    "One method in one setting; its seeds are rows."
-
-    method: str
-    ipc: int
-    protocol: str
-    student: str
-    pool: int
-
-    @property
-    def name(self) -> str:
-        "What its file and the option --only call it."
-        return f'{self.method}-ipc{self.ipc}-{self.protocol}-{self.student}-pool{self.pool}'
-
-
-def cells_of(
-    grid: Grid,
-) -> list[Cell]:
-    "All cells; those of one set follow one another."
-    order = ((p, m, i) for p in range(grid.pools) for i in grid.ipc for m in grid.methods)
-    found = [Cell(m, i, r, s, p) for p, m, i in order for r in grid.protocols for s in grid.students]
-    names = [content_hash(c.name) for c in found]
-    assert len(set(names)) == len(names)
-    return found
-
-# %% ../nbs/34_bench.ipynb #be014
-@dataclass
-class Bench:
-    "A grid in a folder."
-
-    grid: Grid
-    path: Path  # the folder: grid.json, pools/, cells/, results.json, results.parquet
-    _data: dict[str, ImageData] = field(default_factory=dict, repr=False)
-    _chosen: dict[tuple, Any] = field(default_factory=dict, repr=False)  # what several cells share
-    _known: set[str] = field(default_factory=set, repr=False)  # names of cells that are done
-    engine: Engine = field(default_factory=Local, repr=False)  # who samples and trains
-    costs: dict[tuple, float] = field(default_factory=dict, repr=False)  # (method, ipc, pool) -> seconds of its set
-
-    @classmethod
-    def begin(
-        cls,
-        grid: Grid,
-        path: str | Path,  # a new folder, or that of the same grid
-    ) -> Bench:
-        "Opens the folder of a grid, or begins it. Raises `PSRError` where another grid is in it."
-        path = Path(path)
-        file, added = path / 'grid.json', {}
-        if file.is_file():
-            kept, added = _read_grid_file(file)
-            grid = replace(grid, methods=grid.methods | {m: how for m, how in added.items() if m not in grid.methods})
-            if not grid.covers(kept):
-                differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v] or ['methods or numbers']
-                found = f'that of another one ({", ".join(differ)})'
-                raise PSRError(f'{path}', 'the folder of this grid', found, 'Give another --out')
-        elif path.is_dir() and any(path.iterdir()):
-            raise PSRError(f'{path}', 'a new folder', 'a folder with other things', 'Give another --out')
-        make_folder(path / 'cells')
-        if not file.is_file() or read_json(file).get('key') != grid.key:
-            _write_grid_file(file, grid, added)
-        return cls(grid, path)
-
-    @classmethod
-    def open(
-        cls,
-        path: str | Path,  # the folder of a grid
-    ) -> Bench:
-        "The grid that is in a folder."
-        file = Path(path) / 'grid.json'
-        if not file.is_file():
-            raise PSRError(f'{path}', 'the folder of a grid, with grid.json', 'none', 'psr bench GRID --out FOLDER')
-        return cls(_read_grid_file(file)[0], Path(path))
-
-    def add(
-        self,
-        name: str,  # of the method, in tables
-        how: dict[str, Any],  # see `METHOD_KEYS`
-    ) -> Bench:
-        "The same folder with one method more; its cells are to be made, the others stay."
-        if name in self.grid.methods:
-            raise PSRError(f'method {name}', f'a name that {self.path} does not have yet', 'one that it has')
-        [how] = parse_grid(dict(methods={name: how})).methods.values()
-        file = self.path / 'grid.json'
-        added = _read_grid_file(file)[1] | {name: how}
-        grid = replace(self.grid, methods=self.grid.methods | {name: how})
-        _write_grid_file(file, grid, added)
-        return Bench(grid, self.path)
-
-    def images(self, split: str) -> ImageData:
-        "Real images of one part, at the size and in the channels of the prior's pools where there is one."
-        if split not in self._data:
-            name = located(self.grid.data, 'key data of the grid')
-            if any('selector' in how or 'rival' in how for how in self.grid.methods.values()):
-                channels, size = self.prior.image_shape[0], self.prior.image_shape[-1]
-                data = load_data(name, split, size=size, channels=channels)
-                self._data[split] = data.restrict(self.prior.classes)
-            else:
-                self._data[split] = load_data(name, split)
-        return self._data[split]
-
-    @cached_property
-    def prior(self) -> Prior:
-        "The generator of the grid's pools, for those of its classes that the data have."
-        name = located(self.grid.prior or self.grid.data, 'key prior of the grid')
-        prior = Prior.from_pretrained(name)
-        shape: dict[str, Any] = dict(size=prior.image_shape[-1], channels=prior.image_shape[0])
-        test = load_data(located(self.grid.data, 'key data of the grid'), 'test', **shape)
-        try:
-            test.restrict(prior.classes)
-        except PSRError:  # a prior of more classes
-            prior = Prior.from_pretrained(name, classes=list(test.classes))
-        return prior
-
-    def file(self, cell: Cell) -> Path:
-        "Where its rows are, once it is done."
-        return self.path / 'cells' / f'{content_hash(cell.name)[:16]}.json'
-
-    def sheet(self, cell: Cell) -> Path:
-        "Where a small picture of its set is; cells of other students share it."
-        return self.path / 'sets' / f'{content_hash(f"{cell.method}-ipc{cell.ipc}")[:16]}.webp'
-
-    def key(self, cell: Cell) -> str:
-        "The beginning of a hash of all that decides a cell."
-        about = dict(self.grid.fixed(), how=self.grid.methods[cell.method], cell=asdict(cell))
-        return content_hash(about)[:16]
-
-    def done(self, cell: Cell) -> bool:
-        "Whether its file is there, and of this definition."
-        if cell.name not in self._known and (file := self.file(cell)).is_file():
-            if read_json(file).get('key', self.key(cell)) == self.key(cell):  # files of before had none
-                self._known.add(cell.name)
-        return cell.name in self._known
-
-    def forget(self, cell: Cell) -> None:
-        "Removes what is there of a cell."
-        self.file(cell).unlink(missing_ok=True)
-        self._known.discard(cell.name)
-
-    def once(self, key: tuple, make: Callable[[], Any]) -> Any:
-        "What several cells share: a set that is chosen once, a pool made ready."
-        if key not in self._chosen:
-            self._chosen[key] = make()
-        return self._chosen[key]
-
-# %% ../nbs/34_bench.ipynb #be014b
-def _read_grid_file(file: Path) -> tuple[Grid, dict[str, dict]]:  # the grid, and the methods that were added to it
-    "What a folder says of its grid."
-    check_kind(known := read_json(file), 'grid', file, 'the grid of a bench', 'Give another --out')
-    grid = Grid.from_json(known['grid'])
-    order = known.get('order') or list(grid.methods)
-    return replace(grid, methods={name: grid.methods[name] for name in order}), known.get('added') or {}
-
-
-def _write_grid_file(file: Path, grid: Grid, added: dict[str, dict]) -> None:
-    about = dict(kind='grid', key=grid.key, grid=asdict(grid), added=added, order=list(grid.methods))
-    write_atomic(file, to_json(about))
-
-
-def pool_of(
-    bench: Bench,
-    number: int,  # from 0 up
-) -> Pool:
-    "A pool of the grid; sampled where it is not there yet."
-    grid, folder = bench.grid, bench.path / 'pools' / str(number)
-    make_folder(folder.parent)
-    with FileLock(folder.with_name(f'.{number}.lock')):
-        if (folder / 'pool.json').is_file():
-            pool = Pool.open(folder)
-            if pool.n_per_class >= grid.n_per_class:
-                return pool
-        name = located(grid.prior or grid.data, 'key prior of the grid')
-        teachers = None if grid.teacher is None else [located(grid.teacher, 'key teacher of the grid')]
-        more: dict[str, Any] = dict(progress=False, engine=bench.engine)
-        return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), **more)
-
-
-def prepared_of(
-    bench: Bench,
-    cell: Cell,
-    space: str,  # where images are compared
-) -> Prepared:
-    "The pool of a cell made ready for selection, with worth for its budget where the grid measures it."
-    pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
-    real = bench.images('train')
-    ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space))
-    if bench.grid.worth is not None:
-        values = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench))
-        for problem, own in zip(ready.problems, values):
-            problem.worth = own
-    return ready
-
-
-def _worth(pool: Pool, real: ImageData, ipc: int, bench: Bench) -> Any:  # (classes, n)
-    "What each candidate is worth for a budget; measured where it was not measured before."
-    worth, grid = None, bench.grid
-    own = grid.worth, grid.protocols[0], grid.students[0]
-    for step in measure_worth(pool, real, ipc, *own, engine=bench.engine):
-        worth = step.worth
-    assert worth is not None
-    return worth.values
-
-# %% ../nbs/34_bench.ipynb #be019
-def _folder_set(bench: Bench, cell: Cell, folder: str) -> tuple[Any, ImageData]:
-    "A set on disk, and the test images at its size."
-    path = Path(bench.grid.base) / folder.format(ipc=cell.ipc, pool=cell.pool)
-    found, test = open_set(path, located(bench.grid.data, 'key data of the grid'))
-    counts = found.labels.bincount(minlength=len(test.classes))
-    if int(counts.max()) != cell.ipc or int(counts.min()) != cell.ipc:
-        numbers = f'{int(counts.min())} to {int(counts.max())} images in {len(found.classes)} classes'
-        raise PSRError(f'{path}', f'{cell.ipc} images of each of {len(test.classes)} classes', numbers)
-    return found, test
-
-
-def _function(words: str, base: str) -> Callable[..., Any]:
-    "A function by module and name; the module may be a file beside the grid."
-    module, _, name = words.partition(':')
-    file = Path(base) / f'{module}.py'
-    if file.is_file():
-        spec: Any = importlib.util.spec_from_file_location(module, file)
-        loaded = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loaded)
-    else:
-        loaded = importlib.import_module(module)
-    return getattr(loaded, name or 'make_set')
-
-
-def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> ImageData:
-    "A selector's choice from the pool of a cell."
-    ready = prepared_of(bench, cell, how.get('space', 'student'))
-    weights, given = None, how.get('weights') or {}
-    if given:
-        weights = replace(SELECTORS[how['selector']].weights, **given)
-        if given.get('worth') and ready.problems[0].worth is None:
-            say = 'Give the grid the key worth, or measure it: psr worth'
-            raise PSRError(f'weight worth of method {cell.method}', 'a pool whose worth was measured', 'none', say)
-    chosen = ready.select(cell.ipc, how['selector'], weights, seed=seed)
-    images = chosen.images if 'refine' not in how else _refined(bench, chosen, how['refine'])
-    return ImageData(images, chosen.labels, list(chosen.pool.classes), cell.method)
-
-
-def _refined(bench: Bench, chosen: Selection, options: dict[str, Any]) -> torch.Tensor:  # (n, c, h, w) uint8
-    "A selection's images after refinement, by teachers that did not score unless the grid names them."
-    prior, real, wanted = bench.prior, bench.images('train'), dict(options)
-    near = prior.name, real.published
-    names = free_teachers(chosen, near, wanted.pop('teacher', None), wanted.pop('judge', None))
-    found = [None if n is None else located(n, 'teacher of the grid') for n in names]
-    roles = Roles(None, *(None if n is None else Teacher.from_pretrained(n, classes=prior.classes) for n in found))
-    [steps] = run_refine([chosen], prior, roles, real, RefineSettings.suited(prior, **wanted), False)
-    assert steps[-1].images is not None
-    return to_uint8(steps[-1].images.cpu())
-
-# %% ../nbs/34_bench.ipynb #be019c
-def set_of(
-    bench: Bench,
-    cell: Cell,
-) -> tuple[Any, ImageData]:  # a set, or a function of the seed that gives one; and the test images
-    "The images of a cell."
-    how = bench.grid.methods[cell.method]
-    if 'folder' in how:
-        return _folder_set(bench, cell, str(how['folder']))
-    real, test = bench.images('train'), bench.images('test')
-    if 'baseline' in how:
-        make: Any = BASELINES[how['baseline']]
-        return bench.once(('baseline', how['baseline'], cell.ipc), lambda: make(real, cell.ipc)), test
-    if 'function' in how:
-        make = _function(str(how['function']), bench.grid.base)
-        return lambda seed: make(real, cell.ipc, seed), test
-    if 'rival' in how:
-        make = RIVALS[how['rival']]
-        if 'draws' in how:
-            return lambda seed: make(bench.prior, real, cell.ipc, seed), test
-        key = 'rival', how['rival'], cell.ipc, cell.pool
-        return bench.once(key, lambda: make(bench.prior, real, cell.ipc, cell.pool)), test
-    if how['selector'] == 'random':  # drawn anew for each seed
-        return lambda seed: _chosen_set(bench, cell, how, seed), test
-    return bench.once((cell.method, cell.ipc, cell.pool), lambda: _chosen_set(bench, cell, how, 0)), test
-
-
-def sets_of(
-    bench: Bench,
-    cell: Cell,
-) -> tuple[dict[int | None, Any], ImageData]:  # number of the draw -> set, or None -> a set for each seed; test images
-    "The sets of a cell, each made once."
-    source, test = set_of(bench, cell)
-    seeds = [1000 * cell.pool + s for s in range(bench.grid.seeds)]
-    if not callable(source) or hasattr(source, 'images'):
-        return {0: source}, test
-    if draws := bench.grid.methods[cell.method].get('draws'):
-        own = lambda d: bench.once((cell.method, cell.ipc, cell.pool, d), lambda: source(1000 * cell.pool + d))
-        return {d: own(d) for d in range(draws)}, test
-    made = {seed: source(seed) for seed in seeds}
-    return {None: made.__getitem__}, test
+# found here before they had rooms of their own
+_all_ = ['Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid', 'read_grid', 'Cell', 'cells_of', 'Bench', 'set_of']
 
 # %% ../nbs/34_bench.ipynb #be016
 @dataclass
@@ -369,46 +59,21 @@ class _Made:
 
 
 def _make(bench: Bench, m: _Made) -> None:
-    "The sets of a cell, how long they took, and a small picture of the first."
+    "The sets of a cell, and how long they took."
     cell, how = m.cell, bench.grid.methods[m.cell.method]
     if 'selector' in how:
         prepared_of(bench, cell, how.get('space', 'student'))  # the pool is everybody's
     began = time.perf_counter()
     m.sets, m.test = sets_of(bench, cell)
     bench.costs.setdefault((cell.method, cell.ipc, cell.pool), time.perf_counter() - began)
-    sheet = bench.sheet(cell)
-    if cell.pool == 0 and not sheet.is_file():
+
+
+def _keep_picture(bench: Bench, m: _Made) -> None:
+    "A small picture of the first set of a method and budget."
+    sheet = bench.sheet(m.cell)
+    if m.cell.pool == 0 and not m.error and not sheet.is_file():
         draw, source = next(iter(m.sets.items()))
-        _draw_sheet(source(0) if draw is None else source, sheet)
-
-
-def _draw_sheet(data: Any, path: Path, most: int = 10) -> None:
-    "The first images of each class, small."
-    labels = data.labels.tolist()
-    rows = [[i for i, label in enumerate(labels) if label == c][:most] for c in range(min(20, len(data.classes)))]
-    images = data.images[[i for row in rows for i in row]]
-    picture = image_grid(images, max(map(len, rows)), scale=min(1.0, 40 / images.shape[-1]), gap=1)
-    buffer = io.BytesIO()
-    picture.save(buffer, 'webp', quality=80)
-    make_folder(path.parent)
-    write_atomic(path, buffer.getvalue())
-
-
-def denoising_steps(
-    bench: Bench,
-    cell: Cell,
-) -> int | None:  # None: nobody knows
-    "How many images were denoised by one step to make the set of a cell: what a method asks of the prior."
-    how = bench.grid.methods[cell.method]
-    if 'baseline' in how:
-        return 0
-    if 'selector' not in how and 'rival' not in how:
-        return None
-    each = len(bench.prior.classes) * bench.prior.defaults['num_inference_steps']
-    if 'selector' in how:
-        return bench.grid.n_per_class * each
-    more = len(bench.prior.classes) * 100 if how['rival'] == 'condition_aware' else 0  # its optimisation
-    return cell.ipc * (each * (2 if more else 1) + more)
+        draw_sheet(source(0) if draw is None else source, sheet)
 
 
 def _words(e: Exception) -> str:
@@ -464,6 +129,7 @@ def run_cells(
     for m in made:
         about = dict(kind='cell', key=bench.key(m.cell), cell=asdict(m.cell))
         write_atomic(bench.file(m.cell), to_json(about | dict(rows=m.rows, error=m.error, seconds=round(seconds, 2))))
+        _keep_picture(bench, m)
     return [BenchStep(m.cell, 0, 0, seconds, m.error) for m in made]
 
 

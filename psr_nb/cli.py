@@ -18,15 +18,15 @@ __all__ = ['app']
 
 # %% ../nbs/50_cli.ipynb #a120d085
 _elsewhere = {  # name -> its room, and its name there
-    'COLUMNS': ('distill', 'COLUMNS'),
+    'COLUMNS': ('tables', 'COLUMNS'),
     'Stages': ('distill', 'Stages'),
     'Roles': ('distill', 'Roles'),
     'teacher_roles': ('distill', 'teacher_roles'),
     'Distillation': ('distill', 'Distillation'),
     'distill': ('distill', 'distill'),
-    'demo': ('distill', 'demo'),
-    'save_rows': ('distill', 'save_rows'),
-    'text_table': ('distill', 'text_table'),
+    'demo': ('demo', 'demo'),
+    'save_rows': ('tables', 'save_rows'),
+    'text_table': ('tables', 'text_table'),
     'run_training': ('make_models', 'run_training'),
     'EXPORTS': ('formats', 'EXPORTS'),
     '_licence': ('distill', 'licence'),

@@ -140,7 +140,8 @@ def _evaluate(
     quiet: QuietOption = False,
 ):
     "Train students from scratch on a set and test them on real images."
-    from psr_nb.distill import text_table
+    from psr_nb.tables import text_table
+
     from psr_nb.stages import evaluate_set
 
     others = listed(baseline or [])

@@ -92,7 +92,8 @@ def _demo(
     quiet: QuietOption = False,
 ):
     "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
-    from psr_nb.distill import demo, text_table
+    from psr_nb.demo import demo
+    from psr_nb.tables import text_table
 
     report = demo(
         out,

@@ -360,7 +360,10 @@ def _groupable(student: str, work: Plan, sets: Sequence[tuple], classes: int) ->
 
 def _abreast(work: Plan, shape: tuple[int, ...], device: torch.device) -> int:
     "How many fit beside each other: a rough count of what a step keeps, in half of the free memory."
-    free = torch.cuda.mem_get_info(device)[0] if device.type == 'cuda' else 4 << 30
+    free = 4 << 30
+    if device.type == 'cuda':  # what torch keeps for later is free too
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        free = torch.cuda.mem_get_info(device)[0] + kept
     width = max((more.get('width', 128) for more in work.protocol.students.values()), default=128)
     return int(max(1, min(128, free // 2 // (max(200, work.batch_size) * width * shape[1] * shape[2] * 4 * 8))))
 

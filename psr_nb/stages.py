@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from filelock import FileLock
+from .tables import save_rows
 
 from .classes import imagenet_index, nfc
 from .contest import Contest, contest
@@ -19,7 +20,7 @@ from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, re
 from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
-from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, save_rows, writable
+from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, writable
 from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, evaluate, herding_real, match_numbers, random_real

@@ -9,6 +9,7 @@ import torch
 from commands import server
 
 from psr_nb import bench as bench_room
+from psr_nb import sets as sets_room
 from psr_nb.bench import Bench, cells_of, parse_grid, read_grid, run_bench
 from psr_nb.bench_table import collect, tabulate, write_results
 from psr_nb.core import PSRError
@@ -162,7 +163,7 @@ def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     assert [('worth was measured' in s.error) for s in run_bench(without)] == [False, True]
     values = np.random.default_rng(0).normal(size=(10, 6))
     measured = SimpleNamespace(worth=SimpleNamespace(values=values))
-    monkeypatch.setattr(bench_room, 'measure_worth', lambda pool, real, ipc, students, *how: iter([measured]))
+    monkeypatch.setattr(sets_room, 'measure_worth', lambda *how, **more: iter([measured]))
     with_worth = Bench.begin(parse_grid(grid | dict(worth=16)), tmp_path / 'with')
     assert not any(s.error for s in run_bench(with_worth))
     plain, by = (bench_room.set_of(with_worth, cell)[0].images for cell in cells_of(with_worth.grid))
@@ -202,10 +203,10 @@ def test_teachers_of_a_refined_method(tmp_path):
     words = dict(data='fashion-mini', prior='fashion', teacher='fashion/a', n_per_class=3, ipc=1)
     grid = Bench.begin(parse_grid(words | dict(methods=methods)), tmp_path / 'out')
     asked = []
-    refine = bench_room.run_refine
+    refine = sets_room.run_refine
     with pytest.MonkeyPatch.context() as patch:
         see = lambda chosen, prior, roles, *more: (asked.append(roles), refine(chosen, prior, roles, *more))[1]
-        patch.setattr(bench_room, 'run_refine', see)
+        patch.setattr(sets_room, 'run_refine', see)
         sets = {cell.method: bench_room.set_of(grid, cell)[0].images for cell in cells_of(grid.grid)}
     names = [(r.refining.name, r.judging.name) for r in asked]
     assert names == [('fashion/b', 'fashion/c'), ('fashion/a', 'fashion/a')]

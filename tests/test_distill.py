@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 import typer
+from psr_nb.demo import DEMO_REFINEMENT
+from psr_nb.tables import text_table
 
 from psr_nb.contest import propose
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
-from psr_nb.distill import DEMO_REFINEMENT, Progress, Stages, distill, licence, load_matching, text_table, writable
+from psr_nb.distill import Progress, Stages, distill, licence, load_matching, writable
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import Report
 from psr_nb.pool import Pool
@@ -75,8 +77,7 @@ def test_students_choose(told):
     whole = dict(SMALL, refine=False, select_options=dict(students=1, rounds=1))
     run = distill(pool=out.with_name('set-pool'), by_students=True, **whole)
     assert (
-        run.distilled.method == 'by_students'
-        and 'measured again' in dict((n, w) for n, w, _ in run.stages)['select']
+        run.distilled.method == 'by_students' and 'measured again' in dict((n, w) for n, w, _ in run.stages)['select']
     )
     proposed = propose(run.pool, 1, run.data)
     assert len(run.selection.ids) == 10 and run.selection.method in {s.method for s in proposed.values()}

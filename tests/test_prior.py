@@ -123,9 +123,9 @@ def test_dit_gives_the_pipelines_images(dit, solver, theirs):
     generators = lambda: [torch.Generator().manual_seed(i) for i in range(3)]
     expected = torch.as_tensor(
         pipe(
-            [193, 155, 229], guidance_scale=4.0, generator=generators(), num_inference_steps=8, output_type='pt'
+            [193, 155, 229], guidance_scale=4.0, generator=generators(), num_inference_steps=8, output_type='np'
         ).images
-    )
+    ).movedim(-1, 1)
     noise = torch.stack([torch.randn(4, 8, 8, generator=g) for g in generators()])
     made = prior.decode(prior.sample([0, 4, 9], noise, num_inference_steps=8, guidance_scale=4.0, scheduler=solver))
     assert (made - expected).abs().max() < 1e-4

@@ -16,6 +16,7 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
+from timm.models._hub import save_for_hf
 
 from psr_nb.core import PSRError
 from psr_nb.teacher import Teacher
@@ -51,7 +52,7 @@ def timm_folder(folder, network, weights='model.safetensors', **config):
 
 @pytest.mark.parametrize('safe', [True, False, 'both'])
 def test_timm_as_timm_writes(resnet, tmp_path, safe):
-    timm.models.save_for_hf(resnet, tmp_path / 't', model_config=dict(label_names=NAMES), safe_serialization=safe)
+    save_for_hf(resnet, tmp_path / 't', model_config=dict(label_names=NAMES), safe_serialization=safe)
     teacher = Teacher.from_pretrained(tmp_path / 't', device='cpu')
     assert teacher.classes == NAMES and teacher.input_size == 160
     assert same(teacher, resnet, 160) < 1e-6
@@ -313,7 +314,7 @@ def test_names_are_asked_for_where_they_are_needed(resnet, tmp_path):
 def test_numbers_that_are_none(resnet, tmp_path):
     "In the weights, or from a network that has finite weights and no finite answer."
     folder = timm_folder(tmp_path / 't', resnet)
-    state = load_file(folder / 'model.safetensors')
+    state = {k: v.clone() for k, v in load_file(folder / 'model.safetensors').items()}  # the file is written over
     save_file({**state, 'fc.bias': state['fc.bias'] * float('nan')}, folder / 'model.safetensors')
     with pytest.raises(PSRError, match='NaN or infinity in 1'):
         Teacher.from_pretrained(folder, device='cpu')
@@ -389,7 +390,7 @@ def test_ids_of_the_hub(tmp_path):
     "The listing comes first, and only what suffices is fetched. A server of this machine stands for the Hub."
     torch.manual_seed(0)
     repository = tmp_path / 'timm' / 'test_resnet.r160_in1k'
-    timm.models.save_for_hf(timm.create_model('test_resnet'), repository, safe_serialization='both')
+    save_for_hf(timm.create_model('test_resnet'), repository, safe_serialization='both')
     other = tmp_path / 'somebody' / 'vit'
     transformers_network('vit').save_pretrained(other)
     (other / 'model.onnx').write_bytes(b'large')
