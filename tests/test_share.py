@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from psr_nb.share import push_to_hub
 
 from psr_nb.core import PSRError
 from psr_nb.distilled import DistilledSet
+from psr_nb.share import push_to_hub
 
 
 @pytest.fixture
