@@ -1706,6 +1706,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth.Worth': ('worth.html#worth', 'psr_nb/worth.py'),
                               'psr_nb.worth.Worth.__post_init__': ('worth.html#worth.__post_init__', 'psr_nb/worth.py'),
                               'psr_nb.worth.Worth.__repr__': ('worth.html#worth.__repr__', 'psr_nb/worth.py'),
+                              'psr_nb.worth.Worth.counts': ('worth.html#worth.counts', 'psr_nb/worth.py'),
                               'psr_nb.worth.Worth.gains': ('worth.html#worth.gains', 'psr_nb/worth.py'),
                               'psr_nb.worth.Worth.keep': ('worth.html#worth.keep', 'psr_nb/worth.py'),
                               'psr_nb.worth.Worth.open': ('worth.html#worth.open', 'psr_nb/worth.py'),

@@ -31,7 +31,7 @@ from .select import SELECTORS, Prepared, Selection, prepare
 from .stages import BASELINES, free_teachers, make_pool, open_set
 from .teacher import Teacher
 from .views import image_grid
-from .worth import measure_worth
+from .worth import Worth, measure_worth
 
 # %% auto #0
 __all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'draw_sheet', 'denoising_steps']
@@ -223,20 +223,20 @@ def prepared_of(
     real = bench.images('train')
     ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space))
     if bench.grid.worth is not None:
-        values = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench))
-        for problem, own in zip(ready.problems, values):
-            problem.worth = own
+        worth = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench))
+        for problem, own in zip(ready.problems, worth.values):
+            problem.worth, problem.counts = own, worth.counts
     return ready
 
 
-def _worth(pool: Pool, real: ImageData, ipc: int, bench: Bench) -> Any:  # (classes, n)
+def _worth(pool: Pool, real: ImageData, ipc: int, bench: Bench) -> Worth:
     "What each candidate is worth for a budget; measured where it was not measured before."
     worth, grid = None, bench.grid
     own = grid.worth, grid.protocols[0], grid.students[0]
     for step in measure_worth(pool, real, ipc, *own, engine=bench.engine):
         worth = step.worth
     assert worth is not None
-    return worth.values
+    return worth
 
 # %% ../nbs/33_sets.ipynb #be019
 def _folder_set(bench: Bench, cell: Cell, folder: str) -> tuple[Any, ImageData]:

@@ -279,6 +279,11 @@ class Worth:
         self._extra = self.values - r.trust * prior  # what candidates add beyond the trials
         self._usual = float((taken.mean(1) * self._extra).sum(1).mean())
 
+    @property
+    def counts(self) -> float:
+        "How far it may move a selection, 0 to 1; 1 before anything was measured that could be explained."
+        return worth_counts(self.explained['all']) if self.explained else 1.0
+
     def __repr__(self) -> str:
         a = self.about
         return (
@@ -335,9 +340,8 @@ class Worth:
                 f'of the variance between held-out sets, trials explain {self.explained["trials"]:.0%}, '
                 f'trials and students {self.explained["all"]:.0%}'
             )
-            counts = worth_counts(self.explained['all'])
-            if counts < 1:
-                much = f'as {counts:.0%} of its weight' if counts else 'for nothing'
+            if self.counts < 1:
+                much = f'as {self.counts:.0%} of its weight' if self.counts else 'for nothing'
                 lines.append(f'so worth counts {much} in selection; more students or more real images may tell more')
         return lines
 

@@ -162,7 +162,7 @@ def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
     without = Bench.begin(parse_grid(grid), tmp_path / 'without')
     assert [('worth was measured' in s.error) for s in run_bench(without)] == [False, True]
     values = np.random.default_rng(0).normal(size=(10, 6))
-    measured = SimpleNamespace(worth=SimpleNamespace(values=values))
+    measured = SimpleNamespace(worth=SimpleNamespace(values=values, counts=1.0))
     monkeypatch.setattr(sets_room, 'measure_worth', lambda *how, **more: iter([measured]))
     with_worth = Bench.begin(parse_grid(grid | dict(worth=16)), tmp_path / 'with')
     assert not any(s.error for s in run_bench(with_worth))
