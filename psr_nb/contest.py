@@ -23,8 +23,8 @@ from .selectors import Weights
 from .worth import MOST_JUDGES, Worth, judges_of
 
 # %% auto #0
-__all__ = ['STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'two_parts', 'compare_sets', 'propose', 'without_judges',
-           'three_parts', 'Contest', 'contest']
+__all__ = ['STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'choosers_and_keepers', 'compare_sets', 'propose', 'without_judges',
+           'reference_and_rest', 'Contest', 'contest']
 
 # %% ../nbs/20_contest.ipynb #a2100006
 @dataclass
@@ -45,7 +45,7 @@ class Comparison:
         return f'{len(self.means)} sets: {spread}; the best is {self.best}, measured again {self.again.mean():.1%}'
 
 
-def two_parts(
+def choosers_and_keepers(
     real: ImageData,  # real training images
 ) -> tuple[ImageData, ImageData]:  # to choose by, and to measure the winner by
     "Every second image of each class, and the others."
@@ -72,7 +72,7 @@ def compare_sets(
         if value < 1:
             raise PSRError(f'argument {name}', 'at least 1', value)
     images = sets if sets.dtype == torch.uint8 else torch.stack([to_uint8(s) for s in sets])
-    chooses, keeps = two_parts(real)
+    chooses, keeps = choosers_and_keepers(real)
     train: dict[str, Any] = dict(protocol=protocol, student=student, device=device or best_device())
 
     def ask(which: np.ndarray, data: ImageData, first: int) -> np.ndarray:  # (sets, students)
@@ -156,7 +156,7 @@ def without_judges(
     return (left, True) if enough else (real, False)
 
 
-def three_parts(
+def reference_and_rest(
     real: ImageData,
     most: int = 500,  # reference images of each class
     seed: int = 0,
@@ -227,7 +227,7 @@ def contest(
     if least < ENOUGH:
         raise PSRError(f'real images {real.name}', f'at least {ENOUGH} of each class, to choose by', least)
     notes = [] if apart else ['images that judged worth took part: rules by worth may look better than they are']
-    reference, ask = three_parts(left, seed=seed)
+    reference, ask = reference_and_rest(left, seed=seed)
     found = propose(pool, ipc, reference, draws=draws, **options)
     sets = torch.stack([s.images for s in found.values()])
     labels = next(iter(found.values())).labels
