@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 import typer
-from psr_nb.demo import DEMO_REFINEMENT
-from psr_nb.tables import text_table
 
 from psr_nb.contest import propose
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
+from psr_nb.demo import DEMO_REFINEMENT
 from psr_nb.distill import Progress, Stages, distill, licence, load_matching, writable
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import Report
 from psr_nb.pool import Pool
+from psr_nb.tables import text_table
 
 SMALL = dict(
     prior='fashion',
