@@ -140,9 +140,8 @@ def _evaluate(
     quiet: QuietOption = False,
 ):
     "Train students from scratch on a set and test them on real images."
-    from psr_nb.tables import text_table
-
     from psr_nb.stages import evaluate_set
+    from psr_nb.tables import text_table
 
     others = listed(baseline or [])
     with opened_engine(engine, address, workers) as who:

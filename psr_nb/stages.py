@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from filelock import FileLock
-from .tables import save_rows
 
 from .classes import imagenet_index, nfc
 from .contest import Contest, contest
@@ -35,6 +34,7 @@ from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .subsets import split_words
+from .tables import save_rows
 from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
