@@ -178,8 +178,9 @@ def test_every_import_is_required():
         for r in config['requirements'].split()
         for f in importlib.metadata.files(Requirement(r).name)
     }
+    modules = {'universal-pathlib': 'upath'}  # where a package is not called like its module
     provided |= {
-        Requirement(r).name.replace('-', '_')
+        modules.get(Requirement(r).name, Requirement(r).name.replace('-', '_'))
         for key in config
         if key.endswith('_requirements')
         for r in config[key].split()
