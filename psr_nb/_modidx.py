@@ -369,6 +369,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'psr_nb.distill.Stages.stage': ('distill.html#stages.stage', 'psr_nb/distill.py'),
                                 'psr_nb.distill.Stages.tell': ('distill.html#stages.tell', 'psr_nb/distill.py'),
                                 'psr_nb.distill.__getattr__': ('distill.html#__getattr__', 'psr_nb/distill.py'),
+                                'psr_nb.distill._others': ('distill.html#_others', 'psr_nb/distill.py'),
                                 'psr_nb.distill.bill': ('distill.html#bill', 'psr_nb/distill.py'),
                                 'psr_nb.distill.check_budget': ('distill.html#check_budget', 'psr_nb/distill.py'),
                                 'psr_nb.distill.data_source': ('distill.html#data_source', 'psr_nb/distill.py'),

@@ -127,6 +127,12 @@ def load_matching(
     return model, images
 
 
+def _others(folder: Path, mark: str) -> bool:
+    "Whether there is more in a folder than what another writer, who has just begun, puts there first."
+    ours = ('.lock', f'.{mark}')
+    return any(not p.name.startswith(ours) for p in folder.iterdir())
+
+
 def writable(
     path: str | Path,
     mark: str | None = None,  # a file by which a folder of this kind is known
@@ -137,7 +143,7 @@ def writable(
         return path
     path = on_disk(path)
     make_folder(path.parent)
-    if mark and (path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / mark).exists()):
+    if mark and (path.is_file() or path.is_dir() and _others(path, mark) and not (path / mark).exists()):
         raise PSRError(
             f'{path}', f'a new folder, or one with {mark} to replace', 'something else', 'Choose another output folder'
         )

@@ -106,6 +106,10 @@ def test_folders_in_the_way(tmp_path):
     (tmp_path / 'mine' / 'thesis.txt').write_text('…')
     with pytest.raises(PSRError, match='something else'):
         distill(out=tmp_path / 'mine', **SMALL)
+    (tmp_path / 'begun').mkdir()
+    for name in ('.lock', '.pool.json.0123456789abcdef.tmp'):  # of another writer, who has just begun
+        (tmp_path / 'begun' / name).touch()
+    assert writable(tmp_path / 'begun', 'pool.json') == tmp_path / 'begun'
     with pytest.raises(PSRError, match='at least one: the pool needs a folder'):
         distill(**SMALL)
     assert writable(tmp_path / 'new', 'provenance.json') == tmp_path / 'new' and not (tmp_path / 'new').exists()
