@@ -256,11 +256,11 @@ def _select(
     if by_students:
         from psr_nb.core import PSRError
 
-        if weights or method != 'psr' or gate is not None or quantile:
-            raise PSRError(
-                'option --by-students', 'no rule, weights, gate or quantile beside it: it tries many', 'some'
-            )
-        found, file = select_by_students(pool, real, ipc, student=student, seed=seed, out=out)
+        if weights or method != 'psr' or gate is not None or quantile or at_once is not None:
+            wanted = 'no rule, weights, gate, quantile or --at-once beside it: it tries many'
+            raise PSRError('option --by-students', wanted, 'some')
+        how: dict = dict(student=student, seed=seed, space=space, teacher=teacher)
+        found, file = select_by_students(pool, real, ipc, out=out, **how)
         typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))
         return
     selection, file = make_selection(

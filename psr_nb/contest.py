@@ -11,7 +11,7 @@ from typing import Any, Iterable
 import numpy as np
 import torch
 
-from .core import PSRError, best_device, content_hash
+from .core import PSRError, best_device
 from .data import ImageData
 from .learning import train_students
 from .pictures import to_uint8
@@ -136,6 +136,11 @@ def propose(
 ENOUGH = 20  # real images of each class that a contest needs, beside those that judged worth
 
 
+def _fewest(real: ImageData) -> int:
+    "Images of the class that has the fewest."
+    return int(real.labels.bincount(minlength=len(real.classes)).min())
+
+
 def without_judges(
     pool: Any,  # a `Pool`
     real: ImageData,  # real training images
@@ -146,14 +151,11 @@ def without_judges(
         about = Worth.open(pool, ipc).about
     except PSRError:
         return real, 'worth' not in pool.table
-    judges = judges_of(pool, real, MOST_JUDGES, about['seed'])
-    if judges.digest != about['digest']:
+    if judges_of(pool, real, MOST_JUDGES, about['seed']).digest != about['digest']:
         return real, False
-    taken = {content_hash(image.numpy().tobytes()) for image in judges.images}
-    rows = [i for i, image in enumerate(real.images) if content_hash(image.numpy().tobytes()) not in taken]
-    left = real.take(torch.tensor(rows, dtype=torch.long))
-    enough = bool(rows) and int(left.labels.bincount(minlength=len(real.classes)).min()) >= ENOUGH
-    return (left, True) if enough else (real, False)
+    taken = reference_images(pool, real, MOST_JUDGES, about['seed']).image_keys
+    left = real.take(~np.isin(real.image_keys, taken))
+    return (left, True) if _fewest(left) >= ENOUGH else (real, False)
 
 
 def reference_and_rest(
@@ -197,14 +199,17 @@ class Contest:
         rows = pd.DataFrame(dict(students=met, accuracy=self.comparison.means), list(self.selections))
         return rows.sort_values(['students', 'accuracy'], ascending=False)
 
+    @property
+    def verdict(self) -> list[str]:
+        "Who won, and what is to be known about it."
+        again = self.comparison.again
+        won = f'{self.name}: {again.mean():.1%} when measured again, by {len(again)} new students on other real images'
+        return [won, *self.notes]
+
     def words(self) -> list[str]:
-        "What was found, in a few lines."
-        again, rows = self.comparison.again, self.table()
-        lines = [f'{accuracy:6.1%}  {int(met):2d} students  {name}' for name, met, accuracy in rows.itertuples()]
-        lines.append(
-            f'{self.name}: {again.mean():.1%} when measured again, by {len(again)} new students on other real images'
-        )
-        return lines + self.notes
+        "What was found, one line for each set."
+        rows = self.table().itertuples()
+        return [f'{accuracy:6.1%}  {int(met):2d} students  {name}' for name, met, accuracy in rows] + self.verdict
 
 
 def contest(
@@ -223,8 +228,7 @@ def contest(
     "Proposes selections by many rules and finds the one from which students learn most."
     real = reference_images(pool, real, len(real), seed)
     left, apart = without_judges(pool, real, ipc)
-    least = int(left.labels.bincount(minlength=len(pool.classes)).min())
-    if least < ENOUGH:
+    if (least := _fewest(left)) < ENOUGH:
         raise PSRError(f'real images {real.name}', f'at least {ENOUGH} of each class, to choose by', least)
     notes = [] if apart else ['images that judged worth took part: rules by worth may look better than they are']
     reference, ask = reference_and_rest(left, seed=seed)

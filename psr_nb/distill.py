@@ -468,6 +468,8 @@ def distill(
 ) -> Distillation:
     "Samples a pool, selects, refines and saves: from a prior and real images to a distilled set."
     lookup(SELECTORS, method, 'selector')
+    if by_students and method != 'psr':
+        raise PSRError('argument method', 'none beside by_students, which tries many rules', method)
     known_map(map_method)
     if out is None and pool is None:
         raise PSRError('arguments out and pool', 'at least one: the pool needs a folder', 'neither')
@@ -486,7 +488,7 @@ def distill(
             if by_students:
                 found = contest(sampled, data, ipc, seed=seed, teacher=roles.scoring, **options)
                 selection, method = found.best, 'by_students'
-                [say(line) for line in found.words()[-1 - len(found.notes) :]]
+                say('; '.join(found.verdict) + ';')
             else:
                 selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
             say(selection_words(selection))

@@ -101,6 +101,22 @@ def score_pool(
     return sampled
 
 # %% ../nbs/29_stages.ipynb #a3c48040
+def _training_images(pool: Pool, data: str | DataSource | None, purpose: str) -> ImageData:
+    "Real images as the pool's are."
+    if data is None:
+        wanted = f'real images of the classes, {purpose}; their training part is used'
+        raise PSRError('option --data', wanted, 'none', 'Pass --data NAME_OR_PATH')
+    _, channels, _, size = pool.images.shape
+    return load_data(data, size=size, channels=channels)
+
+
+def _judge(pool: Pool, teacher: str | None) -> str | Teacher | None:
+    "Whose judgement counts: one of the pool's by its name, or another, loaded."
+    if teacher is None or teacher in pool.teachers:
+        return teacher
+    return Teacher.from_pretrained(teacher, classes=pool.classes)
+
+
 def make_selection(
     pool: str | Path,  # its folder
     ipc: int = 10,  # images per class
@@ -118,13 +134,9 @@ def make_selection(
     "Chooses images from a pool on disk, and writes the choice down."
     own = lookup(SELECTORS, method, 'selector').weights if weights else None
     sampled = Pool.open(pool)
-    shape = sampled.images.shape
-    reference = None if data is None else load_data(data, size=shape[-1], channels=shape[1])
-    judge: str | Teacher | None = teacher
-    if teacher is not None and teacher not in sampled.teachers:
-        judge = Teacher.from_pretrained(teacher, classes=sampled.classes)
+    reference = None if data is None else _training_images(sampled, data, 'to represent')
     changed = None if own is None else replace(own, **(weights or {}))
-    last: dict[str, Any] = dict(seed=seed, teacher=judge, at_once=at_once)
+    last: dict[str, Any] = dict(seed=seed, teacher=_judge(sampled, teacher), at_once=at_once)
     selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, **last)
     return selection, selection.save(out or as_path(pool) / 'selections')
 
@@ -138,15 +150,14 @@ def select_by_students(
     student: str = 'convnet3',
     seed: int = 0,
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
+    space: str = 'student',  # where images are compared
+    teacher: str | None = None,  # whose judgement counts: one of the pool's, or another; None: the pool's first
 ) -> tuple[Contest, Path]:  # what was compared, and the file of the best selection
     "Lets students choose among the selections of many rules, and writes the best one down."
     sampled = Pool.open(pool)
-    shape = sampled.images.shape
-    if data is None:
-        say = 'Pass --data NAME_OR_PATH'
-        raise PSRError('option --data', 'real images of the classes; their training part chooses', 'none', say)
-    real = load_data(data, size=shape[-1], channels=shape[1])
-    found = contest(sampled, real, ipc, students, protocol=protocol, student=student, seed=seed)
+    real, judge = _training_images(sampled, data, 'to choose by'), _judge(sampled, teacher)
+    how: dict[str, Any] = dict(protocol=protocol, student=student, seed=seed, space=space, teacher=judge)
+    found = contest(sampled, real, ipc, students, **how)
     return found, found.best.save(out or as_path(pool) / 'selections')
 
 
@@ -165,13 +176,7 @@ def measure_pool(
     from tqdm.auto import tqdm
 
     sampled = Pool.open(pool)
-    shape = sampled.images.shape
-    if data is None:
-        say = 'Pass --data NAME_OR_PATH'
-        raise PSRError(
-            'option --data', 'real images of the classes, to judge by; their training part is used', 'none', say
-        )
-    real = load_data(data, size=shape[-1], channels=shape[1])
+    real = _training_images(sampled, data, 'to judge by')
     worth = None
     with tqdm(desc='worth', unit='student', disable=not progress, delay=1) as bar:
         for step in measure_worth(sampled, real, ipc, students, protocol, student, seed, engine=engine):

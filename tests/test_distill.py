@@ -110,6 +110,8 @@ def test_folders_in_the_way(tmp_path):
     for name in ('.lock', '.pool.json.0123456789abcdef.tmp'):  # of another writer, who has just begun
         (tmp_path / 'begun' / name).touch()
     assert writable(tmp_path / 'begun', 'pool.json') == tmp_path / 'begun'
+    with pytest.raises(PSRError, match='argument method: expected none beside by_students'):
+        distill(out=tmp_path / 'new', by_students=True, method='herding', **SMALL)
     with pytest.raises(PSRError, match='at least one: the pool needs a folder'):
         distill(**SMALL)
     assert writable(tmp_path / 'new', 'provenance.json') == tmp_path / 'new' and not (tmp_path / 'new').exists()

@@ -265,6 +265,8 @@ def test_from_the_shell(pool):
         (['worth', pool.path / 'none', '--data', 'fashion-mini'], 'pool'),
         (['select', pool.path, '--by-students'], 'option --data: expected real images'),
         (['select', pool.path, '--by-students', '--worth', '1'], 'option --by-students'),
+        (['select', pool.path, '--by-students', '--at-once', '2'], 'option --by-students'),
+        (['select', pool.path, '--by-students', '--data', 'fashion-mini', '--space', 'no'], 'space'),
     ):
         done = here(*words)
         assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
