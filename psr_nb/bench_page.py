@@ -132,7 +132,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         f'{_percent(row["difference_low"], True)} to {_percent(row["difference_high"], True)}' if against else ''
     )
     p = row.get('p_holm')
-    return shown | dict(p='' if p is None else f'{p:.2g}', clear=p is not None and p < 0.05)
+    return shown | dict(p='' if p is None else f'{p:.2g}', significant=p is not None and p < 0.05)
 
 
 def table_sections(

@@ -191,6 +191,7 @@ def test_add_and_page_as_commands(tmp_path):
     assert all(f.read_text() == text for f, text in before.items())
     assert run('page', out).exit_code == 0
     page = (out / 'bench.html').read_text()
+    assert '<strong>' not in page  # nothing is clear after so few students
     assert page.count('data:image/webp') == 3 and 'Set of mine' in page
     taken = run('add', out, 'mine', 'herding_real')
     assert taken.exit_code == 1
