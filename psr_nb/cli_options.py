@@ -163,7 +163,7 @@ def given(**options) -> dict:
     "Only the options that were given."
     return {k: v for k, v in options.items() if v is not None}
 
-
+# %% ../nbs/45_cli_options.ipynb #6f71538a
 def sampling_options(
     num_inference_steps: Optional[int],
     guidance_scale: Optional[float],
@@ -191,7 +191,7 @@ def data_source(data: str, image_column: Optional[str], label_column: Optional[s
     typer.echo(data_line(source))
     return source
 
-
+# %% ../nbs/45_cli_options.ipynb #5c1ef80f
 def worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
     "What could still be measured, and how."
     data += f' --holdout {holdout}' if holdout else ''
@@ -207,7 +207,7 @@ def opened_engine(engine: Optional[str], address: Optional[str], workers: Option
 
     return opened(engine, address, workers)
 
-
+# %% ../nbs/45_cli_options.ipynb #104ca2a8
 def listed(names: list[str]) -> list[str]:
     "Names given one by one, or joined by commas."
     return [n for name in names for n in name.split(',') if n]

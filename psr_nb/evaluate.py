@@ -146,7 +146,7 @@ def class_numbers(
     numbers = [int(m[2]) for m in found if m is not None]
     return numbers if max(numbers) < 10_000 else None  # WordNet ids are numbers too, of another kind
 
-
+# %% ../nbs/23_evaluate.ipynb #344eeabf
 def match_numbers(
     data: ImageData,  # a set whose class folders may be numbered
     test: ImageData,
@@ -176,7 +176,7 @@ def _as_data(data: ImageSet) -> ImageData:
         return data
     return ImageData(data.images, data.labels, list(data.classes), getattr(data, 'name', 'the set'))
 
-
+# %% ../nbs/23_evaluate.ipynb #cce54f64
 def _targets(
     data: ImageSet,
     labels: str,  # "hard" or "soft"
@@ -207,7 +207,7 @@ def _protocol_name(
     name += f' ({epochs} epochs)' if epochs is not None else ''
     return name + (f' (batch {batch_size})' if batch_size is not None else '')
 
-
+# %% ../nbs/23_evaluate.ipynb #89520a22
 def _sets(
     distilled: Source | dict[str, Source],
     method: str | None,
@@ -441,7 +441,7 @@ def _test_view(test: ImageData, here: Scope) -> ImageData:
     edge = (here.test_size - here.size) // 2
     return replace(test, images=images[..., edge : edge + here.size, edge : edge + here.size], keys=test.image_keys)
 
-
+# %% ../nbs/23_evaluate.ipynb #b62f36ba
 def evaluate(
     # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set
     distilled: Source | dict[str, Source],
