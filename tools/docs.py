@@ -133,7 +133,7 @@ def folded(notebook):
 
 
 def workshop(pages: Path) -> list[tuple[str, str]]:
-    "The tutorials and the page for whoever stands in front: titles and paths."
+    "The tutorials and the page for the instructor: titles and paths."
     folder, found = pages / 'tutorials', []
     for path in tutorials.masters():
         page(path, folder, path.stem)
@@ -142,7 +142,7 @@ def workshop(pages: Path) -> list[tuple[str, str]]:
     guide = tutorials.FOLDER / 'README.md'
     if guide.exists():
         (folder / 'in-front.md').write_text(links(guide.read_text(encoding='utf-8'), 'tutorials'), encoding='utf-8')
-        found.insert(0, ('For the person in front', 'tutorials/in-front.md'))
+        found.insert(0, ('For the instructor', 'tutorials/in-front.md'))
     return found
 
 
