@@ -161,7 +161,7 @@ def student_loss(
     of_one = images[None], labels, real[None], real_labels[None], network, mean, std, settings, [g]
     return _losses(*of_one)[0]
 
-
+# %% ../nbs/18_losses.ipynb #3582307a
 def _trained(
     network: torch.nn.Module,  # where training begins; not changed
     loss: Callable[[Callable, bool], torch.Tensor],  # (network as a function, whether to keep the graph) -> scalar
@@ -184,7 +184,7 @@ def _trained(
             values = [v.requires_grad_(True) for v in values]
     return call
 
-
+# %% ../nbs/18_losses.ipynb #ls0f0004
 def _losses(
     images: torch.Tensor,  # (S, n, c, H, W)
     labels: torch.Tensor,  # (n,)
@@ -196,7 +196,8 @@ def _losses(
     s: StudentTraining,
     generators: list[torch.Generator],
 ) -> torch.Tensor:  # (S,) cross-entropy
-    each = torch.arange(len(images), device=images.device)[:, None]
+    "What `student_loss` and `student_losses` have in common."
+    which = torch.arange(len(images), device=images.device)[:, None]
     waiting = torch.empty(len(images), 0, dtype=torch.long)
 
     def answer(call, x):
@@ -207,7 +208,7 @@ def _losses(
         if not waiting.shape[1]:
             waiting = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])
         pick, waiting = waiting[:, : s.student_batch].to(images.device), waiting[:, s.student_batch :]
-        logits = answer(call, (images if keep else images.detach())[each, pick])
+        logits = answer(call, (images if keep else images.detach())[which, pick])
         return len(images) * F.cross_entropy(logits, labels[pick].flatten())  # the sum of their means
 
     warm = [int(torch.randint(s.warm_up + 1, (1,), generator=g)) for g in generators][0]
@@ -229,7 +230,7 @@ class _InALine(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # (S · batch, c, h, w) -> (S · batch, C)
         return self.network(x.unflatten(0, (self.sets, -1))).flatten(0, 1)
 
-
+# %% ../nbs/18_losses.ipynb #5e534fb2
 def student_losses(
     images: torch.Tensor,  # (S, n, c, H, W) in [0, 1], refined; gradients flow back to them
     labels: torch.Tensor,  # (n,) the same for all S
