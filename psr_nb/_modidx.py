@@ -81,6 +81,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'psr_nb.candidates._make_shard': ('candidates.html#_make_shard', 'psr_nb/candidates.py'),
                                    'psr_nb.candidates._placed': ('candidates.html#_placed', 'psr_nb/candidates.py'),
                                    'psr_nb.candidates._side_by_side': ('candidates.html#_side_by_side', 'psr_nb/candidates.py'),
+                                   'psr_nb.candidates._small': ('candidates.html#_small', 'psr_nb/candidates.py'),
                                    'psr_nb.candidates.shard_steps': ('candidates.html#shard_steps', 'psr_nb/candidates.py'),
                                    'psr_nb.candidates.stored_images': ('candidates.html#stored_images', 'psr_nb/candidates.py'),
                                    'psr_nb.candidates.stored_latents': ('candidates.html#stored_latents', 'psr_nb/candidates.py')},
