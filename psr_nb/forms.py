@@ -119,7 +119,7 @@ def _beside(table: NoColumns, path: Path) -> Listing:
     listing.left_out[f'table {Path(table.table).name} without a column of labels'] += 1
     return listing
 
-
+# %% ../nbs/02_forms.ipynb #804fb5ba
 def recognise(
     path: str | Path,  # a folder or a file
     image_column: str | None = None,  # of a table: None: found by its name
