@@ -311,6 +311,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.deciding.Deciding.pin': ('deciding.html#deciding.pin', 'psr_nb/deciding.py'),
                                  'psr_nb.deciding.Deciding.pins': ('deciding.html#deciding.pins', 'psr_nb/deciding.py'),
                                  'psr_nb.deciding.Deciding.preset': ('deciding.html#deciding.preset', 'psr_nb/deciding.py'),
+                                 'psr_nb.deciding.Deciding.reset': ('deciding.html#deciding.reset', 'psr_nb/deciding.py'),
                                  'psr_nb.deciding.Deciding.toggle': ('deciding.html#deciding.toggle', 'psr_nb/deciding.py'),
                                  'psr_nb.deciding.PanelTraits': ('deciding.html#paneltraits', 'psr_nb/deciding.py'),
                                  'psr_nb.deciding.PanelTraits._known_rule': ('deciding.html#paneltraits._known_rule', 'psr_nb/deciding.py'),
