@@ -186,7 +186,8 @@ function drawStudio({ model, el }) {
   const work = h('div', { class: 'panel' }, h('div', { class: 'tools' }, which, legend), previews);
   const studio = h('div', { class: 'studio' }, settings, work);
   const box = panelOf(
-    'Refinement studio',
+    about.title ? `Refinement studio ${about.title}` : 'Refinement studio',
+    ...(about.title ? [h('h3', { class: 'title' }, about.title)] : []),
     top.node,
     stale.node,
     wrong.node,
