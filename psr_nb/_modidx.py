@@ -482,6 +482,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.evaluate._Table.row': ('evaluate.html#_table.row', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._Table.rows_abreast': ('evaluate.html#_table.rows_abreast', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._as_data': ('evaluate.html#_as_data', 'psr_nb/evaluate.py'),
+                                 'psr_nb.evaluate._by_this_machine': ('evaluate.html#_by_this_machine', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._by_workers': ('evaluate.html#_by_workers', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._check': ('evaluate.html#_check', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._placed': ('evaluate.html#_placed', 'psr_nb/evaluate.py'),

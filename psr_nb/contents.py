@@ -137,7 +137,7 @@ def image_endings() -> set[str]:  # ".png", …
     Image.init()
     return {e for e, kind in Image.registered_extensions().items() if kind in Image.OPEN and kind not in _NOT_PICTURES}
 
-
+# %% ../nbs/02_contents.ipynb #57a9d52c
 def is_image(
     path: Path,
     endings: set[str],  # see `image_endings`
@@ -423,7 +423,7 @@ def row_splits(
         raise PSRError(where, 'train, validation or test in each row of its column of splits', repr(value))
     return [str(split) for split in found]
 
-
+# %% ../nbs/02_contents.ipynb #ct0f
 def some_columns(
     columns: list[str],
 ) -> str:
@@ -431,7 +431,7 @@ def some_columns(
     more = f' … ({len(columns)})' if len(columns) > 12 else ''
     return ', '.join(map(str, columns[:12])) + more
 
-
+# %% ../nbs/02_contents.ipynb #e59b205b
 def find_column(
     columns: list[str],
     known: list[str],  # names in the order of preference

@@ -201,7 +201,7 @@ def _fetch_natural(name: str, split: str, size: int | None, channels: int | None
         f'Fetch it elsewhere: mkdir -p "$PSR_DATA"; {by_hand}',
     )
 
-
+# %% ../nbs/03_data.ipynb #63ee6c2c
 def _load_natural(name: str, split: str, size: int | None, channels: int | None) -> ImageData:
     "A known set of natural images: from a folder of its name, else fetched."
     folders = _natural_folders(name)

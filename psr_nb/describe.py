@@ -126,7 +126,7 @@ class DataReport:
         caption, alt = f'data {self.path}', 'a few images of each class'
         return object_html(rows=self.rows(), keyed=True, caption=caption, picture=picture, alt=alt)
 
-
+# %% ../nbs/03_describe.ipynb #9b8d6cdb
 def _words(key: object) -> str:
     if isinstance(key, tuple):
         return '×'.join(map(str, key)) + ' pixels'

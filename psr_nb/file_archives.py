@@ -63,7 +63,7 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
         raise PSRError(f'{path}', 'an archive without a password', locked)
     return members
 
-
+# %% ../nbs/02_file_archives.ipynb #225816e7
 def _check_members(members: list[tuple[str, int]], path: Path) -> None:
     "Raises `PSRError` for an archive that names places outside, grows too large, or is empty."
     total = sum(size for _, size in members)
@@ -136,7 +136,7 @@ def unpack(
         raise PSRError(f'{path}', kind, f'{type(e).__name__}: {e}'[:160]) from None
     return folder
 
-
+# %% ../nbs/02_file_archives.ipynb #0ef525a4
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, UnicodeError, OSError, EOFError)
 
 # %% ../nbs/02_file_archives.ipynb #fo034

@@ -110,7 +110,7 @@ def _check_sizes(
                     f'{path} {member.filename}', f'at most {_MOST_RATIO} times its own size', f'{wanted:,} bytes'
                 )
 
-
+# %% ../nbs/02_file_arrays.ipynb #0dfb6ab1
 def read_npz(
     path: Path,
 ) -> Listing | None:  # None: not this form

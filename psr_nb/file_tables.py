@@ -123,7 +123,7 @@ class NoColumns(PSRError):
     table = ''
     names_files = False
 
-
+# %% ../nbs/02_file_tables.ipynb #d0caa16e
 def _table_rows(
     table: Path, image_column: str | None, label_column: str | None, endings: set[str]
 ) -> tuple[list[Path], list, list | None]:
@@ -185,7 +185,7 @@ def _as_numbers(column: list) -> list:
         return column
     return [float(t) if float(t) % 1 else int(float(t)) for t in texts]
 
-
+# %% ../nbs/02_file_tables.ipynb #ef5e4f27
 def read_name_tables(
     path: Path,  # a folder with tables, or one table
     image_column: str | None = None,
@@ -436,7 +436,7 @@ def _divided(parts: dict, where: str) -> dict:
         return parts
     return {s: table.select(np.flatnonzero(np.array(splits) == s)) for s in dict.fromkeys(splits)}
 
-
+# %% ../nbs/02_file_tables.ipynb #14cad3fc
 def from_datasets(
     parts: dict,  # split -> datasets.Dataset
     path: Path,  # for messages

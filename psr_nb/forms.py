@@ -125,7 +125,7 @@ def _beside(table: NoColumns, path: Path) -> Listing:
     listing.left_out[f'table {Path(table.table).name} without a column of labels'] += 1
     return listing
 
-
+# %% ../nbs/02_forms.ipynb #fo0f
 def _what_is_there(path: Path) -> tuple[str, str]:  # in words, and what to do
     "What lies at a path that has none of the forms."
     entries = [p for p in path.iterdir() if not is_junk(p.name)] if path.is_dir() else [path]
@@ -153,7 +153,7 @@ def _column_doubts(listing: Listing, image_column: str | None, label_column: str
     said = [f'{option} {given}' for option, given in (('--image-column', image), ('--label-column', label)) if given]
     return [f'{" and ".join(said)} not used: {form} have no columns'] if said else []
 
-
+# %% ../nbs/02_forms.ipynb #804fb5ba
 def recognise(
     path: Any,  # a folder or a file; or a data set in Python, see `fileless.read_objects`
     image_column: str | None = None,  # of a table: None: found by its name

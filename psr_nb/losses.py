@@ -149,7 +149,7 @@ def student_loss(
         logits = logits * best_scale(logits.detach(), real_labels)
     return F.cross_entropy(logits, real_labels)
 
-
+# %% ../nbs/18_losses.ipynb #3582307a
 def _trained(
     network: torch.nn.Module,  # where training begins; not changed
     loss: Callable[[Callable, bool], torch.Tensor],  # (network as a function, whether to keep the graph) -> scalar
@@ -172,7 +172,7 @@ def _trained(
             values = [v.requires_grad_(True) for v in values]
     return call
 
-
+# %% ../nbs/18_losses.ipynb #5e534fb2
 def student_losses(
     images: torch.Tensor,  # (S, n, c, H, W) in [0, 1], refined; gradients flow back to them
     labels: torch.Tensor,  # (n,) the same for all S

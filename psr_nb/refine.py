@@ -462,7 +462,7 @@ def _refined(
     selection = SimpleNamespace(latents=latents, labels=labels)
     return list(refine(selection, prior, teacher, real, judge, settings, preview=settings.steps + 1))
 
-
+# %% ../nbs/19_refine.ipynb #778ede1b
 def run_refinements(
     selections: list,  # each refined in the same way
     prior: Prior,

@@ -451,7 +451,7 @@ def _draw(
     liking, draw = min(1 + g / 2, FOCUS_MOST) * standardised(worth.values), candidate_seed(seed, 2, g) % 2**32
     return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels, FOCUS)
 
-
+# %% ../nbs/14_worth.ipynb #f8f2c363
 def _placed(device: torch.device, images: torch.Tensor, judges: Judges, classes: list[str], train: dict) -> tuple:
     "The same for a worker: its students are trained on its device."
     return images, judges, classes, train | dict(device=device)
