@@ -114,7 +114,7 @@ def explorable(
     kind = type(thing).__name__
     raise PSRError('argument pool', 'a Pool, or the folder of one', f'an object of type {kind}', hints.get(kind, ''))
 
-
+# %% ../nbs/30_explorer.ipynb #d398f371
 class PoolExplorer(Sweeping):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
