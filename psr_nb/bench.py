@@ -5,6 +5,7 @@
 # %% ../nbs/34_bench.ipynb #be002
 from __future__ import annotations
 
+import errno
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -76,8 +77,24 @@ def _keep_picture(bench: Bench, m: _Made) -> None:
         draw_sheet(source(0) if draw is None else source, sheet)
 
 # %% ../nbs/34_bench.ipynb #57ebc697
+def _out_of_memory(e: Exception) -> bool:
+    known = isinstance(e, (MemoryError, torch.OutOfMemoryError)) or getattr(e, 'errno', None) == errno.ENOMEM
+    return known or "can't allocate memory" in f'{e}'
+
+
 def _words(e: Exception) -> str:
+    "Why a cell failed. Raises what is no fault of its method, such as a full disk."
+    if _out_of_memory(e):
+        return f'out of memory: {e}'[:500]
+    if isinstance(e, OSError):
+        raise e
     return (f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}')[:500]
+
+
+def _give_back() -> None:
+    "After a failure: what the card still keeps goes to the next cell."
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | None) -> None:
@@ -91,11 +108,12 @@ def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | Non
     given = {name: source for name, (_, _, source) in sets.items()}
     try:
         report = evaluate(given, made[0].test, cell.protocol, cell.student, seeds, grid.labels, **more)
-    except OSError:
-        raise  # a full disk is no fault of the method
     except Exception as e:
+        report, why = None, _words(e)
+    if report is None:
+        _give_back()
         if len(made) == 1:
-            made[0].error = _words(e)
+            made[0].error = why
         for one in made if len(made) > 1 else ():
             _train(bench, [one], device, abreast)
         return
@@ -118,10 +136,10 @@ def run_cells(
     for m in made:
         try:
             _make(bench, m)
-        except OSError:
-            raise
         except Exception as e:
             m.error = _words(e)
+        if m.error:
+            _give_back()
     whole = sorted((m for m in made if not m.error), key=lambda m: id(m.test))
     for _, group in groupby(whole, key=lambda m: id(m.test)):
         _train(bench, list(group), device, abreast)

@@ -5,6 +5,7 @@
 # %% ../nbs/02_forms.ipynb #fo002
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,20 @@ def _beside(table: NoColumns, path: Path) -> Listing:
     listing.left_out[f'table {Path(table.table).name} without a column of labels'] += 1
     return listing
 
+# %% ../nbs/02_forms.ipynb #fo0fkdc
+def _refuse_label_archives(path: Path) -> None:
+    "Raises `PSRError` for the stored soft labels of FKD: epoch_0/batch_0.tar."
+    of_epoch = lambda p: re.fullmatch(r'epoch_\d+', p.name) and any(p.glob('batch_[0-9]*.tar'))
+    alone = re.fullmatch(r'epoch_\d+/batch_\d+\.tar', f'{path.parent.name}/{path.name}')
+    if alone or path.is_dir() and (of_epoch(path) or any(of_epoch(p) for p in path.glob('epoch_[0-9]*'))):
+        raise PSRError(
+            f'data {path}',
+            'labelled images',
+            'soft labels as FKD stores them (epoch_0/batch_0.tar): crops, flips, mixes and logits',
+            'They do not say which image each row is about, nor their temperature, so they cannot be used here. '
+            'Give the folder with the images, and for soft labels a teacher: psr evaluate … --labels soft --teacher NAME',
+        )
+
 # %% ../nbs/02_forms.ipynb #fo0f
 def _what_is_there(path: Path) -> tuple[str, str]:  # in words, and what to do
     "What lies at a path that has none of the forms."
@@ -177,6 +192,7 @@ def _recognised(path: Any, image_column: str | None, label_column: str | None) -
         raise PSRError(f'data {path}', 'a folder or a file', 'nothing there')
     if not (path.is_dir() or path.is_file()):
         raise PSRError(f'data {path}', 'a folder or a regular file', 'something else (a device or a pipe)')
+    _refuse_label_archives(path)
     shards = read_shards(path, label_column) if path.suffix.lower() == '.tar' else None
     if shards is not None:
         return shards

@@ -80,6 +80,27 @@ def test_a_set_with_missing_classes(tmp_path):
     assert '9 classes' in error
 
 
+def test_out_of_memory_on_one_pool(tmp_path, monkeypatch):
+    "The cell says so, and the grid goes on with the other pools; a full disk is another matter."
+    methods = dict(mine=dict(function='json:dumps'))
+    grid = Bench.begin(parse_grid(SMALL | dict(ipc=1, pools=3, methods=methods)), tmp_path / 'out')
+    errors = {0: torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 GiB'), 2: OSError(12, 'no memory')}
+
+    def sets_of(bench, cell):
+        if cell.pool in errors:
+            raise errors[cell.pool]
+        real = bench.images('train').per_class(1)
+        return {0: real}, bench.images('test').per_class(2)
+
+    monkeypatch.setattr(bench_room, 'sets_of', sets_of)
+    steps = list(run_bench(grid, device='cpu'))
+    assert [s.error.split(':')[0] for s in steps] == ['out of memory', '', 'out of memory']
+    assert 'Tried to allocate 20.00 GiB' in write_results(grid).text()
+    errors[1] = OSError(28, 'No space left on device')
+    with pytest.raises(OSError, match='No space left'):
+        list(run_bench(grid, only='pool1', device='cpu'))
+
+
 @pytest.mark.slow
 def test_disk_full(tmp_path, monkeypatch):
     "What is done stays; the next run goes on."

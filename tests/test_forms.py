@@ -514,3 +514,13 @@ def test_pictures_that_cannot_be_read_are_said(tmp_path):
     (tmp_path / 'cat' / 'phone.HEIC').write_bytes(b'\0\0\0\x18ftypheic')
     with pytest.warns(UserWarning, match=r'left out 1 pictures of a kind that cannot be read.*\(.HEIC\)'):
         assert len(load_data(tmp_path)) == 6
+
+
+def test_stored_soft_labels_are_no_images(tmp_path):
+    "FKD's files do not say which image a row is about: refused, whichever of the folders is given."
+    for epoch in range(2):
+        (tmp_path / 'fkd' / f'epoch_{epoch}').mkdir(parents=True)
+        (tmp_path / 'fkd' / f'epoch_{epoch}' / 'batch_0.tar').write_bytes(b'PK')
+    for where in (tmp_path / 'fkd', tmp_path / 'fkd' / 'epoch_1', tmp_path / 'fkd' / 'epoch_0' / 'batch_0.tar'):
+        with pytest.raises(PSRError, match='soft labels as FKD stores them.* do not say which image'):
+            recognise(where)
