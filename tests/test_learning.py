@@ -70,20 +70,18 @@ def test_twenty_of_each_are_as_good(real, judges):
 
 
 @pytest.mark.slow
-def test_resnets_as_one_network_are_as_good_as_alone(real, judges):
-    "Eight ResNet-18 of eight channels: the same seeds give the same accuracies, joined or one after another."
+def test_resnets_as_one_network_are_those_that_are_alone(real, judges):
+    "Eight ResNet-18 of eight channels, joined and one after another: the same answers, and as many of them right."
     narrow = replace(PROTOCOLS['quick'], students={'resnet18': dict(channels=(8, 8, 8, 8))})
-    sets, seeds = sets_of(real, 1, ipc=2) * 8, range(8)
-    small = [(x[..., ::2, ::2], y) for x, y in sets]
-    asked = replace(judges, images=judges.images[..., ::2, ::2])
-    right = lambda logits: (logits.argmax(1) == judges.labels).float().mean().item()
-    work = training_plan(narrow, 20, 10, None, 'resnet18', 10)
-    joined = _train_abreast(small, asked, work, 'resnet18', seeds, torch.device('cpu'))
-    alone = train_students(small, asked, narrow, 'resnet18', seeds, epochs=10, device='cpu')
-    a, b = np.array([*map(right, joined)]), np.array([*map(right, alone)])
-    assert a.mean() > 0.15  # they have learned something
+    sets, seeds = sets_of(real, 1) * 8, range(8)
+    work = training_plan(narrow, 20, 10, None, 'resnet18', 2)
+    joined = torch.stack(list(_train_abreast(sets, judges, work, 'resnet18', seeds, torch.device('cpu'))))
+    alone = torch.stack(list(train_students(sets, judges, narrow, 'resnet18', seeds, epochs=2, device='cpu')))
+    right = lambda logits: (logits.argmax(2) == judges.labels).float().mean(1).numpy()
+    a, b = right(joined), right(alone)
     assert abs(a.mean() - b.mean()) < 2 * np.sqrt(a.var(ddof=1) / 8 + b.var(ddof=1) / 8) + 0.005
-    assert np.abs(a - b).mean() < 0.05  # and they are the same students
+    apart = (joined - alone).abs().mean()
+    assert apart < 0.1 * (joined - joined.mean(0)).abs().mean()  # what two seeds differ by is much more
 
 
 def test_soft_targets_and_other_networks(real, judges):
