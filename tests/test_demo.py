@@ -17,23 +17,23 @@ METHODS = ['random_real', 'generate_and_use', 'random', 'random+refine', 'psr_se
 
 
 @pytest.fixture(scope='module')
-def demo(tmp_path_factory):
+def demo(few_images, tmp_path_factory):
     "The folder that a demo left, and what it printed."
     out = tmp_path_factory.mktemp('demo') / 'out'
     brief = replace(PROTOCOLS['quick'], epochs=((math.inf, 20),))
     with pytest.MonkeyPatch.context() as at:
         at.setitem(PROTOCOLS, 'quick', brief)
-        done = small_demo(out)
+        done = small_demo(out, few_images)
     return out, done
 
 
-def small_demo(out):
+def small_demo(out, data):
     return worked_here(
         'demo',
         '--out',
         out,
         '--data',
-        'fashion-mini',
+        data,
         '--ipc',
         1,
         '--n-per-class',
