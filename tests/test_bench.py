@@ -1,6 +1,7 @@
 "A grid: killed and resumed, shared, with methods that fail and files that are wrong."
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -170,6 +171,7 @@ def test_worth_is_asked_for_by_its_weight(few_images, tmp_path, monkeypatch):
     measured = SimpleNamespace(worth=SimpleNamespace(values=values, counts=1.0))
     monkeypatch.setattr(sets_room, 'measure_worth', lambda *how, **more: iter([measured]))
     with_worth = Bench.begin(parse_grid(grid | dict(worth=16)), tmp_path / 'with')
+    shutil.copytree(without.path / 'pools', with_worth.path / 'pools')
     assert not any(s.error for s in run_bench(with_worth))
     plain, by = (bench_room.set_of(with_worth, cell)[0].images for cell in cells_of(with_worth.grid))
     assert not torch.equal(plain, by)
@@ -204,9 +206,10 @@ def test_add_and_page_as_commands(few_images, tmp_path):
 
 def test_teachers_of_a_refined_method(few_images, tmp_path):
     "One scores, another refines, a third judges, unless the grid says that one does it all."
-    circular = dict(selector='psr', refine=dict(steps=1, teacher='fashion/a', judge='fashion/a'))
-    methods = dict(transfer=dict(selector='psr', refine=dict(steps=1)), circular=circular, plain=dict(selector='psr'))
-    words = dict(data=str(few_images), prior='fashion', teacher='fashion/a', n_per_class=3, ipc=1)
+    brief = dict(steps=1, width=8, warm_up=1, unroll=1, student_real=32)
+    circular = dict(selector='psr', refine=brief | dict(teacher='fashion/a', judge='fashion/a'))
+    methods = dict(transfer=dict(selector='psr', refine=brief), circular=circular, plain=dict(selector='psr'))
+    words = dict(data=str(few_images), prior='fashion', teacher='fashion/a', n_per_class=1, ipc=1)
     grid = Bench.begin(parse_grid(words | dict(methods=methods)), tmp_path / 'out')
     asked = []
     refine = sets_room.run_refine
