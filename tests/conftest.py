@@ -17,7 +17,7 @@ expected = os.environ.get('CI', '').lower() not in ('', '0', 'false')  # where a
 
 
 # The files that take longest, in that order: begun first, they leave no worker waiting for another at the end.
-LONGEST = 'explore pool kills bench natural cli tutorials own_images demo readme distill worth protocols verify'.split()
+LONGEST = 'explore engines pool kills bench tutorials natural cli own_images determinism demo readme distill worth'.split()
 
 
 def pytest_collection_modifyitems(items):
