@@ -57,7 +57,7 @@ class _Made:
     rows: list[dict[str, Any]] = field(default_factory=list)
     error: str = ''
 
-
+# %% ../nbs/34_bench.ipynb #0f325201
 def _make(bench: Bench, m: _Made) -> None:
     "The sets of a cell, and how long they took."
     cell, how = m.cell, bench.grid.methods[m.cell.method]
@@ -75,7 +75,7 @@ def _keep_picture(bench: Bench, m: _Made) -> None:
         draw, source = next(iter(m.sets.items()))
         draw_sheet(source(0) if draw is None else source, sheet)
 
-
+# %% ../nbs/34_bench.ipynb #57ebc697
 def _words(e: Exception) -> str:
     return (f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}')[:500]
 
@@ -166,7 +166,7 @@ def run_bench(
     with opened(engine) as who:
         yield from _claimed(replace(bench, engine=who), only, device, abreast)
 
-
+# %% ../nbs/34_bench.ipynb #e010ce23
 def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) -> Iterator[BenchStep]:
     "Makes every cell that is not there and that no other process has."
     cells = [c for c in cells_of(bench.grid) if only is None or only in c.name]

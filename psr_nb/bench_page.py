@@ -100,7 +100,7 @@ PUBLISHED: list[Published] = [
     ),
 ]
 
-
+# %% ../nbs/36_bench_page.ipynb #82094079
 def published_for(
     classes: Sequence[str],  # of the test images
     protocol: str,  # as the table calls it
@@ -189,7 +189,7 @@ def _figure(id: str, title: str, x: str, lines: dict[str, list[tuple[float, floa
     )
     return dict(id=id, label=title, height=460, data=figure.to_json())
 
-
+# %% ../nbs/36_bench_page.ipynb #722ded91
 def figure_sections(
     report: Any,  # rows of a grid
 ) -> list[dict[str, Any]]:

@@ -89,7 +89,7 @@ class Entry:
             ) from None
         return _entry(content, 'code of an entry')
 
-
+# %% ../nbs/34_board.ipynb #4ffcf30a
 def _content(entry: Entry) -> dict:
     "As it is written."
     about = json.loads(to_json(asdict(entry)))

@@ -88,7 +88,7 @@ def _check(prior: Any, teachers: list, classes: list[str], sampling: dict) -> No
     if len({t.name for t in teachers}) != len(teachers):
         raise PSRError('argument teachers', 'each name once', [t.name for t in teachers])
 
-
+# %% ../nbs/09_candidates.ipynb #faf6d929
 def _configuration(
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s

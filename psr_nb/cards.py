@@ -58,7 +58,7 @@ def _data_words(about: dict[str, Any] | None) -> str:
     held = f', without hold-out {about["holdout"]}' if about.get('holdout') else ''
     return f'{about.get("name")}, {about.get("images")} images{held} (fingerprint {about["fingerprint"]})'
 
-
+# %% ../nbs/20_cards.ipynb #26667874
 def _card_rows(distilled: Any) -> list[tuple[str, Any]]:
     "What the first table of the card says."
     p, (c, h, w) = distilled.provenance, distilled.images.shape[1:]

@@ -163,7 +163,7 @@ def _timm_config(config: dict[str, Any]) -> dict[str, Any]:
     names = config.get('label_names') or cfg.get('label_names') or cfg.get('labels')
     return {**cfg, 'label_names': names}
 
-
+# %% ../nbs/07_checkpoints.ipynb #7677e424
 def numbers(
     found: Any,  # a number, or one for each channel; None: none
     where: str,  # for the error

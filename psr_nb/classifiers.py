@@ -287,7 +287,7 @@ def channels_of(
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
     return None if first is None else first.in_channels
 
-
+# %% ../nbs/07_classifiers.ipynb #7ad70c7b
 def complete(
     found: Classifier,
     mean: Any = None,  # per channel; None: as it says

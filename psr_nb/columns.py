@@ -63,7 +63,7 @@ def read_columns(
         values[label[shown] * n_per_class + index[shown]] = columns[name][shown]
     return scores, sources
 
-
+# %% ../nbs/09_columns.ipynb #29d4bdb8
 def write_columns(
     path: Path,  # the pool's folder
     shape: tuple[int, int],  # classes, candidates of each that the folder holds

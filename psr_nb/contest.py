@@ -211,7 +211,7 @@ class Contest:
         rows = self.table().itertuples()
         return [f'{accuracy:6.1%}  {int(met):2d} students  {name}' for name, met, accuracy in rows] + self.verdict
 
-
+# %% ../nbs/20_contest.ipynb #363044cd
 def contest(
     pool: Any,  # a `Pool`, best with the column `worth`
     real: ImageData,  # real training images; never test images

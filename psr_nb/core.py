@@ -182,7 +182,7 @@ def in_store(path: Path) -> bool:
     "Whether a path that `as_path` gave is in a store, and not on a disk."
     return not isinstance(path, Path)
 
-
+# %% ../nbs/00_core.ipynb #db788208
 @contextlib.contextmanager
 def store_errors(
     path: Path,  # what is read or written
@@ -212,7 +212,7 @@ def on_disk(path: str | Path) -> Path:
         raise PSRError(f'{path}', 'a folder on a disk', 'the address of a store', say)
     return path
 
-
+# %% ../nbs/00_core.ipynb #80f75011
 def is_there(path: Path) -> bool:
     "Whether there is a file or a folder. Raises `PSRError` for a store that does not answer."
     if not in_store(path):
@@ -391,7 +391,7 @@ def content_hash(obj: object) -> str:
     data = obj if isinstance(obj, (bytes, memoryview)) else to_json(obj, indent=None).encode()
     return hashlib.sha256(data).hexdigest()
 
-
+# %% ../nbs/00_core.ipynb #8822e9ec
 def file_hash(path: str | Path) -> str:
     "SHA-256 (hex) of a file's content."
     with as_path(path).open('rb') as f:
@@ -421,7 +421,7 @@ def read_bytes(
     except (OSError, ValueError) as e:
         raise PSRError(f'{path}', 'a file that can be read', getattr(e, 'strerror', None) or str(e)) from None
 
-
+# %% ../nbs/00_core.ipynb #5f0f7470
 def read_json(path: str | Path) -> Any:
     "A JSON file's content; `PSRError` if it is missing, no regular file, or broken."
     data = read_bytes(path)
@@ -443,7 +443,7 @@ def check_kind(
     if not isinstance(content, dict) or content.get('kind') != kind:
         raise PSRError(f'{where}', expected, found, hint)
 
-
+# %% ../nbs/00_core.ipynb #2b750e08
 def check_fields(
     content: Any,  # of a JSON file, or a part of it
     fields: Mapping[str, Any],  # name -> type, or a tuple of types

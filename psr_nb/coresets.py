@@ -63,7 +63,7 @@ class Young:
         "As a teacher answers."
         return self.ask_all(images)
 
-
+# %% ../nbs/19_coresets.ipynb #e779faf1
 def train_young(
     real: ImageData,  # real training images
     epochs: int = 2,
@@ -184,7 +184,7 @@ def k_center_real(
 
     return _chosen(real, ipc, pick, 'k_center_real')
 
-
+# %% ../nbs/19_coresets.ipynb #a888986f
 def _hardest(real: ImageData, ipc: int, scores: torch.Tensor, name: str) -> ImageData:
     return _chosen(real, ipc, lambda where: scores[where].argsort(descending=True, stable=True).tolist(), name)
 
@@ -197,7 +197,7 @@ def el2n_real(
     "The hardest images of each class by EL2N. At few images per class this is known to be worse than chance."
     return _hardest(real, ipc, el2n(real) if scores is None else scores, 'el2n_real')
 
-
+# %% ../nbs/19_coresets.ipynb #0a387b41
 def grand_real(
     real: ImageData,
     ipc: int,
@@ -215,7 +215,7 @@ def forgetting_real(
     "The most forgotten images of each class; of equals, the first."
     return _hardest(real, ipc, forgetting(real) if scores is None else scores, 'forgetting_real')
 
-
+# %% ../nbs/19_coresets.ipynb #0201589f
 def ccs_real(
     real: ImageData,
     ipc: int,

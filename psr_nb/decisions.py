@@ -106,7 +106,7 @@ def reverted(
     made = replace(now, **values)
     return replace(made, bans=tuple(b for b in made.bans if b not in made.pins))
 
-
+# %% ../nbs/27_decisions.ipynb #aa839c67
 class DecisionFile:
     "Decisions in a folder, shared by all panels on it."
 

@@ -76,7 +76,7 @@ def check_demo_folder(out: str | Path) -> Path:
         writable(out / name, mark)
     return out
 
-
+# %% ../nbs/27_demo.ipynb #3dded000
 def _test_images(data: str | Path | DataSource | ImageData, prior: Prior) -> ImageData:
     "The test part of named data, in the prior's size."
     if isinstance(data, ImageData):

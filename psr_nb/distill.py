@@ -333,7 +333,7 @@ def run_refine(
 
         return run_refinements(selections, prior, roles.refining, data, roles.judging, settings, on_step, engine)
 
-
+# %% ../nbs/26_distill.ipynb #74d68573
 def training_records(
     prior: Prior,
     roles: Roles,
@@ -352,7 +352,7 @@ def bill(prior: Prior, roles: Roles) -> dict[str, Any]:
     device = torch.cuda.get_device_name(prior.device) if prior.device.type == 'cuda' else prior.device.type
     return dict(weights=named, python=platform.python_version(), packages=packages, device=device)
 
-
+# %% ../nbs/26_distill.ipynb #42bec5bb
 def make_set(
     selection: Selection,
     steps: list[RefineStep],  # of its refinement; none: as selected

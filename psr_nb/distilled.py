@@ -270,7 +270,7 @@ def _score_columns(selection: Any) -> dict[str, np.ndarray]:
         if name not in ('class', 'index', 'label') and np.issubdtype(values.dtype, np.number)
     }
 
-
+# %% ../nbs/21_distilled.ipynb #d508493f
 def _records(selection: Any, seed: int | None, class_ids: list[int]) -> list[dict[str, Any]]:
     "One for each image: its candidate, gains, scores, and the seed that gives its noise back."
     scores, records = _score_columns(selection), []
@@ -305,7 +305,7 @@ def _refinement(
                 record.setdefault('refine', {})[name] = v if isinstance(v, bool) else round(v, 6)
     return refined
 
-
+# %% ../nbs/21_distilled.ipynb #bfa6471b
 def _from_selection(
     selection: Any,
     trace: Any,
@@ -474,7 +474,7 @@ def _read_images(path: Path, about: dict[str, Any], verify: bool) -> torch.Tenso
         images.append(image)
     return torch.stack(images) if images else torch.zeros(0, *about['shape'], dtype=torch.uint8)
 
-
+# %% ../nbs/21_distilled.ipynb #ae5ff8b6
 def _read_seen(path: Path, about: dict[str, Any], verify: bool) -> dict[str, torch.Tensor]:
     "What prior and teachers saw, where the set says so."
     from safetensors.torch import load_file

@@ -212,7 +212,7 @@ def _environment(folder: Path) -> Iterator[None]:
             else:
                 os.environ[name] = value
 
-
+# %% ../nbs/08_engines.ipynb #f26aebbf
 def _join(ray: Any, address: str) -> None:
     "Connects to a cluster that is there."
     try:

@@ -146,7 +146,7 @@ def class_numbers(
     numbers = [int(m[2]) for m in found if m is not None]
     return numbers if max(numbers) < 10_000 else None  # WordNet ids are numbers too, of another kind
 
-
+# %% ../nbs/23_evaluate.ipynb #344eeabf
 def match_numbers(
     data: ImageData,  # a set whose class folders may be numbered
     test: ImageData,
@@ -176,7 +176,7 @@ def _as_data(data: ImageSet) -> ImageData:
         return data
     return ImageData(data.images, data.labels, list(data.classes), getattr(data, 'name', 'the set'))
 
-
+# %% ../nbs/23_evaluate.ipynb #cce54f64
 def _targets(
     data: ImageSet,
     labels: str,  # "hard" or "soft"
@@ -207,7 +207,7 @@ def _protocol_name(
     name += f' ({epochs} epochs)' if epochs is not None else ''
     return name + (f' (batch {batch_size})' if batch_size is not None else '')
 
-
+# %% ../nbs/23_evaluate.ipynb #89520a22
 def _sets(
     distilled: Source | dict[str, Source],
     method: str | None,
@@ -426,6 +426,38 @@ def _by_workers(
             bar.update(len(found))
     return rows
 
+# %% ../nbs/23_evaluate.ipynb #e013q
+def _by_this_machine(
+    table: _Table,
+    sets: dict[tuple[str | None, int], ImageSet],  # (name, seed) -> set
+    targets: dict[int, tuple[torch.Tensor, torch.Tensor]],  # id of a set -> what its students see and answer
+    students: Sequence[str],
+    workers: int | None,  # students trained at once; None: as many as torch has threads on a CPU, else one
+    progress: bool,
+    abreast: bool | None,  # as one network, where that can be; None: on a GPU
+) -> dict[str, list[dict[str, Any]]]:  # student -> rows, in the order of the sets
+    "All rows, from this process."
+    available, cpu, rows = torch.get_num_threads(), table.device.type == 'cpu', {}
+    listed = [(m, s, data) for (m, s), data in sets.items()]
+    given = [targets[id(data)] for data in sets.values()]
+    if not cpu if abreast is None else abreast:
+        found = {student: table.rows_abreast(listed, given, student, workers) for student in students}
+        rows = {student: of_it for student, of_it in found.items() if of_it is not None}
+    left = [student for student in students if student not in rows]
+    if not left:
+        return rows
+
+    def job(m: str | None, s: int, data: ImageSet, images: torch.Tensor, target: torch.Tensor, student: str):
+        return lambda tick: table.row(m, data, images, target, student, s, tick)
+
+    jobs = [job(*of_set, *what, student) for student in left for of_set, what in zip(listed, given)]
+    workers = max(1, min(len(jobs), workers or (available if cpu else 1)))
+    if cpu:
+        keep_memory()
+    threads = 1 if _small(table.test) else max(1, available // workers)
+    alone = _side_by_side(jobs, workers, threads if cpu else None, progress)
+    return rows | {student: alone[i * len(sets) : (i + 1) * len(sets)] for i, student in enumerate(left)}
+
 # %% ../nbs/23_evaluate.ipynb #c041
 def _scaled(images: torch.Tensor, size: int) -> torch.Tensor:
     "Bytes at another size, bilinear and smoothed, as torchvision's Resize does."
@@ -441,7 +473,7 @@ def _test_view(test: ImageData, here: Scope) -> ImageData:
     edge = (here.test_size - here.size) // 2
     return replace(test, images=images[..., edge : edge + here.size, edge : edge + here.size], keys=test.image_keys)
 
-
+# %% ../nbs/23_evaluate.ipynb #b62f36ba
 def evaluate(
     # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set
     distilled: Source | dict[str, Source],
@@ -491,28 +523,10 @@ def evaluate(
         validation = _test_view(validation, here)
     table = _Table(test, here.protocol, names, labels, teacher, validation, epochs, batch_size, device)
 
-    def job(m: str | None, s: int, data: ImageSet, student: str):
-        images, target = targets[id(data)]
-        return lambda tick: table.row(m, data, images, target, student, s, tick)
-
     with opened(engine) as who:
         if who.device is not None:
             name = lambda m, data: m or getattr(data, 'method', None) or getattr(data, 'name', 'unnamed')
             kept = [_Set(name(m, d), s, d.labels, *targets[id(d)]) for (m, s), d in sets.items()]
             return Report(_by_workers(who, table, kept, students, progress))
-    available, cpu, rows = torch.get_num_threads(), device.type == 'cpu', {}
-    if not cpu if abreast is None else abreast:
-        listed, given = [(m, s, d) for (m, s), d in sets.items()], [targets[id(d)] for d in sets.values()]
-        rows = {student: table.rows_abreast(listed, given, student, workers) for student in students}
-        rows = {student: found for student, found in rows.items() if found is not None}
-    left = [student for student in students if student not in rows]
-    if not left:
-        return Report([row for student in students for row in rows[student]])
-    jobs = [job(m, s, data, student) for student in left for (m, s), data in sets.items()]
-    workers = max(1, min(len(jobs), workers or (available if cpu else 1)))
-    if cpu:
-        keep_memory()
-    threads = 1 if _small(test) else max(1, available // workers)
-    alone = _side_by_side(jobs, workers, threads if cpu else None, progress)
-    rows |= {student: alone[i * len(sets) : (i + 1) * len(sets)] for i, student in enumerate(left)}
+    rows = _by_this_machine(table, sets, targets, students, workers, progress, abreast)
     return Report([row for student in students for row in rows[student]])

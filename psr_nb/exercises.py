@@ -110,7 +110,7 @@ def _nearest(features: np.ndarray, chosen: list[int]) -> int:
     away[chosen] = math.inf
     return int(away.argmin())
 
-
+# %% ../nbs/35_exercises.ipynb #5a1a7432
 def _again(features: np.ndarray, chosen: list[int]) -> int:
     "A mistake: an image may come twice."
     means = [features[[*chosen, i]].mean(0) for i in range(len(features))]
@@ -139,6 +139,8 @@ EXERCISES['herding'] = function(
         ),
     ],
 )
+
+# %% ../nbs/35_exercises.ipynb #e00d8b37
 EXERCISES['luck'] = choice(
     'b',
     'at one image per class the draw decides. A single draw says little about a method, so tables draw anew for each seed.',
@@ -164,7 +166,7 @@ def twins(
     i, j = np.unravel_index(other.argmax(), other.shape)
     return int(min(i, j)), int(max(i, j))
 
-
+# %% ../nbs/35_exercises.ipynb #073b185a
 def _likenesses(seed: int) -> list[np.ndarray]:
     g, made = np.random.default_rng(seed), []
     for n in (6, 9, 14):
@@ -191,6 +193,8 @@ EXERCISES['twins'] = function(
         (lambda k: twins(-k), 'those two are the *least* alike.'),
     ],
 )
+
+# %% ../nbs/35_exercises.ipynb #8e9adf31
 EXERCISES['coverage'] = function(
     coverage,
     lambda: [(k[6:, :6], [0, 2, 3]) for k in _likenesses(1)[1:]] + [(_likenesses(2)[2][5:, :5], [4])],
@@ -245,7 +249,7 @@ def surely_better(
     "Whether the whole 95 % interval of the paired difference is above zero."
     return interval(mine - theirs)[1] > 0
 
-
+# %% ../nbs/35_exercises.ipynb #a1dc8003
 def _duels() -> list[tuple]:
     g = np.random.default_rng(3)
     luck = g.normal(0.7, 0.03, 8)  # what both have in common

@@ -114,7 +114,7 @@ def explorable(
     kind = type(thing).__name__
     raise PSRError('argument pool', 'a Pool, or the folder of one', f'an object of type {kind}', hints.get(kind, ''))
 
-
+# %% ../nbs/30_explorer.ipynb #d398f371
 class PoolExplorer(Sweeping):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
@@ -143,7 +143,7 @@ class PoolExplorer(Sweeping):
         path = getattr(pool, 'path', None)
         file = DecisionFile(path / f'{name}.json' if keep and isinstance(path, Path) else None)  # in a store: none
         self._followers = weakref.WeakSet()
-        self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file)
+        self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file, start)
         self._given = dict(options)
         begin = file.read() or start or Decisions()
         self._show_pool(second, begin.ipc, protocol, student)

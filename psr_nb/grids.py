@@ -72,7 +72,7 @@ class Grid:
         listed = all(set(getattr(other, k)) <= set(getattr(self, k)) for k in ('ipc', 'students', 'protocols'))
         return listed and set(other.methods) <= set(self.methods)
 
-
+# %% ../nbs/33_grids.ipynb #351cf798
 METHOD_KEYS = {  # how a method's sets are made
     'selector': 'a name in `SELECTORS`: chosen from the pool',
     'baseline': 'a name in `BASELINES`: real images',

@@ -92,7 +92,7 @@ def _stand_back() -> None:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
-
+# %% ../nbs/29_judging.ipynb #c08d27c4
 def train_beside(
     sets: Sequence[tuple[torch.Tensor, torch.Tensor]],  # images (n, c, h, w) uint8 and class numbers (n,) of each
     kept: ImageData,  # real training images that no student sees, only answers

@@ -57,7 +57,7 @@ def check_scheduler(
             'Sampled as one of these it would give wrong images',
         )
 
-
+# %% ../nbs/04_kinds.ipynb #2b80f0fc
 def _check_flow(config: dict[str, Any], where: str) -> None:
     "Raises `PSRError` for a flow that plain Euler steps do not follow."
     odd = [key for key in ('use_dynamic_shifting', 'stochastic_sampling', 'invert_sigmas') if config.get(key)]
@@ -88,7 +88,7 @@ def check_transformer(
             where, 'a transformer with a label for each class (num_embeds_ada_norm)', 'one that is told otherwise'
         )
 
-
+# %% ../nbs/04_kinds.ipynb #264ad554
 def check_unet(
     config: dict[str, Any],  # of unet/config.json
     channels: int,  # of the autoencoder's latents

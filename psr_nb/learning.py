@@ -247,7 +247,7 @@ def _ask_abreast(
     model.train()
     return logits
 
-
+# %% ../nbs/09_learning.ipynb #051e96ad
 def _tests_abreast(
     sets: Sequence[tuple[torch.Tensor, torch.Tensor]],  # images and targets of each
     test: ImageData,
@@ -289,7 +289,7 @@ def _tests_abreast(
         if epoch + 1 in work.tests:
             yield _ask_abreast(model, test.images, mean, std)
 
-
+# %% ../nbs/09_learning.ipynb #b80bb73e
 def _train_abreast(
     sets: Sequence[tuple[torch.Tensor, torch.Tensor]],
     test: ImageData,
@@ -411,7 +411,7 @@ def train_students(
         finally:
             stop.set()
 
-
+# %% ../nbs/09_learning.ipynb #6f9e3414
 def accuracies_abreast(
     sets: Sequence[tuple[torch.Tensor, torch.Tensor]],  # images (n, c, h, w) uint8 and targets (n,) or (n, C) of each
     test: ImageData,  # real images; only ever tested on

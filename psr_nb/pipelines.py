@@ -80,7 +80,7 @@ def _loaded(cls: Any, folder: Path, variant: str | None, **options: Any) -> Any:
     check_finite(model.state_dict(), f'{folder}')
     return model
 
-
+# %% ../nbs/04_pipelines.ipynb #9e7f0344
 def _readable(folder: Path, stems: tuple[str, ...], variant: str | None) -> tuple[Path, str | None]:
     "A folder that the libraries can read as it is, and its variant: pickles are converted into the cache."
     file = weight_file(folder, stems, variant)
@@ -100,7 +100,7 @@ def _check_width(config: dict[str, Any], file: Path) -> None:
     if numbers and max(numbers) ** 2 > size:
         raise PSRError(f'{file}', f'the weights of layers {max(numbers):,} wide', f'{size:,} bytes')
 
-
+# %% ../nbs/04_pipelines.ipynb #4bf6fce7
 def load_part(
     folder: Path,  # of the pipeline
     part: str,  # its sub-folder: "transformer", "unet", "vae"
@@ -380,7 +380,7 @@ def _check_scale(autoencoder: Any, name: str) -> None:
             say = f'{n} {"positive " if least == 0 else ""}numbers under {key}, one for each channel of its latents'
             raise PSRError(where, say, repr(values)[:60])
 
-
+# %% ../nbs/04_pipelines.ipynb #b103d648
 def read_prior(
     folder: Path,  # in the form of DiTPipeline or StableDiffusionPipeline, or a UNet2DModel with its scheduler
     name: str,  # for errors

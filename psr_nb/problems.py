@@ -335,6 +335,7 @@ class ProblemMaker:
         reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
         space: str = 'student',  # where similarity is measured, see `SPACES`
         teacher: str | Teacher | None = None,  # whose judgement counts; None: the pool's first
+        *,
         uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
         reliability: str = 'probability',  # "probability", or a score column
         max_reference: int = 500,  # reference images of each class
@@ -409,18 +410,10 @@ def make_problems(
     reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
     space: str = 'student',  # where similarity is measured, see `SPACES`
     teacher: str | Teacher | None = None,  # whose judgement counts; None: the pool's first
-    uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
-    reliability: str = 'probability',  # "probability", or a score column
-    max_reference: int = 500,  # reference images of each class
-    centred: bool | None = None,  # take each class's mean feature out first; None: as the space says
-    prior: Any = None,  # for the space "latent" with a reference
-    seed: int = 0,  # which reference images, where there are more
-    device: torch.device | str | None = None,  # default: the best at hand
-    worth: bool = True,  # use the table's column `worth` where it is there
+    **options: Any,  # the others of `ProblemMaker`: uncertainty, reliability, max_reference, centred, prior, seed, …
 ) -> tuple[list[Problem], dict]:  # one for each class, and what they were made with
     "Features, similarities and scores of a pool."
-    own = teacher, uncertainty, reliability, max_reference, centred, prior, seed, device, worth
-    maker = ProblemMaker(pool, reference, space, *own)
+    maker = ProblemMaker(pool, reference, space, teacher, **options)
     return maker.problems(), maker.config
 
 # %% ../nbs/14_problems.ipynb #9dbee9a1

@@ -299,7 +299,7 @@ def _table(
             return value
     raise PSRError(f'argument {what}', f'a number: the protocol has none for {ipc} images per class', None)
 
-
+# %% ../nbs/05_protocols.ipynb #52c2a7d8
 def training_plan(
     protocol: str | Protocol,  # a name in `PROTOCOLS`, or your own
     n_images: int,  # distilled images

@@ -93,7 +93,7 @@ def mode_guided(
     steer = lambda estimate, done: strength * (modes - estimate) if done <= stop else None
     return _as_set(prior, steered(prior, ipc, steer, seed, **options), ipc, 'mode_guided')
 
-
+# %% ../nbs/20_rivals.ipynb #1d15c7dc
 def _away(
     classes: int, ipc: int, strength: float, between: tuple[float, float]
 ) -> Callable[[torch.Tensor, float], torch.Tensor | None]:
@@ -123,7 +123,7 @@ def deviating(
     steer = _away(len(prior.classes), ipc, strength, between)
     return _as_set(prior, steered(prior, ipc, steer, seed, **options), ipc, 'deviating')
 
-
+# %% ../nbs/20_rivals.ipynb #40d9e082
 def from_prototypes(
     prior: Prior,
     real: ImageData,

@@ -78,7 +78,7 @@ def teacher_folder(
     folder = assets() / bundled[1] / 'teachers' / bundled[2] if bundled else Path(teacher.name)
     return folder if folder.is_dir() else Path(teacher.name) if Path(teacher.name).is_dir() else None
 
-
+# %% ../nbs/03_seen.ipynb #3a0d15fd
 def write_record(
     folder: str | Path,  # of a model that is being written
     data: ImageData,  # what it was trained on

@@ -61,7 +61,7 @@ def _found_from(start: Path, path: str) -> Path:
         return other
     return (start / path).resolve() if in_store(start) else start / path
 
-
+# %% ../nbs/16_selection.ipynb #e72790e7
 def _content(selection: Selection, start: Path) -> dict:
     "What the file says, seen from the folder it is in."
     path = getattr(selection.pool, 'path', None)
@@ -88,7 +88,7 @@ def _key(content: dict) -> str:  # hex
     kept = {k: v for k, v in content.items() if k not in ('pool', 'notes', 'key')}
     return content_hash(kept | {'pool': content['pool']['fingerprint']})
 
-
+# %% ../nbs/16_selection.ipynb #0a3c91ff
 def _read(path: Path) -> dict:
     "Content of a file. Raises `PSRError` for another kind of file or a newer format."
     content = read_json(path)

@@ -194,7 +194,7 @@ def _write_grid_file(file: Path, grid: Grid, added: dict[str, dict]) -> None:
     about = dict(kind='grid', key=grid.key, grid=asdict(grid), added=added, order=list(grid.methods))
     write_atomic(file, to_json(about))
 
-
+# %% ../nbs/33_sets.ipynb #68f42129
 def pool_of(
     bench: Bench,
     number: int,  # from 0 up
@@ -228,7 +228,7 @@ def prepared_of(
             problem.worth, problem.counts = own, worth.counts
     return ready
 
-
+# %% ../nbs/33_sets.ipynb #bd77292b
 def _worth(pool: Pool, real: ImageData, ipc: int, bench: Bench) -> Worth:
     "What each candidate is worth for a budget; measured where it was not measured before."
     worth, grid = None, bench.grid

@@ -85,7 +85,7 @@ def _remove(file: Path) -> None:
     with store_errors(file, 'writing'):
         file.unlink(missing_ok=True)
 
-
+# %% ../nbs/08_shards.ipynb #2bd2162e
 def read_packed(
     folder: Path,
     stem: str,  # how the file's name begins
@@ -118,7 +118,7 @@ def write_packed(
         if old != file:
             _remove(old)
 
-
+# %% ../nbs/08_shards.ipynb #97fab797
 def shard_damage(
     path: Path,  # a shard or cache file whose name ends in its hash
     again: bool = True,  # read it even if this process found it intact before
@@ -337,7 +337,7 @@ def check_folder(path: Path) -> None:
         found = f'{", ".join(other[:3])}{" …" if len(other) > 3 else ""}, and no pool.json'
         raise PSRError(f'{path}', 'a new folder, or that of a pool', found, 'Choose another output folder')
 
-
+# %% ../nbs/08_shards.ipynb #e88ef9a1
 def intact_shards(
     path: Path,  # the folder
     info: dict,  # content of pool.json

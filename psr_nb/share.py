@@ -46,7 +46,7 @@ def _repo(repo_id: str) -> str:
         raise PSRError(f'repository {repo_id!r}', 'NAME or OWNER/NAME', ' '.join(str(e).split())[:120]) from None
     return repo_id
 
-
+# %% ../nbs/25_share.ipynb #15ce0ab9
 def push_to_hub(
     folder: str | Path,  # a distilled set's
     repo_id: str,  # "you/name"

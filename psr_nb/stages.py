@@ -264,7 +264,7 @@ def _open_images(
         return images, load_data(data, 'test', size=images.images.shape[-1], channels=images.images.shape[1])
     return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1]), test
 
-
+# %% ../nbs/29_stages.ipynb #144894aa
 def open_set(
     path: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
     data: str | DataSource,  # the real images
@@ -292,7 +292,7 @@ def open_set(
         return images.restrict(test.classes), test
     return images, test.restrict(images.classes)  # its soft labels stay in their order
 
-
+# %% ../nbs/29_stages.ipynb #bb295371
 def check_seen(
     images: DistilledSet | ImageData,  # the set to judge
     test: ImageData,
@@ -336,7 +336,7 @@ def earlier_rows(
         raise PSRError(f'{out}', 'a .json file', 'a folder', f'Pass --out {out / "results.json"}')
     return Report.open(out) if append and out.exists() else Report([])
 
-
+# %% ../nbs/29_stages.ipynb #f37e1829
 def add_rows(
     report: Report,
     out: str | Path,  # a .json file
@@ -376,7 +376,7 @@ def _without_copies(images: ImageData) -> ImageData:
     kept = [c for c in images.classes if not (c.endswith('_ss') and c[:-3] in images.classes)]
     return images if len(kept) == len(images.classes) else images.restrict(kept)
 
-
+# %% ../nbs/29_stages.ipynb #493fa937
 def evaluate_set(
     distilled: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
     data: str | DataSource = 'fashion',  # real images

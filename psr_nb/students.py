@@ -318,7 +318,7 @@ def _torchvision_student(
     more: dict[str, Any] = dict(image_size=image_shape[1]) if name.startswith('vit') else {}
     return torchvision.models.get_model(name, weights=None, num_classes=n_classes, **more)
 
-
+# %% ../nbs/06_students.ipynb #a3471945
 def make_student(
     name: str,  # in `STUDENTS`, or any timm name
     image_shape: tuple[int, ...],  # (c, h, w)

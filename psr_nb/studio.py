@@ -245,7 +245,7 @@ def refinable(thing: Any) -> Any:
         )
     return chosen
 
-
+# %% ../nbs/31_studio.ipynb #c0dd85f2
 class RefineStudio(_Verdicts):
     "A panel to watch, steer, step back and stop a refinement, and to accept or roll back single images."
 

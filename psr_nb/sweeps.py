@@ -154,7 +154,7 @@ class Sweeping(Snapping):
         except Exception as e:
             self.sweep_found = {**self.sweep_found, 'busy': False, 'text': f'!{e}'}
 
-
+# %% ../nbs/29_sweeps.ipynb #bda62412
 def _padded(rows: list, wide: int, tall: int) -> list:
     "Rows of a heat map that is not finished."
     empty = [[None] * tall for _ in range(wide - len(rows))]

@@ -313,7 +313,7 @@ def train_prior(
     _keep(ema, autoencoder, out, data, old, teacher, defaults, refinement)
     checkpoint.remove()
 
-
+# %% ../nbs/42_train_prior.ipynb #2fbab2b7
 def _network(
     old: Prior | None, classes: list[str], latents: torch.Tensor, dim: int, depth: int, heads: int, patch_size: int
 ) -> tuple[Any, Any]:  # the transformer, and the noise schedule it is trained on
@@ -348,7 +348,7 @@ def _keep(
     note = lambda folder: write_record(folder, data, [read_record(f) for f in began_from])
     save_prior(trained, autoencoder, out, data.classes, defaults, schedule, refinement, note)
 
-
+# %% ../nbs/42_train_prior.ipynb #e20871df
 def _beginning(
     start: str | Path | None, tune: str, autoencoder: str | Path | None
 ) -> tuple[Prior | None, str | Path]:  # the prior to start from, and the folder of the autoencoder

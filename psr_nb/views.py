@@ -54,7 +54,7 @@ def _tiles(images: torch.Tensor, scale: float) -> np.ndarray:  # (n, h, w, 3) ui
             )
     return images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
 
-
+# %% ../nbs/24_views.ipynb #781cf4ad
 def image_grid(
     images: torch.Tensor,  # (n, c, h, w) uint8 or [0, 1]
     ncol: int | None = None,  # images in a row; None: about square, at most 20

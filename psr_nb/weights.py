@@ -61,7 +61,7 @@ def weight_file(
     there = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
     return folder / choose_weights(there, stems, variant, f'{folder}')
 
-
+# %% ../nbs/00_weights.ipynb #7873036b
 def weight_parts(
     path: Path,  # a weights file or the index of its shards
 ) -> list[Path]:
@@ -141,7 +141,7 @@ def _all_tensors(state: object) -> bool:
         and all(isinstance(v, torch.Tensor) and isinstance(k, str) for k, v in state.items())
     )
 
-
+# %% ../nbs/00_weights.ipynb #d80882c8
 def unwrap(
     found: object,  # what a file held
     where: str,  # for the error
@@ -234,7 +234,7 @@ def _check_packed(packed: list[str], where: str) -> None:
             'Give the model before it was quantised',
         )
 
-
+# %% ../nbs/00_weights.ipynb #b455ba4d
 def check_types(
     path: Path,  # a weights file, or the index of its shards
 ) -> None:
@@ -410,7 +410,7 @@ def dit_from_authors(
         )
     return config, new
 
-
+# %% ../nbs/00_weights.ipynb #bf322b90
 def _block(state: dict[str, torch.Tensor], new: dict[str, torch.Tensor], i: int) -> None:
     "Moves one block's weights to their names in diffusers."
     old, name = f'blocks.{i}', f'transformer_blocks.{i}'

@@ -136,12 +136,12 @@ ASK = """async code => {
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_picking_by_hand_in_a_browser(browser, tmp_path, pools, monkeypatch):
+def test_picking_by_hand_in_a_browser(browser, tmp_path, monkeypatch):
     "The learner's notebook 3 in JupyterLab: pin by click and by key, ban, and the check sees it."
     from test_explore import READY, RUN, jupyterlab, watched
 
     monkeypatch.setenv('PSR_LESSONS', 'short')
-    monkeypatch.setenv('PSR_LESSONS_FOLDER', str(pools))
+    monkeypatch.setenv('PSR_LESSONS_FOLDER', str(tmp_path / 'pools'))
     learner = tool.part(tool.read(tool.FOLDER / 'masters' / '3_select_you_against_it.ipynb'), False)
     end = next(i for i, c in enumerate(learner['cells']) if source(c).startswith("check('picks'"))
     learner['cells'] = [{**c, 'outputs': []} if 'outputs' in c else c for c in learner['cells'][:end]]

@@ -133,7 +133,7 @@ def folded(notebook):
 
 
 def workshop(pages: Path) -> list[tuple[str, str]]:
-    "The tutorials and the page for whoever stands in front: titles and paths."
+    "The tutorials and the page for the instructor: titles and paths."
     folder, found = pages / 'tutorials', []
     for path in tutorials.masters():
         page(path, folder, path.stem)
@@ -142,7 +142,7 @@ def workshop(pages: Path) -> list[tuple[str, str]]:
     guide = tutorials.FOLDER / 'README.md'
     if guide.exists():
         (folder / 'in-front.md').write_text(links(guide.read_text(encoding='utf-8'), 'tutorials'), encoding='utf-8')
-        found.insert(0, ('For the person in front', 'tutorials/in-front.md'))
+        found.insert(0, ('For the instructor', 'tutorials/in-front.md'))
     return found
 
 
@@ -156,7 +156,7 @@ def how_to(pages: Path) -> list[tuple[str, str]]:
         page(tour, folder, 'tour')
     title = lambda p: re.search(r'^# (.+)$', p.read_text(encoding='utf-8'), re.M)
     found = [(m[1].strip() if (m := title(p)) else p.stem, f'how-to/{p.name}') for p in folder.glob('*.md')]
-    first = ['tour', 'own-images', 'own-prior', 'cluster']  # the others by name, the one about this site last
+    first = ['tour', 'own-images', 'own-prior', 'cluster', 'glossary']  # the others by name, the one about this site last
     place = lambda entry: first.index(n) if (n := Path(entry[1]).stem) in first else 99 if n == 'site' else 50
     return sorted(found, key=lambda entry: (place(entry), entry[0]))
 
