@@ -204,6 +204,7 @@ def test_add_and_page_as_commands(few_images, tmp_path):
     assert taken.exit_code == 1
 
 
+@pytest.mark.slow
 def test_teachers_of_a_refined_method(few_images, tmp_path):
     "One scores, another refines, a third judges, unless the grid says that one does it all."
     brief = dict(steps=1, width=8, warm_up=1, unroll=1, student_real=32)
