@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['ImagePool', 'Problem', 'reference_images', 'worth_counts', 'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
+__all__ = ['LARGE', 'ImagePool', 'Problem', 'reference_images', 'worth_counts', 'PoolRows', 'ProblemMaker', 'make_problems',
+           'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -109,6 +110,9 @@ class ImagePool:
         self._scores.update(scores)
 
 # %% ../nbs/14_problems.ipynb #c045
+LARGE = 4000  # candidates of a class beyond which their similarities are made part by part
+
+
 @dataclass(eq=False, repr=False)
 class Problem:
     "One class: its candidates, what they are compared with, and what the teacher says of them."
@@ -136,7 +140,7 @@ class Problem:
     @cached_property
     def representativeness(self) -> np.ndarray:  # (n,)
         "Mean similarity to the reference, in standard deviations over the candidates."
-        mean = self.totals / len(self.similarity)
+        mean = self.totals / len(self.against)
         return (mean - mean.mean()) / max(mean.std(), 1e-9)
 
     @property
@@ -151,24 +155,50 @@ class Problem:
     @cached_property
     def pairs(self) -> np.ndarray | Pairs:
         "The same, row by row where the whole matrix would be large."
-        return self.kernel if self.n <= 4000 else Pairs(self.candidates)
+        return self.kernel if self.n <= LARGE else Pairs(self.candidates)
+
+    @cached_property
+    def drawn(self) -> torch.Tensor:  # (q, d)
+        "All candidates, or of large classes two thousand evenly drawn ones."
+        if self.n <= 10_000:
+            return self.candidates
+        drawn = np.sort(np.random.default_rng(self.n).permutation(self.n)[:2000])
+        return self.candidates[torch.from_numpy(drawn)]
+
+    @property
+    def against(self) -> torch.Tensor:  # (q, d)
+        "What the candidates are compared with."
+        return self.drawn if self.reference is None else self.reference
 
     @cached_property
     def own(self) -> np.ndarray:  # (q, n)
-        "Candidates × candidates: all, or of large classes two thousand evenly drawn ones × all."
-        if self.n <= 10_000:
-            return self.kernel
-        drawn = np.sort(np.random.default_rng(self.n).permutation(self.n)[:2000])
-        return similarity(self.candidates, self.candidates[torch.from_numpy(drawn)])
+        "Those drawn × all candidates."
+        return self.kernel if self.drawn is self.candidates else similarity(self.candidates, self.drawn)
 
     @cached_property
     def similarity(self) -> np.ndarray:  # (q, n)
         "References × candidates."
         return self.own if self.reference is None else similarity(self.candidates, self.reference)
 
+    def columns(
+        self,
+        ids: np.ndarray,  # (k,) candidate numbers
+    ) -> np.ndarray:  # (q, k)
+        "Columns of `similarity`: of a large class these alone, since all would take as much memory as its square."
+        if self.n <= LARGE or 'similarity' in self.__dict__:
+            return self.similarity[:, ids]
+        return similarity(self.candidates[torch.from_numpy(np.asarray(ids))], self.against)
+
     @cached_property
-    def totals(self) -> np.ndarray:
-        return self.similarity.sum(0, dtype=np.float64)
+    def totals(self) -> np.ndarray:  # (n,) float64
+        "Sums over the references."
+        if self.n <= LARGE or 'similarity' in self.__dict__:
+            return self.similarity.sum(0, dtype=np.float64)
+        total = np.zeros(self.n)
+        for rows in self.against.split(256):
+            for row in similarity(self.candidates, rows):  # one after the other, as a matrix is summed
+                total += row
+        return total
 
     @cached_property
     def own_totals(self) -> np.ndarray:
