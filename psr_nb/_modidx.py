@@ -258,6 +258,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'psr_nb.core.in_store': ('core.html#in_store', 'psr_nb/core.py'),
                              'psr_nb.core.is_there': ('core.html#is_there', 'psr_nb/core.py'),
                              'psr_nb.core.keep_memory': ('core.html#keep_memory', 'psr_nb/core.py'),
+                             'psr_nb.core.known_device': ('core.html#known_device', 'psr_nb/core.py'),
                              'psr_nb.core.listed': ('core.html#listed', 'psr_nb/core.py'),
                              'psr_nb.core.lookup': ('core.html#lookup', 'psr_nb/core.py'),
                              'psr_nb.core.make_folder': ('core.html#make_folder', 'psr_nb/core.py'),

@@ -16,6 +16,7 @@ import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
+from .classes import nfc
 from .core import PSRError, check_fields, lookup, read_json
 from .students import register_students
 from psr_nb.weights import (
@@ -93,7 +94,7 @@ def label_list(
         raise PSRError(where, 'names of its outputs, a list or a mapping', repr(found)[:40])
     if odd := [name for name in found if not isinstance(name, (str, int))]:
         raise PSRError(where, 'a text or a number as the name of each output', repr(odd[0])[:40])
-    names = [str(name) for name in found]
+    names = [nfc(name) for name in found]
     if len(names) != n:
         raise PSRError(where, f'{n} names, one for each output', f'{len(names)}: {", ".join(names[:6])}')
     if all(re.fullmatch(r'LABEL_\d+', name) for name in names):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ from psr_nb.checkpoints import (
     timm_folder,
 )
 from .classes import class_names, imagenet_index
-from .core import PSRError, assets, hub_reachable, lookup, read_json
+from .core import PSRError, assets, check_fields, hub_reachable, lookup, read_json
 from .hub import fetch
 from psr_nb.weights import (
     PICKLES,
@@ -62,15 +63,17 @@ def _preprocessing(folder: Path, default: int | None) -> dict[str, Any]:
     if not file.is_file():
         return dict(mean=None, std=None, input_size=default)
     said, where = read_json(file), f'{file}'
+    check_fields(said, {}, where)
+    factor = said.get('rescale_factor', 1 / 255)
+    if not isinstance(factor, (int, float)) or isinstance(factor, bool) or not 0 < factor < 1e6:
+        raise PSRError(where, 'a positive number under rescale_factor', repr(factor)[:40])
     size = said.get('crop_size') if said.get('do_center_crop') else said.get('size')
     if isinstance(size, dict):
         size = size.get('height') or size.get('shortest_edge')
     mean, std = numbers(said.get('image_mean'), where, 'image_mean'), numbers(said.get('image_std'), where, 'image_std')
     if said.get('do_normalize') is False:
         mean, std = (0.0,) * 3, (1.0,) * 3
-    top = (
-        255 * said.get('rescale_factor', 1 / 255) if said.get('do_rescale', True) else 255.0
-    )  # 1 where images end at 1
+    top = 255 * factor if said.get('do_rescale', True) else 255.0  # 1 where images end at 1
     offset = 1.0 if said.get('rescale_offset') else 0.0
     if mean is not None and std is not None:
         twice = bool(said.get('include_top'))  # EfficientNet's processor divides by its spread once more
@@ -85,7 +88,9 @@ def transformers_folder(
 ) -> Classifier:
     "A classifier as transformers writes it. Source: Wolf et al. 2020, arXiv 1910.03771."
     where, config = f'teacher {folder}', read_json(folder / 'config.json')
-    kinds = [str(k) for k in config.get('architectures') or ()]
+    kinds = config.get('architectures') or []
+    if not isinstance(kinds, list) or not all(isinstance(k, str) for k in kinds):
+        raise PSRError(f'{folder / "config.json"}', 'a list of names under architectures', repr(kinds)[:40])
     if kinds and not any('ForImageClassification' in k for k in kinds):
         raise PSRError(where, 'an image classifier of transformers (…ForImageClassification)', ', '.join(kinds))
     try:
@@ -252,13 +257,15 @@ def find_classifier(
     revision: str | None = None,  # of a Hugging Face id: a branch, tag or commit
 ) -> Classifier:
     "A classifier by name. Raises `PSRError` where there is none of that name, or where it does not fit together."
+    if not name.strip():
+        raise PSRError('a teacher', 'its name, folder or file', 'an empty text')
     bundled = {n: assets() / n.split('/')[0] / 'teachers' / n.split('/')[1] for n in bundled_teachers()}
     path = bundled.get(name) or Path(name)
     if name in IMAGENET_PACKAGES:
         return package_classifier(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         return classifier_folder(path, architecture, input_size)
-    if path.is_file():
+    if os.path.isfile(path):
         return checkpoint_file(path, architecture, input_size)
     if name.endswith((SAFE, *PICKLES)):
         raise PSRError(f'teacher {name}', 'a file', 'nothing there')
@@ -316,7 +323,7 @@ def complete(
         )
     said = mean is None and std is None and f'Taken: mean {found.mean}, std {found.std}. Give mean= and std= otherwise'
     mean, std = numbers(mean, where, 'mean') or found.mean, numbers(std, where, 'std') or found.std
-    if mean is None or std is None:
+    if not mean or not std:
         raise PSRError(
             where,
             'the mean and std of the images it was trained on',

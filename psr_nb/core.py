@@ -30,9 +30,10 @@ import torch
 
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
-           'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there', 'listed',
-           'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes',
-           'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable', 'hub_reachable']
+           'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there',
+           'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash',
+           'read_bytes', 'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable',
+           'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -68,10 +69,10 @@ def lookup(
     if name in registry:
         return registry[name]
     near = difflib.get_close_matches(str(name), list(registry), n=3, cutoff=0.4)
-    known = ', '.join(sorted(registry))
+    few = sorted(registry) if len(registry) <= 40 else [*sorted(registry)[:8], f'… ({len(registry):,} names)']
     raise PSRError(
-        f'{what} {name!r}',
-        f'one of {known}',
+        f'{what} {str(name)[:80]!r}',
+        f'one of {", ".join(few)}',
         'no such name',
         f'Did you mean {" or ".join(map(repr, near))}?' if near else '',
     )
@@ -124,6 +125,20 @@ def best_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device('mps')
     return torch.device('cpu')
+
+
+def known_device(
+    device: torch.device | str | None,  # None: the best at hand
+) -> torch.device:
+    "A device that is there. Raises `PSRError` for one that torch does not know or this machine has not."
+    if device is None:
+        return best_device()
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as e:
+        found = f'{device!r}: {str(e).splitlines()[0][:80]}'
+        raise PSRError('argument device (in the shell: --device)', f'{best_device()} or another', found) from None
 
 
 def best_dtype(device: torch.device | str) -> torch.dtype:

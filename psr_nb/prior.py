@@ -16,7 +16,7 @@ import torch
 
 from .autoencoders import codes_from_latents, latent_code, latents_from_codes
 from .classes import class_names
-from .core import PSRError, best_device, best_dtype, candidate_noise, content_hash, file_hash
+from .core import PSRError, best_dtype, candidate_noise, content_hash, file_hash, known_device
 from psr_nb.pipelines import (
     SUBSETS,
     bundled_priors,  # noqa: F401, stays importable from here
@@ -69,7 +69,7 @@ class Prior:
         refinement: dict | None = None,
         null_id: int | None = None,  # row of the label embedding for no class; None: a DiT's last, and a UNet has none
     ):
-        self.device = torch.device(device or best_device())
+        self.device = known_device(device)
         self.dtype = dtype or best_dtype(self.device)
         move: Any = torch.nn.Module.to  # diffusers' own `to` warns about every cast
         self.transformer: Any = move(transformer, self.device, self.dtype).eval().requires_grad_(False)

@@ -1,5 +1,6 @@
 "Folders of models as careless and hostile users give them: a sentence, and never samples of something else."
 
+import json
 import os
 
 import diffusers
@@ -8,9 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_kinds import changed, small_dit, small_vae
 
+from psr_nb.classifiers import _preprocessing, transformers_folder
 from psr_nb.core import PSRError
 from psr_nb.kinds import check_pipeline, check_scheduler
 from psr_nb.prior import Prior
+from psr_nb.teacher import Teacher
 from psr_nb.weights import weight_parts
 
 WEIGHTS = 'transformer/diffusion_pytorch_model.safetensors'
@@ -114,3 +117,60 @@ def test_labels_that_are_none(saved):
     for labels in ([], ['0'], [0.5], [10], [-1]):
         with pytest.raises(PSRError, match='argument labels'):
             prior.sample(labels, num_inference_steps=1)
+
+
+# ---- teachers
+
+
+@pytest.fixture(scope='module')
+def resnet(tmp_path_factory):
+    import timm
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp('teacher')
+    model = timm.create_model('test_resnet', num_classes=3)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / 'model.safetensors')
+    about = dict(mean=[0.5] * 3, std=[0.5] * 3, input_size=[3, 32, 32])
+    config = dict(architecture='test_resnet', num_classes=3, pretrained_cfg=about)
+    (folder / 'config.json').write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    'options, say',
+    [
+        *((dict(input_size=s), 'argument input_size') for s in (0, -1, 'x', 1.5, True)),
+        (dict(classes=[]), 'at least one class'),
+        (dict(device='nonsense'), 'argument device.*nonsense'),
+        (dict(label_names=['é', 'e\u0301', 'b']), 'é twice'),
+        (dict(std=[]), None),
+    ],
+)
+def test_what_no_teacher_is_told(resnet, options, say):
+    if say is None:  # nothing given: what the folder says
+        assert Teacher.from_pretrained(resnet, device='cpu', **options).std.flatten().tolist() == [0.5] * 3
+        return
+    with pytest.raises(PSRError, match=say):
+        Teacher.from_pretrained(resnet, **{'device': 'cpu', **options})
+
+
+@pytest.mark.parametrize('name, say', [('', 'an empty text'), ('x' * 5000, 'no such name'), ('nonsense', 'names')])
+def test_names_of_no_teacher(name, say):
+    with pytest.raises(PSRError, match=say) as e:
+        Teacher.from_pretrained(name, device='cpu')
+    assert len(str(e.value)) < 600  # not all of timm's thousand
+
+
+def test_configurations_of_transformers_of_another_type(tmp_path):
+    config = dict(model_type='vit', architectures=3)
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(PSRError, match='a list of names under architectures'):
+        transformers_folder(tmp_path)
+    for said, say in (
+        ('[]', 'an object'),
+        ('{"rescale_factor": 0}', 'rescale_factor'),
+        ('{"rescale_factor": "x"}', "'x'"),
+    ):
+        (tmp_path / 'preprocessor_config.json').write_text(said)
+        with pytest.raises(PSRError, match=say):
+            _preprocessing(tmp_path, 32)
