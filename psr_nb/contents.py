@@ -76,7 +76,7 @@ class Listing:
 
 # %% ../nbs/02_contents.ipynb #ct04
 def file_rows(
-    files: list[Path],
+    files: list[Path],  # one image file per row
 ) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:  # the rows of a `Split`
     "A walk through image files."
     return lambda rows: ((files[i], str(files[i])) for i in rows)
@@ -138,7 +138,7 @@ def image_endings() -> set[str]:  # ".png", …
 
 # %% ../nbs/02_contents.ipynb #57a9d52c
 def is_image(
-    path: Path,
+    path: Path,  # a file
     endings: set[str],  # see `image_endings`
 ) -> bool:
     "Whether a file is a picture: by its ending, else by its first bytes."
@@ -182,7 +182,7 @@ _OTHER_FILES = {
 
 # %% ../nbs/02_contents.ipynb #fo010
 def walk(
-    folder: Path,
+    folder: Path,  # where to begin
     left_out: Counter,  # counts what is passed over
     endings: set[str],  # see `image_endings`
     inside: frozenset[str] = frozenset(),  # the folders that this one lies in
@@ -214,15 +214,15 @@ def _why_not(ending: str) -> str:
 
 
 def sub_folders(
-    folder: Path,
+    folder: Path,  # where to look
 ) -> list[Path]:
     "The folders in a folder, sorted by name, without those of systems."
     return sorted(Path(e.path) for e in os.scandir(folder) if e.is_dir() and not is_junk(e.name))
 
 
 def holds_images(
-    folder: Path,
-    endings: set[str],
+    folder: Path,  # where to look
+    endings: set[str],  # see `image_endings`
 ) -> bool:
     "Whether images lie directly in a folder."
     return any(e.is_file() and not is_junk(e.name) and is_image(Path(e.path), endings) for e in os.scandir(folder))
@@ -403,11 +403,11 @@ def row_splits(
 
 # %% ../nbs/02_contents.ipynb #e59b205b
 def find_column(
-    columns: list[str],
+    columns: list[str],  # names of the columns that are there
     known: list[str],  # names in the order of preference
     given: str | None,  # what the user said
     what: str,  # for the error
-    where: str,
+    where: str,  # the file, for the error
 ) -> str | None:
     "The column that the user named, else the first known name that is there, whatever its case."
     if given is not None:

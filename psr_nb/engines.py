@@ -35,7 +35,9 @@ class Engine(Protocol):
     name: str
 
     @property
-    def device(self) -> torch.device | None: ...  # of the workers; None: this process, where a model stays where it is
+    def device(self) -> torch.device | None:
+        "Where the workers compute; None: in this process, where a model stays where it is."
+        ...
 
     def map(
         self,
@@ -44,11 +46,20 @@ class Engine(Protocol):
         shared: tuple = (),  # what all calls begin with
         place: Callable[..., tuple] | None = None,  # (device, *shared) -> shared, once in each worker of a cluster
         side_by_side: int = 1,  # calls at once in this process; a cluster has its own number
-    ) -> Iterator[Any]: ...  # results in the order of the jobs
+    ) -> Iterator[Any]:  # results in the order of the jobs
+        "Calls a function once per job."
+        ...
 
-    def parts(self, n: int) -> list[range]: ...  # how n equal things are best divided into jobs
+    def parts(
+        self,
+        n: int,  # how many things
+    ) -> list[range]:  # one per job
+        "How n equal things are best divided into jobs."
+        ...
 
-    def close(self) -> None: ...  # ends what it began
+    def close(self) -> None:
+        "Ends what the engine started."
+        ...
 
 # %% ../nbs/08_engines.ipynb #en007
 class Local:
@@ -88,7 +99,10 @@ class Local:
                     waiting.cancel()
                 torch.set_num_threads(threads)
 
-    def parts(self, n: int) -> list[range]:
+    def parts(
+        self,
+        n: int,  # how many things
+    ) -> list[range]:
         "One part: what is side by side in this process, the stages know best."
         return [range(n)] if n else []
 
@@ -297,7 +311,10 @@ class RayEngine:
         self.hands.fill()  # they import torch while the stage reads its data
         return torch.device(kind)
 
-    def parts(self, n: int) -> list[range]:
+    def parts(
+        self,
+        n: int,  # how many things
+    ) -> list[range]:
         "About two parts for each worker on a CPU, so that none waits long; one on a GPU, which likes large ones."
         each = 2 if self._begun.type == 'cpu' else 1
         count = min(n, (self.workers or 1) * each)

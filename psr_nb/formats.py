@@ -44,7 +44,10 @@ def _png(image: torch.Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def write_parquet(distilled: DistilledSet, out: Path) -> None:
+def write_parquet(
+    distilled: DistilledSet,  # the set
+    out: Path,  # the file to write
+) -> None:
     "One table: image, label, and soft_label where the set has them."
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -79,7 +82,10 @@ def write_npz(distilled: DistilledSet, out: Path) -> None:
     write_atomic(out, write)
 
 
-def write_safetensors(distilled: DistilledSet, out: Path) -> None:
+def write_safetensors(
+    distilled: DistilledSet,  # the set
+    out: Path,  # the file to write
+) -> None:
     "Tensors: images, labels, soft_labels and latents; the class names are in the metadata."
     from safetensors.torch import save_file
 
@@ -95,7 +101,10 @@ def write_sheet(distilled: DistilledSet, out: Path) -> None:
     write_atomic(out, lambda p: picture.save(p, 'png'))
 
 
-def write_tensors(distilled: DistilledSet, out: Path) -> None:
+def write_tensors(
+    distilled: DistilledSet,  # the set
+    out: Path,  # the file to write
+) -> None:
     "One torch file as the field's repositories read them: floats in [0, 1], class numbers, soft labels in half precision."
     tensors: dict[str, Any] = dict(
         images=to_float(distilled.images), labels=distilled.labels, classes=distilled.classes
@@ -105,7 +114,10 @@ def write_tensors(distilled: DistilledSet, out: Path) -> None:
     write_atomic(out, lambda p: torch.save(tensors, p))
 
 
-def write_image_folder(distilled: DistilledSet, out: Path) -> None:
+def write_image_folder(
+    distilled: DistilledSet,  # the set
+    out: Path,  # the folder to write
+) -> None:
     "A folder for each class under its own name, for torchvision's `ImageFolder`, which orders classes by name."
     names = [_folder_name(name) for name in distilled.classes]
     if len(set(names)) < len(names):
@@ -117,7 +129,10 @@ def write_image_folder(distilled: DistilledSet, out: Path) -> None:
                 (home / f'{rank:05d}.png').write_bytes(_png(image))
 
 
-def write_webdataset(distilled: DistilledSet, out: Path) -> None:
+def write_webdataset(
+    distilled: DistilledSet,  # the set
+    out: Path,  # the file to write
+) -> None:
     "One tar: NUMBER.png, NUMBER.cls and, where there are soft labels, NUMBER.soft.json; the same set gives the same bytes."
 
     def entry(tar: tarfile.TarFile, name: str, data: bytes) -> None:

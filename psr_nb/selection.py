@@ -280,30 +280,37 @@ class Selection:
 
     @property
     def ipc(self) -> int:
+        "Images per class; where budgets differ, those of the largest class."
         return max(map(len, self.ids))  # images per class; of the largest class where budgets differ
 
     @property
     def counts(self) -> list[int]:
+        "How many images each class has."
         return [len(i) for i in self.ids]
 
     @property
     def classes(self) -> list[str]:
+        "The names of the classes."
         return self.pool.classes
 
     @property
     def positions(self) -> np.ndarray:  # (sum of counts,) flat positions in the pool, class after class
+        "Where the selected candidates are in the pool."
         return np.concatenate([label * self.pool.n_per_class + ids for label, ids in enumerate(self.ids)])
 
     @property
     def labels(self) -> torch.Tensor:
+        "Class numbers, (m,), class after class."
         return torch.arange(len(self.ids)).repeat_interleave(torch.tensor(self.counts))
 
     @property
     def images(self) -> torch.Tensor:
+        "The selected images, (m, c, h, w) uint8, class after class."
         return self.pool.images[self.positions]  # (m, c, h, w) uint8
 
     @property
     def latents(self) -> torch.Tensor:
+        "The selected latents, (m, c, h, w) float32, class after class."
         return cast(Pool, self.pool).latents[self.positions]  # (m, c, h, w) float32
 
     def __len__(self) -> int:
