@@ -239,7 +239,12 @@ def _select(
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
     by_students: ByStudents = False,
-    student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
+    student: Annotated[
+        Optional[str],
+        typer.Option(
+            '--student', metavar='NAME', help="Their architecture. [default: the ConvNet of the images' size]"
+        ),
+    ] = None,
     out: _SelectOut = None,
 ):
     "Choose images from a pool."

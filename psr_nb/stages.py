@@ -147,7 +147,7 @@ def select_by_students(
     ipc: int = 10,  # images per class
     students: int = 2,  # for each set in each round
     protocol: str | Protocol = 'quick',
-    student: str = 'convnet3',
+    student: str | None = None,  # None: the ConvNet of the images' size
     seed: int = 0,
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
     space: str = 'student',  # where images are compared
