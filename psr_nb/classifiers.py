@@ -32,7 +32,16 @@ from psr_nb.checkpoints import (
 from .classes import class_names, imagenet_index
 from .core import PSRError, assets, hub_reachable, lookup, read_json
 from .hub import fetch
-from .weights import PICKLES, SAFE, as_safetensors, check_finite, choose_weights, read_weights, weight_file
+from psr_nb.weights import (
+    PICKLES,
+    SAFE,
+    as_safetensors,
+    check_finite,
+    choose_weights,
+    is_wrapped,
+    read_weights,
+    weight_file,
+)
 
 # %% auto #0
 __all__ = ['IMAGENET_PACKAGES', 'is_transformers', 'transformers_folder', 'package_classifier', 'hub_timm', 'teacher_files',
@@ -87,7 +96,8 @@ def transformers_folder(
         ) from None
     file = weight_file(folder, ('model', 'pytorch_model'))
     pickled = file.name.endswith(PICKLES) or any(f'{ending}.index' in file.name for ending in PICKLES)
-    readable = as_safetensors(file, f'model{SAFE}', folder / 'config.json') if pickled else folder
+    convert = pickled or is_wrapped(file)
+    readable = as_safetensors(file, f'model{SAFE}', folder / 'config.json') if convert else folder
     try:
         network, info = AutoModelForImageClassification.from_pretrained(
             str(readable), output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32

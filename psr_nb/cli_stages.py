@@ -251,8 +251,13 @@ def _select(
     holdout: HoldoutOption = None,
     by_students: ByStudents = False,
     student: Annotated[
-        str, typer.Option('--student', metavar='NAME', help='Architecture of the students of --by-students.')
-    ] = 'convnet3',
+        Optional[str],
+        typer.Option(
+            '--student',
+            metavar='NAME',
+            help="Architecture of the students of --by-students. [default: the ConvNet of the images' size]",
+        ),
+    ] = None,
     out: _SelectOut = None,
 ):
     "Choose images from a pool."

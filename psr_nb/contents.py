@@ -22,7 +22,7 @@ from .core import PSRError
 __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
            'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
            'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'one_numbering', 'row_splits',
-           'find_column']
+           'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -51,6 +51,7 @@ class Listing:
     path: Path  # where the form begins: may be a folder below the one given
     left_out: Counter = field(default_factory=Counter)  # reason -> how many files
     notes: list[str] = field(default_factory=list)  # what a user should know
+    doubts: list[str] = field(default_factory=list)  # what may have been meant otherwise: said before any work
 
     def __post_init__(self) -> None:
         order = [*SPLIT_WORDS, *sorted(set(self.splits) - set(SPLIT_WORDS))]
@@ -196,14 +197,22 @@ def walk(
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         if is_junk(entry.name):
             left_out['system and hidden files'] += 1
-        elif entry.is_dir():
+        elif _is(entry.is_dir):
             yield from walk(Path(entry.path), left_out, endings, inside | {real})
-        elif not entry.is_file():
+        elif not _is(entry.is_file):
             left_out['not regular files'] += 1
         elif is_image(Path(entry.path), endings):
             yield Path(entry.path)
         else:
             left_out[_why_not(Path(entry.name).suffix)] += 1
+
+
+def _is(what: Callable[[], bool]) -> bool:
+    "What the system says of an entry; of a link that leads to itself it says an error."
+    try:
+        return what()
+    except OSError:
+        return False
 
 
 def _why_not(ending: str) -> str:
@@ -217,7 +226,8 @@ def sub_folders(
     folder: Path,  # where to look
 ) -> list[Path]:
     "The folders in a folder, sorted by name, without those of systems."
-    return sorted(Path(e.path) for e in os.scandir(folder) if e.is_dir() and not is_junk(e.name))
+    with os.scandir(folder) as entries:
+        return sorted(Path(e.path) for e in entries if _is(e.is_dir) and not is_junk(e.name))
 
 
 def holds_images(
@@ -225,7 +235,8 @@ def holds_images(
     endings: set[str],  # see `image_endings`
 ) -> bool:
     "Whether images lie directly in a folder."
-    return any(e.is_file() and not is_junk(e.name) and is_image(Path(e.path), endings) for e in os.scandir(folder))
+    with os.scandir(folder) as entries:
+        return any(_is(e.is_file) and not is_junk(e.name) and is_image(Path(e.path), endings) for e in entries)
 
 # %% ../nbs/02_contents.ipynb #fo012
 def _label_key(value: object, where: str):  # int or str
@@ -343,6 +354,17 @@ def one_numbering(
     where: str,  # for errors
 ) -> tuple[dict[str, list], list[str] | None]:  # the labels in one numbering, its names
     "Parts whose numbers stand for different names, in the numbering of the first."
+    texts = [part for part, own in names.items() if not own and all(isinstance(v, str) for v in values[part])]
+    if texts and any(names.values()):  # numbers that stand for names here, the names themselves there
+        values = {
+            part: [nfc(own[v]) if isinstance(v, (int, np.integer)) and 0 <= v < len(own) else v for v in values[part]]
+            if (own := names[part])
+            else [nfc(v.strip()) for v in values[part]]
+            for part in values
+        }
+        union: list[str] = list(dict.fromkeys(nfc(n) for own in names.values() for n in own or ()))
+        union += sorted({str(v) for part in texts for v in values[part]} - set(union))
+        return {part: [union.index(str(v)) if v in union else v for v in values[part]] for part in values}, union
     known = [[nfc(n) for n in found] for found in names.values() if found]
     if not known or all(found == known[0] for found in known):
         return {part: list(column) for part, column in values.items()}, known[0] if known else None
@@ -401,6 +423,14 @@ def row_splits(
         raise PSRError(where, 'train, validation or test in each row of its column of splits', repr(value))
     return [str(split) for split in found]
 
+# %% ../nbs/02_contents.ipynb #ct0f
+def some_columns(
+    columns: list[str],
+) -> str:
+    "The names of a table's columns in a sentence: not all 785 of a table of pixels."
+    more = f' … ({len(columns)})' if len(columns) > 12 else ''
+    return ', '.join(map(str, columns[:12])) + more
+
 # %% ../nbs/02_contents.ipynb #e59b205b
 def find_column(
     columns: list[str],  # names of the columns that are there
@@ -412,7 +442,7 @@ def find_column(
     "The column that the user named, else the first known name that is there, whatever its case."
     if given is not None:
         if given not in columns:
-            raise PSRError(f'{where}, {what} column {given!r}', f'one of {", ".join(columns)}', 'no such column')
+            raise PSRError(f'{where}, {what} column {given!r}', f'one of {some_columns(columns)}', 'no such column')
         return given
     lower = {c.lower().strip(): c for c in reversed(columns)}
     return next((lower[k] for k in known if k in lower), None)

@@ -27,7 +27,7 @@ from .subsets import file_names, imagenet_subset, own_validation, split_by_names
 from .weights import cache_folder
 
 # %% auto #0
-__all__ = ['FASHION_CLASSES', 'DATASETS', 'read_listing', 'read_path', 'DataSource', 'found_path', 'load_data']
+__all__ = ['FASHION_CLASSES', 'DATASETS', 'check_size', 'read_listing', 'read_path', 'DataSource', 'found_path', 'load_data']
 
 # %% ../nbs/03_data.ipynb #c007
 def _set_name(path: Path) -> str:
@@ -35,6 +35,18 @@ def _set_name(path: Path) -> str:
     path = path.resolve()
     name = path.stem if path.is_file() else path.name
     return path.parent.name if split_of_file(name) and path.parent.name else name
+
+
+def check_size(
+    size: Any,  # pixels a side, or None
+    channels: Any,  # 1, 3 or None
+) -> None:
+    "Raises `PSRError` for a size or a number of channels that no image has."
+    whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+    if size is not None and not (whole and 1 <= size <= 8192):
+        raise PSRError('argument size (in the shell: --size)', 'a whole number of pixels from 1 to 8192', repr(size))
+    if channels is not None and (isinstance(channels, bool) or channels not in (1, 3)):
+        raise PSRError('argument channels (in the shell: --channels)', '1 (grey) or 3 (RGB)', repr(channels))
 
 
 def read_listing(
@@ -47,6 +59,7 @@ def read_listing(
     name: str | None = None,  # None: from the path
 ) -> ImageData:
     "Decodes the rows of one split."
+    check_size(size, channels)
     part = listing.split(split)
     rows, labels, names = np.arange(len(part)), part.labels, listing.classes
     if classes is not None:
@@ -59,6 +72,9 @@ def read_listing(
     for why, n in listing.left_out.items():
         if why.startswith(('samples', 'folder', 'table', 'pictures')):
             warnings.warn(f'data {listing.path}: left out {n} {why}', stacklevel=3)
+    alone = [f'one class only ({listing.classes[0]})'] if len(listing.classes) == 1 else []
+    for doubt in listing.doubts + alone:
+        warnings.warn(f'data {listing.path}: {doubt}', stacklevel=3)
     keys: list[str] = []
     images = decode_images(part.rows(rows), len(rows), size, channels, keys=keys)
     called = name or _set_name(listing.path)
@@ -250,7 +266,7 @@ def _joined(parts: list[ImageData], name: str) -> ImageData:
 class DataSource:
     "Which images: a name or a path, with what the shell's options say about reading it. `load_data` takes it as a name."
 
-    name: str | Path  # see `load_data`
+    name: Any  # see `load_data`
     image_column: str | None = None  # of a table or parquet; None: found by its name
     label_column: str | None = None  # likewise
     holdout: str | float | Holdout | None = None  # share of each class that is kept for testing
@@ -260,21 +276,29 @@ class DataSource:
 
 
 def found_path(
-    name: str | Path,
-) -> Path | None:  # None: it is a known name, or nothing is there
+    name: Any,
+) -> Path | None:  # None: it is a known name, a data set in Python, or nothing is there
     "What lies at a path, here or in `PSR_DATA`. A known name is the known set, even where a folder has that name."
-    if isinstance(name, str) and name in DATASETS:
+    if not isinstance(name, (str, Path)) or name in DATASETS:
         return None
     folder = os.environ.get('PSR_DATA')
     paths = [Path(name)] + ([Path(folder) / str(name)] if folder else [])
-    return next((p for p in paths if p.exists()), None)
+    try:
+        return next((p for p in paths if p.exists()), None)
+    except (OSError, ValueError):  # no name of a file: too long
+        return None
 
 
 def _load_named(source: DataSource, split: str, size: int | None, channels: int | None, wanted: list[str] | None):
     "The images behind a name, before they are scaled."
     name, path = source.name, found_path(source.name)
     columns = source.image_column, source.label_column
-    known = isinstance(name, str) and name in DATASETS
+    if not isinstance(name, (str, Path)):
+        return read_listing(recognise(name, *columns), split, size, channels, wanted)
+    if not str(name).strip():
+        say = 'a name, a folder or a file'
+        raise PSRError('argument name (in the shell: --data)', say, 'an empty text')
+    known = name in DATASETS
     if path is not None:
         return read_path(path, split, size, channels, wanted, *columns)
     if known:
@@ -285,17 +309,17 @@ def _load_named(source: DataSource, split: str, size: int | None, channels: int 
     if '+' in str(name):
         parts = [load_data(replace(source, name=n, holdout=None), split, size, channels) for n in str(name).split('+')]
         return _joined(parts, str(name))
-    if isinstance(name, str) and name.count('/') == 1 and not name.startswith(('.', '/', '~')):
+    if isinstance(name, str) and len(name) < 200 and name.count('/') == 1 and not name.startswith(('.', '/', '~')):
         return _load_hub(name, split, size, channels)
     if isinstance(name, Path) or '/' in name or '.' in name:
-        raise PSRError(f'data {name}', 'a folder or a file', 'nothing there')
+        raise PSRError(f'data {str(name)[:200]}', 'a folder or a file', 'nothing there')
     return lookup(DATASETS, name, 'data set')(split, size, channels)
 
 # %% ../nbs/03_data.ipynb #c014b
 def load_data(
     # a known name, a folder or file in any of `forms.FORMS`, "owner/name" on the Hub, or two of them joined by "+"; or a
-    # `DataSource`
-    name: str | Path | DataSource,
+    # `DataSource`; or a data set of torch, torchvision or `datasets`, or a dictionary of these by split
+    name: Any,
     split: str = 'train',  # "train" or "test"
     size: int | None = None,  # scale images to this many pixels a side; needed where they differ in size
     channels: int | None = None,  # 1 (grey) or 3 (RGB); None: as stored
@@ -312,6 +336,7 @@ def load_data(
     source = name if isinstance(name, DataSource) else DataSource(name, image_column, label_column, holdout)
     how = None if source.holdout is None else Holdout.parse(source.holdout)
     wanted = None if classes is None else class_names(classes)
+    check_size(size, channels)
     data = _load_named(source, split if how is None else 'train', size, channels, wanted)
     if wanted is not None and data.classes != wanted:
         data = data.restrict(wanted)

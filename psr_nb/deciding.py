@@ -89,6 +89,7 @@ class PanelTraits(anywidget.AnyWidget):
     mapping: threading.Thread
     _now: Any  # `Decisions`, once there are any
     _file: DecisionFile
+    _first: Decisions
     _lock: Any
     _quiet: bool
     _past: list
@@ -160,11 +161,13 @@ class _Remembering(_Judging):
         space: str = 'student',  # where similarity is measured
         seed: int = 0,  # of random rules
         file: DecisionFile | None = None,  # where decisions are kept; None: nowhere
+        first: Decisions | None = None,  # the setting that `reset` goes back to; None: the defaults
     ) -> None:
         "What there is to decide about; nothing is decided yet."
         self._lock, self._quiet, self._past, self._future, self._last = threading.RLock(), False, [], [], ('', 0.0)
         self.pool, self.real, self.space, self.seed, self.prepared = pool, real, space, seed, prepared
         self.lassoed, self._gained, self._file = [], {}, file or DecisionFile(None)
+        self._first = first or Decisions()
         self._now, self.selection = None, None
         _PANELS.add(self)
 
@@ -334,6 +337,11 @@ class Deciding(_Remembering):
         "Sets weights, rule, gate and cut; budget, pins and bans stay."
         values = lookup(PRESETS, name, 'preset')
         return self._change(lambda d: self._judged(replace(d, **values)))
+
+    def reset(self) -> bool:
+        "Weights, rule, gate, cut and budget as at first; pins and bans stay."
+        first = {f: getattr(self._first, f) for f in ('method', 'gate', 'ipc', 'quantile', *WEIGHTS)}
+        return self._change(lambda d: self._fitting(replace(d, **first)))
 
     def compare(self) -> bool:
         "Keeps the selection as it is now; 'what changed' is told against it."

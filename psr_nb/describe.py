@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,6 +66,8 @@ class DataReport:
     channels: Counter  # 1 or 3 -> images
     left_out: Counter  # reason -> files
     notes: list[str] = field(default_factory=list)
+    treated: Counter = field(default_factory=Counter)  # what the decoder does -> images: laid on white, turned, …
+    doubts: list[str] = field(default_factory=list)  # what may have been meant otherwise
     damaged: list[str] = field(default_factory=list)  # file: what the decoder said
     twice: dict[str, int] = field(default_factory=dict)  # split -> images that another of the split equals
     across: list[tuple[str, str]] = field(default_factory=list)  # the same image in two splits
@@ -74,7 +77,7 @@ class DataReport:
     @property
     def problems(self) -> list[str]:
         "What should be put right before long work, worst first."
-        said = []
+        said = list(self.doubts)
         if self.across:
             said.append(
                 f'{len(self.across)} images are in two splits, such as {self.across[0][0]} and {self.across[0][1]}'
@@ -107,6 +110,8 @@ class DataReport:
         if not {'test', 'validation'} & set(self.counts):
             out.append(('test', 'none: hold some out (--holdout 0.2) or give other data for testing'))
         out += [('sizes', few(self.sizes)), ('channels', few(self.channels))]
+        if self.treated:
+            out.append(('decoded', ', '.join(f'{n:,} {what}' for what, n in self.treated.most_common())))
         if self.left_out:
             out.append(('left out', ', '.join(f'{n:,} {why}' for why, n in self.left_out.most_common())))
         out += [('note', n) for n in self.notes]
@@ -137,7 +142,7 @@ def _look(listing: Listing, report: DataReport, near: bool) -> None:
         taken: Counter = Counter()
         for label, (data, where) in zip(part.labels.tolist(), part.rows(np.arange(len(part)))):
             try:
-                image = decode_image(data, where=where)
+                image = decode_image(data, where=where, told=report.treated)
             except PSRError as e:
                 report.damaged.append(f'{e.thing}: {e.found}')
                 continue
@@ -164,7 +169,7 @@ def _look(listing: Listing, report: DataReport, near: bool) -> None:
 
 # %% ../nbs/03_describe.ipynb #de008
 def describe(
-    path: str | Path,  # a folder or a file in one of the forms that can be read
+    path: Any,  # a folder or a file in one of the forms that can be read, or a data set in Python
     image_column: str | None = None,  # of a table; None: found by its name
     label_column: str | None = None,  # likewise
     near: bool = True,  # look for images that look alike too
@@ -173,32 +178,41 @@ def describe(
     listing = recognise(path, image_column, label_column)
     counts = {s: np.bincount(p.labels, minlength=len(listing.classes)).tolist() for s, p in listing.splits.items()}
     report = DataReport(
-        str(path), listing.form, listing.classes, counts, Counter(), Counter(), listing.left_out, listing.notes
+        str(path) if isinstance(path, (str, Path)) else str(listing.path),
+        listing.form,
+        listing.classes,
+        counts,
+        Counter(),
+        Counter(),
+        listing.left_out,
+        listing.notes,
+        doubts=listing.doubts,
     )
     _look(listing, report, near)
     return report
 
 # %% ../nbs/03_describe.ipynb #de008c
 def data_line(
-    source: str | Path | DataSource,  # see `load_data`
+    source: Any,  # see `load_data`
 ) -> str:
     "The report in one line, before any image is decoded: form, classes, splits, what was left out."
     source = source if isinstance(source, DataSource) else DataSource(source)
     path, held = found_path(source.name), f'; hold-out {source.holdout}' if source.holdout is not None else ''
-    if path is None and '+' in str(source.name) and source.name not in DATASETS:
+    named = path is None and isinstance(source.name, (str, Path))
+    if named and '+' in str(source.name) and source.name not in DATASETS:
         return '\n'.join(data_line(replace(source, name=part)) for part in str(source.name).split('+'))
-    if path is None and '/' in str(source.name):
+    if named and '/' in str(source.name):
         return f'data {source.name}: from the Hugging Face Hub{held}'
-    if path is None:
+    if named:
         lookup(DATASETS, str(source.name), 'data set')
         return f'data {source.name}: a set known by its name{held}'
-    listing = recognise(path, source.image_column, source.label_column)
+    listing = recognise(source.name if path is None else path, source.image_column, source.label_column)
     splits = ', '.join(f'{split} {len(part):,}' for split, part in listing.splits.items())
     names = ', '.join(listing.classes[:6]) + (' …' if len(listing.classes) > 6 else '')
     classes = f'{len(listing.classes)} class{"" if len(listing.classes) == 1 else "es"} ({names})'
     out = ', '.join(f'{n:,} {why}' for why, n in listing.left_out.most_common(4))
-    notes = ''.join(f'; {note}' for note in listing.notes[:2])
-    return f'data {path}: {listing.form}, {classes}, images: {splits}{f"; left out: {out}" if out else ""}{notes}{held}'
+    notes = ''.join(f'; {note}' for note in listing.doubts + listing.notes[:2])
+    return f'data {path or listing.path}: {listing.form}, {classes}, images: {splits}{f"; left out: {out}" if out else ""}{notes}{held}'
 
 # %% ../nbs/03_describe.ipynb #de010
 def overlap(

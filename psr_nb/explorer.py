@@ -143,7 +143,7 @@ class PoolExplorer(Sweeping):
         path = getattr(pool, 'path', None)
         file = DecisionFile(path / f'{name}.json' if keep and isinstance(path, Path) else None)  # in a store: none
         self._followers = weakref.WeakSet()
-        self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file)
+        self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file, start)
         self._given = dict(options)
         begin = file.read() or start or Decisions()
         self._show_pool(second, begin.ipc, protocol, student)

@@ -5,8 +5,10 @@
 # %% ../nbs/02_file_archives.ipynb #fa02
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
+import posixpath
 import re
 import tarfile
 import zipfile
@@ -14,6 +16,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +32,7 @@ from psr_nb.contents import (
     split_name,
     split_of_file,
 )
-from .core import PSRError, atomic_folder, file_hash
+from .core import PSRError, atomic_folder, file_hash, read_bytes
 from .weights import cache_folder
 
 # %% auto #0
@@ -48,12 +51,17 @@ def is_archive(
     return path.is_file() and path.name.lower().endswith(('.zip', *_TARS))
 
 
-def _zip_members(archive: zipfile.ZipFile, path: Path) -> list[tuple[str, int]]:
-    "Names and sizes of the files in a zip. Raises `PSRError` for one with a password."
+def _zip_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
+    "The files in a zip, under the names that were meant. Raises `PSRError` for one with a password."
     members = [m for m in archive.infolist() if not m.is_dir()]
+    for m in members:
+        if not m.flag_bits & 0x800:  # macOS writes UTF-8 and does not say so
+            with contextlib.suppress(UnicodeError):
+                m.filename = m.filename.encode('cp437').decode('utf-8')
+        m.filename = m.filename.replace('\\', '/')  # as some programs of Windows write it
     if locked := next((m.filename for m in members if m.flag_bits & 1), None):
         raise PSRError(f'{path}', 'an archive without a password', locked)
-    return [(m.filename, m.file_size) for m in members]
+    return members
 
 # %% ../nbs/02_file_archives.ipynb #225816e7
 def _check_members(members: list[tuple[str, int]], path: Path) -> None:
@@ -73,29 +81,57 @@ def _check_members(members: list[tuple[str, int]], path: Path) -> None:
         raise PSRError(f'{path}', 'class folders, a table or parquet files in the archive', 'an empty archive')
 
 
+def _linked_files(
+    members: list[tarfile.TarInfo],  # all that the archive has
+    path: Path,  # for the error
+) -> list[tuple[tarfile.TarInfo, tarfile.TarInfo]]:  # each link with the file that it leads to
+    "What the links of a tar lead to, so that each becomes a file. Raises `PSRError` where that is not in the archive."
+    found, by_name = [], {posixpath.normpath(m.name): m for m in members}
+    for link in members:
+        if not (link.issym() or link.islnk()) or is_junk(Path(link.name).name):
+            continue
+        at: Any = link
+        for _ in range(20):
+            if not (at.issym() or at.islnk()):
+                break
+            home = '' if at.islnk() else posixpath.dirname(at.name)
+            at = by_name.get(posixpath.normpath(posixpath.join(home, at.linkname)))
+            if at is None:
+                break
+        if at is None or not at.isfile():
+            cure = 'Pack the files themselves: tar --dereference --hard-dereference'
+            raise PSRError(f'{path}', 'links to files in the archive', f'{link.name} -> {link.linkname}', cure)
+        found.append((link, at))
+    return found
+
+
 def unpack(
     path: Path,  # a zip or tar file
     into: Path | None = None,  # None: the cache
 ) -> Path:  # the folder
     "An archive's content as a folder, unpacked once. Raises `PSRError` for one that is damaged, names places outside, or grows too large."
     kind = 'a zip file' if path.suffix.lower() == '.zip' else 'a tar file'
-    folder = (into or cache_folder()) / 'unpacked' / file_hash(path)[:16]
+    folder = (into or cache_folder()) / 'unpacked' / f'{file_hash(path)[:16]}-2'  # the way of unpacking
     if folder.is_dir():
         return folder
     try:
         if kind == 'a zip file':
             with zipfile.ZipFile(path) as archive:
                 members = _zip_members(archive, path)
-                _check_members(members, path)
+                _check_members([(m.filename, m.file_size) for m in members], path)
                 with atomic_folder(folder) as new:
-                    for name, _ in members:
-                        archive.extract(name, new)
+                    for member in members:
+                        archive.extract(member, new)
             return folder
         with tarfile.open(path) as archive:
-            files = [m for m in archive if m.isfile()]
-            _check_members([(m.name, m.size) for m in files], path)
+            members = list(archive)
+            files = [m for m in members if m.isfile()]
+            linked = _linked_files(members, path)
+            _check_members([(m.name, m.size) for m in files] + [(m.name, of.size) for m, of in linked], path)
             with atomic_folder(folder) as new:
                 archive.extractall(new, files, filter='data')
+                for member, of in linked:
+                    archive.extract(of.replace(name=member.name, deep=False), new, filter='data')
     except (*_UNREADABLE, tarfile.TarError, NotImplementedError, RuntimeError) as e:
         raise PSRError(f'{path}', kind, f'{type(e).__name__}: {e}'[:160]) from None
     return folder
@@ -133,17 +169,41 @@ def _bytes_at(file: Path, offset: int, size: int) -> bytes:
 
 
 def _tar_label(file: Path, key: str, parts: dict, label_column: str | None) -> object:
-    "The label of one sample: its .cls file, or an entry of its .json."
-    if '.cls' in parts:
+    "The label of one sample: its .cls file, an entry of its .json, or a name in its .txt."
+    if '.cls' in parts and not (label_column and '.json' in parts):
         text = _bytes_at(file, *parts['.cls'][1:]).decode('utf-8', 'replace').strip()
-        return int(text) if re.fullmatch(r'\d+', text) else text
+        return int(float(text)) if re.fullmatch(r'[-+]?\d+(\.0*)?', text) else text
     if '.json' in parts:
         try:
             about = json.loads(_bytes_at(file, *parts['.json'][1:]))
+            if not isinstance(about, dict):
+                raise TypeError(f'a {type(about).__name__}')
             column = find_column(list(about), LABEL_COLUMNS, label_column, 'label', f'{file} {key}')
             return about[column] if column else None
-        except (ValueError, TypeError, AttributeError) as e:
+        except PSRError:
+            raise
+        except (ValueError, TypeError, AttributeError, RecursionError) as e:
             raise PSRError(f'{file} {key}', 'JSON with a label', f'{type(e).__name__}: {e}'[:120]) from None
+    if '.txt' in parts and parts['.txt'][2] <= 80:
+        return _bytes_at(file, *parts['.txt'][1:]).decode('utf-8', 'replace').strip() or None
+    return None
+
+
+def _check_captions(texts: set[str], n: int, path: Path) -> None:
+    "Raises `PSRError` where the texts beside the images are sentences and not the names of classes."
+    if 2 * len(texts) > n:
+        found = f'{len(texts)} different texts for {n} images, such as {min(texts)!r}'
+        raise PSRError(f'{path}', 'class names in the .txt files', found, 'Give each image a .cls file with its class')
+
+
+def _listed_names(folder: Path) -> list[str] | None:
+    "Class names that lie beside the shards, one in each line."
+    for file in (folder / 'classnames.txt', folder / 'classes.txt'):
+        if file.is_file():
+            try:
+                return read_bytes(file).decode('utf-8-sig').rstrip().splitlines()
+            except UnicodeError as e:
+                raise PSRError(f'{file}', 'class names in UTF-8', f'{e}'[:120]) from None
     return None
 
 # %% ../nbs/02_file_archives.ipynb #fo035
@@ -158,6 +218,7 @@ def read_shards(
     if not tars:
         return None
     endings, left_out, values, places = image_endings(), Counter(), {}, {}
+    texts: list[str] = []  # labels that came out of .txt files
     for file in tars:
         split = split_of_file(file.name) or split_name(file.parent.name) or 'train'
         for key, parts in _tar_samples(file, left_out):
@@ -166,6 +227,8 @@ def read_shards(
             if image is None or label is None:
                 left_out['samples without an image' if image is None else 'samples without a label'] += 1
                 continue
+            if isinstance(label, str) and '.txt' in parts and not {'.cls', '.json'} & set(parts):
+                texts.append(label)
             values.setdefault(split, []).append(label)
             places.setdefault(split, []).append((file, *image))
     if not values and path.is_file():
@@ -173,17 +236,12 @@ def read_shards(
     if not values:
         raise PSRError(
             f'{path}',
-            'WebDataset shards, with pairs such as 0001.jpg and 0001.cls',
+            'WebDataset shards, with pairs such as 0001.jpg and 0001.cls (or .json with a label)',
             f'{len(tars)} tar files without any',
         )
-    names = next(
-        (
-            p.read_text(encoding='utf-8').splitlines()
-            for n in ('classnames.txt', 'classes.txt')
-            if (p := (path if path.is_dir() else path.parent) / n).is_file()
-        ),
-        None,
-    )
+    if texts:
+        _check_captions(set(texts), len(texts), path)
+    names = _listed_names(path if path.is_dir() else path.parent)
     classes, labels, notes = read_labels(values, names, f'data {path}')
 
     def rows(split: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:

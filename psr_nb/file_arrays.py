@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .contents import Encoded, Listing, Split, read_labels, split_name
+from .contents import Encoded, Listing, Split, find_column, read_labels, split_name
 from .core import PSRError
 
 # %% auto #0
@@ -27,29 +27,33 @@ __all__ = ['as_pixels', 'array_listing', 'read_npz', 'read_pickled_arrays', 'rea
 def as_pixels(
     array: np.ndarray,  # (n, h, w), (n, h, w, c) or (n, c, h, w); bytes, or floats in [0, 1]
     where: str,
+    binary: bool = True,  # whole numbers that are all 0 or 1 are black and white
 ) -> np.ndarray:  # (n, c, h, w) uint8
     "An array of images in the one layout. Raises `PSRError` for shapes and values that are not images."
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+        raise PSRError(where, 'bytes, or floats in [0, 1]', f'{array.dtype}')
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[-1] in (1, 3) and array.shape[1] not in (1, 3):
         array = array.transpose(0, 3, 1, 2)
-    if array.ndim != 4 or array.shape[1] not in (1, 3):
+    if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape[1:]:
         raise PSRError(
             where, 'images (n, height, width) or (n, height, width, 3)', 'shape ' + '×'.join(map(str, array.shape))
         )
-    if array.dtype == bool or not np.issubdtype(array.dtype, np.floating) and array.max(initial=0) == 1:
+    floats = np.issubdtype(array.dtype, np.floating)
+    if array.dtype == bool or binary and not floats and array.max(initial=0) == 1:
         return np.ascontiguousarray(array != 0).astype(np.uint8) * 255  # black and white
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
-    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
-        raise PSRError(where, 'bytes, or floats in [0, 1]', f'{array.dtype}')
     low, high = float(array.min(initial=0)), float(array.max(initial=0))
-    if not np.isfinite([low, high]).all() or low < 0:
+    if not np.isfinite([low, high]).all() or low < (-0.05 if floats else 0):
         raise PSRError(where, 'finite values from 0', f'{low:g} to {high:g}', 'Undo the normalisation before saving')
-    if np.issubdtype(array.dtype, np.floating) and high <= 1:
-        return np.round(array * 255).astype(np.uint8)
+    if floats and high <= 1.05:  # resampling leaves values a little outside
+        return np.round(array.clip(0, 1) * 255).astype(np.uint8)
+    if floats and high < 2:
+        raise PSRError(where, 'floats in [0, 1], or up to 255', f'{low:g} to {high:g}', 'Scale them before saving')
     if high <= 255:
-        return np.round(array).astype(np.uint8)
+        return np.round(array.clip(0)).astype(np.uint8)
     if array.dtype == np.uint16:
         return (array / 257).round().astype(np.uint8)
     raise PSRError(where, 'bytes, or floats in [0, 1]', f'{array.dtype} up to {high:g}')
@@ -169,9 +173,9 @@ def read_pickled_arrays(
     return {k.decode('utf-8', 'replace') if isinstance(k, bytes) else str(k): v for k, v in found.items()}
 
 # %% ../nbs/02_file_arrays.ipynb #fo030
-def _cifar_batch(path: Path) -> tuple[np.ndarray, list]:
+def _cifar_batch(path: Path, labels: str) -> tuple[np.ndarray, list]:
     batch: dict = read_pickled_arrays(path)
-    data, label = batch.get('data'), batch.get('fine_labels', batch.get('labels'))
+    data, label = batch.get('data'), batch.get(labels)
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != 3072 or data.dtype != np.uint8:
         raise PSRError(
             f'{path}', "CIFAR's data: 3,072 bytes for each image", 'other data' if data is not None else 'no data'
@@ -183,6 +187,7 @@ def _cifar_batch(path: Path) -> tuple[np.ndarray, list]:
 
 def read_cifar(
     path: Path,  # cifar-10-batches-py or cifar-100-python
+    label_column: str | None = None,  # "coarse_labels" for CIFAR-100's 20 classes; None: the 100
 ) -> Listing | None:  # None: not this form
     "CIFAR-10 and CIFAR-100 as their authors publish them for Python."
     if not path.is_dir():
@@ -193,16 +198,21 @@ def read_cifar(
         return None
     files = {'train': [path / 'train'] if hundred else batches, 'test': [path / ('test' if hundred else 'test_batch')]}
     files = {s: f for s, f in files.items() if all(p.is_file() for p in f)}
-    parts = {s: [_cifar_batch(p) for p in f] for s, f in files.items()}
+    kinds = ['fine_labels', 'coarse_labels'] if hundred else ['labels']
+    column = find_column(kinds, kinds, label_column, 'label', f'{path}') or kinds[0]
+    parts = {s: [_cifar_batch(p, column) for p in f] for s, f in files.items()}
     meta = path / ('meta' if hundred else 'batches.meta')
     about = read_pickled_arrays(meta) if meta.is_file() else {}
-    names = about.get('fine_label_names', about.get('label_names'))
+    names = about.get(column.replace('labels', 'label_names'))
     names = [n.decode() if isinstance(n, bytes) else str(n) for n in names] if isinstance(names, list) else None
     arrays = {
-        s: (np.concatenate([pixels for pixels, _ in p]), [v for _, column in p for v in column])
+        s: (np.concatenate([pixels for pixels, _ in p]), [v for _, labels in p for v in labels])
         for s, p in parts.items()
     }
-    return array_listing("CIFAR's batches", arrays, path, names)
+    listing = array_listing("CIFAR's batches", arrays, path, names)
+    if absent := [] if hundred else [n for n in range(1, 6) if not (path / f'data_batch_{n}').is_file()]:
+        listing.doubts.append(f'no data_batch_{", ".join(map(str, absent))}: not all of the training images')
+    return listing
 
 # %% ../nbs/02_file_arrays.ipynb #fo031
 def read_idx(
@@ -237,11 +247,15 @@ def read_idx_folder(
     "MNIST's four files, gzipped or not, under any of their usual names."
     if not path.is_dir():
         return None
-    found = {}
+    sets: dict[str, dict] = {}
     for p in sorted(path.iterdir()):
         m = re.fullmatch(r'(.*?)(train|t10k|test)[-_.](images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?', p.name)
         if m:
-            found.setdefault(split_name(m[2]), {}).setdefault(m[3], p)
+            sets.setdefault(m[1], {}).setdefault(split_name(m[2]), {}).setdefault(m[3], p)
+    if len(sets) > 1:
+        found = ', '.join(name.strip('-_. ') or 'one without a name' for name in sets)
+        raise PSRError(f'data {path}', 'the files of one set', found, 'Put each set into a folder of its own')
+    found = next(iter(sets.values()), {})
     pairs = {s: (f['images'], f['labels']) for s, f in found.items() if len(f) == 2}
     if not pairs:
         return None

@@ -9,9 +9,11 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,18 +32,51 @@ from psr_nb.contents import (
     one_numbering,
     read_labels,
     row_splits,
+    some_columns,
     split_name,
     split_of_file,
     sub_folders,
 )
 from .core import PSRError
+from .file_arrays import as_pixels
 
 # %% auto #0
 __all__ = ['read_table', 'named_file', 'NoColumns', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'read_saved',
-           'from_datasets']
+           'named_splits', 'from_datasets']
 
 # %% ../nbs/02_file_tables.ipynb #fo019
 _TABLES = ('.csv', '.tsv', '.jsonl', '.ndjson')
+
+
+def _json_rows(text: str, path: Path) -> list[Any]:
+    "The lines of a table in JSON."
+    rows = []
+    for number, line in enumerate(text.split('\n'), 1):  # only these end a line: a text may hold other separators
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError) as e:
+            raise PSRError(f'{path} line {number}', 'JSON', f'{e}'[:120]) from None
+    return rows
+
+
+def _csv_rows(text: str, path: Path) -> list[Any]:
+    "The rows of a table with separators. A cell too many would move all after it by one column."
+    tabs = path.suffix.lower() == '.tsv'
+    delimiter = '\t' if tabs else max(',;\t', key=text[:4096].split('\n')[0].count)
+    table = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+    names = [str(n) for n in table.fieldnames or ()]
+    if twice := sorted({n for n in names if n and names.count(n) > 1}):
+        raise PSRError(f'{path}', 'columns of different names', f'{twice[0]} twice')
+    rows = []
+    for row in table:
+        more = row.pop(None, None) or []
+        if any((cell or '').strip() for cell in more):
+            found, cure = f'{len(names) + len(more)}', 'Put a text that holds separators into "quotes"'
+            raise PSRError(f'{path} line {table.line_num}', f'{len(names)} cells, as in the first line', found, cure)
+        rows.append(row)
+    return rows
 
 
 def read_table(
@@ -50,12 +85,11 @@ def read_table(
     "The rows of a small text table. Raises `PSRError` for one that cannot be read."
     try:
         text = path.read_text(encoding='utf-8-sig')
-        if path.suffix.lower() in ('.jsonl', '.ndjson'):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            sample = text[:4096]
-            delimiter = '\t' if path.suffix.lower() == '.tsv' else max(',;\t', key=sample.split('\n')[0].count)
-            rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
+        rows = _json_rows(text, path) if path.suffix.lower() in ('.jsonl', '.ndjson') else _csv_rows(text, path)
+    except UnicodeDecodeError as e:
+        raise PSRError(f'{path}', 'a table in UTF-8', f'{e}'[:160], 'Save it again as "CSV UTF-8"') from None
+    except PSRError:
+        raise
     except (OSError, ValueError, csv.Error) as e:
         raise PSRError(f'{path}', 'a table in UTF-8', f'{type(e).__name__}: {e}'[:160]) from None
     if not rows or not all(isinstance(r, dict) for r in rows):
@@ -72,10 +106,14 @@ def named_file(value: object, base: Path, endings: set[str]) -> Path | None:
         text = text.removeprefix(home + '/')
     if not text or text.startswith('/') or '..' in Path(text).parts:
         return None
-    for folder in (base, base / 'images', base / 'imgs', base / 'train', base / 'test', base / 'data'):
-        for name in (text, *(text + e for e in ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif'))):
-            if (folder / name).is_file():
-                return folder / name
+    spellings = [text] if text.isascii() else [text, *(unicodedata.normalize(form, text) for form in ('NFC', 'NFD'))]
+    try:
+        for folder in (base, base / 'images', base / 'imgs', base / 'train', base / 'test', base / 'data'):
+            for name in (s + e for s in spellings for e in ('', '.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif')):
+                if (folder / name).is_file():
+                    return folder / name
+    except OSError:  # no name of a file: too long
+        pass
     return None
 
 
@@ -101,13 +139,19 @@ def _table_rows(
     candidates = (
         [image_column] if image_column else [c for k in FILE_COLUMNS for c in columns if c.lower().strip() == k]
     )
-    file = next((c for c in candidates if named_file(rows[0].get(c), table.parent, endings)), None)
+    there = lambda c: any(named_file(r.get(c), table.parent, endings) for r in rows[:20])
+    file = next((c for c in candidates if there(c)), None)
     if file is None or label is None:
+        found, cure = f'the columns {some_columns(columns)}', 'Name them: --image-column and --label-column'
+        if any(named_file(c, table.parent, endings) for c in columns):
+            cure = 'The first line has to name the columns: file_name,label'
+        elif candidates and label is not None:
+            found += f'; {candidates[0]} names {str(rows[0].get(candidates[0]))[:80]}, which is not there'
         error = NoColumns(
             f'{table}',
             'a column that names image files beside it and a column of labels',
-            f'the columns {", ".join(columns)}',
-            'Name them: --image-column and --label-column. Paths are taken from the folder of the table',
+            found,
+            f'{cure}. Paths are taken from the folder of the table',
         )
         error.table, error.names_files = f'{table}', file is not None
         raise error
@@ -196,9 +240,16 @@ def parquet_files(
     if path.is_file():
         return {'train': [path]} if path.suffix.lower() == '.parquet' else {}
     found: dict[str, list[Path]] = {}
-    for folder in (path, path / 'data', path / 'plain_text', path / 'default'):
-        files = sorted(p for p in folder.glob('*.parquet') if not is_junk(p.name)) if folder.is_dir() else []
-        named = {p: split_of_file(p.name) for p in files}
+    inside = lambda folder: (
+        sorted(p for p in folder.iterdir() if p.suffix.lower() == '.parquet' and not is_junk(p.name) and p.is_file())
+        if folder.is_dir()
+        else []
+    )
+    homes = (path, path / 'data', path / 'plain_text', path / 'default')
+    by_split = [(f, s) for home in homes if home.is_dir() for f in sub_folders(home) if (s := split_name(f.name))]
+    for folder, own in [(home, None) for home in homes] + by_split:
+        files = inside(folder)
+        named = {p: own or split_of_file(p.name) for p in files}
         if files and not any(named.values()):
             named = dict.fromkeys(files, 'train')
         for p, split in named.items():
@@ -216,8 +267,28 @@ def _open_parquet(file: Path):
         raise PSRError(f'{file}', 'a parquet file', f'{type(e).__name__}: {e}'[:160]) from None
 
 
-def _cell(value: object, base: Path, where: str) -> bytes | Path:
-    "The encoded image of a cell."
+def _pixels(value: list, where: str) -> np.ndarray:  # (c, h, w) uint8
+    "The image of a cell that holds the pixels themselves, in nested lists."
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.empty(0)
+    if not np.issubdtype(array.dtype, np.integer) or not array.size or array.min() < 0 or array.max() > 255:
+        raise PSRError(where, 'an encoded image, or whole numbers from 0 to 255', f'a list of {array.dtype}')
+    return as_pixels(array.astype(np.uint8)[None], where, binary=False)[0]
+
+
+def _own_file(value: Any) -> Any:
+    "A cell of a table in Python, in which a path leads to a file of one's own."
+    if isinstance(value, dict) and not value.get('bytes') and isinstance(value.get('path'), str):
+        return Path(value['path'])
+    return value
+
+
+def _cell(value: object, base: Path, where: str) -> Encoded:
+    "The image of a cell, encoded or as pixels."
+    if isinstance(value, list):
+        return _pixels(value, where)
     if isinstance(value, dict):
         value = value.get('bytes') or value.get('path')
     if isinstance(value, str):
@@ -225,7 +296,7 @@ def _cell(value: object, base: Path, where: str) -> bytes | Path:
         if found is None:
             raise PSRError(where, 'an image, or the path of one beside the file', value[:80])
         return found
-    if isinstance(value, bytes):
+    if isinstance(value, (bytes, Path)):
         return value
     raise PSRError(where, 'an encoded image', 'nothing' if value is None else type(value).__name__)
 
@@ -294,7 +365,7 @@ def read_parquet_forms(
                 raise PSRError(
                     f'{file}',
                     'columns image and label',
-                    f'{columns} (no {absent})',
+                    f'{some_columns(columns)} (no {absent})',
                     'Name them: --image-column and --label-column',
                 )
             names[f'{file}'], part_of[f'{file}'] = _schema_names(table, label), split
@@ -337,7 +408,21 @@ def read_saved(
             f'{path}', 'a folder that datasets.Dataset.save_to_disk wrote', f'{type(e).__name__}: {e}'[:160]
         ) from None
     parts = dict(found) if isinstance(found, dict) else {'train': found}
-    return from_datasets({split_name(str(k)) or str(k): d for k, d in parts.items()}, path, image_column, label_column)
+    return from_datasets(named_splits(parts, f'{path}'), path, image_column, label_column)
+
+
+def named_splits(
+    parts: dict,  # name of a split -> its images
+    where: str,  # for the error
+) -> dict:  # "train", "validation", "test" or another name -> its images
+    "Splits under their usual names. Raises `PSRError` where two names mean the same."
+    found: dict = {}
+    for name, part in parts.items():
+        split = split_name(str(name)) or str(name)
+        if split in found:
+            raise PSRError(where, f'one part for the split {split}', f'several: {", ".join(map(str, parts))}')
+        found[split] = part
+    return found
 
 
 def _divided(parts: dict, where: str) -> dict:
@@ -357,12 +442,14 @@ def from_datasets(
     path: Path,  # for messages
     image_column: str | None = None,
     label_column: str | None = None,
+    anywhere: bool = False,  # paths of images may lead anywhere: the tables are no file of a stranger
 ) -> Listing:
     "The splits of Hugging Face `datasets`, whose images stay encoded until they are wanted."
     import datasets
 
     splits, values, names = {}, {}, {}
-    for split, table in _divided(parts, f'{path}').items():
+    plain = {split: table.with_format(None) for split, table in parts.items()}
+    for split, table in _divided(plain, f'{path}').items():
         where = f'{path}, split {split}'
         image = find_column(table.column_names, IMAGE_COLUMNS, image_column, 'image', where)
         label = find_column(table.column_names, LABEL_COLUMNS, label_column, 'label', where)
@@ -370,7 +457,7 @@ def from_datasets(
             raise PSRError(
                 where,
                 'columns image and label',
-                ', '.join(table.column_names),
+                some_columns(table.column_names),
                 'Name them: --image-column and --label-column',
             )
         if isinstance(table.features[image], datasets.Image):
@@ -378,7 +465,11 @@ def from_datasets(
         names[split] = getattr(table.features[label], 'names', None)
         values[split] = list(table[label])
         splits[split] = lambda rows, table=table, image=image, where=where: (
-            (_cell(table[int(i)][image], path, f'{where} row {i}'), f'{where} row {i}') for i in rows
+            (
+                _cell(_own_file(table[int(i)][image]) if anywhere else table[int(i)][image], path, f'{where} row {i}'),
+                f'{where} row {i}',
+            )
+            for i in rows
         )
     numbered, known = one_numbering(values, names, f'data {path}')
     classes, labels, notes = read_labels(numbered, known, f'data {path}')

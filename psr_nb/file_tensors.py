@@ -77,16 +77,26 @@ def _pair(content: Any, path: Path) -> tuple[Any, Any]:  # images and labels; No
     return content, None if labels is None else read_file(labels)
 
 
+def _plain(tensor: torch.Tensor) -> bool:
+    "Whether a tensor holds real numbers, one after the other."
+    return tensor.layout == torch.strided and not (tensor.is_complex() or tensor.is_quantized)
+
+
 def _class_numbers(labels: torch.Tensor, count: int, path: Path) -> torch.Tensor:  # (n,)
     "Class numbers, or the likeliest class of soft labels."
     if labels.ndim == 2 and labels.shape[1] > 1:
         hard = not labels.is_floating_point() or bool(((labels == 0) | (labels == 1)).all())
+        if hard and not bool(((labels != 0).sum(1) == 1).all()):
+            found = 'several ones, or none, in a row'
+            raise PSRError(f'{path}', 'one class for each image', found, 'Several labels per image are no classes')
         if not hard:
             warnings.warn(
                 f'{path}: labels are soft ({labels.shape[1]} classes); the likeliest class is taken', stacklevel=4
             )
         labels = labels.argmax(1)
     labels = labels.reshape(-1)
+    if not bool(labels.isfinite().all()):
+        raise PSRError(f'{path}', 'class numbers', 'NaN or infinity')
     if len(labels) != count or (labels.is_floating_point() and bool((labels != labels.round()).any())):
         raise PSRError(f'{path}', f'a class number for each of {count} images', f'{len(labels)} values')
     return labels.long()
@@ -107,6 +117,10 @@ def read_tensors(
             'shape ' + '×'.join(map(str, images.shape)) if isinstance(images, torch.Tensor) else type(images).__name__
         )
         raise PSRError(f'{path}', 'images (n, 3, height, width) and class numbers (n,)', found)
+    odd = next((x for x in (images, labels) if isinstance(x, torch.Tensor) and not _plain(x)), None)
+    if odd is not None or 0 in images.shape[1:]:
+        found = f'{images.dtype} {tuple(images.shape)}' if odd is None else f'{odd.dtype}, {odd.layout}'
+        raise PSRError(f'{path}', 'plain tensors of images and class numbers', found)
     if not isinstance(labels, torch.Tensor):
         cure = f'Save the class numbers as {path.with_name("labels.pt").name} beside {path.with_name("images.pt").name}'
         raise PSRError(f'{path}', 'class numbers beside the images', 'none', cure)

@@ -31,9 +31,12 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
     "The images of one folder of class folders, and each one's class."
     files, names = [], []
     for one in sub_folders(folder):
-        found = list(walk(one, left_out, endings))
+        other: Counter = Counter()
+        found = list(walk(one, other, endings))
         if not found:
-            raise PSRError(f'class folder {one}', 'at least one image', 'none', 'Add images or remove the folder')
+            there = f'none: {", ".join(f"{n} {why}" for why, n in other.most_common(3))}' if other else 'none'
+            raise PSRError(f'class folder {one}', 'at least one image', there, 'Add images or remove the folder')
+        left_out.update(other)
         files += found
         names += [one.name] * len(found)
     for entry in os.scandir(folder):
@@ -54,7 +57,7 @@ def split_folders(
         f: s for f, s in named.items() if any(any(True for _ in walk(c, Counter(), endings)) for c in sub_folders(f))
     }
     if not splits:
-        if named and len(named) == len(sub_folders(folder)) and len(named) > 1:
+        if named and len(named) == len(sub_folders(folder)):
             raise PSRError(
                 f'data {folder}',
                 'a folder for each class inside ' + ' and '.join(f.name for f in named),
@@ -70,6 +73,25 @@ def split_folders(
     return by_split
 
 # %% ../nbs/02_folders.ipynb #fo017
+def _doubts(
+    classes: list[Path],  # folders
+    endings: set[str],
+) -> list[str]:
+    "What may be wrong where each class holds the same folders: folds of a set, or its images and their masks."
+    if len(classes) < 2 or any(holds_images(c, endings) for c in classes):
+        return []
+    inside = [{f.name for f in sub_folders(c)} for c in classes]
+    shared = sorted(set.intersection(*inside))
+    if len(shared) < 2:
+        return []
+    names, same = (
+        ', '.join(found[:3]) + (' …' if len(found) > 3 else '') for found in ([c.name for c in classes], shared)
+    )
+    return [
+        f'the classes are {names}, and each holds the folders {same}: if these are the classes, give one folder of them'
+    ]
+
+
 def read_folders(
     path: Path,
     endings: set[str] | None = None,
@@ -94,6 +116,7 @@ def read_folders(
         for other in set(inner) - set(splits.values()):
             left_out[f'folder {other.name} beside the splits'] += 1
     listed = {s: _class_folders(f, s, left_out, endings) for s, f in parts.items()}
+    doubts = [] if splits else _doubts(inner, endings)
     classes, labels, more = read_labels({s: names for s, (_, names) in listed.items()}, None, f'data {at}')
 
     return Listing(
@@ -103,4 +126,5 @@ def read_folders(
         at,
         left_out,
         notes + more,
+        doubts,
     )

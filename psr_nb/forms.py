@@ -5,7 +5,9 @@
 # %% ../nbs/02_forms.ipynb #fo002
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from .classes import nfc  # noqa: F401  # an earlier import path, as are others of these
 from psr_nb.contents import (  # noqa: F401
@@ -42,6 +44,7 @@ from psr_nb.file_tables import (  # noqa: F401
     read_table,
 )
 from .file_tensors import read_tensors
+from .fileless import read_objects
 from .folders import read_folders, split_folders  # noqa: F401
 
 # %% auto #0
@@ -52,7 +55,7 @@ FORMS = {  # name -> how it is read; the first that recognises the path reads it
     'npz': lambda path, image_column, label_column: read_npz(path),
     'parquet': read_parquet_forms,
     'saved': read_saved,
-    'cifar': lambda path, image_column, label_column: read_cifar(path),
+    'cifar': lambda path, image_column, label_column: read_cifar(path, label_column),
     'idx': lambda path, image_column, label_column: read_idx_folder(path),
     'shards': lambda path, image_column, label_column: read_shards(path, label_column),
     'table': read_name_tables,
@@ -101,6 +104,9 @@ def _unpacked(path: Path, image_column: str | None, label_column: str | None) ->
     try:
         listing = recognise(folder, image_column, label_column)
     except PSRError as e:
+        if path.suffix.lower() != '.zip' and any(folder.rglob('*.cls')):
+            found = 'a compressed one, in which no image can be found alone'
+            raise PSRError(f'{path}', 'WebDataset shards as plain .tar files', found, 'Uncompress it: gunzip') from None
         shard = path.suffix.lower() == '.tar' and e.expected == 'labels'
         hint = 'In a WebDataset shard each image has a .cls or .json of its name' if shard else e.hint
         raise PSRError(e.thing.replace(str(folder), str(path)), e.expected, e.found, hint) from None
@@ -119,13 +125,53 @@ def _beside(table: NoColumns, path: Path) -> Listing:
     listing.left_out[f'table {Path(table.table).name} without a column of labels'] += 1
     return listing
 
+# %% ../nbs/02_forms.ipynb #fo0f
+def _what_is_there(path: Path) -> tuple[str, str]:  # in words, and what to do
+    "What lies at a path that has none of the forms."
+    entries = [p for p in path.iterdir() if not is_junk(p.name)] if path.is_dir() else [path]
+    kinds = Counter(p.suffix.lower() or 'without an ending' for p in entries if p.is_file())
+    found = [f'{n} file{"s" if n > 1 else ""} {kind}' for kind, n in kinds.most_common(4)]
+    folders = sum(p.is_dir() for p in entries)
+    said = (
+        ', '.join(found + ([f'{folders} folder{"s" if folders > 1 else ""}'] if folders else [])) or 'an empty folder'
+    )
+    if any(p.name.lower().endswith(('.rar', '.7z', '.zst', '.lz4', '.gz', '.xz')) for p in entries):
+        return said, 'Unpack it first'
+    if sum(is_archive(p) for p in entries) > 1:
+        return said, 'Unpack them into one folder, such as train and test with a folder for each class'
+    if path.is_dir() and kinds.keys() & {'.npz', '.pt', '.pth', '.parquet', '.npy'}:
+        return said, 'Give one of the files'
+    return said, ''
+
+
+def _column_doubts(listing: Listing, image_column: str | None, label_column: str | None) -> list[str]:
+    "Options that a form cannot hear, since it has no columns."
+    form = listing.form.split(' in a ')[0]
+    deaf = {'class folders', 'arrays (.npz)', 'IDX files', 'tensors (.pt)', 'an object of torch'}
+    image = image_column if form in deaf | {"CIFAR's batches", 'WebDataset shards'} else None
+    label = label_column if form in deaf else None
+    said = [f'{option} {given}' for option, given in (('--image-column', image), ('--label-column', label)) if given]
+    return [f'{" and ".join(said)} not used: {form} have no columns'] if said else []
+
 # %% ../nbs/02_forms.ipynb #804fb5ba
 def recognise(
-    path: str | Path,  # a folder or a file
+    path: Any,  # a folder or a file; or a data set in Python, see `fileless.read_objects`
     image_column: str | None = None,  # of a table: None: found by its name
     label_column: str | None = None,  # likewise
 ) -> Listing:
     "Which form a path has, and what is there. Raises `PSRError` that lists the forms when it has none."
+    try:
+        listing = _recognised(path, image_column, label_column)
+    except OSError as e:
+        raise PSRError(f'data {str(path)[:200]}', 'a folder or a file that can be read', e.strerror or f'{e}') from None
+    listing.doubts += [d for d in _column_doubts(listing, image_column, label_column) if d not in listing.doubts]
+    return listing
+
+
+def _recognised(path: Any, image_column: str | None, label_column: str | None) -> Listing:
+    "The listing of what is at a path, by the first form that knows it."
+    if not isinstance(path, (str, Path)):
+        return read_objects(path, image_column, label_column)
     path = Path(path)
     if not path.exists():
         raise PSRError(f'data {path}', 'a folder or a file', 'nothing there')
@@ -153,4 +199,7 @@ def recognise(
             'images that lie loose in one folder',
             'Put each class into a folder of its own, or add metadata.csv with the columns file_name and label',
         )
-    raise PSRError(f'data {path}', f'one of the forms that can be read: {FORMS_IN_WORDS}', 'none of them')
+    found, cure = _what_is_there(path)
+    raise PSRError(
+        f'data {path}', f'one of the forms that can be read: {FORMS_IN_WORDS}', f'none of them: {found}', cure
+    )

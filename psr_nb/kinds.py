@@ -11,7 +11,7 @@ from .core import PSRError
 from .sampling import is_flow
 
 # %% auto #0
-__all__ = ['PREDICTIONS', 'check_scheduler', 'check_transformer', 'check_unet', 'check_class_unet']
+__all__ = ['PREDICTIONS', 'check_scheduler', 'check_transformer', 'check_pipeline', 'check_unet', 'check_class_unet']
 
 # %% ../nbs/04_kinds.ipynb #pi005
 PREDICTIONS = ('epsilon', 'v_prediction', 'sample')
@@ -43,10 +43,12 @@ def check_scheduler(
         ),
         None,
     )
-    if other is None and not name.startswith(_KNOWN):
+    if other is None and (not name.startswith(_KNOWN) or 'Inverse' in name or 'Wuerstchen' in name):
         other = 'another kind of schedule'
     if other is None and config.get('timestep_type') == 'continuous':
         other = 'EDM, with its own scaling'
+    if other is None and config.get('use_flow_sigmas'):
+        other = f'a flow (use_flow_sigmas) with prediction_type {config.get("prediction_type")}'
     if other is None and config.get('prediction_type', 'epsilon') not in PREDICTIONS:
         other = f'prediction_type {config.get("prediction_type")}'
     if other:
@@ -67,9 +69,10 @@ def _check_flow(config: dict[str, Any], where: str) -> None:
 
 def check_transformer(
     config: dict[str, Any],  # of transformer/config.json
+    channels: int | None,  # of the autoencoder's latents; None: not known
     where: str,  # the file, for the error
 ) -> None:
-    "Raises `PSRError` for a transformer that is not told a class."
+    "Raises `PSRError` for a transformer that is not told a class, or whose latents are not its autoencoder's."
     name, told = config.get('_class_name'), config.get('num_embeds_ada_norm')
     if name not in _DIT:
         raise PSRError(
@@ -87,8 +90,35 @@ def check_transformer(
         raise PSRError(
             where, 'a transformer with a label for each class (num_embeds_ada_norm)', 'one that is told otherwise'
         )
+    c, out = config.get('in_channels', 4), config.get('out_channels')
+    if channels is not None and c != channels:
+        raise PSRError(where, f'{channels} in_channels, as many as the latents of its autoencoder', f'{c}')
+    if isinstance(c, int) and out not in (None, c, 2 * c):
+        raise PSRError(where, f'{c} or {2 * c} out_channels for {c} in_channels', f'{out}')
 
 # %% ../nbs/04_kinds.ipynb #264ad554
+_OTHER_PIPELINES = {
+    'ConsistencyModel': 'a consistency model',
+    'LatentConsistency': 'a latent consistency model',
+    'KarrasVe': 'EDM',
+    'ScoreSdeVe': 'a score model with exploding variance',
+    'Inpaint': 'inpainting',
+    'Upscale': 'an upscaler',
+    'XL': 'two text encoders (SDXL)',
+}
+
+
+def check_pipeline(
+    name: str,  # of its class, as model_index.json has it
+    where: str,
+) -> None:
+    "Raises `PSRError` for a pipeline that does something else with the same parts."
+    for word, kind in _OTHER_PIPELINES.items():
+        if word in name:
+            say = 'the form of DiTPipeline, StableDiffusionPipeline or DDPMPipeline'
+            raise PSRError(where, say, f'{kind} ({name})', 'Sampled as one of these it would give wrong images')
+
+
 def check_unet(
     config: dict[str, Any],  # of unet/config.json
     channels: int,  # of the autoencoder's latents

@@ -16,8 +16,9 @@ from .students import new_network, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'fresh_network', 'best_scale', 'StudentTraining',
-           'student_loss', 'student_losses', 'matching_loss']
+__all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'soft_label_loss', 'label_probability',
+           'proximal_loss', 'fresh_network', 'best_scale', 'StudentTraining', 'student_loss', 'student_losses',
+           'matching_loss']
 
 # %% ../nbs/18_losses.ipynb #3f0659f7
 @torch.no_grad()
@@ -78,6 +79,32 @@ TARGETS: dict[str, Callable[..., torch.Tensor]] = {
     'own': target_own,
 }  # name -> (teacher, images, labels, real, temperature) -> (n, classes)
 
+# %% ../nbs/18_losses.ipynb #ls0f0002
+def soft_label_loss(
+    logits: torch.Tensor,  # (…, n, C) of the teacher
+    target: torch.Tensor,  # (…, n, C) soft labels
+    temperature: float,  # of the teacher's answer
+) -> torch.Tensor:  # (…)
+    "Kullback-Leibler divergence of what a teacher sees from the target, mean over the images."
+    each = F.kl_div((logits / temperature).log_softmax(-1), target, reduction='none')
+    return each.sum((-2, -1)) / logits.shape[-2]
+
+
+def label_probability(
+    logits: torch.Tensor,  # (…, n, C)
+    labels: torch.Tensor,  # (…, n)
+) -> torch.Tensor:  # (…, n)
+    "The probability that a teacher gives each image's label; no gradients."
+    return logits.detach().float().softmax(-1).gather(-1, labels[..., None])[..., 0]
+
+
+def proximal_loss(
+    latents: torch.Tensor,  # (…, n, c, h, w) now
+    start: torch.Tensor,  # (…, n, c, h, w)
+) -> torch.Tensor:  # (…)
+    "Mean square distance of latents from their start."
+    return (latents - start).square().mean((-4, -3, -2, -1))
+
 # %% ../nbs/18_losses.ipynb #58941c11
 def fresh_network(
     name: str,  # timm name
@@ -131,23 +158,8 @@ def student_loss(
 
     Source: Wang et al. 2018, arXiv 1811.10959; Feng et al. 2024, arXiv 2310.07882.
     """
-    s, waiting = settings, torch.empty(0, dtype=torch.long)
-
-    def answer(call, x):
-        return call((augment(x, s.shift, s.flip, g) - mean) / std)
-
-    def loss(call, keep):
-        nonlocal waiting
-        if not len(waiting):
-            waiting = torch.randperm(len(labels), generator=g)
-        pick, waiting = waiting[: s.student_batch].to(images.device), waiting[s.student_batch :]
-        return F.cross_entropy(answer(call, (images if keep else images.detach())[pick]), labels[pick])
-
-    warm = int(torch.randint(s.warm_up + 1, (1,), generator=g))
-    logits = answer(_trained(network, loss, warm, s), real)
-    if s.calibrate:
-        logits = logits * best_scale(logits.detach(), real_labels)
-    return F.cross_entropy(logits, real_labels)
+    of_one = images[None], labels, real[None], real_labels[None], network, mean, std, settings, [g]
+    return _losses(*of_one)[0]
 
 # %% ../nbs/18_losses.ipynb #3582307a
 def _trained(
@@ -172,6 +184,52 @@ def _trained(
             values = [v.requires_grad_(True) for v in values]
     return call
 
+# %% ../nbs/18_losses.ipynb #ls0f0004
+def _losses(
+    images: torch.Tensor,  # (S, n, c, H, W)
+    labels: torch.Tensor,  # (n,)
+    real: torch.Tensor,  # (S, m, c, H, W)
+    real_labels: torch.Tensor,  # (S, m)
+    network: torch.nn.Module,  # asked about the images of all sets, one set after the other
+    mean: torch.Tensor,
+    std: torch.Tensor,
+    s: StudentTraining,
+    generators: list[torch.Generator],
+) -> torch.Tensor:  # (S,) cross-entropy
+    "What `student_loss` and `student_losses` have in common."
+    which = torch.arange(len(images), device=images.device)[:, None]
+    waiting = torch.empty(len(images), 0, dtype=torch.long)
+
+    def answer(call, x):
+        return call((augment(x.flatten(0, 1), s.shift, s.flip, generators) - mean) / std)
+
+    def loss(call, keep):
+        nonlocal waiting
+        if not waiting.shape[1]:
+            waiting = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])
+        pick, waiting = waiting[:, : s.student_batch].to(images.device), waiting[:, s.student_batch :]
+        logits = answer(call, (images if keep else images.detach())[which, pick])
+        return len(images) * F.cross_entropy(logits, labels[pick].flatten())  # the sum of their means
+
+    warm = [int(torch.randint(s.warm_up + 1, (1,), generator=g)) for g in generators][0]
+    logits = answer(_trained(network, loss, warm, s), real).unflatten(0, real_labels.shape)
+    if s.calibrate:
+        scales = torch.stack([best_scale(x, y) for x, y in zip(logits.detach(), real_labels)])
+        logits = logits * scales[:, None, None]
+    each = F.cross_entropy(logits.flatten(0, 1), real_labels.flatten(), reduction='none')
+    return each.unflatten(0, real_labels.shape).mean(1)
+
+
+class _InALine(torch.nn.Module):
+    "Several students as one network, asked about the images of all, one set after the other."
+
+    def __init__(self, network: torch.nn.Module, sets: int):
+        super().__init__()
+        self.network, self.sets = network, sets
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (S · batch, c, h, w) -> (S · batch, C)
+        return self.network(x.unflatten(0, (self.sets, -1))).flatten(0, 1)
+
 # %% ../nbs/18_losses.ipynb #5e534fb2
 def student_losses(
     images: torch.Tensor,  # (S, n, c, H, W) in [0, 1], refined; gradients flow back to them
@@ -185,27 +243,8 @@ def student_losses(
     generators: list[torch.Generator],  # of the draws of each; the first decides how long all warm up
 ) -> torch.Tensor:  # (S,) cross-entropy
     "`student_loss` of several sets at once, each with its own student and its own draws."
-    s, each = settings, torch.arange(len(images), device=images.device)[:, None]
-    waiting = torch.empty(len(images), 0, dtype=torch.long)
-
-    def answer(call, x):
-        view = augment(x.flatten(0, 1), s.shift, s.flip, generators).unflatten(0, x.shape[:2])
-        return call((view - mean) / std)
-
-    def loss(call, keep):
-        nonlocal waiting
-        if not waiting.shape[1]:
-            waiting = torch.stack([torch.randperm(len(labels), generator=g) for g in generators])
-        pick, waiting = waiting[:, : s.student_batch].to(images.device), waiting[:, s.student_batch :]
-        logits = answer(call, (images if keep else images.detach())[each, pick])
-        return len(images) * F.cross_entropy(logits.flatten(0, 1), labels[pick].flatten())  # the sum of their means
-
-    warm = [int(torch.randint(s.warm_up + 1, (1,), generator=g)) for g in generators][0]
-    logits = answer(_trained(network, loss, warm, s), real)
-    if s.calibrate:
-        scales = torch.stack([best_scale(x, y) for x, y in zip(logits.detach(), real_labels)])
-        logits = logits * scales[:, None, None]
-    return F.cross_entropy(logits.transpose(1, 2), real_labels, reduction='none').mean(1)
+    in_a_line = _InALine(network, len(images))
+    return _losses(images, labels, real, real_labels, in_a_line, mean, std, settings, generators)
 
 # %% ../nbs/18_losses.ipynb #e4ef4ff6
 def matching_loss(
@@ -213,11 +252,16 @@ def matching_loss(
     fake_labels: torch.Tensor,  # (n,)
     real: torch.Tensor,  # (…, classes, m, d) features of real images
     classes: torch.Tensor,  # (classes,) their labels
+    moments: int = 1,  # 1: match means of features; 2: means of features and of their squares
 ) -> torch.Tensor:  # (…); about 1 for a random real choice of the same size
     """Squared distance between class means, in units of what a random choice of that size would show.
 
     Source: Zhao & Bilen 2023, arXiv 2110.04181, eq. 4, rescaled.
     """
+    if moments == 2:
+        unit = real.flatten(-3, -2).std(-2, keepdim=True) + 1e-6
+        scaled = ((fake, unit), (real, unit.unsqueeze(-2)))
+        fake, real = (torch.cat([f / u, (f / u).square() / 2], -1) for f, u in scaled)
     onehot = (fake_labels[:, None] == classes[None]).float()
     count = onehot.sum(0)
     mean = onehot.T @ fake / count.clamp(min=1)[:, None]

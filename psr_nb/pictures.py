@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
@@ -47,6 +48,9 @@ def to_pil(
     return Image.fromarray(array[0] if len(array) == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
 
 # %% ../nbs/01_pictures.ipynb #p009
+_MOST_SCALED = 2**27  # pixels of a scaled picture before its centre is cut out
+
+
 def _centre_square(
     image: Image.Image,
     size: int,  # pixels a side
@@ -54,7 +58,12 @@ def _centre_square(
     "The short side scaled to `size`, and the centre of the long side."
     if image.size == (size, size):
         return image
-    scale = size / min(image.size)
+    short = min(image.size)
+    scale = size / short
+    if image.width * image.height * scale**2 > _MOST_SCALED:  # one row of many pixels: nothing but the centre is scaled
+        left, top = (image.width - short) / 2, (image.height - short) / 2
+        box = (left, top, left + short, top + short)
+        return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     wide, high = max(size, round(image.width * scale)), max(size, round(image.height * scale))
     image = image.resize((wide, high), Image.Resampling.BICUBIC)
     left, top = (wide - size) // 2, (high - size) // 2
@@ -72,11 +81,29 @@ def _grey8(
         raise PSRError(where, 'finite pixels', 'NaN or infinity')
     if image.mode.startswith('I;16') or (image.mode == 'I' and 0 <= low and 255 < high <= 65535):
         array = array / 257
-    elif 0 <= low and high <= 1 and image.mode == 'F':
-        array = array * 255
+    elif -0.05 <= low and high <= 1.05 and image.mode == 'F':
+        array = array.clip(0, 1) * 255  # resampling leaves values a little outside
     elif low < 0 or high > 255:
         array = (array - low) * (255 / max(high - low, 1e-9))
     return Image.fromarray(np.round(array).astype(np.uint8))
+
+
+def _filled(
+    plain: Image.Image,  # mode "L"
+    stored: Image.Image,  # the same before, of one bit or of sixteen
+    background: tuple[int, int, int],
+) -> Image.Image:
+    "The background where the file says that one value is transparent."
+    clear = stored.info.get('transparency')
+    if not isinstance(clear, int):
+        return plain
+    holes = Image.fromarray(np.asarray(stored) == (bool(clear) if stored.mode == '1' else clear))
+    if len(set(background)) == 1:
+        plain.paste(background[0], mask=holes)
+        return plain
+    plain = plain.convert('RGB')
+    plain.paste(background, mask=holes)
+    return plain
 
 
 def plain_picture(
@@ -89,9 +116,9 @@ def plain_picture(
     if image.mode in ('L', 'RGB') and 'transparency' not in image.info:
         return image
     if image.mode == '1':
-        return image.convert('L')
+        return _filled(image.convert('L'), image, background)
     if image.mode == 'F' or image.mode.startswith('I'):
-        return _grey8(image, where)
+        return _filled(_grey8(image, where), image, background)
     grey = image.mode in ('L', 'LA', 'La')
     if image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info:
         opaque = Image.new('RGBA', image.size, (*background, 255))
@@ -100,15 +127,45 @@ def plain_picture(
     return image.convert('RGB')
 
 # %% ../nbs/01_pictures.ipynb #pd004
-def _opened(data: bytes | Path | np.ndarray | Image.Image, where: str, background: tuple[int, int, int]) -> Image.Image:
+def _treatment(
+    image: Image.Image,  # as it is stored
+) -> list[str]:
+    "What `plain_picture` does to a picture, in words."
+    said = []
+    if image.getexif().get(0x0112, 1) in range(2, 9):
+        said.append('turned upright')
+    if image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa'):
+        if np.asarray(image.getchannel(image.getbands()[-1])).min() < 255:
+            said.append('transparent, laid on white')
+    elif 'transparency' in image.info:
+        said.append('transparent, laid on white')
+    if image.mode == 'F' or image.mode.startswith('I'):
+        said.append('deeper than 8 bits, scaled')
+    if getattr(image, 'is_animated', False):
+        said.append('of several frames, the first taken')
+    return said
+
+
+def _opened(
+    data: bytes | Path | np.ndarray | Image.Image,
+    where: str,
+    background: tuple[int, int, int],
+    told: Counter | None = None,  # see `decode_image`
+) -> Image.Image:
     "Whatever holds an image as a plain picture. Every complaint of the decoder becomes a sentence with the file's name."
     try:
         if isinstance(data, Image.Image):
+            if told is not None:
+                told.update(_treatment(data))
             return plain_picture(data, background, where)
         if isinstance(data, np.ndarray):
+            if data.ndim != 3 or len(data) not in (1, 3) or not data.size:
+                raise PSRError(where, 'pixels (1 or 3, height, width)', 'shape ' + '×'.join(map(str, data.shape)))
             return to_pil(np.array(data))
         with Image.open(data if isinstance(data, Path) else io.BytesIO(data)) as image:
             image.load()
+            if told is not None:
+                told.update(_treatment(image))
             return plain_picture(image, background, where)
     except PSRError:
         raise
@@ -134,9 +191,10 @@ def decode_image(
     channels: int | None = None,  # 1 or 3; None: 1 where it is grey
     where: str = '',  # named in an error
     background: tuple[int, int, int] = (255, 255, 255),  # what shows through transparent places
+    told: Counter | None = None,  # counts what had to be done to the picture: turned, laid on white, …
 ) -> np.ndarray:  # (c, h, w) uint8
     "One image as bytes in CHW order: whatever Pillow opens, as a viewer shows it. Raises `PSRError` with the file's name."
-    return _array(_opened(data, where or str(data)[:200], background), size, channels)
+    return _array(_opened(data, where or str(data)[:200], background, told), size, channels)
 
 
 def _array(image: Image.Image, size: int | None, channels: int | None) -> np.ndarray:  # (c, h, w) uint8

@@ -192,7 +192,13 @@ class Prior:
 
     def _label_ids(self, labels: Any) -> torch.Tensor:
         "Class positions to rows of the label embedding."
-        labels = torch.as_tensor(labels).reshape(-1).long()
+        try:
+            labels = torch.as_tensor(labels).reshape(-1)
+        except (TypeError, ValueError):
+            raise PSRError('argument labels', 'class numbers', repr(labels)[:60]) from None
+        if len(labels) and labels.is_floating_point():
+            raise PSRError('argument labels', 'whole class numbers', repr(labels.tolist())[:60])
+        labels = labels.long()
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
             raise PSRError(
                 'argument labels',
@@ -291,8 +297,10 @@ class Prior:
         **options: Any,
     ) -> torch.Tensor:  # latents (n, c, h, w) float32
         "Samples latents, in batches."
-        labels = torch.as_tensor(labels).reshape(-1)
         self._label_ids(labels)
+        labels = torch.as_tensor(labels).reshape(-1)
+        if not len(labels):
+            raise PSRError('argument labels', 'a class number for each image', 'none')
         if noise is None and generators is None:
             generators = first_candidates(seed, labels)
 

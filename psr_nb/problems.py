@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['ImagePool', 'Problem', 'reference_images', 'worth_counts', 'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
+__all__ = ['LARGE', 'ImagePool', 'Problem', 'reference_images', 'worth_counts', 'PoolRows', 'ProblemMaker', 'make_problems',
+           'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -125,6 +126,9 @@ class ImagePool:
         self._scores.update(scores)
 
 # %% ../nbs/14_problems.ipynb #c045
+LARGE = 4000  # candidates of a class beyond which their similarities are made part by part
+
+
 @dataclass(eq=False, repr=False)
 class Problem:
     "One class: its candidates, what they are compared with, and what the teacher says of them."
@@ -154,7 +158,7 @@ class Problem:
     @cached_property
     def representativeness(self) -> np.ndarray:  # (n,)
         "Mean similarity to the reference, in standard deviations over the candidates."
-        mean = self.totals / len(self.similarity)
+        mean = self.totals / len(self.against)
         return (mean - mean.mean()) / max(mean.std(), 1e-9)
 
     @property
@@ -170,25 +174,50 @@ class Problem:
     @cached_property
     def pairs(self) -> np.ndarray | Pairs:
         "The same, row by row where the whole matrix would be large."
-        return self.kernel if self.n <= 4000 else Pairs(self.candidates)
+        return self.kernel if self.n <= LARGE else Pairs(self.candidates)
+
+    @cached_property
+    def drawn(self) -> torch.Tensor:  # (q, d)
+        "All candidates, or of large classes two thousand evenly drawn ones."
+        if self.n <= 10_000:
+            return self.candidates
+        drawn = np.sort(np.random.default_rng(self.n).permutation(self.n)[:2000])
+        return self.candidates[torch.from_numpy(drawn)]
+
+    @property
+    def against(self) -> torch.Tensor:  # (q, d)
+        "What the candidates are compared with."
+        return self.drawn if self.reference is None else self.reference
 
     @cached_property
     def own(self) -> np.ndarray:  # (q, n)
-        "Candidates × candidates: all, or of large classes two thousand evenly drawn ones × all."
-        if self.n <= 10_000:
-            return self.kernel
-        drawn = np.sort(np.random.default_rng(self.n).permutation(self.n)[:2000])
-        return similarity(self.candidates, self.candidates[torch.from_numpy(drawn)])
+        "Those drawn × all candidates."
+        return self.kernel if self.drawn is self.candidates else similarity(self.candidates, self.drawn)
 
     @cached_property
     def similarity(self) -> np.ndarray:  # (q, n)
         "References × candidates."
         return self.own if self.reference is None else similarity(self.candidates, self.reference)
 
+    def columns(
+        self,
+        ids: np.ndarray,  # (k,) candidate numbers
+    ) -> np.ndarray:  # (q, k)
+        "Columns of `similarity`: of a large class these alone, since all would take as much memory as its square."
+        if self.n <= LARGE or 'similarity' in self.__dict__:
+            return self.similarity[:, ids]
+        return similarity(self.candidates[torch.from_numpy(np.asarray(ids))], self.against)
+
     @cached_property
-    def totals(self) -> np.ndarray:
-        "For each candidate the sum of its similarity to all references, (n,)."
-        return self.similarity.sum(0, dtype=np.float64)
+    def totals(self) -> np.ndarray:  # (n,) float64
+        "Sums over the references."
+        if self.n <= LARGE or 'similarity' in self.__dict__:
+            return self.similarity.sum(0, dtype=np.float64)
+        total = np.zeros(self.n)
+        for rows in self.against.split(256):
+            for row in similarity(self.candidates, rows):  # one after the other, as a matrix is summed
+                total += row
+        return total
 
     @cached_property
     def own_totals(self) -> np.ndarray:
@@ -364,6 +393,7 @@ class ProblemMaker:
         reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
         space: str = 'student',  # where similarity is measured, see `SPACES`
         teacher: str | Teacher | None = None,  # whose judgement counts; None: the pool's first
+        *,
         uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
         reliability: str = 'probability',  # "probability", or a score column
         max_reference: int = 500,  # reference images of each class
@@ -438,18 +468,10 @@ def make_problems(
     reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
     space: str = 'student',  # where similarity is measured, see `SPACES`
     teacher: str | Teacher | None = None,  # whose judgement counts; None: the pool's first
-    uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
-    reliability: str = 'probability',  # "probability", or a score column
-    max_reference: int = 500,  # reference images of each class
-    centred: bool | None = None,  # take each class's mean feature out first; None: as the space says
-    prior: Any = None,  # for the space "latent" with a reference
-    seed: int = 0,  # which reference images, where there are more
-    device: torch.device | str | None = None,  # default: the best at hand
-    worth: bool = True,  # use the table's column `worth` where it is there
+    **options: Any,  # the others of `ProblemMaker`: uncertainty, reliability, max_reference, centred, prior, seed, …
 ) -> tuple[list[Problem], dict]:  # one for each class, and what they were made with
     "Features, similarities and scores of a pool."
-    own = teacher, uncertainty, reliability, max_reference, centred, prior, seed, device, worth
-    maker = ProblemMaker(pool, reference, space, *own)
+    maker = ProblemMaker(pool, reference, space, teacher, **options)
     return maker.problems(), maker.config
 
 # %% ../nbs/14_problems.ipynb #9dbee9a1

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any, Callable, Iterable, Iterator
 
 import torch
-import torch.nn.functional as F
 
 from .core import PSRError, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
@@ -22,7 +21,10 @@ from psr_nb.losses import (  # noqa: F401, names that stay importable from here
     TARGETS,
     best_scale,
     fresh_network,
+    label_probability,
     matching_loss,
+    proximal_loss,
+    soft_label_loss,
     student_loss,
     target_class_mean,
     target_nearest,
@@ -210,10 +212,8 @@ def soft_label_term(state: Refinement, batch: Batch) -> torch.Tensor:
     "KL divergence of what the teacher sees from the target; keeps the probability that it gives the label."
     assert state.teacher is not None
     logits = state.teacher.logits(batch.view)
-    answer = (logits / state.settings.temperature).log_softmax(1)
-    right = logits.detach().float().softmax(1).gather(1, batch.labels[:, None])[:, 0]
-    state.probability[batch.rows.cpu()] = right.cpu()
-    return F.kl_div(answer, state.target()[batch.rows], reduction='batchmean')
+    state.probability[batch.rows.cpu()] = label_probability(logits, batch.labels).cpu()
+    return soft_label_loss(logits, state.target()[batch.rows], state.settings.temperature)
 
 # %% ../nbs/19_refine.ipynb #ec1f0f67
 def distribution_matching_term(state: Refinement, batch: Batch) -> torch.Tensor:
@@ -229,16 +229,13 @@ def distribution_matching_term(state: Refinement, batch: Batch) -> torch.Tensor:
 
     with torch.no_grad():  # in small parts: they stay in a processor's cache
         known = torch.cat([features(part) for part in real.split(128 if d.type == 'cpu' else len(real))])
-    seen = features(batch.view)
-    if s.moments == 2:
-        unit = known.std(0) + 1e-6
-        known, seen = (torch.cat([f / unit, (f / unit).square() / 2], 1) for f in (known, seen))
-    return matching_loss(seen, batch.labels, known.view(*pick.shape, -1), state.classes)
+    known = known.view(*pick.shape, -1)
+    return matching_loss(features(batch.view), batch.labels, known, state.classes, s.moments)
 
 # %% ../nbs/19_refine.ipynb #12d4fa9b
 def proximal_term(state: Refinement, batch: Batch) -> torch.Tensor:
     "Mean square distance from the start."
-    return (batch.z - state.start[batch.rows]).square().mean()
+    return proximal_loss(batch.z, state.start[batch.rows])
 
 
 def denoising_term(state: Refinement, batch: Batch) -> torch.Tensor:

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 
 from .core import PSRError
 from .data import ImageData, augment
 from .learning import Abreast
-from .losses import fresh_network, matching_loss, student_losses
+from psr_nb.losses import (
+    fresh_network,
+    label_probability,
+    matching_loss,
+    proximal_loss,
+    soft_label_loss,
+    student_losses,
+)
 from .pictures import to_float
 from .prior import Prior
 from .refine import SEES_IMAGES, Batch, Refinement, RefineSettings, accept, drawn_rows
@@ -91,7 +97,7 @@ class SideBySide(Refinement):
         if s.distribution_matching:
             terms['distribution_matching'] = self._matching(batch, generators)
         if s.proximal:
-            terms['proximal'] = (z - self._of(self.start, part, rows)).square().flatten(1).mean(1)
+            terms['proximal'] = proximal_loss(z, self._of(self.start, part, rows))
         return rows, terms
 
     def _networks(self, generators: list[torch.Generator], classes: int = 2) -> Abreast:
@@ -114,13 +120,10 @@ class SideBySide(Refinement):
     def _soft_labels(self, batch: Batch, part: slice) -> torch.Tensor:  # (sets,)
         s, count = self.settings, len(batch.view)
         assert self.teacher is not None
-        logits = self.teacher.logits(batch.view.flatten(0, 1))
-        target = self._of(self.target(), part, batch.rows).flatten(0, 1)
-        each = F.kl_div((logits / s.temperature).log_softmax(1), target, reduction='none').sum(1)
-        right = logits.detach().float().softmax(1).gather(1, batch.labels.repeat(count)[:, None])[:, 0]
+        logits = self.teacher.logits(batch.view.flatten(0, 1)).unflatten(0, (count, -1))
         seen = self.probability.unflatten(0, (self.sets, -1))[part]
-        seen.scatter_(1, batch.rows.cpu(), right.cpu().unflatten(0, (count, -1)))
-        return each.unflatten(0, (count, -1)).mean(1)
+        seen.scatter_(1, batch.rows.cpu(), label_probability(logits, batch.labels.expand(count, -1)).cpu())
+        return soft_label_loss(logits, self._of(self.target(), part, batch.rows), s.temperature)
 
     def _matching(self, batch: Batch, generators: list[torch.Generator]) -> torch.Tensor:  # (sets,)
         s, known = self.settings, self.known
@@ -134,12 +137,8 @@ class SideBySide(Refinement):
         networks = self._networks(generators)
         features = lambda x: networks.features((x - self.mean) / self.std)
         with torch.no_grad():
-            seen = features(real)
-        mine = features(batch.view)
-        if s.moments == 2:
-            unit = seen.std(1, keepdim=True) + 1e-6
-            seen, mine = (torch.cat([f / unit, (f / unit).square() / 2], 2) for f in (seen, mine))
-        return matching_loss(mine, batch.labels, seen.view(*picks.shape, -1), self.classes)
+            seen = features(real).view(*picks.shape, -1)
+        return matching_loss(features(batch.view), batch.labels, seen, self.classes, s.moments)
 
 # %% ../nbs/20_refinements.ipynb #a2000008
 def _that_fit(prior: Prior, s: RefineSettings) -> int:

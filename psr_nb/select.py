@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -15,11 +16,11 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 import torch
 
-from .core import PSRError, best_device, lookup
+from .core import PSRError, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
-from .problems import Problem, ProblemMaker, Problems, make_problems
+from .problems import Problem, ProblemMaker, Problems
 from .selection import Selection
 from .selectors import SELECTORS, Selector, Weights, by_class, constraints, quality_terms
 
@@ -140,9 +141,8 @@ class Prepared(Problems):
         They do on a GPU, and where each is so small that a step costs more than its numbers.
         Otherwise a processor is faster class by class.
         """
-        return len({p.similarity.shape for p in self.problems}) == 1 and (
-            self.device.type != 'cpu' or self.problems[0].similarity.size <= 10_000
-        )
+        sizes = {(len(p.against), p.n) for p in self.problems}
+        return len(sizes) == 1 and (self.device.type != 'cpu' or math.prod(*sizes) <= 10_000)
 
     @cached_property
     def _stack(self) -> torch.Tensor:  # (classes, q, n)
@@ -223,21 +223,11 @@ def prepare(
     reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
     space: str = 'student',  # where similarity is measured, see `SPACES`
     teacher: Any = None,  # whose judgement counts: a name in the pool, or a `Teacher`; None: the pool's first
-    uncertainty: str = 'entropy',  # "entropy", or a score column of the pool's table
-    reliability: str = 'probability',  # "probability", or a score column
-    max_reference: int = 500,  # reference images of each class
-    centred: bool | None = None,  # take each class's mean feature out first; None: as the space says
-    prior: Any = None,  # for the space "latent" with a reference
-    seed: int = 0,  # which reference images, where there are more
-    device: torch.device | str | None = None,  # default: the best at hand
-    worth: bool = True,  # use the column `worth` of the pool's table where it is there
+    **options: Any,  # the others of `ProblemMaker`: uncertainty, reliability, max_reference, centred, prior, seed, …
 ) -> Prepared:
     "Features, similarities and scores of a pool: all that does not depend on weights, constraints or budget."
-    device = torch.device(device or best_device())
-    made = make_problems(
-        pool, reference, space, teacher, uncertainty, reliability, max_reference, centred, prior, seed, device, worth
-    )
-    return Prepared(pool, *made, device)
+    made = ProblemMaker(pool, reference, space, teacher, **options)
+    return Prepared(pool, made.problems(), made.config, made.device)
 
 # %% ../nbs/17_select.ipynb #sat01
 def _some_at_a_time(

@@ -228,7 +228,7 @@ def _explain(selection: Selection, label: int | str, index: int) -> Explanation:
         place = int(np.flatnonzero(ids == index)[0])
         terms = {t: float(v[place]) for t, v in selection.gains[label].items()}
         reason = _why_chosen(selection, p, index, place)
-        stands = int((p.similarity[:, ids].argmax(1) == place).sum())
+        stands = int((p.columns(ids).argmax(1) == place).sum())
     else:
         terms, ordered = _would_add(selection, p, index)
         reason = f'{p.name} {index} is not chosen: {_why_not(selection, p, index, terms, ordered)}.'
@@ -242,11 +242,12 @@ def _metrics(p: Problem, ids: np.ndarray, draws: int) -> dict[str, Any]:
     g = np.random.default_rng(p.label)
     inner = similarity(p.candidates[ids], p.candidates[ids])
     np.fill_diagonal(inner, -1)
+    covered = lambda chosen: objective(p.columns(chosen), range(len(chosen)))
     row = {
         'class': p.name,
         'images': len(ids),
-        'coverage': objective(p.similarity, ids),
-        'coverage_random': np.mean([objective(p.similarity, g.permutation(p.n)[: len(ids)]) for _ in range(draws)]),
+        'coverage': covered(ids),
+        'coverage_random': np.mean([covered(g.permutation(p.n)[: len(ids)]) for _ in range(draws)]),
         'redundancy': float(inner.max(1).mean()) if len(ids) > 1 else np.nan,
     }
     if p.agrees is not None and p.reliability is not None and p.uncertainty is not None:

@@ -350,7 +350,7 @@ class Answering(_Showing):
                 self.train(message.get('which', 'selection'), int(message.get('students', 8)))
             elif kind == 'bring_back':
                 self.bring_back(str(message['key']))
-            elif kind in ('undo', 'redo', 'keep', 'stop'):
+            elif kind in ('undo', 'redo', 'reset', 'keep', 'stop'):
                 getattr(self, {'keep': 'compare'}.get(kind, kind))()
         except Exception as e:
             self.note = f'!{e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'

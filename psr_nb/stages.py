@@ -147,7 +147,7 @@ def select_by_students(
     ipc: int = 10,  # images per class
     students: int = 2,  # for each set in each round
     protocol: str | Protocol = 'quick',  # how they are trained
-    student: str = 'convnet3',  # their architecture
+    student: str | None = None,  # their architecture; None: the ConvNet of the images' size
     seed: int = 0,  # seed of every random choice
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
     space: str = 'student',  # where images are compared

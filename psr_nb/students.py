@@ -20,7 +20,7 @@ from .protocols import PROTOCOLS, Protocol
 # %% auto #0
 __all__ = ['STUDENTS', 'Classifier', 'ConvNet', 'ResNetAP', 'convnet1', 'convnet2', 'convnet3', 'convnet4', 'convnet5',
            'convnet6', 'resnet_ap10', 'register_students', 'quicken', 'own_kind', 'build_network', 'new_network',
-           'make_student']
+           'student_of_size', 'make_student']
 
 # %% ../nbs/06_students.ipynb #s005
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -278,6 +278,13 @@ STUDENTS = {  # name in the field's tables -> timm name, what it is
     'resnet50': ('resnet50', 'the same'),
     'resnet101': ('resnet101', 'the same'),
 }
+
+
+def student_of_size(
+    size: int,  # pixels a side
+) -> str:  # in `STUDENTS`
+    "The ConvNet that halves images of this size to about four pixels: `convnet3` at 28 and 32, `convnet4` at 64."
+    return f'convnet{min(6, max(1, round(math.log2(size)) - 2))}'
 
 # %% ../nbs/06_students.ipynb #s017
 _RESNETS = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')

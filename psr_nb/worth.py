@@ -171,6 +171,24 @@ class Opinion:
         "Tries sets on the images kept aside."
         return QuickTrial(self.rows.flatten(0, 1), self.real.float(), self.labels, len(self.prior))
 
+    @cached_property
+    def _known(self) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
+        return {}  # sets -> what `tried` says of them
+
+    def tried(
+        self,
+        sets: np.ndarray,  # (s, classes, ipc)
+    ) -> tuple[np.ndarray, np.ndarray]:  # (s,) mean probability of the right class by trials, and (s,) `volumes`
+        "What is known of sets without a student. Sets that were asked about before are remembered, generation by generation."
+        parts = [sets[i : i + GENERATION] for i in range(0, len(sets), GENERATION)]
+        if any(part.tobytes() not in self._known for part in parts):
+            kernels = self.kernels
+            for part in parts:
+                if (key := part.tobytes()) not in self._known:
+                    self._known[key] = self.trial.scores(part)[0].mean(1), volumes(part, kernels)
+        trial, spanned = zip(*(self._known[part.tobytes()] for part in parts))
+        return np.concatenate(trial), np.concatenate(spanned)
+
 
 def opinion_of(
     pool: Any,
@@ -273,8 +291,7 @@ class Worth:
         (alone,), _ = held_out(taken, outcomes, prior, likeness, [1e9], 0.0, aside=aside)
         self.explained = dict(trials=explained_share(aside, alone), all=share)
         _, (beyond,) = held_out(taken, outcomes, prior, likeness, [r.ridge], r.smooth, aside=aside)
-        quick = self.opinion.trial.scores(self.measured.sets)[0].mean(1)
-        spanned = volumes(self.measured.sets, self.opinion.kernels)
+        quick, spanned = self.opinion.tried(self.measured.sets)
         self.calibration = calibrate(quick, beyond.mean(1), spanned, self.measured.right[:, 1])
         self._extra = self.values - r.trust * prior  # what candidates add beyond the trials
         self._usual = float((taken.mean(1) * self._extra).sum(1).mean())

@@ -286,7 +286,7 @@ def test_students_are_trained_while_the_panel_answers(page):
 
 def test_snapshots_are_compared_by_keyboard_alone(page):
     press = page.keyboard.press
-    page.locator('.psr .strip button[data-do=snapshot]').focus()
+    page.locator('.psr.explorer button[data-do=snapshot]').focus()
     press('Enter')
     until(page, lambda: page.locator('.psr .strip tr[data-which=A]').count() == 1, 'A')
     page.locator('.psr.explorer select[data-control=method]').focus()
@@ -325,7 +325,7 @@ def test_no_barrier_that_axe_finds(page):
     page.locator('.psr.explorer .tile').nth(3).hover()
     page.wait_for_selector('.psr.explorer .card[data-id]')
     clean('with a card')
-    page.locator('.psr .strip button[data-do=snapshot]').click()
+    page.locator('.psr.explorer button[data-do=snapshot]').click()
     until(page, lambda: page.locator('.psr .strip tr[data-which=A]').count() == 1, 'A')
     for which in ('selection', 'A'):
         page.locator(f'.psr .strip tr[data-which={which}] input[type=checkbox]').check()

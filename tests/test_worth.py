@@ -138,6 +138,15 @@ def test_predictions(pool, real):
         replace(worth, measured=worth.measured.first(3)).predict(best)
 
 
+def test_only_new_sets_are_tried(pool, real, monkeypatch):
+    "Each generation of sets is tried once, and gone on with or opened later, the numbers are the same."
+    asked, scores = [], QuickTrial.scores
+    monkeypatch.setattr(QuickTrial, 'scores', lambda trial, sets: asked.append(len(sets)) or scores(trial, sets))
+    *_, last = measure_worth(pool, real, 2, 40, BRIEF, trials=100, device='cpu')
+    assert asked[-3:] == [16, 16, 8] and not {32, 40} & set(asked)
+    assert Worth.open(pool, 2).calibration.weights.tolist() == last.worth.calibration.weights.tolist()
+
+
 def test_selection_uses_the_column_where_it_is(pool, real, tmp_path):
     plain = select(pool, 3, gate=False, weights=Weights(reliability=0))
     file = plain.save(tmp_path / 'plain.json')

@@ -99,11 +99,11 @@ function createTraining(desk) {
     go.title = can ? hint : model.get('accuracy')?.measured_on;
     stop.disabled = !busy;
     bar.value = done || 0;
-    bar.style.visibility = busy ? 'visible' : 'hidden';
+    bar.hidden = !busy;
     say(words, (text || '').replace(/^!/, ''));
     words.classList.toggle('error', (text || '').startsWith('!'));
   };
-  const node = h('div', { class: 'tools training' }, go, count, stop, bar, words, ...desk.stripTools);
+  const node = h('div', { class: 'tools training' }, go, count, stop, bar, words);
   return { node, update, ask };
 }
 

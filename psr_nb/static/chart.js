@@ -43,13 +43,13 @@ export const dotWords = (dot, control) =>
 
 const text = (x, y, words, more = {}) => svg('text', { x, y, ...more }, words);
 
-function drawAxes(x, y, place, control, yWords) {
+function drawAxes(x, y, place, control, yWords, ruled = true) {
   const lines = marksOf(y).map((value) => {
     const at = place.y(value);
     return svg(
       'g',
       {},
-      svg('line', { class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at }),
+      ...(ruled ? [svg('line', { class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at })] : []),
       text(LEFT - 5, at + 3.5, yWords(value), { 'text-anchor': 'end' }),
     );
   });
@@ -98,7 +98,12 @@ function drawLine(node, view) {
   const ys = [now.y, random, ...line.map((p) => p[1]), ...tried.flatMap((p) => p.slice(1))];
   for (const dot of dots) ys.push(...dot.measured);
   const wanted = ys.filter((v) => v !== null && v !== undefined && Number.isFinite(v));
-  const y = axisOf(wanted.length ? wanted : [0.5, 0.6]);
+  if (!wanted.length) {
+    const words = 'No accuracy yet: train students, or sweep.';
+    node.replaceChildren(text(WIDTH / 2, HEIGHT / 2, words, { 'text-anchor': 'middle', class: 'title' }));
+    return;
+  }
+  const y = axisOf(wanted);
   const x = { low: control.min, high: control.max, step: (control.max - control.min) / 4 };
   const place = scales(x, y);
   const parts = drawAxes(x, y, place, control, (value) => percent(value, y.step < 0.01 ? 1 : 0));
@@ -154,7 +159,7 @@ function drawHeat(node, view) {
       parts.push(svg('rect', { ...box, fill }, svg('title', {}, words)));
     });
   });
-  parts.push(...drawAxes(x, y, place, control, (value) => String(+value.toFixed(2))));
+  parts.push(...drawAxes(x, y, place, control, (value) => String(+value.toFixed(2)), false));
   parts.push(text(LEFT, TOP - 6, `${second.label}; ${percent(low)} dark, ${percent(high)} bright`, { class: 'title' }));
   for (const dot of dots) {
     const at = [place.x(dot.settings[control.name]), place.y(dot.settings[second.name])];

@@ -129,6 +129,20 @@ export function menu(label, options, value, change, name) {
   return node;
 }
 
+// Below a group of settings, the sentence of the one that is pointed at or has the focus.
+export function hinted(node) {
+  const first = 'Point at a setting: this line says what it does.';
+  const words = h('p', { class: 'hint', 'aria-hidden': true }, first);
+  const tell = (event) => {
+    const own = event.target.closest('.slider, .check, .menu');
+    say(words, (own && (own.querySelector('.hidden')?.textContent || own.title)) || first);
+  };
+  node.addEventListener('focusin', tell);
+  node.addEventListener('pointerover', tell);
+  node.append(words);
+  return node;
+}
+
 export const button = (text, name, click, about) =>
   h('button', { type: 'button', 'data-do': name, title: about, 'aria-label': about, onclick: click }, text);
 

@@ -2,7 +2,7 @@
 
 import { createAccuracy } from './accuracy.js';
 import { createCard } from './card.js';
-import { afterPaint, button, check, coalesced, h, menu, once, say, slider } from './dom.js';
+import { afterPaint, check, coalesced, h, hinted, menu, once, slider } from './dom.js';
 import { createFilter } from './filter.js';
 import { panelCommand } from './keyboard.js';
 import { createMap } from './map.js';
@@ -12,9 +12,8 @@ import { bytesOf, floatsOf, wordsOf } from './pixels.js';
 import { createSheet } from './sheet.js';
 import { createNumbers, createSnapshots } from './snapshots.js';
 import { pictureStore } from './tiles.js';
+import { createTopline } from './topline.js';
 
-const HELP =
-  'Click or Enter pins, B bans, Ctrl+Z undoes. Ctrl with the wheel zooms the map, Shift with dragging draws a lasso.';
 const WATCHED = 'xy states values meters ids kept note undoable redoable method gate colour_by map real_xy'.split(' ');
 
 // What all parts of one view share.
@@ -41,7 +40,7 @@ function deskOf(model) {
   return desk;
 }
 
-// Weights and budget, selector, gate, undo and redo.
+// Presets and selector, weights and budget, gate; and a sentence about the one that is pointed at.
 function createControls(desk) {
   const { model, about } = desk;
   const set = (name, value) => {
@@ -60,11 +59,8 @@ function createControls(desk) {
   const gateHint = 'Leave out the candidates in which the teacher sees another class';
   const gate = check('Teacher\u2019s gate', 'gate', model.get('gate'), (v) => set('gate', v), gateHint);
   gate.box.disabled = !about.judged;
-  const undo = button('\u21b6 Undo', 'undo', () => desk.act('undo'), 'Undo (Ctrl+Z)');
-  const redo = button('Redo \u21b7', 'redo', () => desk.act('redo'), 'Redo (Ctrl+Shift+Z)');
-  const tools = h('div', { class: 'tools' }, undo, redo);
   const label = { class: 'panel controls', role: 'group', 'aria-label': 'Weights and budget' };
-  const node = h('div', label, tools, preset, method, ...heads, gate);
+  const node = hinted(h('div', label, preset, method, ...heads, gate));
   // A control is of use where the rule takes weights and, for what a teacher says, where there is one.
   const usable = ({ name, weight }, weighted) => {
     if (!weight) return name !== 'quantile' || about.judged;
@@ -77,19 +73,6 @@ function createControls(desk) {
     heads.forEach((head, i) => {
       head.enable(usable(about.controls[i], weighted));
     });
-    undo.disabled = !model.get('undoable');
-    redo.disabled = !model.get('redoable');
-  };
-  return { node, update };
-}
-
-function createNote(desk) {
-  const node = h('div', { class: 'note', role: 'status' });
-  const update = () => {
-    const text = desk.model.get('note');
-    say(node, text.replace(/^!/, '') || (desk.still ? '' : HELP));
-    node.title = node.textContent;
-    node.classList.toggle('error', text.startsWith('!'));
   };
   return { node, update };
 }
@@ -125,10 +108,10 @@ export function renderExplorer({ model, el }) {
   const numbers = createNumbers(desk);
   const meters = createMeters(model);
   const sheet = createSheet(desk);
-  const note = createNote(desk);
+  const topline = createTopline(desk);
   desk.fillSheet = sheet.fill;
   desk.forgetPath = map.forgetPath;
-  desk.redraw = map.drawOver;
+  desk.redraw = map.drawAll;
   desk.savePicture = (use) => map.plot.querySelector('canvas').toBlob(use);
   desk.focusOn = (id) => {
     desk.current = id;
@@ -138,7 +121,8 @@ export function renderExplorer({ model, el }) {
   };
   const top = h('div', { class: 'top' }, ...(still ? [] : [controls.node]), map.node, card.node);
   const label = { class: 'psr explorer', role: 'region', 'aria-label': 'Pool explorer' };
-  desk.box = h('div', label, top, strip.node, numbers.node, meters.node, sheet.node, note.node);
+  const parts = [topline, { node: top }, strip, numbers, meters, sheet];
+  desk.box = h('div', label, ...parts.map((part) => part.node));
   if (still) desk.box.classList.add('still');
   hearKeys(desk, map, sheet);
   el.append(desk.box);
@@ -146,7 +130,7 @@ export function renderExplorer({ model, el }) {
   const fillControls = () => {
     controls.update();
     map.updateTools();
-    note.update();
+    topline.update();
   };
   const fillStrip = () => {
     strip.fill();

@@ -1,6 +1,6 @@
 // Which candidates the legend lets through, and which classes have a colour of their own.
 
-export const MOST_COLOURS = 24; // classes that can be told apart by colour
+export const MOST_COLOURS = 10; // classes that can be told apart by colour
 
 // What the legend remembers: states and classes that are picked (none: all), and the classes that have a colour.
 export function createFilter(about) {

@@ -5,7 +5,7 @@ import { button, check, coalesced, h, menu } from './dom.js';
 import { countsOf, passing, colourOf as placeOfColour } from './filter.js';
 import { mapCommand } from './keyboard.js';
 import { boxAround, inside } from './lasso.js';
-import { legendEntries } from './legend.js';
+import { legendEntries, SIDES } from './legend.js';
 import { createLegend } from './legendbox.js';
 import { tell } from './model.js';
 import { finiteRange } from './numbers.js';
@@ -179,6 +179,7 @@ export function createMap(desk) {
     return [Math.max(1, Math.round(r.width * d)), Math.max(1, Math.round(r.height * d)), d];
   };
   const shown = () => span(desk.only, n, total);
+  const differing = () => (desk.showing === 'apart' && desk.comparing ? desk.comparing() : null);
   const placed = (places, i) => [places[2 * i], places[2 * i + 1]];
 
   // Reads the size, and the whole map is shown until somebody has moved it.
@@ -204,21 +205,31 @@ export function createMap(desk) {
     wanted = passing(desk.filter, desk.states, n);
     const marks = markMaker(desk, model.get('colour_by'), desk.values, radius, edge);
     const copy = (mark, i) => put(pixels, width, height, mark, screen[2 * i] | 0, screen[2 * i + 1] | 0);
-    const faintly = (i) => (desk.only >= 0 && Math.floor(i / n) !== desk.only) || (wanted !== null && !wanted(i));
-    if (desk.only >= 0 || wanted) {
+    const apart = differing(); // two settings are compared: everything else is faint
+    const faintly = (i) =>
+      apart || (desk.only >= 0 && Math.floor(i / n) !== desk.only) || (wanted !== null && !wanted(i));
+    if (apart || desk.only >= 0 || wanted) {
       const faint = stamp('circle', mixed(paper, [128, 128, 128], 0.35), Math.max(1, radius * 0.6));
       for (let i = 0; i < total; i++) if (faintly(i)) copy(faint, i);
     }
+    if (apart) return marks;
     const layers = about.states.map(() => []);
     for (let [i, end] = shown(); i < end; i++) if (!wanted || wanted(i)) layers[desk.states[i]].push(i);
-    for (const code of about.order) for (const i of layers[code]) copy(marks.markOf(code, i), i);
+    const draw = (some) => {
+      for (const code of about.order) for (const i of layers[code]) if (some(i)) copy(marks.markOf(code, i), i);
+    };
+    if (model.get('colour_by') === 'class' && desk.filter.many) {
+      const grey = (i) => placeOfColour(desk.filter, Math.floor(i / n)) < 0;
+      draw(grey); // a class with a colour is not hidden by those without
+      draw((i) => !grey(i));
+    } else draw(() => true);
     return marks;
   }
 
   function drawReal(paper, ink, edge, { pixels, width, height, radius }) {
     const { realMissed, realLabels, only } = desk;
     realScreen = project(map.view, desk.realXY);
-    const hit = stamp('ring', mixed(paper, toRGB(ink), 0.6), Math.max(2.5, radius * 0.6));
+    const hit = stamp('hollow', mixed(paper, toRGB(ink), 0.6), Math.max(2.5, radius * 0.6));
     const missed = stamp('triangle', ink, Math.max(3.5 * map.dpr, radius), edge);
     for (const pass of [0, 1])
       for (let i = 0; i < realMissed.length; i++) {
@@ -234,12 +245,27 @@ export function createMap(desk) {
     const counts = countsOf(filter, desk.states, n, about, shown());
     const { ofState, ofClass } = counts;
     const picked = [filter.states, filter.classes, filter.coloured].map((set) => [...set].join());
-    const key = [by, low, high, ofState, by === 'class' ? ofClass : '', edge, desk.showReal, ...picked].join('|');
+    const apart = differing() && desk.pair.map(desk.pairName);
+    const key = [by, low, high, ofState, by === 'class' ? ofClass : '', edge, desk.showReal, apart, ...picked].join(
+      '|',
+    );
     if (legendOf === key) return;
     legendOf = key;
     const { classes, class_colours: classColours, states } = about;
     const { coloured } = filter;
-    const what = { by, low, high, classes, classColours, coloured, states, counts, showReal: desk.showReal, ink };
+    const what = {
+      by,
+      low,
+      high,
+      classes,
+      classColours,
+      coloured,
+      states,
+      counts,
+      showReal: desk.showReal,
+      apart,
+      ink,
+    };
     legend.fill(legendEntries(what), by);
   }
 
@@ -276,27 +302,26 @@ export function createMap(desk) {
     c.stroke();
   }
 
-  // Rings around what is in one of two compared settings only: whole for the first, broken for the second.
+  // What is in one of two compared settings only: a disc for the first, a ring for the second.
   function drawApart(c) {
-    const found = desk.showing === 'apart' ? desk.comparing?.() : null;
+    const found = differing();
     if (!found) return;
-    const { color } = getComputedStyle(desk.box);
+    const { backgroundColor } = getComputedStyle(desk.box);
+    c.lineWidth = 2.4 * map.dpr;
     found.forEach((pair, label) => {
       if (desk.only >= 0 && desk.only !== label) return;
       pair.forEach((ids, side) => {
-        c.strokeStyle = side ? '#cc79a7' : '#0072b2';
-        c.lineWidth = 2.4 * map.dpr;
-        c.setLineDash(side ? [3 * map.dpr, 2 * map.dpr] : []);
+        c.strokeStyle = side ? SIDES[1] : backgroundColor;
+        c.fillStyle = SIDES[0];
         for (const i of ids) {
           const [x, y] = placed(screen, label * n + i);
           c.beginPath();
-          c.arc(x, y, 8 * map.dpr, 0, 7);
+          c.arc(x, y, 6 * map.dpr, 0, 7);
+          if (!side) c.fill();
           c.stroke();
         }
       });
     });
-    c.setLineDash([]);
-    c.strokeStyle = color;
   }
 
   map.drawOver = () => {

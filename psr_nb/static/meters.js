@@ -1,4 +1,4 @@
-// Six measures of the selection, each beside two others. A bar is full where its measure is at its best.
+// Six measures of the selection in one row, each beside two others. A bar is full where its measure is at its best.
 
 import { h, say } from './dom.js';
 import { fixed, percentBetween, signed } from './numbers.js';
@@ -16,7 +16,6 @@ const meterNode = () =>
       h('div', { class: 'tick random' }),
     ),
     h('small', {}, h('span'), h('span')),
-    h('small', {}, h('span'), h('span')),
   );
 
 const ARROWS = { up: '\u2191', down: '\u2193' };
@@ -26,9 +25,10 @@ export const placeOf = (value, { low, high, better }) =>
   better === 'down' && value !== null ? 100 - percentBetween(value, low, high) : percentBetween(value, low, high);
 
 function fillMeter(node, m) {
-  const lines = node.querySelectorAll('small');
+  const distances = node.querySelector('small').children;
   const place = (value) => placeOf(value, m);
-  node.title = m.hint;
+  const others = m.random === null ? '' : ` Random draws: ${fixed(m.random)}; the first candidates: ${fixed(m.first)}.`;
+  node.title = m.hint + others;
   say(node.querySelector('.head span'), `${m.name} ${ARROWS[m.better] || ''}`.trim());
   say(node.querySelector('b'), fixed(m.value));
   node.querySelector('.fill').style.width = `${Math.max(0, place(m.value))}%`;
@@ -38,9 +38,8 @@ function fillMeter(node, m) {
     tick.style.display = m[name] === null ? 'none' : '';
   }
   ['random', 'first'].forEach((name, i) => {
-    const [value, distance] = lines[i].children;
-    say(value, `${name} ${fixed(m[name])}`);
-    say(distance, m.value === null || m[name] === null ? '' : signed(m.value - m[name]));
+    const none = m.value === null || m[name] === null;
+    say(distances[i], none ? '' : `${name} ${signed(m.value - m[name])}`);
   });
 }
 

@@ -34,6 +34,7 @@ function createTools(desk, refill) {
   const show = (what) => () => {
     desk.showing = what;
     refill();
+    desk.redraw();
   };
   const tabs = {
     selection: button('Selection', 'show-selection', show('selection'), 'Show the selection'),
@@ -160,7 +161,7 @@ export function createSheet(desk) {
       node.replaceChildren(h('p', {}, 'Tick two settings in the table above.'));
       return;
     }
-    const names = desk.pair.map((which) => (which === 'selection' ? 'now' : which));
+    const names = desk.pair.map(desk.pairName);
     const parts = [];
     let differ = 0;
     found.forEach((pair, c) => {

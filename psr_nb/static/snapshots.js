@@ -42,6 +42,7 @@ export function createSnapshots(desk) {
   const idsOf = (which) =>
     which === 'selection' ? model.get('ids') : (model.get('snapshots') || []).find((s) => s.name === which)?.ids;
   const boxes = new Map();
+  desk.pairName = (which) => (which === 'selection' ? 'now' : which);
   desk.comparing = () => {
     const chosen = desk.pair.map(idsOf);
     return chosen.length === 2 && chosen.every(Boolean) ? apart(...chosen) : null;
@@ -72,9 +73,7 @@ export function createSnapshots(desk) {
     const name = h('th', { scope: 'row' });
     if (!row.snapshot) {
       say(name, row.name);
-      const keep = button('Snapshot', 'snapshot', () => desk.act('snapshot'), 'Keep this setting under a name');
-      const acts = row.which === 'selection' ? [keep] : [];
-      return { first, name, acts, fill: () => {} };
+      return { first, name, acts: [], fill: () => {} };
     }
     const rename = h('input', {
       type: 'text',
@@ -111,7 +110,7 @@ export function createSnapshots(desk) {
     else if (saving.value) tell(model, { do: 'save', as: saving.value });
     saving.value = '';
   });
-  desk.stripTools = desk.still ? [] : [saving];
+  desk.saving = [saving];
   const offSaved = listen(model, 'saved', ({ file }, buffers) => save(file, bytesOf(buffers[0])));
   const off = listen(model, 'export', ({ file, text, as: form }) => {
     if (form === 'code') navigator.clipboard?.writeText(text).catch(() => save(file, text));

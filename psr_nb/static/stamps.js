@@ -13,7 +13,7 @@ const CORNERS = {
     [1.15, 1],
     [-1.15, 1],
   ],
-  ring: [
+  hollow: [
     [0, -1.2],
     [1.15, 1],
     [-1.15, 1],
@@ -45,9 +45,11 @@ const LINES = {
   ],
 };
 
+const STROKED = ['ring', 'hollow']; // the outline of a circle, of a triangle
+
 function outline(c, shape, r) {
   c.beginPath();
-  if (shape === 'circle') c.arc(0, 0, r, 0, 7);
+  if (shape === 'circle' || shape === 'ring') c.arc(0, 0, r, 0, 7);
   else if (shape === 'square') c.rect(-1.1 * r, -1.1 * r, 2.2 * r, 2.2 * r);
   for (const line of LINES[shape] || []) {
     const [[ax, ay], [bx, by]] = line;
@@ -90,7 +92,7 @@ export function stamp(shape, colour, radius, edge) {
   const c = canvas.getContext('2d', { willReadFrequently: true });
   c.translate(half + 0.5, half + 0.5);
   outline(c, shape, radius);
-  if (LINES[shape] || shape === 'ring') {
+  if (LINES[shape] || STROKED.includes(shape)) {
     c.lineWidth = Math.max(1, radius * 0.6);
     c.strokeStyle = colour;
     c.stroke();

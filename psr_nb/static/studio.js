@@ -1,7 +1,7 @@
 // The refinement studio: each image before, now, and what changed; the curves of the losses.
 
 import { createChart } from './chart.js';
-import { button, h, menu, say, slider } from './dom.js';
+import { button, h, hinted, menu, say, slider } from './dom.js';
 import { follow, onLost, tell } from './model.js';
 import { curvePath, fixed } from './numbers.js';
 import { mistakes, panelOf, transport } from './panel.js';
@@ -181,16 +181,14 @@ function drawStudio({ model, el }) {
   const curves = createCurves(model);
   const steps = createSteps(model);
   const stale = createStale(model);
-  const settings = h(
-    'div',
-    { class: 'panel controls settings', role: 'group', 'aria-label': 'Settings, also while it runs' },
-    ...heads,
-    h('p', {}, 'Each image: before, now, difference (grey is no change).'),
-  );
-  const work = h('div', { class: 'panel' }, h('div', { class: 'tools' }, which), previews);
+  const label = { class: 'panel controls settings', role: 'group', 'aria-label': 'Settings, also while it runs' };
+  const settings = hinted(h('div', label, ...heads));
+  const legend = h('small', {}, 'Each image: before, now, and the difference (grey is no change).');
+  const work = h('div', { class: 'panel' }, h('div', { class: 'tools' }, which, legend), previews);
   const studio = h('div', { class: 'studio' }, settings, work);
   const box = panelOf(
-    'Refinement studio',
+    about.title ? `Refinement studio ${about.title}` : 'Refinement studio',
+    ...(about.title ? [h('h3', { class: 'title' }, about.title)] : []),
     top.node,
     stale.node,
     wrong.node,

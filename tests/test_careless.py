@@ -1,0 +1,393 @@
+"What careless and what hostile users give: read as it is meant, or refused in a sentence that names the cause."
+
+import json
+import os
+import pickle
+import struct
+import tarfile
+import unicodedata
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from test_forms import counts, folders, pixels, png
+
+from psr_nb.core import PSRError
+from psr_nb.data import load_data
+from psr_nb.describe import describe
+from psr_nb.forms import recognise
+from psr_nb.pictures import decode_image
+
+
+def named(place, names=('0.png', '1.png', '2.png', '3.png')):
+    place.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names):
+        (place / name).write_bytes(png(i))
+    return place
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
+
+
+# ---- folders
+
+
+def test_classes_that_hold_the_same_folders_are_doubted(tmp_path):
+    for fold in ('fold1', 'fold2'):
+        folders(tmp_path / fold)
+    with pytest.warns(UserWarning, match='each holds the folders cat, dog'):
+        assert load_data(tmp_path).classes == ['fold1', 'fold2']
+    assert 'give one folder of them' in describe(tmp_path).problems[0]
+
+
+def test_what_a_class_has_instead_of_images_is_said(tmp_path):
+    folders(tmp_path)
+    (tmp_path / 'bird').mkdir()
+    (tmp_path / 'bird' / '0.HEIC').write_bytes(b'ftypheic')
+    with pytest.raises(PSRError, match=r'bird.*none: 1 pictures of a kind that cannot be read.*HEIC'):
+        recognise(tmp_path)
+
+
+def test_loose_images_in_one_split_folder_are_no_class(tmp_path):
+    named(tmp_path / 'train', ('cat.0.jpg', 'dog.0.jpg'))
+    with pytest.raises(PSRError, match='a folder for each class inside train'):
+        recognise(tmp_path)
+
+
+def test_one_class_only_is_said(tmp_path):
+    named(tmp_path / 'photos')
+    with pytest.warns(UserWarning, match='one class only'):
+        load_data(tmp_path)
+
+
+def test_a_link_to_itself_is_passed_over(tmp_path):
+    folders(tmp_path)
+    os.symlink('self.png', tmp_path / 'cat' / 'self.png')
+    assert counts(recognise(tmp_path)) == [3, 3]
+
+
+@pytest.mark.parametrize('name, say', [('', 'an empty text'), (' ', 'an empty text'), ('x' * 5000, 'no such name')])
+def test_names_that_are_none(name, say):
+    with pytest.raises(PSRError, match=say):
+        load_data(name)
+
+
+@pytest.mark.parametrize('option', [dict(size=s) for s in (0, -1, 1.5, '32', True, 10**9)] + [dict(channels=2)])
+def test_sizes_that_no_image_has(tmp_path, option):
+    with pytest.raises(PSRError, match='argument (size|channels)'):
+        load_data(folders(tmp_path), **option)
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize(
+    'text, say',
+    [
+        ('file,label\n0.png,big, brown dog\n', 'line 2: expected 2 cells, as in the first line, found 3'),
+        ('file,label,label\n0.png,a,b\n', 'label twice'),
+        ('0.png,a\n1.png,b\n', 'The first line has to name the columns'),
+        ('file,label\nC:\\me\\0.png,a\n', r'file names C:\\me\\0.png, which is not there'),
+        ('file,label\nno.png,a\n1.png,b\n', '1 rows without one: no.png'),
+        ('label,' + ','.join(f'pixel{i}' for i in range(784)) + '\n0' + ',0' * 784, r'pixel10 … \(785\)'),
+        ('file,label\n0.png,B\xe4r\n'.encode('latin-1'), 'Save it again as "CSV UTF-8"'),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, text, say):
+    named(tmp_path)
+    (tmp_path / 'labels.csv').write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(PSRError, match=say):
+        recognise(tmp_path)
+
+
+def test_tables_that_are_read(tmp_path):
+    names = [unicodedata.normalize('NFD', f'é{i}.png') for i in range(4)]
+    for place, text in (
+        ('composed', 'file,label\n' + ''.join(f'é{i}.png,{"ab"[i % 2]}\n' for i in range(4))),
+        ('empty end', 'file,label\n' + ''.join(f'é{i}.png,{"ab"[i % 2]},\n' for i in range(4))),
+    ):
+        named(tmp_path / place, names)
+        (tmp_path / place / 'labels.csv').write_text(text, encoding='utf-8')
+        assert counts(recognise(tmp_path / place)) == [2, 2]
+    rows = [dict(file_name=f'{i}.png', label='ab'[i % 2], note='a\u2028b\x85c') for i in range(4)]
+    lines = '\n'.join(json.dumps(r, ensure_ascii=False) for r in rows)
+    (named(tmp_path / 'lines') / 'metadata.jsonl').write_text(lines, encoding='utf-8')
+    assert counts(recognise(tmp_path / 'lines')) == [2, 2]
+    (tmp_path / 'lines' / 'metadata.jsonl').write_text(lines + '\n{"file_name":', encoding='utf-8')
+    with pytest.raises(PSRError, match='metadata.jsonl line 5: expected JSON'):
+        recognise(tmp_path / 'lines')
+
+
+@pytest.mark.parametrize('home', ['', 'data', 'default'])
+def test_parquet_in_split_folders(tmp_path, home):
+    for start, split in ((0, 'train'), (9, 'Validation')):
+        (tmp_path / home / split).mkdir(parents=True)
+        cells = [dict(bytes=png(start + i), path=None) for i in range(4)]
+        pq.write_table(pa.table(dict(image=cells, label=[0, 1] * 2)), tmp_path / home / split / '0000.PARQUET')
+    listing = recognise(tmp_path)
+    assert counts(listing) == [2, 2] and list(listing.splits) == ['train', 'validation']
+
+
+def test_pixels_in_a_table(tmp_path):
+    pq.write_table(
+        pa.table(dict(image=[pixels(i).tolist() for i in range(4)], label=[0, 1] * 2)), tmp_path / 'a.parquet'
+    )
+    assert np.array_equal(load_data(tmp_path).images[1], pixels(1).transpose(2, 0, 1))
+    halves = [(pixels(i) / 255).tolist() for i in range(4)]
+    pq.write_table(pa.table(dict(image=halves, label=[0, 1] * 2)), tmp_path / 'a.parquet')
+    with pytest.raises(PSRError, match='row 0: expected an encoded image, or whole numbers'):
+        load_data(tmp_path)
+
+
+def test_saved_sets_of_several_kinds(tmp_path):
+    import datasets
+
+    datasets.disable_progress_bars()
+
+    def made(start, label=None, labels=(0, 1)):
+        label = label or datasets.ClassLabel(names=['b', 'a'])
+        features = datasets.Features(image=datasets.Image(), label=label)
+        rows = [dict(image=Image.fromarray(pixels(start + i)), label=v) for i, v in enumerate(labels)]
+        return datasets.Dataset.from_list(rows, features=features)
+
+    made(0).with_format('torch').save_to_disk(tmp_path / 'torch')
+    assert load_data(tmp_path / 'torch').labels.tolist() == [0, 1]
+    texts = made(9, datasets.Value('string'), ('a', 'b'))
+    datasets.DatasetDict(train=made(0), test=texts).save_to_disk(tmp_path / 'mixed')
+    assert load_data(tmp_path / 'mixed', 'test').labels.tolist() == [1, 0]
+    datasets.DatasetDict(train=made(0), val=made(3), dev=made(6)).save_to_disk(tmp_path / 'twice')
+    with pytest.raises(PSRError, match='one part for the split validation'):
+        load_data(tmp_path / 'twice')
+
+
+# ---- arrays
+
+
+@pytest.mark.parametrize(
+    'images, say',
+    [
+        (np.random.rand(4, 8, 8) * 1.3, 'or up to 255, found 0'),
+        (np.random.rand(4, 8, 8) * 2 - 1, 'Undo the normalisation'),
+        (np.ones((4, 8, 8), complex), 'found complex128'),
+        (np.zeros((4, 8, 8), [('r', 'u1'), ('g', 'u1')]), "'r'"),
+        (np.zeros((4, 0, 8), np.uint8), 'shape 4×1×0×8'),
+    ],
+)
+def test_arrays_that_are_refused(tmp_path, images, say):
+    np.savez(tmp_path / 'a.npz', images=images, labels=np.arange(4) % 2)
+    with pytest.raises(PSRError, match=say):
+        load_data(tmp_path / 'a.npz')
+
+
+@pytest.mark.parametrize('low, high', [(0, 1.0000004), (-1e-7, 1), (-0.03, 1.03), (-0.01, 255)])
+def test_floats_a_little_outside_are_not_flattened(tmp_path, low, high):
+    images = np.linspace(low, high, 256, dtype=np.float32).reshape(4, 8, 8)
+    np.savez(tmp_path / 'a.npz', images=images, labels=np.arange(4) % 2)
+    got = load_data(tmp_path / 'a.npz').images
+    assert got.min() == 0 and got.max() == 255 and len(got.unique()) > 230
+    if high < 2:
+        Image.fromarray(images.reshape(16, 16)).save(tmp_path / 'heat.tif')
+        assert len(np.unique(decode_image(tmp_path / 'heat.tif'))) > 230
+
+
+def idx(file, array):
+    head = b'\0\0\x08' + bytes([array.ndim]) + struct.pack('>' + 'I' * array.ndim, *array.shape)
+    file.write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def test_two_sets_of_idx_files_are_told_apart(tmp_path):
+    for name in ('balanced', 'letters'):
+        idx(tmp_path / f'emnist-{name}-train-images-idx3-ubyte', np.zeros((2, 4, 4)))
+        idx(tmp_path / f'emnist-{name}-train-labels-idx1-ubyte', np.arange(2))
+    with pytest.raises(PSRError, match='emnist-balanced, emnist-letters'):
+        recognise(tmp_path)
+
+
+def test_cifars_two_kinds_of_labels_and_its_parts(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 3072), np.uint8)
+    hundred, ten = tmp_path / 'cifar-100-python', tmp_path / 'cifar-10-batches-py'
+    hundred.mkdir()
+    ten.mkdir()
+    both = {b'data': images, b'fine_labels': [0, 1, 2, 0], b'coarse_labels': [0, 0, 1, 0]}
+    for name, content in (
+        (hundred / 'train', both),
+        (hundred / 'meta', {b'fine_label_names': [b'a', b'b', b'c'], b'coarse_label_names': [b'X', b'Y']}),
+        *((ten / f'data_batch_{n}', {b'data': images, b'labels': [0, 1, 0, 1]}) for n in (1, 2, 4, 5)),
+    ):
+        name.write_bytes(pickle.dumps(content))
+    assert load_data(hundred).classes == ['a', 'b', 'c']
+    assert load_data(hundred, label_column='coarse_labels').classes == ['X', 'Y']
+    with pytest.raises(PSRError, match='one of fine_labels, coarse_labels'):
+        load_data(hundred, label_column='colour')
+    with pytest.warns(UserWarning, match='no data_batch_3'):
+        assert len(load_data(ten)) == 16
+
+
+def test_options_that_a_form_cannot_hear_are_said(tmp_path):
+    with pytest.warns(UserWarning, match='--label-column kind not used: class folders have no columns'):
+        load_data(folders(tmp_path), label_column='kind')
+
+
+@pytest.mark.parametrize(
+    'images, labels, say',
+    [
+        (torch.rand(4, 3, 8, 8), torch.tensor([[1, 1], [0, 1], [1, 0], [0, 0]]), 'one class for each image'),
+        (torch.rand(4, 3, 8, 8), torch.tensor([float('nan'), 0, 1, 0]), 'NaN or infinity'),
+        (torch.rand(4, 3, 8, 8) + 1j, torch.arange(4) % 2, 'complex64'),
+        (torch.rand(4, 3, 8, 8).to_sparse(), torch.arange(4) % 2, 'sparse'),
+        (torch.rand(4, 3, 0, 8), torch.arange(4) % 2, r'\(4, 3, 0, 8\)'),
+    ],
+)
+def test_tensors_that_are_refused(tmp_path, images, labels, say):
+    torch.save((images, labels), tmp_path / 'data.pt')
+    with pytest.raises(PSRError, match=say):
+        load_data(tmp_path / 'data.pt')
+
+
+# ---- archives
+
+
+def test_zips_of_windows_and_of_macs(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as z:
+        for c in ('Bär', 'dog'):
+            for i in range(2):
+                info = zipfile.ZipInfo()
+                info.filename = f'data\\{c}\\{i}.png'
+                z.writestr(info, png(i))
+    data = bytearray((tmp_path / 'a.zip').read_bytes())
+    for mark, at in ((b'PK\3\4', 7), (b'PK\1\2', 9)):
+        for start in [i for i in range(len(data)) if data[i : i + 4] == mark]:
+            data[start + at] &= ~8  # as macOS writes it: UTF-8 that is not said to be so
+    (tmp_path / 'a.zip').write_bytes(bytes(data))
+    assert recognise(tmp_path / 'a.zip').classes == ['Bär', 'dog']
+
+
+def tar_of(file, entries, mode='w'):
+    "entries: name -> content, or the name that a link leads to"
+    import io
+
+    with tarfile.open(file, mode) as t:
+        for name, content in entries.items():
+            info = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                info.type, info.linkname = (
+                    (tarfile.LNKTYPE if content[0] == '=' else tarfile.SYMTYPE),
+                    content.strip('='),
+                )
+                t.addfile(info)
+            else:
+                info.size = len(content)
+                t.addfile(info, io.BytesIO(content))
+    return file
+
+
+def test_links_in_a_tar_become_files_or_are_refused(tmp_path):
+    whole = {'d/cat/0.png': png(0), 'd/cat/1.png': png(1)}
+    linked = whole | {'d/dog/0.png': '../cat/0.png', 'd/dog/1.png': '=d/cat/1.png', 'd/dog/2.png': '0.png'}
+    listing = recognise(tar_of(tmp_path / 'a.tar.gz', linked, 'w:gz'))
+    assert counts(listing) == [2, 3]
+    data = load_data(tmp_path / 'a.tar.gz')
+    assert torch.equal(data.images[0], data.images[2]) and torch.equal(data.images[1], data.images[3])
+    for bad in ('/etc/passwd', '../../../../etc/passwd', '../cat', '1.png'):
+        with pytest.raises(PSRError, match='links to files in the archive'):
+            recognise(tar_of(tmp_path / 'b.tar.gz', whole | {'d/dog/0.png': bad, 'd/dog/1.png': '0.png'}, 'w:gz'))
+
+
+def shard(file, ending, labels, mode='w'):
+    entries = {}
+    for i, label in enumerate(labels):
+        entries |= {f'{i}.png': png(i), f'{i}.{ending}': label}
+    return tar_of(file, entries, mode)
+
+
+@pytest.mark.parametrize(
+    'ending, labels, classes',
+    [
+        ('cls', [b'0.0', b'1.0'] * 2, ['0', '1']),
+        ('cls', [b'0001\n', b'0002\n'] * 2, ['1', '2']),
+        ('txt', [b'cat\n', b'dog\n'] * 2, ['cat', 'dog']),
+        ('cls', [b'-1'] * 4, 'a label of 0 or more, found -1'),
+        ('txt', [b'a cat', b'a dog', b'one more', b'a bird'], 'Give each image a .cls file'),
+        ('json', [b'[1]'] * 4, 'JSON with a label.*a list'),
+        ('json', [b'[' * 100_000] * 4, 'JSON with a label.*RecursionError'),
+    ],
+)
+def test_labels_of_shards(tmp_path, ending, labels, classes):
+    file = shard(tmp_path / 'train-0.tar', ending, labels)
+    if isinstance(classes, list):
+        assert recognise(file).classes == classes
+        return
+    with pytest.raises(PSRError, match=classes):
+        recognise(file)
+
+
+def test_names_beside_shards(tmp_path):
+    shard(tmp_path / 'train-0.tar', 'cls', [b'0', b'1'])
+    (tmp_path / 'classes.txt').write_text('cat\ndog\n\n')
+    assert recognise(tmp_path).classes == ['cat', 'dog']
+    (tmp_path / 'classes.txt').write_bytes('Bär\nHund'.encode('latin-1'))
+    with pytest.raises(PSRError, match='class names in UTF-8'):
+        recognise(tmp_path)
+    with pytest.raises(PSRError, match='plain .tar files'):
+        recognise(shard(tmp_path / 'train.tar.gz', 'cls', [b'0', b'1'], 'w:gz'))
+
+
+@pytest.mark.parametrize(
+    'names, say',
+    [
+        (('train.zip', 'test.zip'), '2 files .zip.*Unpack them into one folder'),
+        (('photos.7z',), '1 file .7z.*Unpack it first'),
+        (('train.npz', 'test.npz'), 'Give one of the files'),
+    ],
+)
+def test_what_is_there_instead_is_said(tmp_path, names, say):
+    for name in names:
+        (tmp_path / name).write_bytes(b'PK')
+    with pytest.raises(PSRError, match=say):
+        recognise(tmp_path)
+
+
+# ---- pictures
+
+
+def test_a_row_of_pixels_is_no_trap():
+    assert decode_image(Image.new('RGB', (60_000, 1)), size=512).shape == (3, 512, 512)
+
+
+def test_one_transparent_value(tmp_path):
+    for mode, value in (('1', 0), ('L', 7), ('I;16', 30000)):
+        Image.new(mode, (4, 4), value).save(tmp_path / 'a.png', transparency=value)
+        assert decode_image(tmp_path / 'a.png')[0, 0, 0] == 255
+        assert decode_image(tmp_path / 'a.png', background=(9, 8, 7))[:, 0, 0].tolist() == [9, 8, 7]
+
+
+def test_the_report_says_what_was_done_to_pictures(tmp_path):
+    folders(tmp_path)
+    Image.fromarray(np.dstack([pixels(7), pixels(8)[..., 0]])).save(tmp_path / 'cat' / 'hole.png')
+    Image.fromarray(np.dstack([pixels(6), np.full((8, 8), 255, np.uint8)])).save(tmp_path / 'cat' / 'whole.png')
+    Image.fromarray(np.full((8, 8), 999, np.uint16)).save(tmp_path / 'cat' / 'deep.png')
+    frames = [Image.fromarray(pixels(i)) for i in (20, 21)]
+    frames[0].save(tmp_path / 'dog' / 'film.gif', save_all=True, append_images=frames[1:])
+    turned = frames[0].getexif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels(9)).save(tmp_path / 'dog' / 'turned.png', exif=turned)
+    done = dict(describe(tmp_path).treated)
+    assert done == {
+        'transparent, laid on white': 1,
+        'deeper than 8 bits, scaled': 1,
+        'of several frames, the first taken': 1,
+        'turned upright': 1,
+    }
+    assert '1 turned upright' in repr(describe(tmp_path))
+
+
+def test_pixels_that_are_no_image():
+    for shape in ((8, 8), (2, 8, 8), (8, 8, 3), (3, 0, 8)):
+        with pytest.raises(PSRError, match='here: expected pixels'):
+            decode_image(np.zeros(shape, np.uint8), where='here')
