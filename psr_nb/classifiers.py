@@ -83,8 +83,8 @@ def _preprocessing(folder: Path, default: int | None) -> dict[str, Any]:
 
 # %% ../nbs/07_classifiers.ipynb #k023
 def transformers_folder(
-    folder: Path,
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    folder: Path,  # a model that transformers saved
+    input_size: int | None = None,  # pixels per side; None: as it was trained
 ) -> Classifier:
     "A classifier as transformers writes it. Source: Wolf et al. 2020, arXiv 1910.03771."
     where, config = f'teacher {folder}', read_json(folder / 'config.json')
@@ -173,7 +173,7 @@ def package_classifier(
 # %% ../nbs/07_classifiers.ipynb #k028
 def hub_timm(
     name: str,  # with a tag or without
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    input_size: int | None = None,  # pixels per side; None: as it was trained
 ) -> Classifier:
     "A pretrained network of timm's, from the Hub or its cache."
     from huggingface_hub import try_to_load_from_cache
@@ -238,9 +238,9 @@ def default_teachers(
 
 
 def classifier_folder(
-    folder: Path,
+    folder: Path,  # a model of timm or transformers
     architecture: str | None = None,  # where there is no config.json
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    input_size: int | None = None,  # pixels per side; None: as it was trained
 ) -> Classifier:
     "A folder of timm's, of transformers', or with nothing but weights."
     if not (folder / 'config.json').is_file() and architecture is not None:
@@ -252,7 +252,7 @@ def classifier_folder(
 # %% ../nbs/07_classifiers.ipynb #k031
 def find_classifier(
     name: str,  # a bundled teacher's, a package's, a folder, a file, a timm model's, or a Hugging Face id
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    input_size: int | None = None,  # pixels per side; None: as it was trained
     architecture: str | None = None,  # of bare weights
     revision: str | None = None,  # of a Hugging Face id: a branch, tag or commit
 ) -> Classifier:
@@ -298,7 +298,7 @@ def _per_channel(values: tuple[float, ...], channels: int, what: str, where: str
 
 
 def channels_of(
-    network: nn.Module,
+    network: nn.Module,  # a classifier
 ) -> int | None:
     "Channels of the images that a network takes: those of its first convolution."
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
@@ -308,7 +308,7 @@ def channels_of(
 def complete(
     found: Classifier,
     mean: Any = None,  # per channel; None: as it says
-    std: Any = None,  # likewise
+    std: Any = None,  # per channel; None: as it says
     label_names: Any = None,  # a list, or a mapping; None: as it says
     headless: bool = False,  # a network without classes will do
 ) -> Classifier:
@@ -344,7 +344,7 @@ def complete(
     if found.input_size is None:
         raise PSRError(where, 'the size of the images it was trained on', 'none', 'Give it: input_size=224')
     if not 1 <= found.input_size <= 4096:
-        raise PSRError(where, 'images of 1 to 4096 pixels a side', f'{found.input_size:,}')
+        raise PSRError(where, 'images of 1 to 4096 pixels per side', f'{found.input_size:,}')
     names = label_list(label_names, found.outputs, where) or found.names
     if names is None and found.outputs == 1000:
         names = class_names('imagenet1k')

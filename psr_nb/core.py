@@ -141,7 +141,9 @@ def known_device(
         raise PSRError('argument device (in the shell: --device)', f'{best_device()} or another', found) from None
 
 
-def best_dtype(device: torch.device | str) -> torch.dtype:
+def best_dtype(
+    device: torch.device | str,  # where it is computed
+) -> torch.dtype:
     "bfloat16 on a GPU that computes it in hardware, float32 otherwise."
     if torch.device(device).type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
@@ -193,7 +195,9 @@ def as_path(
     return UPath(text if isinstance(path, (str, Path)) else path, use_listings_cache=False)  # type: ignore
 
 
-def in_store(path: Path) -> bool:
+def in_store(
+    path: Path,  # from `as_path`
+) -> bool:
     "Whether a path that `as_path` gave is in a store, and not on a disk."
     return not isinstance(path, Path)
 
@@ -201,7 +205,7 @@ def in_store(path: Path) -> bool:
 @contextlib.contextmanager
 def store_errors(
     path: Path,  # what is read or written
-    doing: str = 'reading',
+    doing: str = 'reading',  # what is done, for the sentence: "reading" or "writing"
 ) -> Iterator[None]:
     """Says of a store in one sentence what its library raises.
 
@@ -219,7 +223,9 @@ def store_errors(
         raise PSRError(f'{doing} {path}', 'a store that answers and allows it', found, say) from None
 
 
-def on_disk(path: str | Path) -> Path:
+def on_disk(
+    path: str | Path,  # a path or an address
+) -> Path:
     "The path of something that can be written to a disk only; raises `PSRError` for an address in a store."
     path = as_path(path)
     if in_store(path):
@@ -241,7 +247,7 @@ def is_there(path: Path) -> bool:
 
 
 def listed(
-    folder: Path,
+    folder: Path,  # from `as_path`
     pattern: str = '*',  # of names: "c*.safetensors"
 ) -> list[Path]:
     "What is in a folder, by name; nothing where there is none. Raises `PSRError` for a store that does not answer."
@@ -401,7 +407,9 @@ def to_json(obj: object, indent: int | None = 1) -> str:
     return json.dumps(obj, indent=indent, sort_keys=True, ensure_ascii=False, default=plain)
 
 
-def content_hash(obj: object) -> str:
+def content_hash(
+    obj: object,  # anything that `to_json` takes, or bytes
+) -> str:
     "SHA-256 (hex) of an object's canonical JSON, or of bytes as they are."
     data = obj if isinstance(obj, (bytes, memoryview)) else to_json(obj, indent=None).encode()
     return hashlib.sha256(data).hexdigest()
@@ -452,7 +460,7 @@ def check_kind(
     where: str | Path,  # for the error
     expected: str,  # likewise
     hint: str = '',  # what to do about it
-    found: str = 'JSON of another kind',
+    found: str = 'JSON of another kind',  # what was found, for the error
 ) -> None:
     "Raises `PSRError` unless `content` is an object of that kind."
     if not isinstance(content, dict) or content.get('kind') != kind:

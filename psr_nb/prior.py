@@ -129,7 +129,10 @@ class Prior:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _calls=itertools.count())
 
-    def to(self, device: torch.device | str) -> Prior:
+    def to(
+        self,
+        device: torch.device | str,  # where it computes from now on
+    ) -> Prior:
         "Moves it. On a device of another kind, the transformer gets the type that is fastest there."
         device = torch.device(device)
         if device.type != self.device.type:
@@ -143,12 +146,14 @@ class Prior:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
+        "Channels, height and width of a latent."
         c = self.transformer.config
         side = c.sample_size if isinstance(c.sample_size, int) else c.sample_size[0]
         return (c.in_channels, side, side)
 
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
+        "Channels, height and width of an image; found by decoding one latent."
         with torch.no_grad():
             c, h, w = self.decode(torch.zeros(1, *self.latent_shape, device=self.device)).shape[1:]
         return c, h, w
@@ -173,7 +178,10 @@ class Prior:
             f'{d["scheduler"]} {d["num_inference_steps"]} steps, guidance {d["guidance_scale"]}'
         )
 
-    def make_scheduler(self, name: str | None = None) -> Any:
+    def make_scheduler(
+        self,
+        name: str | None = None,  # `dpm`, `unipc`, `ddim`, `ddpm` or `euler`; None: the prior's default
+    ) -> Any:
         "A fresh diffusers scheduler with this prior's noise schedule."
         return new_scheduler(self.scheduler_config, name or self.defaults['scheduler'])
 

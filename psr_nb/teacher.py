@@ -136,14 +136,20 @@ class Teacher(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        "Where the weights are."
         return self.mean.device
 
     @property
     def num_features(self) -> int:
+        "Length of the feature vectors that `predict` gives."
         hidden = getattr(self.model, 'head_hidden_size', None)  # some have a hidden layer before the last
         return hidden or self.model.num_features
 
-    def train(self, mode: bool = True) -> Teacher:
+    def train(
+        self,
+        mode: bool = True,  # not used
+    ) -> Teacher:
+        "Has no effect: a teacher stays in evaluation mode."
         return super().train(False)  # a teacher stays in evaluation mode
 
     def __repr__(self) -> str:

@@ -49,7 +49,7 @@ def choose_weights(
 
 
 def weight_file(
-    folder: Path,
+    folder: Path,  # where to look
     stems: tuple[str, ...] = (
         'diffusion_pytorch_model',
         'model',
@@ -183,7 +183,7 @@ def unwrap(
 
 
 def strip_prefixes(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
     known: set[str]
     | None = None,  # the names that the model has; None: unknown, prefixes that all names share are taken off
 ) -> dict[str, torch.Tensor]:
@@ -200,7 +200,7 @@ def strip_prefixes(
 
 # %% ../nbs/00_weights.ipynb #we007c
 def without_company(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
     known: set[str],  # the names that the model has
 ) -> dict[str, torch.Tensor]:
     "The model's own weights, where they all stand under one prefix and other things beside it."
@@ -262,8 +262,8 @@ def check_types(
 
 
 def check_finite(
-    state: dict[str, torch.Tensor],
-    where: str,
+    state: dict[str, torch.Tensor],  # weights by name
+    where: str,  # the file, for the error
 ) -> None:
     "Raises `PSRError` that names the weights which are not finite numbers, or are packed into whole ones."
     _check_packed([k for k, v in state.items() if v.dtype in (torch.int8, torch.uint8) and v.ndim], where)
@@ -281,8 +281,8 @@ def _some(names: list[str], most: int = 4) -> str:
 
 
 def fit_weights(
-    model: nn.Module,
-    state: dict[str, torch.Tensor],
+    model: nn.Module,  # changed in place
+    state: dict[str, torch.Tensor],  # weights by name
     where: str,  # for the error
     may_have: tuple[str, ...] = (
         'num_batches_tracked',
@@ -360,7 +360,7 @@ def as_safetensors(
 
 # %% ../nbs/00_weights.ipynb #we019
 def is_authors_dit(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
 ) -> bool:
     "Whether names are those of the authors' DiT. Source: Peebles & Xie 2023, arXiv 2212.09748."
     return {'x_embedder.proj.weight', 'y_embedder.embedding_table.weight', 'final_layer.linear.weight'} <= set(state)
