@@ -41,7 +41,7 @@ from psr_nb.shards import (
 )
 
 # %% auto #0
-__all__ = ['stored_latents', 'stored_images', 'PoolStep', 'shard_steps']
+__all__ = ['FEWEST', 'stored_latents', 'stored_images', 'PoolStep', 'shard_steps']
 
 # %% ../nbs/09_candidates.ipynb #690e7096
 def _environment(
@@ -147,6 +147,17 @@ def _compare(path: Path, old: dict, new: dict) -> None:
             )
 
 # %% ../nbs/09_candidates.ipynb #e3e5d822
+FEWEST = 16  # rows of a batch from which on a row's last digits no longer depend on how many there are
+_SMALL = 50_000_000  # parameters of a network that one thread can run as fast as several
+
+
+def _small(prior: Any) -> bool:
+    "A prior that is sampled in no time, on a CPU."
+    if not isinstance(prior, Prior) or torch.device(prior.device).type != 'cpu':
+        return False
+    return sum(p.numel() for p in prior.transformer.parameters()) <= _SMALL
+
+
 def stored_latents(
     prior: Any,  # a `Prior`
     labels: torch.Tensor,  # (n,) class positions of the prior
@@ -155,7 +166,14 @@ def stored_latents(
     batch_size: int | None = None,  # in one forward pass; None: the prior's own
 ) -> torch.Tensor:  # (n, c, h, w) float16, on the CPU
     "Candidates as a pool stores them."
-    return prior.sample(labels, generators=generators, batch_size=batch_size, **sampler).cpu().to(torch.float16)
+    n, fewest = len(labels), FEWEST if _small(prior) else 2
+    if more := max(0, fewest - n) if n else 0:  # the last one again, so often that there are enough
+        labels = torch.cat([labels, labels[-1:].expand(more)])
+        state = generators[-1].get_state()
+        generators = [*generators, *(torch.Generator().set_state(state) for _ in range(more))]
+        batch_size = None if batch_size is None else max(batch_size, fewest)
+    latents = prior.sample(labels, generators=generators, batch_size=batch_size, **sampler)
+    return latents[:n].cpu().to(torch.float16)
 
 
 def stored_images(
@@ -246,15 +264,10 @@ def _begin(
     return info, config, teachers
 
 # %% ../nbs/09_candidates.ipynb #ca015
-_SMALL = 50_000_000  # parameters of a network that one thread can run as fast as several
-
-
 def _side_by_side(prior: Any, sampler: dict) -> int:
     "How many shards are made at once."
     plain = not sampler.get('cache_threshold') and sampler.get('attention_every', 1) == 1
-    if not isinstance(prior, Prior) or torch.device(prior.device).type != 'cpu' or not plain:
-        return 1
-    if sum(p.numel() for p in prior.transformer.parameters()) > _SMALL:
+    if not plain or not _small(prior):
         return 1
     return min(4, torch.get_num_threads())
 
@@ -312,11 +325,11 @@ def shard_steps(
     "Makes the shards that a folder lacks. Leaving the loop early keeps what is complete."
     asked, engine = dict(classes=classes, seed=seed, shard_size=shard_size), engine or Local()
     info, config, teachers = _begin(path, prior, teachers, asked, sampling, engine)
+    info['n_wanted'] = max(n_per_class, info['n_wanted'])
+    write_atomic(path / 'pool.json', to_json(info))  # first, so that the folder is known for a pool from then on
     for folder in ('shards', 'cache'):
         make_folder(path / folder)
     files = intact_shards(path, info, verify)
-    info['n_wanted'] = max(n_per_class, info['n_wanted'])
-    write_atomic(path / 'pool.json', to_json(info))
     parts, most = (prior, teachers, config), _side_by_side(prior, config['sampler'])
     make = lambda keys: engine.map(_make_shard, keys, parts, _placed, min(most, len(keys)))
     yield from _fill(path, info, make, files, n_per_class)

@@ -13,6 +13,7 @@ import torch
 
 from .core import PSRError, best_device
 from .data import ImageData
+from .images import Holdout
 from .learning import train_students
 from .pictures import to_uint8
 from .problems import reference_images
@@ -20,11 +21,12 @@ from .protocols import Protocol
 from .select import prepare
 from .selection import Selection
 from .selectors import Weights
+from .students import student_of_size
 from .worth import MOST_JUDGES, Worth, judges_of
 
 # %% auto #0
-__all__ = ['STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'choosers_and_keepers', 'compare_sets', 'propose', 'without_judges',
-           'reference_and_rest', 'Contest', 'contest']
+__all__ = ['MOST_CHOOSE', 'STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'choosers_and_keepers', 'at_most', 'compare_sets',
+           'propose', 'without_judges', 'reference_and_rest', 'Contest', 'contest']
 
 # %% ../nbs/20_contest.ipynb #a2100006
 @dataclass
@@ -34,6 +36,7 @@ class Comparison:
     accuracy: np.ndarray  # (S, students) on the images that choose; NaN after a set has left
     best: int  # the set with the highest mean of those that never left
     again: np.ndarray  # (students,) of the best, new students on the images kept for this
+    asked: tuple[int, int, int] = (0, 0, 0)  # images that chose, images that could have, images kept
 
     @property
     def means(self) -> np.ndarray:  # (S,)
@@ -55,6 +58,25 @@ def choosers_and_keepers(
     order = torch.cat([torch.nonzero(real.labels == c)[:, 0] for c in range(len(real.classes))])
     return real.take(order[::2]), real.take(order[1::2])
 
+
+MOST_CHOOSE = 4000  # real images that choose
+
+
+def at_most(
+    real: ImageData,
+    most: int | None,  # images in all, equally many of each class; None: all
+    seed: int = 0,  # which ones
+) -> ImageData:
+    "A part of each class, chosen by content: the same images in whatever order they lie."
+    count = real.labels.bincount(minlength=len(real.classes))
+    if most is None or len(real) <= most:
+        return real
+    each = max(1, most // len(real.classes))
+    rank, keys = Holdout(0.5, seed).rank(real.image_keys), real.image_keys.tolist()
+    rows = [torch.nonzero(real.labels == c)[:, 0].tolist() for c in range(len(count))]
+    few = [sorted(own, key=lambda i: rank[keys[i]])[:each] for own in rows]
+    return real.take(sorted(i for own in few for i in own))
+
 # %% ../nbs/20_contest.ipynb #a2100007
 def compare_sets(
     sets: torch.Tensor,  # (S, n, c, H, W) float in [0, 1] or uint8
@@ -62,17 +84,20 @@ def compare_sets(
     real: ImageData,  # real training images that took no part in making the sets
     students: int = 8,  # for each set in each round; their seeds are the same for all sets
     protocol: str | Protocol = 'quick',
-    student: str = 'convnet3',
-    seed: int = 0,  # of the students
+    student: str | None = None,  # None: the ConvNet of the images' size
+    seed: int = 0,  # of the students, and of which images choose
     device: torch.device | str | None = None,  # default: the best at hand
     rounds: int = 1,  # after each but the last, the better half goes on
+    most: int | None = MOST_CHOOSE,  # real images that choose, equally many of each class; None: all
 ) -> Comparison:
     "Which set teaches most, and how much on images that had no part in the choice: every second of each class."
     for name, value in (('students', students), ('rounds', rounds)):
         if value < 1:
             raise PSRError(f'argument {name}', 'at least 1', value)
     images = sets if sets.dtype == torch.uint8 else torch.stack([to_uint8(s) for s in sets])
-    chooses, keeps = choosers_and_keepers(real)
+    could, keeps = choosers_and_keepers(real)
+    chooses = at_most(could, most, seed)
+    student = student or student_of_size(images.shape[-1])
     train: dict[str, Any] = dict(protocol=protocol, student=student, device=device or best_device())
 
     def ask(which: np.ndarray, data: ImageData, first: int) -> np.ndarray:  # (sets, students)
@@ -88,7 +113,8 @@ def compare_sets(
         accuracy[left, r * students : (r + 1) * students] = ask(left, chooses, r * students)
         order = np.argsort(-np.nanmean(accuracy[left], 1), kind='stable')
         left = left[np.sort(order[: -(-len(left) // 2)])] if r + 1 < rounds else left[order[:1]]
-    return Comparison(accuracy, int(left[0]), ask(left, keeps, rounds * students)[0])
+    asked = len(chooses), len(could), len(keeps)
+    return Comparison(accuracy, int(left[0]), ask(left, keeps, rounds * students)[0], asked)
 
 # %% ../nbs/20_contest.ipynb #a2100009
 STRENGTHS = (0.0, 0.5, 1.0, 2.0)  # of worth
@@ -202,9 +228,11 @@ class Contest:
     @property
     def verdict(self) -> list[str]:
         "Who won, and what is to be known about it."
-        again = self.comparison.again
-        won = f'{self.name}: {again.mean():.1%} when measured again, by {len(again)} new students on other real images'
-        return [won, *self.notes]
+        again, (chose, could, kept) = self.comparison.again, self.comparison.asked
+        won = f'{self.name}: {again.mean():.1%} when measured again, by {len(again)} new students on '
+        won += f'{kept:,} other real images' if kept else 'other real images'
+        part = [f'{chose:,} of {could:,} real images chose, equally many of each class'] if chose < could else []
+        return [won, *part, *self.notes]
 
     def words(self) -> list[str]:
         "What was found, one line for each set."
@@ -219,21 +247,24 @@ def contest(
     students: int = 2,  # for each set in each round
     rounds: int = 4,  # after each but the last, the better half goes on
     protocol: str | Protocol = 'quick',  # how students are trained
-    student: str = 'convnet3',
+    student: str | None = None,  # None: the ConvNet of the images' size
     draws: int = 0,  # random draws among the proposals
     seed: int = 0,  # of the parts and of the students
     device: torch.device | str | None = None,  # default: the best at hand
+    most: int | None = MOST_CHOOSE,  # real images that choose, equally many of each class; None: all
     **options: Any,  # for `prepare`
 ) -> Contest:
     "Proposes selections by many rules and finds the one from which students learn most."
     real = reference_images(pool, real, len(real), seed)
     left, apart = without_judges(pool, real, ipc)
     if (least := _fewest(left)) < ENOUGH:
-        raise PSRError(f'real images {real.name}', f'at least {ENOUGH} of each class, to choose by', least)
+        smallest = left.classes[int(left.labels.bincount(minlength=len(left.classes)).argmin())]
+        found = f'{least} of {smallest}'
+        raise PSRError(f'real images {real.name}', f'at least {ENOUGH} of each class, to choose by', found)
     notes = [] if apart else ['images that judged worth took part: rules by worth may look better than they are']
     reference, ask = reference_and_rest(left, seed=seed)
     found = propose(pool, ipc, reference, draws=draws, **options)
     sets = torch.stack([s.images for s in found.values()])
     labels = next(iter(found.values())).labels
-    compared = compare_sets(sets, labels, ask, students, protocol, student, seed, device, rounds)
+    compared = compare_sets(sets, labels, ask, students, protocol, student, seed, device, rounds, most)
     return Contest(found, compared, notes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -51,6 +52,13 @@ class Holdout:
             raise PSRError('option --holdout', 'a share between 0 and 1, such as 0.2', text)
         return out
 
+    def rank(
+        self,
+        keys: np.ndarray,  # (n,) of the images
+    ) -> dict[bytes, bytes]:  # key -> its place in an order that is as good as random
+        "What decides which images are taken first: the same wherever and in whatever order a set is read."
+        return {k: hashlib.blake2b(k, key=str(self.seed).encode()).digest() for k in set(keys.tolist())}
+
     def mask(
         self,
         keys: np.ndarray,  # (n,) of the images
@@ -58,7 +66,7 @@ class Holdout:
         classes: list[str],  # for the error
     ) -> np.ndarray:  # (n,) bool, True where an image is held out
         "Which images are held out: the lowest hashes of each class, at least one and never all."
-        rank = {k: hashlib.blake2b(k, key=str(self.seed).encode()).digest() for k in set(keys.tolist())}
+        rank = self.rank(keys)
         held: set[bytes] = set()
         for label in np.unique(labels):
             own = sorted(set(keys[labels == label].tolist()), key=rank.__getitem__)
@@ -68,6 +76,38 @@ class Holdout:
                 raise PSRError(f'class {name}', 'two different images, to hold one out', f'{len(own)}', cure)
             held.update(own[: min(len(own) - 1, max(1, round(self.share * len(own))))])
         return np.isin(keys, np.array(sorted(held)))
+
+# %% ../nbs/02_images.ipynb #im008a
+def _wanted(
+    size: int | float,  # images, or a share
+    there: int,  # images that a class has
+) -> int:
+    return size if isinstance(size, int) else int(size * there)
+
+
+def _check_sizes(
+    data: ImageData,
+    sizes: Mapping[str, int | float],  # name -> images per class, or a share
+) -> None:
+    "Raises `PSRError` where parts do not fit into a class: which, what it has, and what would fit."
+    for name, size in sizes.items():
+        if size < 1 if isinstance(size, int) else not 0 < size < 1:
+            raise PSRError(f'size of {name}', 'images per class, from 1 up, or a share between 0 and 1', size)
+    count = data.labels.bincount(minlength=len(data.classes)).tolist()
+    few = int(np.argmin(count))
+    asked = {name: _wanted(size, count[few]) for name, size in sizes.items()}
+    if sum(asked.values()) <= count[few] and min(asked.values()) > 0:
+        return
+    listed = ', '.join(f'{name} {size:,}' for name, size in sizes.items())
+    total = sum(asked.values())
+    fit = ', '.join(f'{name} {size * count[few] // max(1, total):,}' for name, size in asked.items())
+    shares = ', '.join(f'{name} {int(100 * size / max(1, total)) / 100:g}' for name, size in asked.items())
+    raise PSRError(
+        f'class {data.classes[few]} of {data.name}',
+        f'{total:,} images, for the parts {listed}',
+        f'{count[few]:,}',
+        f'The largest parts of these proportions that every class has: {fit}; or shares of each class: {shares}',
+    )
 
 # %% ../nbs/02_images.ipynb #im008
 @dataclass(frozen=True, repr=False, eq=False)
@@ -168,10 +208,27 @@ class ImageData:
         seed: int = 0,  # which ones
     ) -> tuple[ImageData, ImageData]:  # (the rest, the n per class held out)
         "Holds out `n` images per class, for choosing settings without touching the test images."
+        _check_sizes(self, {'the part': n, 'the rest': 1})
         held = np.concatenate(self._drawn(n, seed))
         mask = np.zeros(len(self), bool)
         mask[held] = True
         return self.take(np.flatnonzero(~mask)), self.take(np.sort(held))
+
+    def parts(
+        self,
+        sizes: Mapping[str, int | float],  # name -> images per class, or the share of those that a class has
+        seed: int = 0,  # which ones
+    ) -> dict[str, ImageData]:  # name -> a part; they share no image
+        "Several parts, chosen by content. Sizes are checked first, and the error says which class is too small."
+        _check_sizes(self, sizes)
+        rank, labels = Holdout(0.5, seed).rank(self.image_keys), self.labels.numpy()
+        chosen: dict[str, list[np.ndarray]] = {name: [] for name in sizes}
+        for label in range(len(self.classes)):
+            own = np.array(sorted(np.flatnonzero(labels == label), key=lambda i: rank[self.image_keys[i]]), np.int64)
+            ends = np.cumsum([_wanted(size, len(own)) for size in sizes.values()])
+            for name, part in zip(sizes, np.split(own, ends)):
+                chosen[name].append(np.sort(part))
+        return {name: self.take(np.concatenate(rows)) for name, rows in chosen.items()}
 
     def hold_out(
         self,
@@ -188,7 +245,11 @@ class ImageData:
         "The images as floats."
         return to_float(self.images)
 
-    def sheet(self, n: int = 8, scale: int = 1) -> Image.Image:
+    def sheet(
+        self,
+        n: int = 8,  # images per class
+        scale: int = 1,  # enlarges each pixel this many times
+    ) -> Image.Image:
         "The first `n` images of each class, one row per class."
         rows = [self.of_class(c)[:n] for c in range(min(len(self.classes), 20))]
         rows = [torch.cat([r, torch.zeros(n - len(r), *r.shape[1:], dtype=r.dtype)]) for r in rows]

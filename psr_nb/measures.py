@@ -78,7 +78,7 @@ def measures(
     problems: list[Any] = prepared.problems
     for p, chosen in zip(problems, ids):
         out['volume'].append(math.exp(volume(p.pairs, chosen) / len(chosen)))
-        out['coverage'].append(objective(p.similarity, chosen))
+        out['coverage'].append(objective(p.columns(chosen), range(len(chosen))))
         if p.seen is not None:
             out['reliability'].append(p.reliability[chosen].mean())
             out['entropy'].append(p.uncertainty[chosen].mean())

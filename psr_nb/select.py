@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -140,9 +141,8 @@ class Prepared(Problems):
         They do on a GPU, and where each is so small that a step costs more than its numbers.
         Otherwise a processor is faster class by class.
         """
-        return len({p.similarity.shape for p in self.problems}) == 1 and (
-            self.device.type != 'cpu' or self.problems[0].similarity.size <= 10_000
-        )
+        sizes = {(len(p.against), p.n) for p in self.problems}
+        return len(sizes) == 1 and (self.device.type != 'cpu' or math.prod(*sizes) <= 10_000)
 
     @cached_property
     def _stack(self) -> torch.Tensor:  # (classes, q, n)

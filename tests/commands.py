@@ -18,6 +18,8 @@ server = multiprocessing.get_context('forkserver')
 server.set_forkserver_preload(
     [
         'pytest',
+        'pydantic',
+        'psr_nb.cli',
         'psr_nb.stages',
         'psr_nb.make_models',
         'psr_nb.formats',
@@ -29,6 +31,7 @@ server.set_forkserver_preload(
         'diffusers.schedulers.scheduling_ddim',
         'timm',
         'pandas',
+        'pyarrow.dataset',
         'pyarrow.parquet',
         'scipy.stats',
         'plotly.graph_objects',

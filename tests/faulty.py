@@ -11,6 +11,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -120,34 +121,63 @@ COMMANDS = {
         lambda home: of_selection(home / 'new.json'),
     ),
     'worth': Command(
-        ['worth', 'pool', '--data', 'data', '--ipc', '1', '--students', '20', '--student', 'convnet1'],
+        [
+            'worth',
+            'pool',
+            '--data',
+            'data',
+            '--ipc',
+            '1',
+            '--students',
+            '20',
+            '--student',
+            'convnet1',
+            '--protocol',
+            'brief',
+        ],
         lambda home: of_pool(home / 'pool'),
     ),
     'refine': Command(
-        ['refine', 'chosen.json', *REAL, '--judge', 'judge', '--steps', '2', '--out', 'new'],
+        ['refine', 'chosen.json', *REAL, '--judge', 'judge', '--steps', '4', '--student', '0', '--out', 'new'],
         lambda home: of_set(home / 'new'),
     ),
     'distill': Command(
-        ['distill', *POOL[1:], '--data', 'data', '--ipc', '1', '--steps', '2', '--map', 'none', '--out', 'new'],
+        ['distill', *POOL[1:], '--data', 'data', '--ipc', '1', '--steps', '1', '--map', 'none', '--out', 'new'],
         lambda home: of_set(home / 'new') + of_pool(home / 'new-pool'),
     ),
     'evaluate': Command(
-        ['evaluate', 'set', '--data', 'data', '--seeds', '2', '--students', 'convnet1', '--out', 'rows.json'],
+        [
+            'evaluate',
+            'set',
+            '--data',
+            'data',
+            '--seeds',
+            '2',
+            '--students',
+            'convnet1',
+            '--protocol',
+            'brief',
+            '--out',
+            'rows.json',
+        ],
         lambda home: of_rows(home / 'rows.json'),
     ),
     'train-teacher': Command(
         [
             *('train-teacher', '--data', 'data', '--architecture', 'convnet1'),
-            *('--epochs', '70', '--batch-size', '16', '--out', 'own-teacher'),
+            *('--epochs', '7', '--batch-size', '16', '--out', 'own-teacher'),
         ],
         lambda home: of_weights(home / 'own-teacher'),
     ),
     'train-prior': Command(
         [
-            *('train-prior', '--data', 'data', '--steps', '255', '--autoencoder-steps', '30', '--batch-size', '8'),
+            *('train-prior', '--data', 'data', '--steps', '24', '--autoencoder-steps', '8', '--batch-size', '8'),
             *('--dim', '16', '--depth', '1', '--heads', '2', '--out', 'own-prior'),
         ],
         lambda home: of_weights(home / 'own-prior'),
+    ),
+    'pool by Ray': Command(
+        [*POOL, '--out', 'more', '--engine', 'ray', '--workers', '2'], lambda home: of_pool(home / 'more')
     ),
 }
 
@@ -155,9 +185,24 @@ COMMANDS = {
 # ---- running
 
 
+def _shorten() -> None:
+    "Hundreds of rounds have to end within an hour: brief students, few trials, a checkpoint after every few steps."
+    import dataclasses
+    import functools
+
+    from psr_nb import stages, training
+    from psr_nb.protocols import PROTOCOLS
+
+    PROTOCOLS['brief'] = dataclasses.replace(PROTOCOLS['quick'], epochs=((1e9, 6),))
+    stages.measure_worth = functools.partial(stages.measure_worth, trials=100, generation=8)
+    usual = training.Checkpoint.__init__
+    training.Checkpoint.__init__ = lambda self, out, settings, every=5: usual(self, out, settings, min(every, 5))
+
+
 def _limited(words: list[str], out: str, folder: str, environment: dict[str, str], limit: int | None) -> None:
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    _shorten()
     _command(words, out, folder, environment)
 
 
@@ -301,11 +346,16 @@ def faketime(r: Round) -> Counter:
     return Counter([_ended(process.returncode, said)])
 
 
+def _resumed_from(file: Path) -> bool:
+    "Shards of a pool, students of a measurement, the state of a training."
+    return 'shards' in file.parts or file.name.endswith('.checkpoint.pt') or file.name.startswith('students-')
+
+
 def damaged(r: Round) -> Counter:
     "A killed run, and then a bit flip or a cut in one of the files that it wrote."
     before = {p for p in r.work.rglob('*')}
     counts = killed(r)
-    made = sorted(p for p in r.work.rglob('*') if p.is_file() and p not in before and 'shards' in p.parts)
+    made = sorted(p for p in r.work.rglob('*') if p.is_file() and p not in before and _resumed_from(p))
     if made:
         file = r.draw.choice(made)
         data = bytearray(file.read_bytes())
@@ -318,15 +368,54 @@ def damaged(r: Round) -> Counter:
     return counts
 
 
+def _workers(driver: int) -> list[int]:
+    "The processes of Ray's workers that descend from a process."
+    said = subprocess.run(['ps', '-eo', 'pid=,ppid=,comm='], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in said.splitlines()]
+    parent = {int(pid): int(above) for pid, above, _ in rows}
+
+    def descends(pid: int) -> bool:
+        return pid == driver or (pid in parent and descends(parent[pid]))
+
+    return [int(pid) for pid, _, name in rows if name.startswith('ray::') and 'IDLE' not in name and descends(int(pid))]
+
+
+def worker_killed(r: Round) -> Counter:
+    "One of Ray's workers is killed, again and again; the others go on and another takes its place."
+    counts = Counter()
+    with started(r.words, r.work) as (process, said):
+        ends = time.monotonic() + 900
+        while process.exitcode is None and time.monotonic() < ends:
+            process.join(r.draw.uniform(0.2, 1.0) * r.seconds / 4)
+            workers = _workers(process.pid)
+            if workers and counts['killed'] < 3:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(r.draw.choice(workers), signal.SIGKILL)
+                    counts['killed'] += 1
+        return counts + Counter([_ended(process.exitcode, said(), 'a worker that survives it')])
+
+
 KINDS: dict[str, Callable[[Round], Counter]] = {
     'kill -9': killed,
     'full disk': full,
     'read-only disk': read_only,
     'two writers': two,
     'dates of files': clock,
-    'damaged shard': damaged,
-    'clock of the process': faketime,
+    'damaged file': damaged,
 }
+
+# Every kind comes to every command. What starts a fresh Python takes ten times as long, and comes to a few alone.
+PAIRS = [(name, kind) for kind in KINDS for name in COMMANDS if name != 'pool by Ray']
+SLOW = [('pool', 'clock of the process'), ('pool by Ray', 'worker killed')]
+SLOW += [('distill', 'clock of the process'), ('pool by Ray', 'kill -9')]
+KINDS |= {'clock of the process': faketime, 'worker killed': worker_killed}
+
+
+def rounds(count: int, seed: int) -> list[tuple[str, str]]:
+    "Pairs of a command and a kind: all in turn, in an order of their own, and in the end some slow ones."
+    slow = count // 25
+    pairs = random.Random(seed).sample(PAIRS, len(PAIRS))
+    return [pairs[i % len(pairs)] for i in range(count - slow)] + [SLOW[i % len(SLOW)] for i in range(slow)]
 
 
 # ---- a record

@@ -8,9 +8,12 @@ import torch
 from conftest import CLASSES
 from pools import again, files
 
+from psr_nb.candidates import stored_latents
 from psr_nb.core import PSRError, candidate_generators, read_json, to_json, to_uint8
+from psr_nb.distill import writable
 from psr_nb.pool import Pool
 from psr_nb.prior import Prior
+from psr_nb.teacher import Teacher
 
 
 def test_extending_leaves_the_first_candidates_and_equals_sampling_at_once(tiny_models, tiny_pool, tmp_path):
@@ -27,6 +30,44 @@ def test_extending_leaves_the_first_candidates_and_equals_sampling_at_once(tiny_
     }
     assert Pool.open(tmp_path / 'p', n_per_class=20).fingerprint == fingerprint
     assert again(tiny_models, tmp_path / 'p', n=20)[0].n_per_class == 20 and Pool.open(tmp_path / 'p').n_per_class == 50
+
+
+@pytest.mark.parametrize('name', ['fashion', 'imagenette'])
+def test_a_candidate_alone_is_the_one_among_many(name):
+    "Bit by bit, in batches of 1, 3 and 18."
+    prior, batches = Prior.from_pretrained(name, device='cpu'), [range(18), range(5, 6), range(5, 8)]
+    many, one, three = (
+        stored_latents(
+            prior,
+            torch.ones(len(ids), dtype=torch.int64),
+            candidate_generators(0, [1] * len(ids), ids),
+            dict(num_inference_steps=1),
+            len(ids),
+        )
+        for ids in batches
+    )
+    assert torch.equal(one, many[5:6]) and torch.equal(three, many[5:8])
+
+
+def test_a_teacher_says_the_same_of_an_image_alone(tiny_models):
+    images = torch.randint(0, 256, (5, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for teacher in (tiny_models[1][0], Teacher.from_pretrained('fashion/a', device='cpu')):
+        for many, one in zip(teacher.predict(images), teacher.predict(images[2:3])):
+            assert torch.equal(many[2:3], one)
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_is_no_foreign_folder(tiny_models, tmp_path, monkeypatch):
+    "Whatever is in the folder before pool.json is there, commands take it for a new one."
+
+    def killed(path, content):
+        (tmp_path / 'p' / f'.{path.name}.0.tmp').touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr('psr_nb.candidates.write_atomic', killed)
+        again(tiny_models, tmp_path / 'p')
+    assert sorted(p.name for p in (tmp_path / 'p').iterdir()) == ['.lock', '.pool.json.0.tmp']
+    assert writable(tmp_path / 'p', 'pool.json') == tmp_path / 'p'
 
 
 def test_extending_from_within_a_block(tiny_models, tiny_pool, tmp_path):

@@ -309,3 +309,25 @@ def test_sizes_are_checked_before_anything_is_trained(tmp_path):
         with pytest.raises(PSRError, match='--size'):
             make_prior(tmp_path / name, tmp_path / 'p', progress=False)
     assert not list(tmp_path.glob('p*'))
+
+
+def test_a_small_class_is_named_before_anything_is_made():
+    "ImageWoof's English foxhound has 580 training images, the other breeds have 940."
+    classes = ['beagle', 'dingo', 'English foxhound']
+    labels = torch.arange(3).repeat_interleave(torch.tensor([940, 940, 580]))
+    pixels = torch.randint(0, 256, (len(labels), 3, 2, 2), generator=torch.Generator().manual_seed(0))
+    data = ImageData(pixels.byte(), labels, classes, 'imagewoof')
+    with pytest.raises(
+        PSRError, match='English foxhound of imagewoof: expected 850 images.* found 580.* refine 136, judge'
+    ):
+        data.parts(dict(refine=200, judge=260, choose=390))
+    with pytest.raises(PSRError, match='shares of each class: refine 0.23, judge 0.3, choose 0.45'):
+        data.parts(dict(refine=200, judge=260, choose=390))
+    with pytest.raises(PSRError, match='English foxhound'):
+        data.split(580)
+    parts = data.parts(dict(refine=200, judge=0.25, choose=0.4))
+    assert parts['judge'].labels.bincount().tolist() == [235, 235, 145]
+    turned = data.take(torch.randperm(len(data), generator=torch.Generator().manual_seed(1)))
+    again = turned.parts(dict(refine=200, judge=0.25, choose=0.4))
+    for name, part in parts.items():
+        assert sorted(part.image_keys) == sorted(again[name].image_keys)

@@ -11,12 +11,12 @@ import time
 from collections import Counter
 
 import pytest
-from faulty import COMMANDS, KINDS, Round, make_home, record, run
+from faulty import COMMANDS, KINDS, Round, make_home, record, rounds, run
 
 ROUNDS = int(os.environ.get('PSR_KILLS', 0))
 SEED = int(os.environ.get('PSR_KILLS_SEED', 0))
 SHORT = {'kill -9': 'worth', 'full disk': 'pool', 'read-only disk': 'select', 'two writers': 'pool'}
-SHORT |= {'dates of files': 'evaluate', 'damaged shard': 'pool'}
+SHORT |= {'dates of files': 'evaluate', 'damaged file': 'pool'}
 
 
 @pytest.fixture(scope='module')
@@ -68,11 +68,8 @@ def test_a_disturbed_command_can_be_run_again(home, calm, tmp_path, kind):
 
 @pytest.mark.skipif(not ROUNDS, reason='hundreds of rounds: make faults')
 def test_at_length(home, calm, tmp_path):
-    pairs = [(name, kind) for kind in KINDS for name in COMMANDS]
-    random.Random(SEED).shuffle(pairs)
     problems, counts = [], Counter()
-    for i in range(ROUNDS):
-        name, kind = pairs[i % len(pairs)]
+    for i, (name, kind) in enumerate(rounds(ROUNDS, SEED)):
         try:
             counts += undergo(name, kind, home, calm, tmp_path / f'{i}', f'{SEED}/{i}')
         except AssertionError as e:

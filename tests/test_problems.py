@@ -56,3 +56,21 @@ def test_a_large_class_never_has_a_square_matrix():
         by_rows, _ = greedy(SELECTORS[rule].term(small, 5, 0, np.ones(300, bool)), 5)
         del small.__dict__['pairs']
         assert by_matrix.tolist() == by_rows.tolist()
+
+
+def test_similarities_of_a_large_class_are_made_part_by_part():
+    "What decides has the bits that the whole matrix gives, which `psr` never makes."
+    import numpy as np
+    import torch
+
+    from psr_nb.greedy import greedy, unit_rows
+    from psr_nb.problems import LARGE, Problem
+    from psr_nb.selectors import SELECTORS
+
+    rows = unit_rows(torch.randn(LARGE + 100, 64, generator=torch.Generator().manual_seed(0)))
+    parts, whole = Problem(0, 'parts', rows, None), Problem(0, 'whole', rows, None)
+    greedy(SELECTORS['psr'].term(parts, 3, 0, np.ones(parts.n, bool)), 3, bonus=0.05 * parts.representativeness)
+    columns = parts.columns(np.array([7, 3]))
+    assert not {'kernel', 'similarity'} & set(parts.__dict__)
+    assert np.array_equal(parts.totals, whole.similarity.sum(0, dtype=np.float64))
+    assert np.allclose(columns, whole.similarity[:, [7, 3]], atol=1e-6)
