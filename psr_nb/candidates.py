@@ -325,11 +325,11 @@ def shard_steps(
     "Makes the shards that a folder lacks. Leaving the loop early keeps what is complete."
     asked, engine = dict(classes=classes, seed=seed, shard_size=shard_size), engine or Local()
     info, config, teachers = _begin(path, prior, teachers, asked, sampling, engine)
+    info['n_wanted'] = max(n_per_class, info['n_wanted'])
+    write_atomic(path / 'pool.json', to_json(info))  # first, so that the folder is known for a pool from then on
     for folder in ('shards', 'cache'):
         make_folder(path / folder)
     files = intact_shards(path, info, verify)
-    info['n_wanted'] = max(n_per_class, info['n_wanted'])
-    write_atomic(path / 'pool.json', to_json(info))
     parts, most = (prior, teachers, config), _side_by_side(prior, config['sampler'])
     make = lambda keys: engine.map(_make_shard, keys, parts, _placed, min(most, len(keys)))
     yield from _fill(path, info, make, files, n_per_class)

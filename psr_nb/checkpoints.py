@@ -16,6 +16,7 @@ import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
+from .classes import nfc
 from .core import PSRError, check_fields, lookup, read_json
 from .students import register_students
 from psr_nb.weights import (
@@ -44,7 +45,7 @@ class Classifier:
     where: str  # the folder, file or name, for errors
     mean: tuple[float, ...] | None = None  # per channel, of the [0, 1] images it was trained on
     std: tuple[float, ...] | None = None  # per channel
-    input_size: int | None = None  # pixels a side it was trained with
+    input_size: int | None = None  # pixels per side it was trained with
     names: list[str] | None = None  # of its outputs, in their order
     fixed: bool = False  # takes no other size of image
     outputs: int = 0  # how many; 0: it has no head
@@ -53,7 +54,7 @@ class Classifier:
 
 
 def named_as(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
     known: set[str],  # names that a network has
 ) -> dict[str, torch.Tensor]:
     "The same weights without the prefixes and the company that a training put around them."
@@ -61,14 +62,14 @@ def named_as(
 
 
 def first_layer(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
 ) -> str | None:
     "The name of the first convolution's weight."
     return next((k for k, v in state.items() if v.ndim == 4), None)
 
 
 def last_layer(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
 ) -> str | None:
     "The name of the last linear layer's weight: a classifier's head, where it has one."
     return next((k for k, v in reversed(list(state.items())) if v.ndim == 2 and k.endswith('weight')), None)
@@ -93,7 +94,7 @@ def label_list(
         raise PSRError(where, 'names of its outputs, a list or a mapping', repr(found)[:40])
     if odd := [name for name in found if not isinstance(name, (str, int))]:
         raise PSRError(where, 'a text or a number as the name of each output', repr(odd[0])[:40])
-    names = [str(name) for name in found]
+    names = [nfc(name) for name in found]
     if len(names) != n:
         raise PSRError(where, f'{n} names, one for each output', f'{len(names)}: {", ".join(names[:6])}')
     if all(re.fullmatch(r'LABEL_\d+', name) for name in names):
@@ -109,7 +110,7 @@ TABLES = ('num_batches_tracked', 'relative_position_index', 'attn_mask', 'positi
 
 def load_timm(
     network: Any,  # changed in place
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
     where: str,  # for errors
 ) -> None:
     "Weights into a network of timm's; positions are resampled where it was built for another size."
@@ -122,9 +123,9 @@ def load_timm(
 
 
 def build_timm(
-    architecture: str,
+    architecture: str,  # timm's name
     state: dict[str, torch.Tensor],  # its weights, which say how many channels and outputs it has
-    arguments: dict[str, Any],
+    arguments: dict[str, Any],  # of `timm.create_model`
     where: str,  # for errors
 ) -> tuple[Any, dict[str, Any]]:  # the network, the arguments that built it
     "timm's network in the shape of these weights, with them."
@@ -150,7 +151,7 @@ def build_timm(
 # %% ../nbs/07_checkpoints.ipynb #k011
 def sized(
     cfg: dict[str, Any],  # timm's
-    input_size: int | None,  # pixels a side; None: as it was trained
+    input_size: int | None,  # pixels per side; None: as it was trained
 ) -> dict[str, Any]:
     "What a network with a fixed grid of positions must be told about the size of its images."
     return dict(img_size=input_size) if input_size and cfg.get('fixed_input_size') else {}
@@ -182,11 +183,11 @@ def numbers(
 
 
 def timm_classifier(
-    network: Any,
+    network: Any,  # with its weights
     cfg: dict[str, Any],  # timm's `pretrained_cfg`
     where: str,  # for errors
-    input_size: int | None = None,  # pixels a side that it was built for; None: as it was trained
-    recipe: dict[str, Any] | None = None,
+    input_size: int | None = None,  # pixels per side that it was built for; None: as it was trained
+    recipe: dict[str, Any] | None = None,  # how it was trained, if that is known
 ) -> Classifier:
     "What timm's configuration says of a network."
     linear = [m.out_features for m in network.modules() if isinstance(m, nn.Linear)]
@@ -214,7 +215,7 @@ _ELSEWHERE = ('pretrained', 'checkpoint_path', 'cache_dir', 'pretrained_cfg', 'p
 
 def timm_folder(
     folder: Path,  # config.json beside the weights
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    input_size: int | None = None,  # pixels per side; None: as it was trained
 ) -> Classifier:
     "A folder as timm writes it. Source: timm.models.save_for_hf."
     where, config = f'teacher {folder}', read_json(folder / 'config.json')
@@ -262,7 +263,11 @@ class Caught(nn.Module):
         self.num_features = heads[-1].in_features if isinstance(heads[-1], nn.Linear) else heads[-1].in_channels
         self._head = [heads[-1]]  # in a list: it is a part of `inner`, not one more
 
-    def forward_features(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward_features(
+        self,
+        x: torch.Tensor,  # images, (n, c, h, w)
+    ) -> dict[str, torch.Tensor]:
+        "Logits, and the features that go into the last layer."
         seen: list[torch.Tensor] = []
         hook = self._head[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
         try:
@@ -272,10 +277,19 @@ class Caught(nn.Module):
         features = seen[-1] if isinstance(self._head[0], nn.Linear) else seen[-1].mean((2, 3))
         return dict(logits=getattr(answer, 'logits', answer), features=features.flatten(1))
 
-    def forward_head(self, x: dict[str, torch.Tensor], pre_logits: bool = False) -> torch.Tensor:
+    def forward_head(
+        self,
+        x: dict[str, torch.Tensor],  # from `forward_features`
+        pre_logits: bool = False,  # the features instead of the logits
+    ) -> torch.Tensor:
+        "One of the two."
         return x['features'] if pre_logits else x['logits']
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        x: torch.Tensor,  # images, (n, c, h, w)
+    ) -> torch.Tensor:
+        "Logits, (n, classes)."
         return self.forward_features(x)['logits']
 
 # %% ../nbs/07_checkpoints.ipynb #k016
@@ -304,7 +318,7 @@ def _torchvision_network(name: str, **arguments: Any) -> Any:
 # %% ../nbs/07_checkpoints.ipynb #k016b
 def torchvision_classifier(
     name: str,  # of torchvision's models: "resnet18", "vgg16", "vit_b_16"
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
     where: str,  # for errors
 ) -> Classifier:
     "torchvision's network in the shape of these weights. Mean, spread and size are those of its published weights."
@@ -350,9 +364,9 @@ def _kept_architecture(file: Path) -> str | None:
 
 
 def checkpoint_file(
-    file: Path,
+    file: Path,  # weights: .pth, .pt, .bin or .safetensors
     architecture: str | None = None,  # a timm name, or a torchvision name
-    input_size: int | None = None,  # pixels a side; None: as the architecture's own
+    input_size: int | None = None,  # pixels per side; None: as the architecture's own
 ) -> Classifier:
     "Bare weights of a known architecture."
     where = f'teacher {file}'

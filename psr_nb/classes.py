@@ -75,7 +75,7 @@ def _positions(labels: list[str], words: Callable[[str], list[str]]) -> dict[str
 
 # %% ../nbs/02_classes.ipynb #k003b
 def nfc(
-    name: object,
+    name: object,  # a name; anything else is turned into text
 ) -> str:
     "A class name in Unicode's composed form: an accent typed in two ways is one name."
     return unicodedata.normalize('NFC', str(name))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -30,9 +31,18 @@ from psr_nb.checkpoints import (
     timm_folder,
 )
 from .classes import class_names, imagenet_index
-from .core import PSRError, assets, hub_reachable, lookup, read_json
+from .core import PSRError, assets, check_fields, hub_reachable, lookup, read_json
 from .hub import fetch
-from .weights import PICKLES, SAFE, as_safetensors, check_finite, choose_weights, read_weights, weight_file
+from psr_nb.weights import (
+    PICKLES,
+    SAFE,
+    as_safetensors,
+    check_finite,
+    choose_weights,
+    is_wrapped,
+    read_weights,
+    weight_file,
+)
 
 # %% auto #0
 __all__ = ['IMAGENET_PACKAGES', 'is_transformers', 'transformers_folder', 'package_classifier', 'hub_timm', 'teacher_files',
@@ -53,15 +63,17 @@ def _preprocessing(folder: Path, default: int | None) -> dict[str, Any]:
     if not file.is_file():
         return dict(mean=None, std=None, input_size=default)
     said, where = read_json(file), f'{file}'
+    check_fields(said, {}, where)
+    factor = said.get('rescale_factor', 1 / 255)
+    if not isinstance(factor, (int, float)) or isinstance(factor, bool) or not 0 < factor < 1e6:
+        raise PSRError(where, 'a positive number under rescale_factor', repr(factor)[:40])
     size = said.get('crop_size') if said.get('do_center_crop') else said.get('size')
     if isinstance(size, dict):
         size = size.get('height') or size.get('shortest_edge')
     mean, std = numbers(said.get('image_mean'), where, 'image_mean'), numbers(said.get('image_std'), where, 'image_std')
     if said.get('do_normalize') is False:
         mean, std = (0.0,) * 3, (1.0,) * 3
-    top = (
-        255 * said.get('rescale_factor', 1 / 255) if said.get('do_rescale', True) else 255.0
-    )  # 1 where images end at 1
+    top = 255 * factor if said.get('do_rescale', True) else 255.0  # 1 where images end at 1
     offset = 1.0 if said.get('rescale_offset') else 0.0
     if mean is not None and std is not None:
         twice = bool(said.get('include_top'))  # EfficientNet's processor divides by its spread once more
@@ -71,12 +83,14 @@ def _preprocessing(folder: Path, default: int | None) -> dict[str, Any]:
 
 # %% ../nbs/07_classifiers.ipynb #k023
 def transformers_folder(
-    folder: Path,
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    folder: Path,  # a model that transformers saved
+    input_size: int | None = None,  # pixels per side; None: as it was trained
 ) -> Classifier:
     "A classifier as transformers writes it. Source: Wolf et al. 2020, arXiv 1910.03771."
     where, config = f'teacher {folder}', read_json(folder / 'config.json')
-    kinds = [str(k) for k in config.get('architectures') or ()]
+    kinds = config.get('architectures') or []
+    if not isinstance(kinds, list) or not all(isinstance(k, str) for k in kinds):
+        raise PSRError(f'{folder / "config.json"}', 'a list of names under architectures', repr(kinds)[:40])
     if kinds and not any('ForImageClassification' in k for k in kinds):
         raise PSRError(where, 'an image classifier of transformers (…ForImageClassification)', ', '.join(kinds))
     try:
@@ -87,7 +101,8 @@ def transformers_folder(
         ) from None
     file = weight_file(folder, ('model', 'pytorch_model'))
     pickled = file.name.endswith(PICKLES) or any(f'{ending}.index' in file.name for ending in PICKLES)
-    readable = as_safetensors(file, f'model{SAFE}', folder / 'config.json') if pickled else folder
+    convert = pickled or is_wrapped(file)
+    readable = as_safetensors(file, f'model{SAFE}', folder / 'config.json') if convert else folder
     try:
         network, info = AutoModelForImageClassification.from_pretrained(
             str(readable), output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
@@ -158,7 +173,7 @@ def package_classifier(
 # %% ../nbs/07_classifiers.ipynb #k028
 def hub_timm(
     name: str,  # with a tag or without
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    input_size: int | None = None,  # pixels per side; None: as it was trained
 ) -> Classifier:
     "A pretrained network of timm's, from the Hub or its cache."
     from huggingface_hub import try_to_load_from_cache
@@ -223,9 +238,9 @@ def default_teachers(
 
 
 def classifier_folder(
-    folder: Path,
+    folder: Path,  # a model of timm or transformers
     architecture: str | None = None,  # where there is no config.json
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    input_size: int | None = None,  # pixels per side; None: as it was trained
 ) -> Classifier:
     "A folder of timm's, of transformers', or with nothing but weights."
     if not (folder / 'config.json').is_file() and architecture is not None:
@@ -237,18 +252,20 @@ def classifier_folder(
 # %% ../nbs/07_classifiers.ipynb #k031
 def find_classifier(
     name: str,  # a bundled teacher's, a package's, a folder, a file, a timm model's, or a Hugging Face id
-    input_size: int | None = None,  # pixels a side; None: as it was trained
+    input_size: int | None = None,  # pixels per side; None: as it was trained
     architecture: str | None = None,  # of bare weights
     revision: str | None = None,  # of a Hugging Face id: a branch, tag or commit
 ) -> Classifier:
     "A classifier by name. Raises `PSRError` where there is none of that name, or where it does not fit together."
+    if not name.strip():
+        raise PSRError('a teacher', 'its name, folder or file', 'an empty text')
     bundled = {n: assets() / n.split('/')[0] / 'teachers' / n.split('/')[1] for n in bundled_teachers()}
     path = bundled.get(name) or Path(name)
     if name in IMAGENET_PACKAGES:
         return package_classifier(name)
-    if path.is_dir():
+    if os.path.isdir(path):
         return classifier_folder(path, architecture, input_size)
-    if path.is_file():
+    if os.path.isfile(path):
         return checkpoint_file(path, architecture, input_size)
     if name.endswith((SAFE, *PICKLES)):
         raise PSRError(f'teacher {name}', 'a file', 'nothing there')
@@ -281,7 +298,7 @@ def _per_channel(values: tuple[float, ...], channels: int, what: str, where: str
 
 
 def channels_of(
-    network: nn.Module,
+    network: nn.Module,  # a classifier
 ) -> int | None:
     "Channels of the images that a network takes: those of its first convolution."
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
@@ -291,7 +308,7 @@ def channels_of(
 def complete(
     found: Classifier,
     mean: Any = None,  # per channel; None: as it says
-    std: Any = None,  # likewise
+    std: Any = None,  # per channel; None: as it says
     label_names: Any = None,  # a list, or a mapping; None: as it says
     headless: bool = False,  # a network without classes will do
 ) -> Classifier:
@@ -306,7 +323,7 @@ def complete(
         )
     said = mean is None and std is None and f'Taken: mean {found.mean}, std {found.std}. Give mean= and std= otherwise'
     mean, std = numbers(mean, where, 'mean') or found.mean, numbers(std, where, 'std') or found.std
-    if mean is None or std is None:
+    if not mean or not std:
         raise PSRError(
             where,
             'the mean and std of the images it was trained on',
@@ -327,7 +344,7 @@ def complete(
     if found.input_size is None:
         raise PSRError(where, 'the size of the images it was trained on', 'none', 'Give it: input_size=224')
     if not 1 <= found.input_size <= 4096:
-        raise PSRError(where, 'images of 1 to 4096 pixels a side', f'{found.input_size:,}')
+        raise PSRError(where, 'images of 1 to 4096 pixels per side', f'{found.input_size:,}')
     names = label_list(label_names, found.outputs, where) or found.names
     if names is None and found.outputs == 1000:
         names = class_names('imagenet1k')

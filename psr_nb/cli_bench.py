@@ -32,7 +32,7 @@ commands = typer.Typer(
     rich_markup_mode=None,
     help='Compare methods on a grid of budgets, students and pools: psr bench GRID --out FOLDER.',
 )
-_Name = Annotated[str, typer.Argument(metavar='NAME', help='Of the method, in tables.')]
+_Name = Annotated[str, typer.Argument(metavar='NAME', help='Name of the method in tables.')]
 
 # %% ../nbs/49_cli_bench.ipynb #49cb006
 def _run(bench, only: str | None, quiet: bool, engine=None, address=None, workers=None) -> None:
@@ -64,9 +64,11 @@ def _run(bench, only: str | None, quiet: bool, engine=None, address=None, worker
 @commands.command('run')
 def _bench(
     grid: Annotated[str, typer.Argument(metavar='GRID', help='A YAML file, or example.')],
-    out: Annotated[Path, typer.Option('--out', help='Folder of the grid: new, or that of the same grid.')],
+    out: Annotated[
+        Path, typer.Option('--out', help='Folder of the grid: a new one, or that of an earlier run of the same grid.')
+    ],
     only: Annotated[
-        Optional[str], typer.Option('--only', help='Make the cells again whose name contains this.')
+        Optional[str], typer.Option('--only', help='Make again the cells whose names contain this text.')
     ] = None,
     engine: EngineOption = 'local',
     address: AddressOption = None,
@@ -90,7 +92,9 @@ def _add(
             metavar='WHAT', help='A set on disk ({ipc} and {pool} may stand in its path), module:function, or a name.'
         ),
     ],
-    out: Annotated[Optional[Path], typer.Option('--out', help='Of a YAML file: its folder, to run it there.')] = None,
+    out: Annotated[
+        Optional[Path], typer.Option('--out', help='With a YAML file: folder of the grid, to run the new method there.')
+    ] = None,
     quiet: QuietOption = False,
 ):
     "Put a method into a grid as a row of its own; the cells that are there stay."
@@ -109,7 +113,7 @@ def _add(
 
 @commands.command('page')
 def _page(
-    folder: Annotated[Path, typer.Argument(metavar='FOLDER', help='Of a grid.')],
+    folder: Annotated[Path, typer.Argument(metavar='FOLDER', help='Folder of a grid.')],
     out: Annotated[Optional[Path], typer.Option('--out', help='The HTML file. [default: FOLDER/bench.html]')] = None,
 ):
     "Write what a grid shows as one HTML file: tables, ranks, figures and the images of every set."

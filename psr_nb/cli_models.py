@@ -30,16 +30,19 @@ __all__ = ['commands']
 commands = typer.Typer(rich_markup_mode=None)
 
 # %% ../nbs/49_cli_models.ipynb #433916f3
-_Recipe = Annotated[Optional[str], typer.Option('--recipe', help='As the bundled teachers: a, b or c.')]
+_Recipe = Annotated[Optional[str], typer.Option('--recipe', help='Recipe of one of the bundled teachers: a, b or c.')]
 
 _InputSize = Annotated[
-    Optional[int], typer.Option('--input-size', help="Pixels a side the network sees. [default: the images' own]")
+    Optional[int],
+    typer.Option('--input-size', help="Pixels per side that the network takes. [default: the images' own]"),
 ]
 _Epochs = Annotated[
     Optional[int],
     typer.Option('--epochs', min=1, help="Passes over the data. [default: the recipe's, or 6, or more for few images]"),
 ]
-_TeacherLr = Annotated[Optional[float], typer.Option('--lr', help="Highest rate. [default: 0.004, or the recipe's]")]
+_TeacherLr = Annotated[
+    Optional[float], typer.Option('--lr', help="Highest learning rate. [default: 0.004, or the recipe's]")
+]
 
 # %% ../nbs/49_cli_models.ipynb #te002
 _TeacherName = Annotated[
@@ -47,18 +50,27 @@ _TeacherName = Annotated[
     typer.Argument(metavar='NAME_OR_PATH', help='A folder of timm or transformers, a checkpoint file, or a name.'),
 ]
 _Architecture = Annotated[
-    Optional[str], typer.Option('--architecture', help="Of a checkpoint file: a name of timm's or torchvision's.")
+    Optional[str],
+    typer.Option('--architecture', help="Architecture of a checkpoint file: a name of timm's or torchvision's."),
 ]
 _LabelNames = Annotated[
     Optional[str],
-    typer.Option('--label-names', help="Of its outputs, in their order: a,b,c, a file, or data for the data's own."),
+    typer.Option(
+        '--label-names',
+        help='Class names of its outputs, in order: a,b,c; a file; or the word data for the names of --data.',
+    ),
 ]
 _Mean = Annotated[
-    Optional[list[float]], typer.Option('--mean', help='Of its images in [0, 1]; give it again for each channel.')
+    Optional[list[float]],
+    typer.Option('--mean', help='Mean that it subtracts from images in [0, 1]; give one per channel.'),
 ]
-_Std = Annotated[Optional[list[float]], typer.Option('--std', help='Likewise.')]
-_KeepTeacher = Annotated[Optional[Path], typer.Option('--out', help='Folder to keep it in, for other commands.')]
-_Revision = Annotated[Optional[str], typer.Option('--revision', help='Of a Hugging Face id: a branch, tag or commit.')]
+_Std = Annotated[
+    Optional[list[float]], typer.Option('--std', help='Standard deviation that it divides by; give one per channel.')
+]
+_KeepTeacher = Annotated[
+    Optional[Path], typer.Option('--out', help='Folder to save the teacher in, for other commands.')
+]
+_Revision = Annotated[Optional[str], typer.Option('--revision', help='Branch, tag or commit of a Hugging Face id.')]
 
 # %% ../nbs/49_cli_models.ipynb #49cl006
 @commands.command('teacher')
@@ -92,14 +104,14 @@ def _train_teacher(
     out: Annotated[Path, typer.Option('--out', help='Folder for the teacher.')],
     recipe: _Recipe = None,
     architecture: Annotated[
-        str, typer.Option('--architecture', help='Any timm name, where no recipe is given.')
+        str, typer.Option('--architecture', help='A timm name, if no recipe is given.')
     ] = 'resnet18',
     size: SizeOption = None,
     input_size: _InputSize = None,
     epochs: _Epochs = None,
-    batch_size: Annotated[int, typer.Option('--batch-size', min=1)] = 128,
+    batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='Images per step.')] = 128,
     lr: _TeacherLr = None,
-    seed: Annotated[int, typer.Option('--seed', help='Of weights, order and augmentation.')] = 0,
+    seed: Annotated[int, typer.Option('--seed', help='Seed of weights, order and augmentation.')] = 0,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
@@ -140,7 +152,7 @@ _Helper = Annotated[
     typer.Option(
         '--teacher',
         metavar='NAME_OR_PATH',
-        help='Its features help to train autoencoder and transformer; a network of convolutions.',
+        help='Teacher, a convolutional network, whose features help to train autoencoder and transformer.',
     ),
 ]
 _Judges = Annotated[
@@ -148,11 +160,11 @@ _Judges = Annotated[
     typer.Option(
         '--judge',
         metavar='NAME_OR_PATH',
-        help='Teacher that says how good the prior is in the end; give it again for more.',
+        help='Teacher that judges the finished prior; give it again for more.',
     ),
 ]
 _Crops = Annotated[
-    int, typer.Option('--crops', min=1, help='Views of each image: the whole and random squares; needs --size.')
+    int, typer.Option('--crops', min=1, help='Views per image: the whole and random squares; needs --size.')
 ]
 
 # %% ../nbs/49_cli_models.ipynb #71150a46
@@ -189,17 +201,17 @@ def _train_prior(
     halvings: _Halvings = 2,
     latent_channels: _LatentChannels = 8,
     patch_size: _PatchSize = 2,
-    batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='Latents a step.')] = 128,
-    lr: Annotated[float, typer.Option('--lr', help='Highest rate of the transformer.')] = 1e-3,
+    batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='Latents per step.')] = 128,
+    lr: Annotated[float, typer.Option('--lr', help='Highest learning rate of the transformer.')] = 1e-3,
     dim: Annotated[int, typer.Option('--dim', help='Width of the transformer.')] = 192,
-    depth: Annotated[int, typer.Option('--depth', help='Blocks.')] = 6,
+    depth: Annotated[int, typer.Option('--depth', help='Transformer blocks.')] = 6,
     heads: Annotated[int, typer.Option('--heads', help='Attention heads.')] = 6,
     flip: Annotated[bool, typer.Option('--flip', help='Mirror half of the images.')] = False,
     crops: _Crops = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
-    seed: Annotated[int, typer.Option('--seed', help='Of weights and batches.')] = 0,
+    seed: Annotated[int, typer.Option('--seed', help='Seed of weights and batches.')] = 0,
     judge_samples: Annotated[
-        int, typer.Option('--judge-samples', min=2, help='Samples of each class that are judged.')
+        int, typer.Option('--judge-samples', min=2, help='Samples per class that are judged.')
     ] = 100,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,

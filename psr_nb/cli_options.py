@@ -37,10 +37,12 @@ DataOption = Annotated[
 ]
 ImageColumn = Annotated[
     Optional[str],
-    typer.Option('--image-column', help='Of a table or parquet file: where the images are. [default: by its name]'),
+    typer.Option(
+        '--image-column', help='Column of a table or parquet file with the images. [default: found by its name]'
+    ),
 ]
 LabelColumn = Annotated[
-    Optional[str], typer.Option('--label-column', help='Where the labels are. [default: by its name]')
+    Optional[str], typer.Option('--label-column', help='Column with the labels. [default: found by its name]')
 ]
 HoldoutOption = Annotated[
     Optional[str],
@@ -48,50 +50,56 @@ HoldoutOption = Annotated[
         '--holdout',
         metavar='SHARE',
         help='Keep this share of each class for testing, such as 0.2: the same images in every command. '
-        '0.2:1 holds out others.',
+        '0.2:1 takes other images: 1 is the seed.',
     ),
 ]
 AllowOverlap = Annotated[
-    bool, typer.Option('--allow-overlap', help='Insist, where test images are among the training images.')
+    bool, typer.Option('--allow-overlap', help='Go on although test images are among the training images.')
 ]
 TeachersOption = Annotated[
     Optional[list[str]],
     typer.Option(
         '--teacher',
         metavar='NAME_OR_PATH',
-        help='Teacher; give it up to three times: who scores, who refines, who judges. [default: the bundled ones]',
+        help='Teacher; give it up to three times: the first scores, the second refines, the third judges. '
+        '[default: the bundled ones]',
     ),
 ]
 IpcOption = Annotated[int, typer.Option('--ipc', min=1, help='Images per class.')]
-NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates of each class in the pool.')]
-SeedOption = Annotated[int, typer.Option('--seed', help="Of the pool's noise and of every other draw.")]
+NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates per class in the pool.')]
+SeedOption = Annotated[int, typer.Option('--seed', help="Seed of the pool's noise and of every other random choice.")]
 SizeOption = Annotated[
-    Optional[int], typer.Option('--size', min=1, help='Scale the images to this many pixels a side.')
+    Optional[int], typer.Option('--size', min=1, help='Scale the images to this many pixels per side.')
 ]
 QuietOption = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
 EngineOption = Annotated[
-    str, typer.Option('--engine', help='Who works: local, this process; or ray, the workers of a Ray cluster.')
+    str,
+    typer.Option(
+        '--engine', help='Where the work is done: local (in this process) or ray (on the workers of a Ray cluster).'
+    ),
 ]
 AddressOption = Annotated[
     Optional[str],
     typer.Option(
-        '--address', help='Of the Ray cluster: auto, or ray://HOST:10001. [default: a Ray of its own, on this machine]'
+        '--address',
+        help='Address of the Ray cluster: auto, or ray://HOST:10001. [default: Ray is started on this machine]',
     ),
 ]
 WorkersOption = Annotated[
     Optional[int],
-    typer.Option('--workers', min=1, help='Of Ray. [default: one for each GPU, else one for each core]'),
+    typer.Option('--workers', min=1, help='Number of Ray workers. [default: one per GPU, without a GPU one per core]'),
 ]
 
 # %% ../nbs/45_cli_options.ipynb #b3db70e1
 MethodOption = Annotated[
     str,
     typer.Option(
-        '--method', help='Selector: psr, or a rival such as first, random, herding, k_center, facility_location, dpp.'
+        '--method',
+        help='Selection rule: psr, or another such as first, random, herding, k_center, facility_location, dpp.',
     ),
 ]
 StudentsOption = Annotated[
-    list[str], typer.Option('--students', metavar='NAME', help='Architecture to train; give it again for more.')
+    list[str], typer.Option('--students', metavar='NAME', help='Architecture of the students; give it again for more.')
 ]
 StepsOption = Annotated[
     Optional[int],
@@ -101,7 +109,7 @@ ByStudents = Annotated[
     bool,
     typer.Option(
         '--by-students',
-        help='Train students on what many rules choose, and keep the best. Minutes on a CPU.',
+        help='Train students on the selections of many rules and keep the best selection. Takes minutes on a CPU.',
     ),
 ]
 SpaceOption = Annotated[
@@ -119,41 +127,53 @@ InferenceSteps = Annotated[
 ]
 GuidanceScale = Annotated[
     Optional[float],
-    typer.Option('--guidance-scale', help="Classifier-free guidance; 1: none. [default: the prior's own]"),
+    typer.Option(
+        '--guidance-scale', help="Scale of classifier-free guidance; 1 means none. [default: the prior's own]"
+    ),
 ]
 GuidanceInterval = Annotated[
     Optional[tuple[float, float]],
     typer.Option(
-        '--guidance-interval', metavar='LOW HIGH', help='Noise levels at which guidance acts, 0 clean to 1 noise.'
+        '--guidance-interval',
+        metavar='LOW HIGH',
+        help='Noise levels at which guidance acts, from 0 (clean) to 1 (pure noise).',
     ),
 ]
 SchedulerOption = Annotated[
-    Optional[str], typer.Option('--scheduler', help="dpm, unipc, ddim, ddpm or euler. [default: the prior's own]")
+    Optional[str],
+    typer.Option('--scheduler', help="Sampler: dpm, unipc, ddim, ddpm or euler. [default: the prior's own]"),
 ]
 
 
 VaeOption = Annotated[
-    Optional[str], typer.Option('--vae', metavar='NAME_OR_PATH', help="The prior's autoencoder, where it is elsewhere.")
+    Optional[str],
+    typer.Option('--vae', metavar='NAME_OR_PATH', help="The prior's autoencoder, if it is in another folder."),
 ]
 PriorRevision = Annotated[
-    Optional[str], typer.Option('--revision', help="Of the prior's Hugging Face id: a branch, tag or commit.")
+    Optional[str], typer.Option('--revision', help="Branch, tag or commit of the prior's Hugging Face id.")
 ]
-VariantOption = Annotated[Optional[str], typer.Option('--variant', help="Of the prior's weights: fp16 or bf16.")]
+VariantOption = Annotated[
+    Optional[str], typer.Option('--variant', help="Variant of the prior's weights: fp16 or bf16.")
+]
 GuidanceChannels = Annotated[
     Optional[int],
-    typer.Option('--guidance-channels', min=1, help="Guide the first so many; DiT's authors: 3. [default: all]"),
+    typer.Option(
+        '--guidance-channels',
+        min=1,
+        help="Guide only the first channels, this many; DiT's authors use 3. [default: all]",
+    ),
 ]
 
 
 def named_prior(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
-    "A prior's name with what is said beside it."
+    "A prior's name, joined with the options that belong to it (`vae`, `revision`, `variant`)."
     if not any(said.values()):
         return prior
     if prior is None:
         from psr_nb.core import PSRError
 
         option = next(k for k, v in said.items() if v)
-        raise PSRError(f'option --{option}', '--prior too, whose part it is', 'no --prior')
+        raise PSRError(f'option --{option}', '--prior too, because this option belongs to it', 'no --prior')
     from psr_nb.pipelines import source_name
 
     return source_name(prior, **said)
@@ -182,7 +202,7 @@ def sampling_options(
 
 
 def data_source(data: str, image_column: Optional[str], label_column: Optional[str], holdout: Optional[str]) -> Any:
-    "Which images a command reads, as it says first of all."
+    "The real images that a command reads; prints one line that says which."
     from psr_nb.data import DataSource
     from psr_nb.describe import data_line
     from psr_nb.images import Holdout
@@ -193,7 +213,7 @@ def data_source(data: str, image_column: Optional[str], label_column: Optional[s
 
 # %% ../nbs/45_cli_options.ipynb #5c1ef80f
 def worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
-    "What could still be measured, and how."
+    "The hint that `psr worth` has not been run on a pool, with the command to run."
     data += f' --holdout {holdout}' if holdout else ''
     return (
         f'What each candidate is worth to a student is not measured yet: psr worth {pool} --data {data} --ipc {ipc} '
@@ -202,7 +222,7 @@ def worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
 
 
 def opened_engine(engine: Optional[str], address: Optional[str], workers: Optional[int]) -> Any:
-    "The engine that a command was told to use, for the length of a block."
+    "A context manager that opens the engine named on the command line."
     from psr_nb.engines import opened
 
     return opened(engine, address, workers)

@@ -47,12 +47,14 @@ def _export(
     ] = 'folder',
     ipc: Annotated[
         Optional[int],
-        typer.Option('--ipc', min=1, help='Only the first so many of each class: the nested smaller set.'),
+        typer.Option(
+            '--ipc', min=1, help='Write only the first images of each class, this many: the nested smaller set.'
+        ),
     ] = None,
     teacher: Annotated[
-        Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Gives new soft labels.')
+        Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Teacher that gives new soft labels.')
     ] = None,
-    temperature: Annotated[float, typer.Option('--temperature', help='Of these soft labels.')] = 1.0,
+    temperature: Annotated[float, typer.Option('--temperature', help='Temperature of the new soft labels.')] = 1.0,
 ):
     "Write a distilled set, or an unrefined selection, in another form."
     from psr_nb.core import lookup
@@ -84,9 +86,9 @@ def _export(
 @commands.command('push')
 def _push(
     source: Annotated[Path, typer.Argument(help="A distilled set's folder.")],
-    repo: Annotated[str, typer.Argument(metavar='OWNER/NAME', help='Of the data set on the Hugging Face Hub.')],
-    send: Annotated[bool, typer.Option('--send', help='Send it. [default: only list what would be sent]')] = False,
-    private: Annotated[bool, typer.Option('--private/--public', help='Of a repository that is new.')] = True,
+    repo: Annotated[str, typer.Argument(metavar='OWNER/NAME', help='Name of the data set on the Hugging Face Hub.')],
+    send: Annotated[bool, typer.Option('--send', help='Upload the files. [default: only list them]')] = False,
+    private: Annotated[bool, typer.Option('--private/--public', help='Whether a new repository is private.')] = True,
 ):
     "List a set's files for the Hugging Face Hub; with --send, upload them."
     from psr_nb.share import push_to_hub
@@ -99,19 +101,19 @@ _EvaluateTeacher = Annotated[
     typer.Option(
         '--teacher',
         metavar='NAME_OR_PATH',
-        help='Gives soft labels, where the set has none or the protocol asks for every batch.',
+        help='Teacher that gives soft labels if the set has none or the protocol asks for them in every batch.',
     ),
 ]
 _Baseline = Annotated[
     Optional[list[str]],
     typer.Option(
-        '--baseline', help='Also train on as many real images: random_real or herding_real; give it again for both.'
+        '--baseline',
+        help='Also train on as many real images, chosen by this rule: random_real, herding_real, k_center_real, '
+        'el2n_real, ...; give it again for more.',
     ),
 ]
 _Labels = Annotated[Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')]
-_Name = Annotated[
-    Optional[str], typer.Option('--name', help='What the set is called in the table. [default: its method]')
-]
+_Name = Annotated[Optional[str], typer.Option('--name', help='Name of the set in the table. [default: its method]')]
 
 # %% ../nbs/48_cli_sets.ipynb #c031
 @commands.command('evaluate')
@@ -122,13 +124,17 @@ def _evaluate(
     data: DataOption = 'fashion',
     protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')] = 'quick',
     students: StudentsOption = ['convnet3'],  # noqa: B006, typer copies it
-    seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained of each architecture.')] = 5,
+    seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students to train per architecture.')] = 5,
     labels: _Labels = None,
     teacher: _EvaluateTeacher = None,
     baseline: _Baseline = None,
     name: _Name = None,
-    out: Annotated[Optional[Path], typer.Option('--out', help='A .json file for the rows.')] = None,
-    append: Annotated[bool, typer.Option('--append', help='Add to the rows that are in the file.')] = False,
+    out: Annotated[
+        Optional[Path], typer.Option('--out', help='A .json file for the results, one row per student.')
+    ] = None,
+    append: Annotated[
+        bool, typer.Option('--append', help='Keep the rows that are in the file and add the new ones.')
+    ] = False,
     size: SizeOption = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -173,21 +179,30 @@ def _verify(
     source: Annotated[Path, typer.Argument(help="A distilled set's folder.")],
     prior: Annotated[
         Optional[str],
-        typer.Option('--prior', metavar='NAME_OR_PATH', help='Sample some images again from their seeds.'),
+        typer.Option(
+            '--prior', metavar='NAME_OR_PATH', help='Prior with which some images are sampled again from their seeds.'
+        ),
     ] = None,
-    images: Annotated[int, typer.Option('--images', min=1, help='How many.')] = 10,
+    images: Annotated[int, typer.Option('--images', min=1, help='How many images are sampled again.')] = 10,
     data: Annotated[
         Optional[str],
-        typer.Option('--data', metavar='NAME_OR_PATH', help='The real images: make the whole set again and compare.'),
+        typer.Option(
+            '--data', metavar='NAME_OR_PATH', help='Real images; with them the whole set is made again and compared.'
+        ),
     ] = None,
     holdout: HoldoutOption = None,
     teacher: TeachersOption = None,
     levels: Annotated[
-        int, typer.Option('--levels', min=0, help='So many of 255 count as equal; on another kind of device, a few.')
+        int,
+        typer.Option(
+            '--levels',
+            min=0,
+            help='Differences up to this, of 255 grey levels, count as equal; allow a few on another device.',
+        ),
     ] = 0,
-    seed: Annotated[int, typer.Option('--seed', help='Of the draw of images.')] = 0,
+    seed: Annotated[int, typer.Option('--seed', help='Seed of the choice of these images.')] = 0,
 ):
-    "Compare a distilled set with what its provenance says. Ends with 1 where something differs."
+    "Compare a distilled set with what its provenance says. The exit code is 1 if something differs."
     from psr_nb.core import PSRError
     from psr_nb.distill import load_matching
     from psr_nb.verify import verify

@@ -54,7 +54,7 @@ _PoolOut = Annotated[
     Path,
     typer.Option(
         '--out',
-        help="The pool's folder. A pool that is there is resumed, extended or repaired; what is left out is taken from it.",
+        help="The pool's folder. An existing pool is resumed, extended or repaired; options left out are taken from it.",
     ),
 ]
 _PoolPrior = Annotated[
@@ -70,14 +70,12 @@ _PoolTeachers = Annotated[
     typer.Option(
         '--teacher',
         metavar='NAME_OR_PATH',
-        help='Teacher whose judgement is kept with the pool; give it again for more; "none" for none. '
+        help='Teacher whose logits and features are kept with the pool; give it again for more; "none" for none. '
         '[default: the first bundled one of the prior]',
     ),
 ]
-_PoolSize = Annotated[
-    Optional[int], typer.Option('--n-per-class', min=1, help='Candidates of each class. [default: 50]')
-]
-_PoolSeed = Annotated[Optional[int], typer.Option('--seed', help="Of every candidate's noise. [default: 0]")]
+_PoolSize = Annotated[Optional[int], typer.Option('--n-per-class', min=1, help='Candidates per class. [default: 50]')]
+_PoolSeed = Annotated[Optional[int], typer.Option('--seed', help="Seed of the candidates' noise. [default: 0]")]
 _PoolClasses = Annotated[
     Optional[list[str]],
     typer.Option(
@@ -134,7 +132,9 @@ def _pool(
 # %% ../nbs/47_cli_stages.ipynb #47cls02
 _ScoreNames = Annotated[
     Optional[list[str]],
-    typer.Option('--score', metavar='NAME', help='Give it again for more. [default: all that can be computed]'),
+    typer.Option(
+        '--score', metavar='NAME', help='Score to compute; give it again for more. [default: all that can be computed]'
+    ),
 ]
 _ScoreData = Annotated[
     Optional[str],
@@ -145,7 +145,9 @@ _ScoreData = Annotated[
 _ScoreTeacher = Annotated[
     Optional[str],
     typer.Option(
-        '--teacher', metavar='NAME_OR_PATH', help="One of the pool's, or another. [default: the pool's first]"
+        '--teacher',
+        metavar='NAME_OR_PATH',
+        help="Teacher that scores: one of the pool's, or another. [default: the pool's first]",
     ),
 ]
 
@@ -183,36 +185,43 @@ _SelectData = Annotated[
 _Reliability = Annotated[Optional[float], typer.Option('--reliability', help="Weight of the teacher's p(y|x).")]
 _Diversity = Annotated[
     Optional[float],
-    typer.Option('--diversity', help="Weight of volume, or of the rule's own diversity term."),
+    typer.Option('--diversity', help="Weight of the log volume (psr), or of another rule's own diversity term."),
 ]
 _Uncertainty = Annotated[
     Optional[float],
-    typer.Option('--uncertainty', help='Weight of the entropy; negative prefers certain images.'),
+    typer.Option(
+        '--uncertainty',
+        help="Weight of the teacher's entropy; a negative weight prefers images the teacher is sure of.",
+    ),
 ]
 _Representativeness = Annotated[
     Optional[float],
-    typer.Option('--representativeness', help='Weight of likeness to the real images of the class.'),
+    typer.Option('--representativeness', help='Weight of similarity to the real images of the class.'),
 ]
 _WorthWeight = Annotated[
     Optional[float],
-    typer.Option('--worth', help='Weight of what psr worth measured, where it did; 0: leave it out.'),
+    typer.Option('--worth', help='Weight of the worth that psr worth measured, if it did; 0 leaves it out.'),
 ]
 _SelectTeacher = Annotated[
     Optional[str],
     typer.Option(
         '--teacher',
-        help="Whose judgement counts: one of the pool's teachers, or another. [default: the pool's first]",
+        help="Teacher whose scores count: one of the pool's, or another. [default: the pool's first]",
     ),
 ]
 _Gate = Annotated[
     Optional[bool],
     typer.Option(
-        '--gate/--no-gate', help='Only candidates whose class the teacher recognises. [default: as the method says]'
+        '--gate/--no-gate',
+        help='Choose only candidates whose class the teacher recognises. [default: as the method says]',
     ),
 ]
 _SelectOut = Annotated[
     Optional[Path],
-    typer.Option('--out', help='A .json file, or a folder for one named by its content. [default: POOL/selections]'),
+    typer.Option(
+        '--out',
+        help='A .json file, or a folder; in a folder the content gives the file its name. [default: POOL/selections]',
+    ),
 ]
 
 # %% ../nbs/47_cli_stages.ipynb #c028
@@ -230,10 +239,12 @@ def _select(
     space: SpaceOption = 'student',
     teacher: _SelectTeacher = None,
     gate: _Gate = None,
-    quantile: Annotated[float, typer.Option('--quantile', help='Share of the least reliable to drop.')] = 0.0,
+    quantile: Annotated[
+        float, typer.Option('--quantile', help='Share of the least reliable candidates to drop.')
+    ] = 0.0,
     seed: SeedOption = 0,
     at_once: Annotated[
-        Optional[int], typer.Option('--at-once', min=1, help='Classes in memory at a time. [default: all]')
+        Optional[int], typer.Option('--at-once', min=1, help='How many classes are in memory at a time. [default: all]')
     ] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -242,7 +253,9 @@ def _select(
     student: Annotated[
         Optional[str],
         typer.Option(
-            '--student', metavar='NAME', help="Their architecture. [default: the ConvNet of the images' size]"
+            '--student',
+            metavar='NAME',
+            help="Architecture of the students of --by-students. [default: the ConvNet of the images' size]",
         ),
     ] = None,
     out: _SelectOut = None,
@@ -262,8 +275,8 @@ def _select(
         from psr_nb.core import PSRError
 
         if weights or method != 'psr' or gate is not None or quantile or at_once is not None:
-            wanted = 'no rule, weights, gate, quantile or --at-once beside it: it tries many'
-            raise PSRError('option --by-students', wanted, 'some')
+            wanted = 'no --method, weights, --gate, --quantile or --at-once with it, because it tries many rules'
+            raise PSRError('option --by-students', wanted, 'some of these')
         how: dict = dict(student=student, seed=seed, space=space, teacher=teacher)
         found, file = select_by_students(pool, real, ipc, out=out, **how)
         typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))
@@ -276,11 +289,17 @@ def _select(
 # %% ../nbs/47_cli_stages.ipynb #worthcli1
 _WorthData = Annotated[
     Optional[str],
-    typer.Option('--data', metavar='NAME_OR_PATH', help='Real images of the classes; their training part judges.'),
+    typer.Option(
+        '--data',
+        metavar='NAME_OR_PATH',
+        help='Real images of the classes; the students are judged on their training part.',
+    ),
 ]
 _WorthStudents = Annotated[
     Optional[int],
-    typer.Option('--students', help='Students trained in all; earlier ones count. [default: 128, on a GPU 768]'),
+    typer.Option(
+        '--students', help='Students to train in all; those of an earlier run count. [default: 128, on a GPU 768]'
+    ),
 ]
 
 
@@ -290,8 +309,12 @@ def _worth(
     data: _WorthData = None,
     ipc: IpcOption = 10,
     students: _WorthStudents = None,
-    protocol: Annotated[str, typer.Option('--protocol', help='How they are trained.')] = 'quick',
-    student: Annotated[str, typer.Option('--student', metavar='NAME', help='Their architecture.')] = 'convnet3',
+    protocol: Annotated[
+        str, typer.Option('--protocol', help='How the students are trained: quick, minimax, rded or sre2l.')
+    ] = 'quick',
+    student: Annotated[
+        str, typer.Option('--student', metavar='NAME', help='Architecture of the students.')
+    ] = 'convnet3',
     seed: SeedOption = 0,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -316,7 +339,7 @@ _RefinePrior = Annotated[
     typer.Option(
         '--prior',
         metavar='NAME_OR_PATH',
-        help='The prior the pool was sampled from. [default: the one named in the pool]',
+        help='The prior that the pool was sampled from. [default: the one named in the pool]',
     ),
 ]
 _RefineTeacher = Annotated[
@@ -324,7 +347,7 @@ _RefineTeacher = Annotated[
     typer.Option(
         '--teacher',
         metavar='NAME_OR_PATH',
-        help='Gives soft labels: not the one that scored. [default: a bundled one that did not score]',
+        help='Teacher that gives the soft labels, not the one that scored. [default: a bundled one that did not score]',
     ),
 ]
 _Judge = Annotated[
@@ -332,34 +355,40 @@ _Judge = Annotated[
     typer.Option(
         '--judge',
         metavar='NAME_OR_PATH',
-        help='Accepts or rolls back; took no other part. [default: a bundled one]',
+        help='Teacher that accepts or rolls back changes and has no other part. [default: a bundled one]',
     ),
 ]
 _Calibrate = Annotated[
     Optional[bool],
     typer.Option(
         '--calibrate/--no-calibrate',
-        help="Scale the student's answers before its loss is taken. [default: the prior's]",
+        help="Scale the student's logits before its loss is computed. [default: the prior's]",
     ),
 ]
 _Target = Annotated[Optional[str], typer.Option('--target', help='Soft-label target: class_mean, nearest or own.')]
 
 # %% ../nbs/47_cli_stages.ipynb #bf9549f2
-_Lr = Annotated[Optional[float], typer.Option('--lr', help='Rate on the latents.')]
-_SoftLabel = Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft labels.')]
+_Lr = Annotated[Optional[float], typer.Option('--lr', help='Learning rate of the latents.')]
+_SoftLabel = Annotated[Optional[float], typer.Option('--soft-label', help='Weight of the soft-label loss.')]
 _Student = Annotated[
     Optional[float],
-    typer.Option('--student', help='Weight of the loss on real images of a student trained on the refined ones.'),
+    typer.Option(
+        '--student', help='Weight of the student loss: a student trained on the refined images is tested on real ones.'
+    ),
 ]
 _Matching = Annotated[
     Optional[float],
-    typer.Option('--distribution-matching', help='Weight of matching real images in untrained networks.'),
+    typer.Option(
+        '--distribution-matching', help='Weight of matching the features of real images in untrained networks.'
+    ),
 ]
-_Proximal = Annotated[Optional[float], typer.Option('--proximal', help='Weight of staying near the start.')]
+_Proximal = Annotated[
+    Optional[float], typer.Option('--proximal', help='Weight of the pull back to the selected latent.')
+]
 _Denoising = Annotated[Optional[float], typer.Option('--denoising', help="Weight of the prior's denoising error.")]
 _Roundtrip = Annotated[
     Optional[float],
-    typer.Option('--roundtrip', help='Weight of the pull to what the prior makes of the noised latent.'),
+    typer.Option('--roundtrip', help='Weight of the pull to the latent that the prior returns after adding noise.'),
 ]
 
 # %% ../nbs/47_cli_stages.ipynb #c029
@@ -427,8 +456,10 @@ def _explore(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
-    out: Annotated[Optional[Path], typer.Option('--out', help='The notebook. [default: POOL-explorer.ipynb]')] = None,
-    lab: Annotated[bool, typer.Option('--lab/--no-lab', help='Open it in JupyterLab.')] = True,
+    out: Annotated[
+        Optional[Path], typer.Option('--out', help='Notebook to write. [default: POOL-explorer.ipynb]')
+    ] = None,
+    lab: Annotated[bool, typer.Option('--lab/--no-lab', help='Open the notebook in JupyterLab.')] = True,
 ):
     "Open the explorer on a pool: see the candidates, weigh them, pin and ban."
     from psr_nb.stages import explorer_notebook

@@ -59,11 +59,12 @@ _Map = Annotated[
     str,
     typer.Option(
         '--map',
-        help='Map of the pool in the report page OUT/report.html: umap, pca, which is quicker, or none for no page.',
+        help='How the map of the pool in OUT/report.html is made: umap; pca, which is quicker; none for no page.',
     ),
 ]
 _PoolFolder = Annotated[
-    Optional[Path], typer.Option('--pool', help='Folder for the pool, resumed if it is there. [default: OUT-pool]')
+    Optional[Path],
+    typer.Option('--pool', help='Folder for the pool; a pool that is there is used and extended. [default: OUT-pool]'),
 ]
 
 # %% ../nbs/46_cli_whole.ipynb #c025
@@ -78,9 +79,11 @@ def _demo(
     seed: SeedOption = 0,
     seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
     students: StudentsOption = ['convnet3'],  # noqa: B006, typer copies it
-    steps: Annotated[int, typer.Option('--steps', min=1, help='Refinement steps, of both refined rows.')] = 26,
+    steps: Annotated[
+        int, typer.Option('--steps', min=1, help='Refinement steps for both refined rows of the table.')
+    ] = 26,
     map_method: Annotated[
-        str, typer.Option('--map', help='Map of the pool in the report: umap, or pca, which is quicker.')
+        str, typer.Option('--map', help='How the map of the pool is made: umap, or pca, which is quicker.')
     ] = 'umap',
     vae: VaeOption = None,
     revision: PriorRevision = None,
@@ -91,7 +94,7 @@ def _demo(
     allow_overlap: AllowOverlap = False,
     quiet: QuietOption = False,
 ):
-    "Everything once: distil, compare six ways to spend the budget on real test images, and write a report."
+    "Run every stage once, compare six ways to spend the budget on real test images, and write a report."
     from psr_nb.demo import demo
     from psr_nb.tables import text_table
 
@@ -121,10 +124,15 @@ def _demo(
 def _data(
     path: Annotated[str, typer.Argument(metavar='PATH', help='A folder or a file in any form that can be read.')],
     image_column: Annotated[
-        Optional[str], typer.Option('--image-column', help='Of a table; else found by its name.')
+        Optional[str],
+        typer.Option('--image-column', help='Column of a table with the images. [default: found by its name]'),
     ] = None,
-    label_column: Annotated[Optional[str], typer.Option('--label-column', help='Likewise.')] = None,
-    near: Annotated[bool, typer.Option('--near/--no-near', help='Look for images that look alike, too.')] = True,
+    label_column: Annotated[
+        Optional[str], typer.Option('--label-column', help='Column with the labels. [default: found by its name]')
+    ] = None,
+    near: Annotated[
+        bool, typer.Option('--near/--no-near', help='Look also for images that are nearly the same.')
+    ] = True,
 ):
     "Report on a data set before long work: form, splits, classes, sizes, damaged files, images that occur twice."
     from psr_nb.describe import describe
@@ -143,7 +151,7 @@ def _distill(
     n_per_class: NPerClass = 50,
     seed: SeedOption = 0,
     pool: _PoolFolder = None,
-    refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Move the selected latents.')] = True,
+    refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Refine the selected images.')] = True,
     steps: StepsOption = None,
     space: SpaceOption = 'student',
     by_students: ByStudents = False,
@@ -164,7 +172,7 @@ def _distill(
     workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
-    "The whole way: sample a pool, select from it, refine, and save a distilled set."
+    "All stages: sample a pool, select from it, refine, and save a distilled set."
     from psr_nb.distill import distill
 
     with opened_engine(engine, address, workers) as who:

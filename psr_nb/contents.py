@@ -77,7 +77,7 @@ class Listing:
 
 # %% ../nbs/02_contents.ipynb #ct04
 def file_rows(
-    files: list[Path],
+    files: list[Path],  # one image file per row
 ) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:  # the rows of a `Split`
     "A walk through image files."
     return lambda rows: ((files[i], str(files[i])) for i in rows)
@@ -139,7 +139,7 @@ def image_endings() -> set[str]:  # ".png", …
 
 # %% ../nbs/02_contents.ipynb #57a9d52c
 def is_image(
-    path: Path,
+    path: Path,  # a file
     endings: set[str],  # see `image_endings`
 ) -> bool:
     "Whether a file is a picture: by its ending, else by its first bytes."
@@ -183,7 +183,7 @@ _OTHER_FILES = {
 
 # %% ../nbs/02_contents.ipynb #fo010
 def walk(
-    folder: Path,
+    folder: Path,  # where to begin
     left_out: Counter,  # counts what is passed over
     endings: set[str],  # see `image_endings`
     inside: frozenset[str] = frozenset(),  # the folders that this one lies in
@@ -223,7 +223,7 @@ def _why_not(ending: str) -> str:
 
 
 def sub_folders(
-    folder: Path,
+    folder: Path,  # where to look
 ) -> list[Path]:
     "The folders in a folder, sorted by name, without those of systems."
     with os.scandir(folder) as entries:
@@ -231,8 +231,8 @@ def sub_folders(
 
 
 def holds_images(
-    folder: Path,
-    endings: set[str],
+    folder: Path,  # where to look
+    endings: set[str],  # see `image_endings`
 ) -> bool:
     "Whether images lie directly in a folder."
     with os.scandir(folder) as entries:
@@ -433,11 +433,11 @@ def some_columns(
 
 # %% ../nbs/02_contents.ipynb #e59b205b
 def find_column(
-    columns: list[str],
+    columns: list[str],  # names of the columns that are there
     known: list[str],  # names in the order of preference
     given: str | None,  # what the user said
     what: str,  # for the error
-    where: str,
+    where: str,  # the file, for the error
 ) -> str | None:
     "The column that the user named, else the first known name that is there, whatever its case."
     if given is not None:

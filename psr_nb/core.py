@@ -30,9 +30,10 @@ import torch
 
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
-           'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there', 'listed',
-           'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes',
-           'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable', 'hub_reachable']
+           'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there',
+           'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash',
+           'read_bytes', 'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable',
+           'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -68,10 +69,10 @@ def lookup(
     if name in registry:
         return registry[name]
     near = difflib.get_close_matches(str(name), list(registry), n=3, cutoff=0.4)
-    known = ', '.join(sorted(registry))
+    few = sorted(registry) if len(registry) <= 40 else [*sorted(registry)[:8], f'… ({len(registry):,} names)']
     raise PSRError(
-        f'{what} {name!r}',
-        f'one of {known}',
+        f'{what} {str(name)[:80]!r}',
+        f'one of {", ".join(few)}',
         'no such name',
         f'Did you mean {" or ".join(map(repr, near))}?' if near else '',
     )
@@ -126,7 +127,23 @@ def best_device() -> torch.device:
     return torch.device('cpu')
 
 
-def best_dtype(device: torch.device | str) -> torch.dtype:
+def known_device(
+    device: torch.device | str | None,  # None: the best at hand
+) -> torch.device:
+    "A device that is there. Raises `PSRError` for one that torch does not know or this machine has not."
+    if device is None:
+        return best_device()
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as e:
+        found = f'{device!r}: {str(e).splitlines()[0][:80]}'
+        raise PSRError('argument device (in the shell: --device)', f'{best_device()} or another', found) from None
+
+
+def best_dtype(
+    device: torch.device | str,  # where it is computed
+) -> torch.dtype:
     "bfloat16 on a GPU that computes it in hardware, float32 otherwise."
     if torch.device(device).type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
@@ -178,7 +195,9 @@ def as_path(
     return UPath(text if isinstance(path, (str, Path)) else path, use_listings_cache=False)  # type: ignore
 
 
-def in_store(path: Path) -> bool:
+def in_store(
+    path: Path,  # from `as_path`
+) -> bool:
     "Whether a path that `as_path` gave is in a store, and not on a disk."
     return not isinstance(path, Path)
 
@@ -186,7 +205,7 @@ def in_store(path: Path) -> bool:
 @contextlib.contextmanager
 def store_errors(
     path: Path,  # what is read or written
-    doing: str = 'reading',
+    doing: str = 'reading',  # what is done, for the sentence: "reading" or "writing"
 ) -> Iterator[None]:
     """Says of a store in one sentence what its library raises.
 
@@ -204,7 +223,9 @@ def store_errors(
         raise PSRError(f'{doing} {path}', 'a store that answers and allows it', found, say) from None
 
 
-def on_disk(path: str | Path) -> Path:
+def on_disk(
+    path: str | Path,  # a path or an address
+) -> Path:
     "The path of something that can be written to a disk only; raises `PSRError` for an address in a store."
     path = as_path(path)
     if in_store(path):
@@ -226,7 +247,7 @@ def is_there(path: Path) -> bool:
 
 
 def listed(
-    folder: Path,
+    folder: Path,  # from `as_path`
     pattern: str = '*',  # of names: "c*.safetensors"
 ) -> list[Path]:
     "What is in a folder, by name; nothing where there is none. Raises `PSRError` for a store that does not answer."
@@ -386,7 +407,9 @@ def to_json(obj: object, indent: int | None = 1) -> str:
     return json.dumps(obj, indent=indent, sort_keys=True, ensure_ascii=False, default=plain)
 
 
-def content_hash(obj: object) -> str:
+def content_hash(
+    obj: object,  # anything that `to_json` takes, or bytes
+) -> str:
     "SHA-256 (hex) of an object's canonical JSON, or of bytes as they are."
     data = obj if isinstance(obj, (bytes, memoryview)) else to_json(obj, indent=None).encode()
     return hashlib.sha256(data).hexdigest()
@@ -437,7 +460,7 @@ def check_kind(
     where: str | Path,  # for the error
     expected: str,  # likewise
     hint: str = '',  # what to do about it
-    found: str = 'JSON of another kind',
+    found: str = 'JSON of another kind',  # what was found, for the error
 ) -> None:
     "Raises `PSRError` unless `content` is an object of that kind."
     if not isinstance(content, dict) or content.get('kind') != kind:

@@ -35,6 +35,7 @@ class Young:
 
     @property
     def device(self) -> torch.device:
+        "Where the weights are."
         return self.mean.device
 
     def ask(
@@ -51,7 +52,7 @@ class Young:
     def ask_all(
         self,
         images: torch.Tensor,  # (n, c, h, w) uint8
-        epoch: int = -1,
+        epoch: int = -1,  # after which epoch; -1: the last
     ) -> tuple[torch.Tensor, torch.Tensor]:  # the same, on the CPU
         "Answers and features of many images, in parts."
         with torch.no_grad():
@@ -59,16 +60,19 @@ class Young:
         logits, features = (torch.cat(list(found)).float().cpu() for found in zip(*parts))
         return logits, features
 
-    def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict(
+        self,
+        images: torch.Tensor,  # (n, c, h, w) uint8
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         "As a teacher answers."
         return self.ask_all(images)
 
 # %% ../nbs/19_coresets.ipynb #e779faf1
 def train_young(
     real: ImageData,  # real training images
-    epochs: int = 2,
+    epochs: int = 2,  # passes over the images
     student: str = 'convnet3',  # in `STUDENTS`
-    seed: int = 0,
+    seed: int = 0,  # seed of every random choice
     device: torch.device | str | None = None,  # default: the best at hand
 ) -> Young:
     "A student that has seen all real images a few times."
@@ -89,7 +93,7 @@ _KEPT: dict[tuple, Any] = {}  # of the data seen last
 def kept_for(
     real: ImageData,  # what it is about
     key: tuple,  # what it is
-    make: Callable[[], Any],
+    make: Callable[[], Any],  # called if it is not kept
 ) -> Any:
     "What was made for these images before, or is made now; for the last two sets of images."
     whole = (real.fingerprint, *key)
@@ -102,20 +106,20 @@ def kept_for(
 
 
 def young_of(
-    real: ImageData,
-    epochs: int = 2,
-    student: str = 'convnet3',
-    seed: int = 0,
+    real: ImageData,  # real training images
+    epochs: int = 2,  # passes over the images
+    student: str = 'convnet3',  # in `STUDENTS`
+    seed: int = 0,  # seed of every random choice
 ) -> Young:
     "`train_young`, once for the same images."
     return kept_for(real, ('young', epochs, student, seed), lambda: train_young(real, epochs, student, seed))
 
 # %% ../nbs/19_coresets.ipynb #co009
 def el2n(
-    real: ImageData,
-    students: int = 3,
+    real: ImageData,  # real training images
+    students: int = 3,  # how many are averaged
     epochs: int = 2,  # early in training, as the paper scores
-    student: str = 'convnet3',
+    student: str = 'convnet3',  # in `STUDENTS`
 ) -> torch.Tensor:  # (n,)
     "Distance of a young student's answer from the label, averaged. Source: Paul et al. 2021, arXiv 2107.07075."
     total, labels = torch.zeros(len(real)), F.one_hot(real.labels, len(real.classes))
@@ -126,10 +130,10 @@ def el2n(
 
 
 def grand(
-    real: ImageData,
-    students: int = 3,
-    epochs: int = 2,
-    student: str = 'convnet3',
+    real: ImageData,  # real training images
+    students: int = 3,  # how many are averaged
+    epochs: int = 2,  # passes before the gradient is taken
+    student: str = 'convnet3',  # in `STUDENTS`
 ) -> torch.Tensor:  # (n,)
     "Norm of the loss's gradient in the last layer, averaged. Source: Paul et al. 2021, arXiv 2107.07075."
     total, labels = torch.zeros(len(real)), F.one_hot(real.labels, len(real.classes))
@@ -141,10 +145,10 @@ def grand(
 
 
 def forgetting(
-    real: ImageData,
-    epochs: int = 10,
-    student: str = 'convnet3',
-    seed: int = 0,
+    real: ImageData,  # real training images
+    epochs: int = 10,  # passes over the images
+    student: str = 'convnet3',  # in `STUDENTS`
+    seed: int = 0,  # seed of every random choice
 ) -> torch.Tensor:  # (n,) how often; an image that was never known has as many as epochs
     "How often an image was known after one epoch and not after the next. Source: Toneva et al. 2019, arXiv 1812.05159."
     young = young_of(real, epochs, student, seed)
@@ -165,8 +169,8 @@ def _chosen(real: ImageData, ipc: int, pick: Callable[[torch.Tensor], Iterable[i
 
 
 def k_center_real(
-    real: ImageData,
-    ipc: int,
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
     seed: int = 0,  # of the first of each class
 ) -> ImageData:
     "The image farthest from those already chosen, again and again. Source: Sener & Savarese 2018, arXiv 1708.00489."
@@ -190,8 +194,8 @@ def _hardest(real: ImageData, ipc: int, scores: torch.Tensor, name: str) -> Imag
 
 
 def el2n_real(
-    real: ImageData,
-    ipc: int,
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
     scores: torch.Tensor | None = None,  # of `el2n`; None: worked out here
 ) -> ImageData:
     "The hardest images of each class by EL2N. At few images per class this is known to be worse than chance."
@@ -199,8 +203,8 @@ def el2n_real(
 
 # %% ../nbs/19_coresets.ipynb #0a387b41
 def grand_real(
-    real: ImageData,
-    ipc: int,
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
     scores: torch.Tensor | None = None,  # of `grand`; None: worked out here
 ) -> ImageData:
     "The images of each class with the largest gradient."
@@ -208,8 +212,8 @@ def grand_real(
 
 
 def forgetting_real(
-    real: ImageData,
-    ipc: int,
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
     scores: torch.Tensor | None = None,  # of `forgetting`; None: worked out here
 ) -> ImageData:
     "The most forgotten images of each class; of equals, the first."
@@ -217,9 +221,9 @@ def forgetting_real(
 
 # %% ../nbs/19_coresets.ipynb #0201589f
 def ccs_real(
-    real: ImageData,
-    ipc: int,
-    seed: int = 0,
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+    seed: int = 0,  # seed of every random choice
     scores: torch.Tensor | None = None,  # of `el2n`; None: worked out here
     cut: float = 0.3,  # share of the hardest that is left out
 ) -> ImageData:

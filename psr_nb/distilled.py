@@ -134,10 +134,12 @@ class DistilledSet(torch.utils.data.Dataset):
 
     @property
     def method(self) -> str:
+        'How it was made, by its provenance; "unnamed" without one.'
         return self.provenance.get('method', 'unnamed')
 
     @property
     def name(self) -> str:
+        'Name of the real data set, by its provenance; "distilled" without one.'
         return self.provenance.get('dataset') or 'distilled'
 
     @property
@@ -149,6 +151,7 @@ class DistilledSet(torch.utils.data.Dataset):
 
     @property
     def data(self) -> ImageData:
+        "The same images and labels as `ImageData`."
         return ImageData(self.images, self.labels, self.classes, self.name, self.method)
 
     def __repr__(self) -> str:
@@ -172,7 +175,11 @@ class DistilledSet(torch.utils.data.Dataset):
         soft, latents = (None if x is None else x[keep] for x in (self.soft_labels, self.latents))
         return DistilledSet(self.images[keep], self.labels[keep], self.classes, soft, provenance, latents, self.seen)
 
-    def sheet(self, n: int = 10, scale: int = 1) -> Image.Image:
+    def sheet(
+        self,
+        n: int = 10,  # images per class
+        scale: int = 1,  # enlarges each pixel this many times
+    ) -> Image.Image:
         "The first `n` images of each class, one row per class."
         return self.data.sheet(min(n, self.ipc), scale)
 

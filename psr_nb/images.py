@@ -245,7 +245,11 @@ class ImageData:
         "The images as floats."
         return to_float(self.images)
 
-    def sheet(self, n: int = 8, scale: int = 1) -> Image.Image:
+    def sheet(
+        self,
+        n: int = 8,  # images per class
+        scale: int = 1,  # enlarges each pixel this many times
+    ) -> Image.Image:
         "The first `n` images of each class, one row per class."
         rows = [self.of_class(c)[:n] for c in range(min(len(self.classes), 20))]
         rows = [torch.cat([r, torch.zeros(n - len(r), *r.shape[1:], dtype=r.dtype)]) for r in rows]

@@ -23,11 +23,11 @@ __all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'soft
 # %% ../nbs/18_losses.ipynb #3f0659f7
 @torch.no_grad()
 def target_class_mean(
-    teacher: Teacher,
+    teacher: Teacher,  # who gives the soft labels
     images: torch.Tensor,  # (n, c, H, W) in [0, 1]; only their number matters here
     labels: torch.Tensor,  # (n,)
-    real: ImageData,
-    temperature: float,
+    real: ImageData,  # real images
+    temperature: float,  # of the softmax
 ) -> torch.Tensor:  # (n, classes)
     "Softened mean prediction over real images of the class."
     means = torch.stack(
@@ -41,11 +41,11 @@ def target_class_mean(
 
 @torch.no_grad()
 def target_nearest(
-    teacher: Teacher,
+    teacher: Teacher,  # who gives the soft labels
     images: torch.Tensor,  # (n, c, H, W) in [0, 1]
     labels: torch.Tensor,  # (n,)
-    real: ImageData,
-    temperature: float,
+    real: ImageData,  # real images
+    temperature: float,  # of the softmax
     k: int = 10,  # how many real images
 ) -> torch.Tensor:  # (n, classes)
     "Softened mean prediction over the `k` nearest real images of the class, in teacher features."
@@ -60,11 +60,11 @@ def target_nearest(
 # %% ../nbs/18_losses.ipynb #1e3832cc
 @torch.no_grad()
 def target_own(
-    teacher: Teacher,
+    teacher: Teacher,  # who gives the soft labels
     images: torch.Tensor,  # (n, c, H, W) in [0, 1]
     labels: torch.Tensor,  # (n,)
     real: ImageData | None,  # not used
-    temperature: float,
+    temperature: float,  # of the softmax
     smoothing: float = 0.5,  # share of the label
 ) -> torch.Tensor:  # (n, classes)
     "The prediction for the unrefined image mixed with the label."
@@ -111,7 +111,7 @@ def fresh_network(
     width: int,  # channels of its (first) layers
     image_shape: tuple[int, ...],  # (c, h, w)
     seed: int,  # of its weights
-    device: torch.device,
+    device: torch.device,  # of the network
     num_classes: int = 2,  # outputs, where they matter
 ) -> torch.nn.Module:
     "An untrained network of the student's kind; the same seed gives the same weights."

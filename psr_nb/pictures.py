@@ -107,7 +107,7 @@ def _filled(
 
 
 def plain_picture(
-    image: Image.Image,
+    image: Image.Image,  # in any mode of Pillow
     background: tuple[int, int, int] = (255, 255, 255),  # what shows through transparent places
     where: str = 'a picture',  # for errors
 ) -> Image.Image:  # mode "L" or "RGB"

@@ -17,7 +17,7 @@ from .autoencoders import PixelSpace
 from .classes import class_names, find_classes, nfc, spoken
 from .core import PSRError, assets, check_fields, lookup, read_json
 from .hub import fetch
-from .kinds import check_class_unet, check_scheduler, check_transformer, check_unet
+from .kinds import check_class_unet, check_pipeline, check_scheduler, check_transformer, check_unet
 from .sampling import FLOW_SCHEDULERS, SCHEDULERS, is_flow, new_scheduler, quiet
 from psr_nb.weights import (
     PICKLES,
@@ -29,6 +29,7 @@ from psr_nb.weights import (
     dit_from_authors,
     fit_weights,
     is_authors_dit,
+    is_wrapped,
     read_file,
     strip_prefixes,
     unwrap,
@@ -44,6 +45,10 @@ __all__ = ['SUBSETS', 'DIT_SCHEDULE', 'SIT_SCHEDULE', 'load_part', 'prompt_table
 _NO_WEIGHTS = ('pos_embed.pos_embed', 'position_ids', 'num_batches_tracked')
 
 
+_COUNTS = {'in_channels', 'out_channels', 'latent_channels', 'norm_num_groups', 'num_attention_heads', 'num_layers'}
+_COUNTS |= {'sample_size', 'patch_size'}
+
+
 def _config(
     file: Path,
 ) -> dict[str, Any]:
@@ -54,6 +59,13 @@ def _config(
         most = 1000 if 'layers' in name else 4096 if name == 'sample_size' else 2**20
         if isinstance(value, int) and not isinstance(value, bool) and value > most:
             raise PSRError(f'{file}', f'at most {most:,} under {name}', f'{value:,}')
+    for name in _COUNTS & set(config):
+        value = config[name]
+        if isinstance(value, (bool, float, str)) or isinstance(value, int) and value < 1:
+            raise PSRError(f'{file}', f'a whole number from 1 under {name}', f'{value!r}'[:40])
+    widths = config.get('block_out_channels', [])
+    if not isinstance(widths, list):
+        raise PSRError(f'{file}', 'a list under block_out_channels', f'{widths!r}'[:40])
     return config
 
 
@@ -85,7 +97,8 @@ def _readable(folder: Path, stems: tuple[str, ...], variant: str | None) -> tupl
     "A folder that the libraries can read as it is, and its variant: pickles are converted into the cache."
     file = weight_file(folder, stems, variant)
     check_types(file)
-    if file.name.endswith(PICKLES) or any(f'{ending}.index' in file.name for ending in PICKLES):
+    pickled = file.name.endswith(PICKLES) or any(f'{ending}.index' in file.name for ending in PICKLES)
+    if pickled or is_wrapped(file):
         return as_safetensors(file, f'{stems[0]}{SAFE}', folder / 'config.json'), None
     return folder, next((v for v in ('fp16', 'bf16', 'non_ema') if f'.{v}.' in file.name), None)
 
@@ -290,10 +303,12 @@ def _check_kind(folder: Path, main: str) -> None:
     "Raises `PSRError` for a model that the sampling loop would sample wrongly."
     config = _config(folder / main / 'config.json')
     where = f'{folder / main / "config.json"}'
+    index = folder / 'model_index.json'
+    check_pipeline(str(_config(index).get('_class_name')), f'{index}')
     vae = folder / 'vae' / 'config.json'
     channels = _config(vae).get('latent_channels', 4) if vae.is_file() else None
     if main == 'transformer':
-        check_transformer(config, where)
+        check_transformer(config, channels, where)
     elif config.get('_class_name') == 'UNet2DModel':
         check_class_unet(config, channels, where)
     else:
@@ -314,6 +329,8 @@ def _defaults(index: dict[str, Any], flow: bool, guided: bool, text: bool) -> di
     if not guided:
         kind['guidance_scale'] = 1.0
     own = index.get('_psr_defaults') or {}
+    if not isinstance(own, dict) or not isinstance(index.get('_psr_refinement') or {}, dict):
+        raise PSRError('model_index.json', 'objects under _psr_defaults and _psr_refinement', f'{own!r}'[:60])
     numbers = dict(num_inference_steps=int, guidance_scale=(int, float), guidance_interval=list, scheduler=str)
     numbers |= {k: (int, float, type(None)) for k in own if k not in numbers}
     check_fields(own, {k: v for k, v in numbers.items() if k in own}, 'model_index.json (_psr_defaults)')
@@ -370,7 +387,9 @@ def _check_scale(autoencoder: Any, name: str) -> None:
     number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
     for key, least in (('scaling_factor', 0), ('shift_factor', -math.inf)):
         value = config.get(key)
-        if value is not None and not (number(value) and value > least):
+        if value is None and (least or key not in config):
+            continue
+        if value is None or not (number(value) and value > least):
             raise PSRError(where, f'a {"positive " if least == 0 else ""}number under {key}', repr(value)[:40])
     for key, least in (('latents_mean', -math.inf), ('latents_std', 0)):
         values, n = config.get(key), config.get('latent_channels')

@@ -131,25 +131,41 @@ class PoolLike(Protocol):
     images: Any  # (n, c, h, w) uint8, class-major
 
     @property
-    def labels(self) -> torch.Tensor: ...  # (n,) class numbers
+    def labels(self) -> torch.Tensor:
+        "Class numbers, (n,)."
+        ...
 
     @property
-    def table(self) -> pandas.DataFrame: ...  # one row per candidate
+    def table(self) -> pandas.DataFrame:
+        "One row per candidate: class, index and scores."
+        ...
 
     @property
-    def fingerprint(self) -> str: ...  # hash of its content
+    def fingerprint(self) -> str:
+        "Hash of its content."
+        ...
 
     def __len__(self) -> int: ...
 
-    def logits(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor: ...
+    def logits(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:
+        "A teacher's logits, (n, classes); None: of the first teacher."
+        ...
 
-    def features(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor: ...
+    def features(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:
+        "A teacher's features, (n, d); None: of the first teacher."
+        ...
 
-    def find_teacher(self, teacher: str | Teacher | None) -> str | None: ...
+    def find_teacher(self, teacher: str | Teacher | None) -> str | None:
+        "Name of the teacher under which the pool knows it; None: it does not."
+        ...
 
-    def load_teacher(self, name: str | None = None) -> Teacher: ...
+    def load_teacher(self, name: str | None = None) -> Teacher:
+        "One of its teachers; None: the first."
+        ...
 
-    def cache(self, name: str, build: Callable[[], Any]) -> Any: ...
+    def cache(self, name: str, build: Callable[[], Any]) -> Any:
+        "A derived array, computed once."
+        ...
 
 # %% ../nbs/10_pool.ipynb #c015
 class Pool:
@@ -175,7 +191,7 @@ class Pool:
         cls,
         path: str | Path,  # a pool's folder, or its URL: "s3://bucket/pool"
         verify: bool = False,  # read every shard and compare it with its hash
-        n_per_class: int | None = None,  # show only the first so many of each class; None: all
+        n_per_class: int | None = None,  # show only the first candidates of each class, this many; None: all
     ) -> Pool:
         """The pool in a folder.
 
@@ -246,10 +262,12 @@ class Pool:
 
     @property
     def blocks(self) -> int:
+        "How many shards each class has."
         return -(-self.n_per_class // self.config['shard_size'])
 
     @property
     def labels(self) -> torch.Tensor:
+        "Class numbers, (n,), class after class."
         return torch.arange(len(self.classes)).repeat_interleave(self.n_per_class)
 
     @property

@@ -16,7 +16,7 @@ import torch
 
 from .autoencoders import codes_from_latents, latent_code, latents_from_codes
 from .classes import class_names
-from .core import PSRError, best_device, best_dtype, candidate_noise, content_hash, file_hash
+from .core import PSRError, best_dtype, candidate_noise, content_hash, file_hash, known_device
 from psr_nb.pipelines import (
     SUBSETS,
     bundled_priors,  # noqa: F401, stays importable from here
@@ -69,7 +69,7 @@ class Prior:
         refinement: dict | None = None,
         null_id: int | None = None,  # row of the label embedding for no class; None: a DiT's last, and a UNet has none
     ):
-        self.device = torch.device(device or best_device())
+        self.device = known_device(device)
         self.dtype = dtype or best_dtype(self.device)
         move: Any = torch.nn.Module.to  # diffusers' own `to` warns about every cast
         self.transformer: Any = move(transformer, self.device, self.dtype).eval().requires_grad_(False)
@@ -129,7 +129,10 @@ class Prior:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _calls=itertools.count())
 
-    def to(self, device: torch.device | str) -> Prior:
+    def to(
+        self,
+        device: torch.device | str,  # where it computes from now on
+    ) -> Prior:
         "Moves it. On a device of another kind, the transformer gets the type that is fastest there."
         device = torch.device(device)
         if device.type != self.device.type:
@@ -143,12 +146,14 @@ class Prior:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
+        "Channels, height and width of a latent."
         c = self.transformer.config
         side = c.sample_size if isinstance(c.sample_size, int) else c.sample_size[0]
         return (c.in_channels, side, side)
 
     @cached_property
     def image_shape(self) -> tuple[int, int, int]:
+        "Channels, height and width of an image; found by decoding one latent."
         with torch.no_grad():
             c, h, w = self.decode(torch.zeros(1, *self.latent_shape, device=self.device)).shape[1:]
         return c, h, w
@@ -173,7 +178,10 @@ class Prior:
             f'{d["scheduler"]} {d["num_inference_steps"]} steps, guidance {d["guidance_scale"]}'
         )
 
-    def make_scheduler(self, name: str | None = None) -> Any:
+    def make_scheduler(
+        self,
+        name: str | None = None,  # `dpm`, `unipc`, `ddim`, `ddpm` or `euler`; None: the prior's default
+    ) -> Any:
         "A fresh diffusers scheduler with this prior's noise schedule."
         return new_scheduler(self.scheduler_config, name or self.defaults['scheduler'])
 
@@ -184,7 +192,13 @@ class Prior:
 
     def _label_ids(self, labels: Any) -> torch.Tensor:
         "Class positions to rows of the label embedding."
-        labels = torch.as_tensor(labels).reshape(-1).long()
+        try:
+            labels = torch.as_tensor(labels).reshape(-1)
+        except (TypeError, ValueError):
+            raise PSRError('argument labels', 'class numbers', repr(labels)[:60]) from None
+        if len(labels) and labels.is_floating_point():
+            raise PSRError('argument labels', 'whole class numbers', repr(labels.tolist())[:60])
+        labels = labels.long()
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
             raise PSRError(
                 'argument labels',
@@ -283,8 +297,10 @@ class Prior:
         **options: Any,
     ) -> torch.Tensor:  # latents (n, c, h, w) float32
         "Samples latents, in batches."
-        labels = torch.as_tensor(labels).reshape(-1)
         self._label_ids(labels)
+        labels = torch.as_tensor(labels).reshape(-1)
+        if not len(labels):
+            raise PSRError('argument labels', 'a class number for each image', 'none')
         if noise is None and generators is None:
             generators = first_candidates(seed, labels)
 

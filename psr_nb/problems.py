@@ -63,13 +63,20 @@ class ImagePool:
     def __repr__(self) -> str:
         return f'ImagePool {self.config["data"]}: {len(self.classes)} classes × {self.n_per_class} images'
 
-    def cache(self, name: str, build: Callable[[], Any]) -> Any:
+    def cache(
+        self,
+        name: str,  # of the array
+        build: Callable[[], Any],  # computes it
+    ) -> Any:
         "A derived array, computed once."
         if name not in self._kept:
             self._kept[name] = build()
         return self._kept[name]
 
-    def load_teacher(self, name: str | None = None) -> Teacher:
+    def load_teacher(
+        self,
+        name: str | None = None,  # one of `teachers`
+    ) -> Teacher:
         "One of the teachers; None: the first."
         if not self.teachers:
             raise PSRError('this ImagePool', 'a teacher', 'none', 'Make it with teachers=[…]')
@@ -83,9 +90,11 @@ class ImagePool:
         return next((name for name, t in self._teachers.items() if same(t)), None)
 
     def logits(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:  # (n, classes)
+        "A teacher's logits; None: of the first teacher."
         return self._said(teacher)[0][ids]
 
     def features(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:  # (n, d)
+        "A teacher's features; None: of the first teacher."
         return self._said(teacher)[1][ids]
 
     def _said(self, name: str | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,19 +103,26 @@ class ImagePool:
 
     @property
     def fingerprint(self) -> str:
+        "Hash of images and class names."
         return self.cache(
             'fingerprint', lambda: content_hash(self.images.numpy().tobytes() + ''.join(self.classes).encode())
         )
 
     @property
     def table(self) -> pandas.DataFrame:
+        "One row per candidate: class, index, scores."
         import pandas as pd
 
         return pd.DataFrame(
             {'class': self.labels.numpy(), 'index': np.arange(len(self)) % self.n_per_class, **self._scores}
         )
 
-    def add_scores(self, scores: dict[str, np.ndarray], source: str = '') -> None:
+    def add_scores(
+        self,
+        scores: dict[str, np.ndarray],  # name -> (n,) values
+        source: str = '',  # not used; pools on disk record it
+    ) -> None:
+        "Adds columns of scores, one value per candidate."
         self._scores.update(scores)
 
 # %% ../nbs/14_problems.ipynb #c045
@@ -131,10 +147,12 @@ class Problem:
 
     @property
     def n(self) -> int:
+        "How many candidates there are."
         return len(self.candidates)
 
     @cached_property
     def memo(self) -> dict:
+        "States of `Coverage` that are kept for equal first picks."
         return {}  # states of `Coverage` after the same first picks
 
     @cached_property
@@ -145,6 +163,7 @@ class Problem:
 
     @property
     def agrees(self) -> np.ndarray | None:
+        "Which candidates pass the gate, (n,) bool; None: not known."
         return None if self.seen is None else self.seen == self.label  # (n,) bool: passes the gate
 
     @cached_property
@@ -202,9 +221,14 @@ class Problem:
 
     @cached_property
     def own_totals(self) -> np.ndarray:
+        "For each candidate the sum of its similarity to all candidates, (n,)."
         return self.totals if self.reference is None else self.own.sum(0, dtype=np.float64)
 
-    def need(self, name: str, by: str) -> np.ndarray:
+    def need(
+        self,
+        name: str,  # of a field that may be None
+        by: str,  # who asks, for the error
+    ) -> np.ndarray:
         "A score, or a `PSRError` that says who asked for it."
         value = getattr(self, name)
         if value is None:
@@ -332,7 +356,7 @@ class PoolRows:
 
     def __init__(
         self,
-        pool: PoolLike,
+        pool: PoolLike,  # whose rows they are
         ids: torch.Tensor,  # flat positions
     ):
         self.pool, self.ids = pool, ids
@@ -340,19 +364,23 @@ class PoolRows:
 
     @cached_property
     def images(self) -> torch.Tensor:  # (n, c, h, w) uint8
+        "Images of these rows."
         return self.pool.images[self.ids]
 
     @property
     def latents(self) -> torch.Tensor:  # (n, c, h, w) float32
+        "Latents of these rows."
         return cast(Any, self.pool).latents[self.ids]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def logits(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:  # (n, classes)
+        "A teacher's logits for these rows."
         return self.pool.logits(teacher, self.ids[ids])
 
     def features(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:  # (n, d)
+        "A teacher's features for these rows."
         return self.pool.features(teacher, self.ids[ids])
 
 # %% ../nbs/14_problems.ipynb #pm002

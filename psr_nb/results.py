@@ -62,6 +62,7 @@ class Comparison:
 
     @property
     def better(self) -> bool:
+        "Whether the whole interval of the difference is above zero."
         return self.low > 0  # the whole interval is above zero
 
     def __repr__(self) -> str:
@@ -243,7 +244,10 @@ class Report:
     def __radd__(self, other: object) -> Report:
         return self if other == 0 else NotImplemented  # so that sum(reports) works
 
-    def where(self, **values: Any) -> Report:
+    def where(
+        self,
+        **values: Any,  # column=value
+    ) -> Report:
         "Only the rows with these values: `report.where(ipc=10, labels='hard')`."
         return Report([r for r in self.rows if all(r.get(k) == v for k, v in values.items())])
 
@@ -301,7 +305,7 @@ class Report:
     def compare_all(
         self,
         baseline: str,  # method
-        key: str = 'accuracy_last',
+        key: str = 'accuracy_last',  # column that is compared: `accuracy_last` or `accuracy_best`
     ) -> Comparisons:
         "Every other method against the baseline, in every setting, with Holm-adjusted p values."
         lookup(dict.fromkeys(self.methods), baseline, 'method')
@@ -344,7 +348,10 @@ class Report:
         return write_atomic(path, to_json(dict(kind='report', format=REPORT_FORMAT, rows=self.rows)))
 
     @classmethod
-    def open(cls, path: str | Path) -> Report:
+    def open(
+        cls,
+        path: str | Path,  # a .json file
+    ) -> Report:
         "A saved report, or a bare list of rows; else `PSRError`. The later of two equal rows counts."
         return cls([]) + cls(_checked_rows(read_json(path), path))
 

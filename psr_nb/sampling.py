@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from .core import PSRError, candidate_generators, lookup
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
-           'first_block_cache', 'remembering', 'kept_attention', 'model_input_of', 'SampleStep', 'denoise',
-           'first_candidates', 'in_batches']
+           'first_block_cache', 'remembering', 'kept_attention', 'model_input_of', 'SampleStep', 'check_sampler',
+           'denoise', 'first_candidates', 'in_batches']
 
 # %% ../nbs/03_sampling.ipynb #s005
 SCHEDULERS = {  # name -> diffusers class
@@ -199,6 +200,24 @@ class SampleStep:
     estimate: torch.Tensor  # (n, c, h, w) what the model thinks they will become: decode this for a preview
 
 # %% ../nbs/03_sampling.ipynb #s014
+def check_sampler(
+    steps: Any,  # num_inference_steps
+    guidance_scale: Any,
+    guidance_interval: Any,
+    most: int,  # steps that the model was trained with
+) -> None:
+    "Raises `PSRError` for settings with which no sample can be drawn."
+    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= most:
+        raise PSRError('argument num_inference_steps', f'a whole number from 1 to {most:,}', repr(steps)[:40])
+    if not number(guidance_scale):
+        raise PSRError('argument guidance_scale', 'a number', repr(guidance_scale)[:40])
+    pair = isinstance(guidance_interval, (list, tuple)) and len(guidance_interval) == 2
+    if not pair or not all(number(v) for v in guidance_interval):
+        say = 'two noise levels, such as (0.1, 0.9)'
+        raise PSRError('argument guidance_interval', say, repr(guidance_interval)[:40])
+
+
 def denoise(
     predict: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor],  # (latents, timestep, guidance) -> answer
     noise: torch.Tensor,  # (n, c, h, w) float32, where the model is
@@ -212,6 +231,7 @@ def denoise(
     attention_every: int = 1,  # see `kept_attention`
 ) -> Iterator[SampleStep]:
     "Removes the noise from one batch, yielding after every step."
+    check_sampler(steps, guidance_scale, guidance_interval, solver.config.num_train_timesteps)
     (low, high), kept, guidance_before = guidance_interval, {}, None
     solver.set_timesteps(steps, device=noise.device)
     takes_generator = 'generator' in inspect.signature(solver.step).parameters

@@ -54,7 +54,7 @@ class Cell:
 
 
 def cells_of(
-    grid: Grid,
+    grid: Grid,  # the definition
 ) -> list[Cell]:
     "All cells; those of one set follow one another."
     order = ((p, m, i) for p in range(grid.pools) for i in grid.ipc for m in grid.methods)
@@ -79,7 +79,7 @@ class Bench:
     @classmethod
     def begin(
         cls,
-        grid: Grid,
+        grid: Grid,  # the definition
         path: str | Path,  # a new folder, or that of the same grid
     ) -> Bench:
         "Opens the folder of a grid, or begins it. Raises `PSRError` where another grid is in it."
@@ -125,7 +125,10 @@ class Bench:
         _write_grid_file(file, grid, added)
         return Bench(grid, self.path)
 
-    def images(self, split: str) -> ImageData:
+    def images(
+        self,
+        split: str,  # "train" or "test"
+    ) -> ImageData:
         "Real images of one part, at the size and in the channels of the prior's pools where there is one."
         if split not in self._data:
             name = located(self.grid.data, 'key data of the grid')
@@ -150,32 +153,51 @@ class Bench:
             prior = Prior.from_pretrained(name, classes=list(test.classes))
         return prior
 
-    def file(self, cell: Cell) -> Path:
+    def file(
+        self,
+        cell: Cell,  # one cell of the grid
+    ) -> Path:
         "Where its rows are, once it is done."
         return self.path / 'cells' / f'{content_hash(cell.name)[:16]}.json'
 
-    def sheet(self, cell: Cell) -> Path:
+    def sheet(
+        self,
+        cell: Cell,  # one cell of the grid
+    ) -> Path:
         "Where a small picture of its set is; cells of other students share it."
         return self.path / 'sets' / f'{content_hash(f"{cell.method}-ipc{cell.ipc}")[:16]}.webp'
 
-    def key(self, cell: Cell) -> str:
+    def key(
+        self,
+        cell: Cell,  # one cell of the grid
+    ) -> str:
         "The beginning of a hash of all that decides a cell."
         about = dict(self.grid.fixed(), how=self.grid.methods[cell.method], cell=asdict(cell))
         return content_hash(about)[:16]
 
-    def done(self, cell: Cell) -> bool:
+    def done(
+        self,
+        cell: Cell,  # one cell of the grid
+    ) -> bool:
         "Whether its file is there, and of this definition."
         if cell.name not in self._known and (file := self.file(cell)).is_file():
             if read_json(file).get('key', self.key(cell)) == self.key(cell):  # files of before had none
                 self._known.add(cell.name)
         return cell.name in self._known
 
-    def forget(self, cell: Cell) -> None:
+    def forget(
+        self,
+        cell: Cell,  # one cell of the grid
+    ) -> None:
         "Removes what is there of a cell."
         self.file(cell).unlink(missing_ok=True)
         self._known.discard(cell.name)
 
-    def once(self, key: tuple, make: Callable[[], Any]) -> Any:
+    def once(
+        self,
+        key: tuple,  # names what is kept
+        make: Callable[[], Any],  # called if it is not kept
+    ) -> Any:
         "What several cells share: a set that is chosen once, a pool made ready."
         if key not in self._chosen:
             self._chosen[key] = make()
@@ -196,7 +218,7 @@ def _write_grid_file(file: Path, grid: Grid, added: dict[str, dict]) -> None:
 
 # %% ../nbs/33_sets.ipynb #68f42129
 def pool_of(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     number: int,  # from 0 up
 ) -> Pool:
     "A pool of the grid; sampled where it is not there yet."
@@ -214,8 +236,8 @@ def pool_of(
 
 
 def prepared_of(
-    bench: Bench,
-    cell: Cell,
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
     space: str,  # where images are compared
 ) -> Prepared:
     "The pool of a cell made ready for selection, with worth for its budget where the grid measures it."
@@ -290,8 +312,8 @@ def _refined(bench: Bench, chosen: Selection, options: dict[str, Any]) -> torch.
 
 # %% ../nbs/33_sets.ipynb #be019c
 def set_of(
-    bench: Bench,
-    cell: Cell,
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
 ) -> tuple[Any, ImageData]:  # a set, or a function of the seed that gives one; and the test images
     "The images of a cell."
     how = bench.grid.methods[cell.method]
@@ -316,8 +338,8 @@ def set_of(
 
 
 def sets_of(
-    bench: Bench,
-    cell: Cell,
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
 ) -> tuple[dict[int | None, Any], ImageData]:  # number of the draw -> set, or None -> a set for each seed; test images
     "The sets of a cell, each made once."
     source, test = set_of(bench, cell)
@@ -348,8 +370,8 @@ def draw_sheet(
 
 
 def denoising_steps(
-    bench: Bench,
-    cell: Cell,
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
 ) -> int | None:  # None: nobody knows
     "How many images were denoised by one step to make the set of a cell: what a method asks of the prior."
     how = bench.grid.methods[cell.method]

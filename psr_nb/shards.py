@@ -60,11 +60,19 @@ def weights_hash(
 SHARD_NAME = re.compile(r'c(\d{4,})-b(\d{4,})-([0-9a-f]{16})\.safetensors')
 
 
-def shard_name(label: int, block: int, digest: str) -> str:
+def shard_name(
+    label: int,  # class number
+    block: int,  # from 0 up
+    digest: str,  # hex digits, or "*" for any
+) -> str:
+    "File name of a shard; a part of the hash of its content is in it."
     return f'c{label:04d}-b{block:04d}-{digest}.safetensors'
 
 
-def pack_arrays(tensors: dict[str, torch.Tensor], about: dict) -> tuple[bytes, str]:
+def pack_arrays(
+    tensors: dict[str, torch.Tensor],  # name -> array
+    about: dict,  # what they are; kept in the metadata
+) -> tuple[bytes, str]:
     "A safetensors file's bytes and the first 16 hex digits of their SHA-256."
     data = save(
         {k: v.contiguous() for k, v in tensors.items()}, metadata={'psr_nb': to_json(about, indent=None)}
@@ -87,7 +95,7 @@ def _remove(file: Path) -> None:
 
 # %% ../nbs/08_shards.ipynb #2bd2162e
 def read_packed(
-    folder: Path,
+    folder: Path,  # where it is
     stem: str,  # how the file's name begins
     cure: str,  # what will be done about a damaged one: "to be made again"
 ) -> tuple[dict[str, torch.Tensor], dict] | None:  # the arrays, and what was said about them; None: there is none
@@ -106,9 +114,9 @@ def read_packed(
 
 
 def write_packed(
-    folder: Path,
+    folder: Path,  # where to
     stem: str,  # how the file's name begins; its hash follows
-    arrays: dict[str, torch.Tensor],
+    arrays: dict[str, torch.Tensor],  # name -> array
     about: dict,  # what they are
 ) -> None:
     "Arrays as a file named by its content, in place of an earlier one of the same beginning."
@@ -160,10 +168,14 @@ class ShardedPool(Protocol):
     n_per_class: int  # candidates shown of each class
 
     @property
-    def blocks(self) -> int: ...  # blocks of each class
+    def blocks(self) -> int:
+        "How many shards each class has."
+        ...
 
     @property
-    def command(self) -> str: ...  # the command that repairs it
+    def command(self) -> str:
+        "The command that repairs the pool."
+        ...
 
     def __len__(self) -> int: ...
 
@@ -188,10 +200,12 @@ class PoolArray:
 
     @property
     def shape(self) -> tuple:
+        "As of a tensor."
         return (len(self), *self._first.shape[1:])
 
     @property
     def dtype(self) -> torch.dtype:
+        "As of a tensor."
         return self._first.dtype
 
     def __len__(self) -> int:
@@ -253,7 +267,9 @@ class PoolArray:
 POOL_FORMAT = 1
 
 
-def pool_identity(config: dict) -> str:
+def pool_identity(
+    config: dict,  # entry `config` of pool.json
+) -> str:
     "Hash of what decides a candidate's content: all of `config` but the names the weights go by."
     nameless = lambda part: {k: v for k, v in part.items() if k != 'name'}
     return content_hash(
@@ -261,7 +277,10 @@ def pool_identity(config: dict) -> str:
     )
 
 
-def pool_command(path: Path, info: dict) -> str:
+def pool_command(
+    path: Path,  # the pool's folder
+    info: dict,  # content of pool.json
+) -> str:
     "The `psr pool` command that completes a pool; the options it leaves out are taken from pool.json."
     config = info['config']
     words = ['psr', 'pool', '--prior', config['prior']['name']]
@@ -275,7 +294,9 @@ INFO_FIELDS = dict(config=dict, identity=str, n_per_class=int, n_wanted=int, sha
 CONFIG_FIELDS = dict(prior=dict, teachers=list, classes=list, classes_hash=str, sampler=dict, seed=int, shard_size=int)
 
 
-def read_info(path: Path) -> dict:
+def read_info(
+    path: Path,  # the pool's folder
+) -> dict:
     "Content of pool.json, checked."
     file = path / 'pool.json'
     if not is_there(file):
@@ -320,7 +341,11 @@ def find_shards(path: Path) -> tuple[dict[tuple[int, int], Path], list[Path]]:
     return files, doubles
 
 
-def shard_path(path: Path, info: dict, key: tuple[int, int]) -> Path:
+def shard_path(
+    path: Path,  # the pool's folder
+    info: dict,  # content of pool.json
+    key: tuple[int, int],  # (class, block)
+) -> Path:
     "Where a shard is or, if it is missing, was."
     return path / 'shards' / shard_name(*key, info['shards'].get(f'{key[0]},{key[1]}', '*'))
 
@@ -328,7 +353,9 @@ def shard_path(path: Path, info: dict, key: tuple[int, int]) -> Path:
 _PARTS = {'shards', 'cache', 'selections', 'candidates.parquet', 'umap.npz'}  # of a pool whose pool.json was lost
 
 
-def check_folder(path: Path) -> None:
+def check_folder(
+    path: Path,  # where a pool is to be written
+) -> None:
     "Raises `PSRError` for a folder that holds something else than a pool: the two would be mixed."
     if is_there(path / 'pool.json') or path.is_file():
         return

@@ -126,7 +126,7 @@ def make_selection(
     space: str = 'student',  # where images are compared
     gate: bool | None = None,  # only candidates whose class the teacher recognises; None: as the method says
     quantile: float = 0.0,  # share of the least reliable to drop
-    seed: int = 0,
+    seed: int = 0,  # seed of every random choice
     teacher: str | None = None,  # one of the pool's, or another; None: the pool's first
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
     at_once: int | None = None,  # classes in memory at a time; None: all
@@ -146,9 +146,9 @@ def select_by_students(
     data: str | DataSource | None,  # real images; their training part chooses
     ipc: int = 10,  # images per class
     students: int = 2,  # for each set in each round
-    protocol: str | Protocol = 'quick',
-    student: str | None = None,  # None: the ConvNet of the images' size
-    seed: int = 0,
+    protocol: str | Protocol = 'quick',  # how they are trained
+    student: str | None = None,  # their architecture; None: the ConvNet of the images' size
+    seed: int = 0,  # seed of every random choice
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
     space: str = 'student',  # where images are compared
     teacher: str | None = None,  # whose judgement counts: one of the pool's, or another; None: the pool's first
@@ -166,9 +166,9 @@ def measure_pool(
     data: str | DataSource | None,  # real images; their training part judges
     ipc: int = 10,  # images per class
     students: int | None = None,  # in all; None: 128, on a GPU 768
-    protocol: str = 'quick',
-    student: str = 'convnet3',
-    seed: int = 0,
+    protocol: str = 'quick',  # how they are trained
+    student: str = 'convnet3',  # their architecture
+    seed: int = 0,  # seed of every random choice
     progress: bool = True,  # show a bar
     engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
 ) -> Worth:
@@ -189,7 +189,7 @@ def measure_pool(
 
 # %% ../nbs/29_stages.ipynb #21699e54
 def free_teachers(
-    selection: Selection,
+    selection: Selection,  # already scored
     near: tuple[str, ...],  # names of prior and data, to find bundled teachers by
     teacher: str | None = None,  # who refines; None: the first that is free
     judge: str | None = None,  # who judges; None: the next that is free, if any
@@ -295,7 +295,7 @@ def open_set(
 # %% ../nbs/29_stages.ipynb #bb295371
 def check_seen(
     images: DistilledSet | ImageData,  # the set to judge
-    test: ImageData,
+    test: ImageData,  # the real test images
     teacher: Teacher | None = None,  # gives soft labels
     allow_overlap: bool = False,  # insist, where the set was made from test images
 ) -> list[str]:  # sentences
@@ -325,7 +325,7 @@ def check_seen(
 
 def earlier_rows(
     out: str | Path | None,  # a .json file
-    append: bool,
+    append: bool,  # keep the rows that are in the file
 ) -> Report:
     "The rows that new ones will be added to; tries the place before anything is trained."
     if out is None:
@@ -338,7 +338,7 @@ def earlier_rows(
 
 # %% ../nbs/29_stages.ipynb #f37e1829
 def add_rows(
-    report: Report,
+    report: Report,  # the new rows
     out: str | Path,  # a .json file
 ) -> Report:  # all rows that are in it now
     "Adds rows to a file while no other process does the same."
@@ -381,7 +381,7 @@ def evaluate_set(
     distilled: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
     data: str | DataSource = 'fashion',  # real images
     protocol: str = 'quick',  # see `psr_nb.evaluate.PROTOCOLS`
-    students: Sequence[str] = ('convnet3',),
+    students: Sequence[str] = ('convnet3',),  # their architectures
     seeds: int = 5,  # students trained of each architecture
     labels: str | None = None,  # "hard" or "soft"; None: as the protocol says
     teacher: str | None = None,  # for soft labels, where the set has none or the protocol asks for every batch

@@ -44,14 +44,27 @@ class Classifier(nn.Module):
     fc: nn.Linear
     num_features: int  # inputs of the linear layer
 
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+    def forward_features(
+        self,
+        x: torch.Tensor,  # images, (n, c, h, w)
+    ) -> torch.Tensor:
+        "The last feature maps, (n, channels, height, width)."
         return self.body(x)
 
-    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+    def forward_head(
+        self,
+        x: torch.Tensor,  # from `forward_features`
+        pre_logits: bool = False,  # features before the last layer instead
+    ) -> torch.Tensor:
+        "Logits, (n, classes), from the last feature maps."
         x = self.pool(x).flatten(1)
         return x if pre_logits else self.fc(x)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        x: torch.Tensor,  # images, (n, c, h, w)
+    ) -> torch.Tensor:
+        "Logits, (n, classes)."
         return self.forward_head(self.forward_features(x))
 
 # %% ../nbs/06_students.ipynb #c005
@@ -142,30 +155,37 @@ class ResNetAP(Classifier):
 
 # %% ../nbs/06_students.ipynb #c008
 def convnet1(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+    "A `ConvNet` with 1 block."
     return ConvNet(kwargs.pop('depth', 1), **kwargs)
 
 
 def convnet2(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+    "A `ConvNet` with 2 blocks."
     return ConvNet(kwargs.pop('depth', 2), **kwargs)
 
 
 def convnet3(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+    "A `ConvNet` with 3 blocks."
     return ConvNet(kwargs.pop('depth', 3), **kwargs)
 
 
 def convnet4(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+    "A `ConvNet` with 4 blocks."
     return ConvNet(kwargs.pop('depth', 4), **kwargs)
 
 
 def convnet5(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+    "A `ConvNet` with 5 blocks."
     return ConvNet(kwargs.pop('depth', 5), **kwargs)
 
 
 def convnet6(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+    "A `ConvNet` with 6 blocks."
     return ConvNet(kwargs.pop('depth', 6), **kwargs)
 
 
 def resnet_ap10(pretrained: bool = False, **kwargs: Any) -> ResNetAP:
+    "A `ResNetAP` of four stages with one block each."
     return ResNetAP(kwargs.pop('blocks', (1, 1, 1, 1)), **kwargs)
 
 
@@ -234,7 +254,7 @@ def new_network(
     seed: int,  # of the weights
     width: int | None = None,  # channels of the field's networks; None: their own
     frozen: bool = False,  # in evaluation mode, no gradients for its weights
-    device: torch.device | str = 'cpu',
+    device: torch.device | str = 'cpu',  # of the network
     **more: Any,  # further arguments of that network
 ) -> nn.Module:
     "An untrained network; the same seed gives the same weights."
@@ -329,7 +349,7 @@ def _torchvision_student(
 def make_student(
     name: str,  # in `STUDENTS`, or any timm name
     image_shape: tuple[int, ...],  # (c, h, w)
-    n_classes: int,
+    n_classes: int,  # number of classes
     protocol: str | Protocol = 'quick',  # decides norm and width
     seed: int = 0,  # of the first weights
 ) -> nn.Module:

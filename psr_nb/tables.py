@@ -30,7 +30,7 @@ SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')  # rows are compar
 
 
 def save_rows(
-    report: Report,
+    report: Report,  # the results
     path: str | Path,  # a .json file
 ) -> Path:
     "Writes a report as a plain list of rows, which any tool reads."
@@ -40,7 +40,7 @@ def save_rows(
 
 # %% ../nbs/24_tables.ipynb #1dee212a
 def text_table(
-    report: Report,
+    report: Report,  # the results
     baseline: str | None = 'random_real',  # others are compared with it, in pairs of seeds
 ) -> str:
     "For a terminal: mean of the last epoch with its 95 % interval, and the paired difference from the baseline."

@@ -22,7 +22,7 @@ from psr_nb.classifiers import (  # noqa: F401, names that stay importable from 
     families,
     find_classifier,
 )
-from .core import PSRError, assets, atomic_folder, best_device, to_json
+from .core import PSRError, assets, atomic_folder, known_device, to_json
 
 if TYPE_CHECKING:
     from psr_nb.data import ImageData
@@ -92,10 +92,16 @@ class Teacher(nn.Module):
         headless: bool = False,  # a network without classes will do: for its features
     ) -> Teacher:
         "A teacher by name, folder or file. Raises `PSRError` where name, weights, classes or images do not fit."
+        whole = isinstance(input_size, int) and not isinstance(input_size, bool)
+        if input_size is not None and not (whole and 1 <= input_size <= 4096):
+            raise PSRError('argument input_size', 'a whole number of pixels from 1 to 4096', repr(input_size)[:40])
+        device = known_device(device)
         found = find_classifier(str(name), input_size, architecture, revision)
         found = complete(found, mean, std, label_names, headless)
         names = found.names or [str(i) for i in range(found.outputs)]  # numbers, where nobody named them
         wanted = names if classes is None else class_names(classes)
+        if not wanted:
+            raise PSRError(f'argument classes for teacher {name}', 'at least one class', 'none')
         if found.names is None and not all(c.isdigit() for c in wanted):
             raise PSRError(
                 f'teacher {name}',
@@ -109,7 +115,7 @@ class Teacher(nn.Module):
         teacher.recipe, teacher.all_classes = found.recipe, names
         if not (str(name) in IMAGENET_PACKAGES or str(name).split('/')[0] in families()):
             teacher.check_size()
-        return teacher.to(device or best_device()).to(memory_format=torch.channels_last)
+        return teacher.to(device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def check_size(self) -> None:
@@ -130,14 +136,20 @@ class Teacher(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        "Where the weights are."
         return self.mean.device
 
     @property
     def num_features(self) -> int:
+        "Length of the feature vectors that `predict` gives."
         hidden = getattr(self.model, 'head_hidden_size', None)  # some have a hidden layer before the last
         return hidden or self.model.num_features
 
-    def train(self, mode: bool = True) -> Teacher:
+    def train(
+        self,
+        mode: bool = True,  # not used
+    ) -> Teacher:
+        "Has no effect: a teacher stays in evaluation mode."
         return super().train(False)  # a teacher stays in evaluation mode
 
     def __repr__(self) -> str:

@@ -25,10 +25,10 @@ __all__ = ['RIDGES', 'SMOOTHS', 'balanced_sets', 'preferred_sets', 'standardised
 # %% ../nbs/13_trials.ipynb #52378d76
 def balanced_sets(
     n: int,  # candidates of each class
-    classes: int,
+    classes: int,  # number of classes
     ipc: int,  # of each class in a set
     count: int,  # sets
-    seed: int = 0,
+    seed: int = 0,  # seed of every random choice
     start: int = 0,  # the number of the first set: a longer design begins with the shorter one
 ) -> np.ndarray:  # (count, classes, ipc) candidate numbers
     "Sets in which each candidate takes part equally often."
@@ -45,7 +45,7 @@ def preferred_sets(
     liking: np.ndarray,  # (classes, n) in units of the noise: differences of 1 matter, of 3 nearly decide
     ipc: int,  # of each class in a set
     count: int,  # sets
-    seed: int = 0,
+    seed: int = 0,  # seed of every random choice
     start: int = 0,  # the number of the first set
     kernels: np.ndarray | None = None,  # (classes, n, n) similarity; None: each candidate by itself
     strengths: Sequence[float] = (1.0,),  # how much liking counts, for one set after the other, again and again
@@ -81,8 +81,8 @@ def trial_features(
     protocol: Any = 'quick',  # decides norm and width
     nets: int = 3,  # untrained students
     seed: int = 0,  # of their weights
-    classes: int = 10,
-    device: torch.device | str = 'cpu',
+    classes: int = 10,  # outputs of the untrained students
+    device: torch.device | str = 'cpu',  # where it is computed
 ) -> torch.Tensor:  # (m, d) unit rows, on the CPU
     "What untrained students see in images and their mirror images."
     parts = []
@@ -110,6 +110,7 @@ class QuickTrial:
 
     @property
     def n(self) -> int:
+        "Candidates per class."
         return len(self.candidates) // self.classes  # candidates of each class
 
     def layers(
@@ -217,7 +218,7 @@ def effects(
     outcomes: np.ndarray,  # (s, classes) what students can do
     prior: np.ndarray,  # (classes, n)
     likeness: np.ndarray,  # (classes, n, n) of `neighbourhood`
-    regression: Regression,
+    regression: Regression,  # its settings
 ) -> tuple[np.ndarray, np.ndarray]:  # (classes, n) effects and their standard errors
     "What each candidate adds to the outcome of a set that has it in place of another."
     r, factors = regression, _Factors(taken, likeness, regression.smooth)
@@ -244,9 +245,9 @@ def held_out(
     outcomes: np.ndarray,  # (s, classes)
     prior: np.ndarray,  # (classes, n)
     likeness: np.ndarray,  # (classes, n, n)
-    ridges: Sequence[float],
-    smooth: float,
-    folds: int = 5,
+    ridges: Sequence[float],  # values of `Regression.ridge` to try
+    smooth: float,  # see `Regression.smooth`
+    folds: int = 5,  # parts of the sets; each is predicted from the others
     aside: np.ndarray | None = None,  # (s, classes) outcomes on other images; None: the same
 ) -> tuple[np.ndarray, np.ndarray]:  # (ridges, s, classes) predictions, and likewise their part beyond the prior
     "Outcomes of each set, predicted from the others; those on other images, where there are some."
@@ -298,12 +299,12 @@ def halves(
 
 
 def trial_generations(
-    trial: QuickTrial,
-    ipc: int,
+    trial: QuickTrial,  # what is tried, on which images
+    ipc: int,  # images per class
     count: int = 4000,  # trials in all
-    generations: int = 10,
+    generations: int = 10,  # how often the sets are drawn anew
     step: float = 0.35,  # by how much liking grows from one to the next
-    seed: int = 0,
+    seed: int = 0,  # seed of every random choice
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:  # effects (classes, n), sets and their accuracy
     "What each candidate adds by quick trials; one state after each generation."
     n, classes = trial.n, trial.classes

@@ -94,13 +94,21 @@ TUNINGS: dict[str, Callable[[Any, int], Merge]] = {
 class SomeParameters:
     "Some parameters of a model, as a checkpoint keeps them."
 
-    def __init__(self, parameters: dict[str, nn.Parameter]):
+    def __init__(
+        self,
+        parameters: dict[str, nn.Parameter],  # by name
+    ):
         self.parameters = parameters
 
     def state_dict(self) -> dict:
+        "Their values by name."
         return {n: p.detach() for n, p in self.parameters.items()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(
+        self,
+        state: dict,  # from `state_dict`
+    ) -> None:
+        "Sets the values in place."
         for n, p in self.parameters.items():
             p.data.copy_(state[n])
 
@@ -120,7 +128,11 @@ def _with_classes(state: dict[str, torch.Tensor], known: list[str], classes: lis
     return state
 
 
-def further_transformer(old: Prior, classes: list[str], latent_shape: tuple) -> Any:
+def further_transformer(
+    old: Prior,  # the prior that is trained further
+    classes: list[str],  # names of the new classes
+    latent_shape: tuple,  # (c, h, w)
+) -> Any:
     """A prior's transformer with a label embedding for these classes: rows of classes it knows are kept, as is the null
     class. Embedders that are equal are tied."""
     from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel

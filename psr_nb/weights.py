@@ -17,9 +17,9 @@ from torch import nn
 from .core import PSRError, atomic_folder, content_hash, file_hash, read_json
 
 # %% auto #0
-__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'choose_weights', 'weight_file', 'weight_parts', 'read_file',
-           'unwrap', 'strip_prefixes', 'without_company', 'read_weights', 'check_types', 'check_finite', 'fit_weights',
-           'cache_folder', 'as_safetensors', 'is_authors_dit', 'dit_from_authors']
+__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'choose_weights', 'weight_file', 'check_file', 'weight_parts',
+           'read_file', 'unwrap', 'strip_prefixes', 'without_company', 'read_weights', 'check_types', 'check_finite',
+           'fit_weights', 'cache_folder', 'is_wrapped', 'as_safetensors', 'is_authors_dit', 'dit_from_authors']
 
 # %% ../nbs/00_weights.ipynb #we004
 SAFE = '.safetensors'
@@ -49,7 +49,7 @@ def choose_weights(
 
 
 def weight_file(
-    folder: Path,
+    folder: Path,  # where to look
     stems: tuple[str, ...] = (
         'diffusion_pytorch_model',
         'model',
@@ -62,13 +62,29 @@ def weight_file(
     return folder / choose_weights(there, stems, variant, f'{folder}')
 
 # %% ../nbs/00_weights.ipynb #7873036b
+def check_file(
+    path: Path,  # of weights
+) -> None:
+    "Raises `PSRError` for what is no regular file, is empty, or only points to the file that is meant."
+    if not path.is_file():
+        raise PSRError(f'{path}', 'a file of weights', 'no regular file')
+    if path.stat().st_size == 0:
+        raise PSRError(f'{path}', 'weights', 'an empty file', 'Fetch it again')
+    if path.stat().st_size < 1000 and path.read_bytes().startswith(b'version https://git-lfs'):
+        raise PSRError(
+            f'{path}', 'weights', "a pointer of git's large-file storage", 'Fetch the file itself: git lfs pull'
+        )
+
+
 def weight_parts(
     path: Path,  # a weights file or the index of its shards
 ) -> list[Path]:
-    "The files that hold the weights: one, or the shards that an index names."
+    "The files that hold the weights: one, or the shards that an index names. Each is whole as far as its size says."
     if path.suffix != '.json':
+        check_file(path)
         return [path]
-    names = read_json(path).get('weight_map')
+    content = read_json(path)
+    names = content.get('weight_map') if isinstance(content, dict) else None
     if not isinstance(names, dict) or not names or not all(isinstance(n, str) for n in names.values()):
         raise PSRError(f'{path}', 'weight_map, from weights to shards', 'none')
     files = [path.parent / n for n in sorted(set(names.values()))]
@@ -78,6 +94,8 @@ def weight_parts(
         raise PSRError(
             f'{path}', f'its {len(files)} shards beside it', f'no {", ".join(missing[:3])}', 'Fetch them again'
         )
+    for file in files:
+        check_file(file)
     return files
 
 # %% ../nbs/00_weights.ipynb #we006
@@ -101,14 +119,7 @@ def read_file(
     path: Path,  # safetensors or a pickle
 ) -> object:  # what is in it: mostly tensors by name
     "One file of weights as data. Raises `PSRError` for what is damaged, not a regular file, or could run code."
-    if not path.is_file():
-        raise PSRError(f'{path}', 'a file of weights', 'no regular file')
-    if path.stat().st_size == 0:
-        raise PSRError(f'{path}', 'weights', 'an empty file', 'Fetch it again')
-    if path.stat().st_size < 1000 and path.read_bytes().startswith(b'version https://git-lfs'):
-        raise PSRError(
-            f'{path}', 'weights', "a pointer of git's large-file storage", 'Fetch the file itself: git lfs pull'
-        )
+    check_file(path)
     if path.suffix != SAFE:
         return _unpickled(path)
     from safetensors.torch import load_file
@@ -172,7 +183,7 @@ def unwrap(
 
 
 def strip_prefixes(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
     known: set[str]
     | None = None,  # the names that the model has; None: unknown, prefixes that all names share are taken off
 ) -> dict[str, torch.Tensor]:
@@ -189,7 +200,7 @@ def strip_prefixes(
 
 # %% ../nbs/00_weights.ipynb #we007c
 def without_company(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
     known: set[str],  # the names that the model has
 ) -> dict[str, torch.Tensor]:
     "The model's own weights, where they all stand under one prefix and other things beside it."
@@ -251,8 +262,8 @@ def check_types(
 
 
 def check_finite(
-    state: dict[str, torch.Tensor],
-    where: str,
+    state: dict[str, torch.Tensor],  # weights by name
+    where: str,  # the file, for the error
 ) -> None:
     "Raises `PSRError` that names the weights which are not finite numbers, or are packed into whole ones."
     _check_packed([k for k, v in state.items() if v.dtype in (torch.int8, torch.uint8) and v.ndim], where)
@@ -270,8 +281,8 @@ def _some(names: list[str], most: int = 4) -> str:
 
 
 def fit_weights(
-    model: nn.Module,
-    state: dict[str, torch.Tensor],
+    model: nn.Module,  # changed in place
+    state: dict[str, torch.Tensor],  # weights by name
     where: str,  # for the error
     may_have: tuple[str, ...] = (
         'num_batches_tracked',
@@ -309,6 +320,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'psr_nb'
 
 
+def is_wrapped(
+    path: Path,  # a weights file, or the index of its shards
+) -> bool:
+    "Whether safetensors have names under which no library finds them: all begin with `_orig_mod.` or `module.`."
+    from safetensors import safe_open
+
+    for part in weight_parts(path):
+        if part.suffix != SAFE:
+            return False
+        try:
+            with safe_open(part, 'pt') as f:
+                names = list(f.keys())
+        except Exception:
+            return False  # who reads it will say what is wrong
+        if not names or not all(n.startswith(('_orig_mod.', 'module.')) for n in names):
+            return False
+    return True
+
+
 def as_safetensors(
     path: Path,  # a pickled weights file, or the index of pickled shards
     name: str = f'diffusion_pytorch_model{SAFE}',  # of the new file
@@ -330,7 +360,7 @@ def as_safetensors(
 
 # %% ../nbs/00_weights.ipynb #we019
 def is_authors_dit(
-    state: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],  # weights by name
 ) -> bool:
     "Whether names are those of the authors' DiT. Source: Peebles & Xie 2023, arXiv 2212.09748."
     return {'x_embedder.proj.weight', 'y_embedder.embedding_table.weight', 'final_layer.linear.weight'} <= set(state)

@@ -110,11 +110,15 @@ class Worker(_Loop):
         self.thread = threading.Thread(target=self._run, daemon=True, name='psr_nb worker')
 
     def start(self) -> Worker:
+        "Starts the thread."
         self.thread.start()
         return self
 
-    def go(self, permits: int | None = None) -> None:
-        "Goes on: for so many steps, or without limit."
+    def go(
+        self,
+        permits: int | None = None,  # steps; None: without limit
+    ) -> None:
+        "Goes on: for a number of steps, or without limit."
         with self._turn:
             self.permits = permits
             if permits != 0:
@@ -136,7 +140,10 @@ class Worker(_Loop):
         if wait is not None and threading.current_thread() is not self.thread:
             self.thread.join(wait)
 
-    def soon(self, work: Callable[[], Any]) -> None:
+    def soon(
+        self,
+        work: Callable[[], Any],  # a function without arguments
+    ) -> None:
         "Has `work` done in the thread, between two steps; here and now where it is over."
         with self._turn:
             if not self.over:
@@ -252,7 +259,11 @@ class WorkerPanel(_WorkerTraits):
         _take_over(self, name)
         self.on_msg(lambda _, message, __: self._heard(message))
 
-    def set_state(self, sync_data):
+    def set_state(
+        self,
+        sync_data,  # traits by name
+    ):
+        "Takes what the front changed; the thread sees all of it or none."
         with self._lock:
             super().set_state(sync_data)
 
@@ -294,13 +305,19 @@ class WorkerPanel(_WorkerTraits):
             worker.pause()
             self._tell()
 
-    def stop(self, wait: float | None = None) -> None:
+    def stop(
+        self,
+        wait: float | None = None,  # seconds to wait for the thread; None: not at all
+    ) -> None:
         "Ends the thread after this step; what was reached stays."
         if worker := self._alive():
             worker.stop(wait)
             self._tell()
 
-    def wait(self, seconds: float = 120.0) -> None:
+    def wait(
+        self,
+        seconds: float = 120.0,  # the longest to wait
+    ) -> None:
         "Waits until the work rests or is over."
         if self._worker is not None:
             self._worker.wait(seconds)

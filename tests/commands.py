@@ -80,7 +80,7 @@ def here(*words) -> subprocess.CompletedProcess:
     from psr_nb.cli import app
 
     with warnings.catch_warnings():  # a command shows warnings in its own way
-        done = CliRunner().invoke(app, [str(w) for w in words], env=dict(NO_COLOR='1'))
+        done = CliRunner().invoke(app, [str(w) for w in words], env=dict(NO_COLOR='1'), prog_name='psr')
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     said = (text.replace('\r', '\n') for text in (done.stdout, done.stderr))  # a bar goes back to the line's start

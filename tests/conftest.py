@@ -17,7 +17,9 @@ expected = os.environ.get('CI', '').lower() not in ('', '0', 'false')  # where a
 
 
 # The files that take longest, in that order: begun first, they leave no worker waiting for another at the end.
-LONGEST = 'explore pool kills bench natural cli tutorials own_images demo readme distill worth protocols verify'.split()
+LONGEST = (
+    'explore engines pool kills bench tutorials natural cli own_images determinism demo readme distill worth'.split()
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -136,6 +138,32 @@ def fashion_mini():
     from psr_nb.data import load_data
 
     return load_data('fashion-mini')
+
+
+@pytest.fixture(scope='session')
+def few_images(tmp_path_factory):
+    """A folder with 24 of the bundled images of each class for training and 20 for testing, in the form of a data set.
+
+    A student takes longer to be tested on the 2,000 bundled test images than to be trained for some epochs."""
+    import io
+
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    from psr_nb.core import assets
+    from psr_nb.data import load_data
+    from psr_nb.pictures import to_pil
+
+    folder = tmp_path_factory.mktemp('few') / 'fashion'
+    folder.mkdir()
+    for split, n in (('train', 24), ('test', 20)):
+        some, rows = load_data('fashion-mini', split).per_class(n), []
+        for image, label in zip(some.images, some.labels.tolist()):
+            to_pil(image).save(png := io.BytesIO(), 'PNG')
+            rows.append(dict(image=dict(bytes=png.getvalue(), path=None), label=label))
+        schema = pq.read_schema(assets() / 'fashion' / 'data' / f'{split}.parquet')  # with the names of the classes
+        pq.write_table(pyarrow.Table.from_pylist(rows, schema), folder / f'{split}.parquet')
+    return folder
 
 
 @pytest.fixture(scope='session')

@@ -1,6 +1,7 @@
 "A grid: killed and resumed, shared, with methods that fail and files that are wrong."
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,49 +18,54 @@ from psr_nb.core import PSRError
 SMALL = dict(data='fashion-mini', seeds=2, ipc=[1, 2], epochs=2, methods=['random_real', 'herding_real'])
 
 
+@pytest.fixture
+def small(few_images):
+    return SMALL | dict(data=str(few_images))
+
+
 def accuracies(path):
     return [{k: r[k] for k in ('method', 'ipc', 'seed', 'accuracy_last')} for r in json.loads(path.read_text())['rows']]
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_is_the_same_table(tmp_path):
-    whole, broken = (Bench.begin(parse_grid(SMALL), tmp_path / name) for name in ('whole', 'broken'))
+def test_killed_and_resumed_is_the_same_table(small, tmp_path):
+    whole, broken = (Bench.begin(parse_grid(small), tmp_path / name) for name in ('whole', 'broken'))
     assert len(list(run_bench(whole))) == 4
     first = run_bench(broken)
     next(first)
     first.close()  # as if it were killed
-    again = Bench.begin(parse_grid(SMALL), tmp_path / 'broken')
+    again = Bench.begin(parse_grid(small), tmp_path / 'broken')
     assert len(list(run_bench(again))) == 3
     tables = [write_results(b).cells() for b in (whole, again)]
     assert tables[0] == tables[1]
     assert accuracies(whole.path / 'results.json') == accuracies(again.path / 'results.json')
 
 
-def _run(path, queue):
+def _run(grid, path, queue):
     torch.set_num_threads(1)
-    queue.put([s.cell.name for s in run_bench(Bench.begin(parse_grid(SMALL), path))])
+    queue.put([s.cell.name for s in run_bench(Bench.begin(parse_grid(grid), path))])
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_grid(tmp_path):
+def test_two_processes_share_a_grid(small, tmp_path):
     queue = server.Queue()
-    both = [server.Process(target=_run, args=(tmp_path / 'grid', queue)) for _ in range(2)]
+    both = [server.Process(target=_run, args=(small, tmp_path / 'grid', queue)) for _ in range(2)]
     for process in both:
         process.start()
     done = queue.get(timeout=200) + queue.get(timeout=200)
     for process in both:
         process.join(60)
-    names = [c.name for c in cells_of(parse_grid(SMALL))]
+    names = [c.name for c in cells_of(parse_grid(small))]
     assert sorted(done) == sorted(names)  # each cell once
 
 
-def test_a_method_that_fails(tmp_path):
+def test_a_method_that_fails(few_images, tmp_path):
     (tmp_path / 'mine.py').write_text(
         'def make_set(real, ipc, seed):\n    return real.per_class(ipc, seed)\n\n\n'
         'def broken(real, ipc, seed):\n    raise ValueError("no images today")\n'
     )
     (tmp_path / 'grid.yaml').write_text(
-        'data: fashion-mini\nseeds: 2\nipc: 1\nepochs: 2\nmethods:\n  random_real:\n'
+        f'data: {few_images}\nseeds: 2\nipc: 1\nepochs: 2\nmethods:\n  random_real:\n'
         '  mine: {function: "mine:make_set"}\n  broken: {function: "mine:broken"}\n  gone: {folder: nowhere}\n'
     )
     grid = Bench.begin(read_grid(tmp_path / 'grid.yaml'), tmp_path / 'out')
@@ -72,10 +78,10 @@ def test_a_method_that_fails(tmp_path):
     assert mine['difference'] == pytest.approx(0)  # the same draws, the same students
 
 
-def test_a_set_with_missing_classes(tmp_path):
+def test_a_set_with_missing_classes(small, tmp_path):
     torch.save([torch.rand(9, 1, 32, 32), torch.arange(9)], tmp_path / 'nine.pt')
     methods = dict(random_real=None, nine=dict(folder=str(tmp_path / 'nine.pt')))
-    grid = Bench.begin(parse_grid(SMALL | dict(ipc=1, methods=methods)), tmp_path / 'out')
+    grid = Bench.begin(parse_grid(small | dict(ipc=1, methods=methods)), tmp_path / 'out')
     [error] = [s.error for s in run_bench(grid) if s.error]
     assert '9 classes' in error
 
@@ -102,9 +108,9 @@ def test_out_of_memory_on_one_pool(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_disk_full(tmp_path, monkeypatch):
+def test_disk_full(small, tmp_path, monkeypatch):
     "What is done stays; the next run goes on."
-    grid = Bench.begin(parse_grid(SMALL), tmp_path / 'out')
+    grid = Bench.begin(parse_grid(small), tmp_path / 'out')
     write, count = bench_room.write_atomic, []
 
     def full(path, content):
@@ -145,12 +151,12 @@ def test_another_grid_in_the_folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_students_of_all_methods_as_one_network(tmp_path):
+def test_students_of_all_methods_as_one_network(small, tmp_path):
     "The same cells with the same rows, whether students are trained alone or abreast; a method that fails fails alone."
     methods = dict(
         random_real=dict(baseline='random_real', draws=2), herding_real=None, bad=dict(function='json:dumps')
     )
-    grids = [Bench.begin(parse_grid(SMALL | dict(ipc=2, methods=methods)), tmp_path / str(i)) for i in range(2)]
+    grids = [Bench.begin(parse_grid(small | dict(ipc=2, methods=methods)), tmp_path / str(i)) for i in range(2)]
     steps = [list(run_bench(b, abreast=abreast, device='cpu')) for b, abreast in zip(grids, (False, True))]
     assert [[s.cell for s in found] for found in steps][0] == [s.cell for s in steps[1]]
     assert [bool(s.error) for s in steps[1]] == [False, False, True]
@@ -161,8 +167,8 @@ def test_students_of_all_methods_as_one_network(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_grid_grows_and_keeps_its_cells(tmp_path):
-    grid = SMALL | dict(ipc=1, methods=['random_real'])
+def test_a_grid_grows_and_keeps_its_cells(small, tmp_path):
+    grid = small | dict(ipc=1, methods=['random_real'])
     list(run_bench(Bench.begin(parse_grid(grid), tmp_path / 'out')))
     more = Bench.begin(parse_grid(grid | dict(ipc=[1, 2], methods=['random_real', 'k_center_real'])), tmp_path / 'out')
     assert len(list(run_bench(more))) == 3
@@ -174,25 +180,26 @@ def test_a_grid_grows_and_keeps_its_cells(tmp_path):
 
 
 @pytest.mark.slow
-def test_worth_is_asked_for_by_its_weight(tmp_path, monkeypatch):
+def test_worth_is_asked_for_by_its_weight(few_images, tmp_path, monkeypatch):
     "A method that weighs worth fails with a sentence where the pool has none, and chooses by it where the grid measures it."
-    grid = dict(data='fashion-mini', prior='fashion', n_per_class=6, seeds=1, ipc=2, epochs=1)
+    grid = dict(data=str(few_images), prior='fashion', n_per_class=4, seeds=1, ipc=2, epochs=1)
     grid |= dict(
         methods=dict(plain=dict(selector='psr', weights=dict(worth=0)), by=dict(selector='psr', weights=dict(worth=3)))
     )
     without = Bench.begin(parse_grid(grid), tmp_path / 'without')
     assert [('worth was measured' in s.error) for s in run_bench(without)] == [False, True]
-    values = np.random.default_rng(0).normal(size=(10, 6))
+    values = np.random.default_rng(0).normal(size=(10, 4))
     measured = SimpleNamespace(worth=SimpleNamespace(values=values, counts=1.0))
     monkeypatch.setattr(sets_room, 'measure_worth', lambda *how, **more: iter([measured]))
     with_worth = Bench.begin(parse_grid(grid | dict(worth=16)), tmp_path / 'with')
+    shutil.copytree(without.path / 'pools', with_worth.path / 'pools')
     assert not any(s.error for s in run_bench(with_worth))
     plain, by = (bench_room.set_of(with_worth, cell)[0].images for cell in cells_of(with_worth.grid))
     assert not torch.equal(plain, by)
 
 
 @pytest.mark.slow
-def test_add_and_page_as_commands(tmp_path):
+def test_add_and_page_as_commands(few_images, tmp_path):
     "A set on disk becomes a row of a grid's file or folder; what was there is not made again."
     from typer.testing import CliRunner
 
@@ -200,7 +207,7 @@ def test_add_and_page_as_commands(tmp_path):
 
     run = lambda *words: CliRunner().invoke(app, ['bench', *map(str, words)])
     file, out = tmp_path / 'grid.yaml', tmp_path / 'out'
-    file.write_text('data: fashion-mini\nseeds: 1\nipc: 1\nepochs: 1\nmethods:\n  random_real:  # drawn\n')
+    file.write_text(f'data: {few_images}\nseeds: 1\nipc: 1\nepochs: 1\nmethods:\n  random_real:  # drawn\n')
     assert run(file, '--out', out, '-q').exit_code == 0
     before = {f: f.read_text() for f in (out / 'cells').glob('*.json')}
     torch.save([torch.rand(10, 1, 32, 32), torch.arange(10)], tmp_path / 'mine.pt')
@@ -218,11 +225,13 @@ def test_add_and_page_as_commands(tmp_path):
     assert taken.exit_code == 1
 
 
-def test_teachers_of_a_refined_method(tmp_path):
+@pytest.mark.slow
+def test_teachers_of_a_refined_method(few_images, tmp_path):
     "One scores, another refines, a third judges, unless the grid says that one does it all."
-    circular = dict(selector='psr', refine=dict(steps=1, teacher='fashion/a', judge='fashion/a'))
-    methods = dict(transfer=dict(selector='psr', refine=dict(steps=1)), circular=circular, plain=dict(selector='psr'))
-    words = dict(data='fashion-mini', prior='fashion', teacher='fashion/a', n_per_class=3, ipc=1)
+    brief = dict(steps=1, width=8, warm_up=1, unroll=1, student_real=32)
+    circular = dict(selector='psr', refine=brief | dict(teacher='fashion/a', judge='fashion/a'))
+    methods = dict(transfer=dict(selector='psr', refine=brief), circular=circular, plain=dict(selector='psr'))
+    words = dict(data=str(few_images), prior='fashion', teacher='fashion/a', n_per_class=1, ipc=1)
     grid = Bench.begin(parse_grid(words | dict(methods=methods)), tmp_path / 'out')
     asked = []
     refine = sets_room.run_refine

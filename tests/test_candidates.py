@@ -10,6 +10,7 @@ from pools import again, files
 
 from psr_nb.candidates import stored_latents
 from psr_nb.core import PSRError, candidate_generators, read_json, to_json, to_uint8
+from psr_nb.distill import writable
 from psr_nb.pool import Pool
 from psr_nb.prior import Prior
 from psr_nb.teacher import Teacher
@@ -53,6 +54,20 @@ def test_a_teacher_says_the_same_of_an_image_alone(tiny_models):
     for teacher in (tiny_models[1][0], Teacher.from_pretrained('fashion/a', device='cpu')):
         for many, one in zip(teacher.predict(images), teacher.predict(images[2:3])):
             assert torch.equal(many[2:3], one)
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_is_no_foreign_folder(tiny_models, tmp_path, monkeypatch):
+    "Whatever is in the folder before pool.json is there, commands take it for a new one."
+
+    def killed(path, content):
+        (tmp_path / 'p' / f'.{path.name}.0.tmp').touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr('psr_nb.candidates.write_atomic', killed)
+        again(tiny_models, tmp_path / 'p')
+    assert sorted(p.name for p in (tmp_path / 'p').iterdir()) == ['.lock', '.pool.json.0.tmp']
+    assert writable(tmp_path / 'p', 'pool.json') == tmp_path / 'p'
 
 
 def test_extending_from_within_a_block(tiny_models, tiny_pool, tmp_path):

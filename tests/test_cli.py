@@ -58,7 +58,7 @@ def test_help():
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_help_of_each_command(command):
-    text = worked(command, '--help', alone=True).stdout
+    text = worked_here(command, '--help').stdout
     assert 'Usage: psr ' + command in text and '--' in text
 
 
@@ -159,7 +159,7 @@ def test_debug_shows_the_traceback(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def home(tmp_path_factory):
+def home(few_images, tmp_path_factory):
     "A distilled set of two images a class from a pool of five, made by the command."
     home = tmp_path_factory.mktemp('cli')
     worked(
@@ -167,7 +167,7 @@ def home(tmp_path_factory):
         '--prior',
         'fashion',
         '--data',
-        'fashion-mini',
+        few_images,
         '--ipc',
         2,
         '--n-per-class',
@@ -188,7 +188,7 @@ def home(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_distill_and_evaluate(home):
+def test_distill_and_evaluate(home, few_images):
     from psr_nb.distilled import DistilledSet
     from psr_nb.pool import Pool
 
@@ -199,7 +199,7 @@ def test_distill_and_evaluate(home):
         'evaluate',
         home / 'set',
         '--data',
-        'fashion-mini',
+        few_images,
         '--protocol',
         'quick',
         '--students',
@@ -223,7 +223,7 @@ def test_distill_and_evaluate(home):
 
 
 @pytest.mark.slow
-def test_stages_one_by_one_are_the_whole_way(home):
+def test_stages_one_by_one_are_the_whole_way(home, few_images):
     "pool, select and refine as single commands give the set that distill gave."
     from psr_nb.distilled import DistilledSet
     from psr_nb.pool import Pool
@@ -244,15 +244,15 @@ def test_stages_one_by_one_are_the_whole_way(home):
         home / 'pool2',
     )
     assert Pool.open(home / 'pool2').fingerprint == Pool.open(home / 'pool').fingerprint
-    worked_here('select', home / 'pool2', '--ipc', 2, '--data', 'fashion-mini', '--out', home / 'selection.json')
-    worked_here('refine', home / 'selection.json', '--data', 'fashion-mini', '--steps', 3, '--out', home / 'set2')
+    worked_here('select', home / 'pool2', '--ipc', 2, '--data', few_images, '--out', home / 'selection.json')
+    worked_here('refine', home / 'selection.json', '--data', few_images, '--steps', 3, '--out', home / 'set2')
     assert (
         'calibrated student 1'
         in worked_here(
             'refine',
             home / 'selection.json',
             '--data',
-            'fashion-mini',
+            few_images,
             '--steps',
             1,
             '--calibrate',
@@ -325,7 +325,7 @@ def test_interrupt(home, tmp_path):
         '--teacher',
         'fashion/a',
         '--n-per-class',
-        100,
+        20,
         '--num-inference-steps',
         6,
         '--out',

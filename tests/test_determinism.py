@@ -1,9 +1,11 @@
 "The same pool, selection, worth and set, whatever it is made with: threads, processes, sizes of shards, hash seeds."
 
 import json
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ def made(prior: str, folder: str, threads: int, shard_size: int) -> dict[str, st
     from psr_nb.distilled import DistilledSet
     from psr_nb.images import ImageData
     from psr_nb.pool import Pool
+    from psr_nb.protocols import PROTOCOLS
     from psr_nb.score import score
     from psr_nb.select import select
     from psr_nb.worth import measure_worth
@@ -32,7 +35,9 @@ def made(prior: str, folder: str, threads: int, shard_size: int) -> dict[str, st
     chosen = select(pool, 3, seed=1)
     images = pool.images[:].clone()
     real = ImageData(images.flip(0), pool.labels.flip(0), list(pool.classes), 'real')
-    *_, step = measure_worth(pool, real, 1, 16, student='convnet1', generation=8, device='cpu')
+    brief = replace(PROTOCOLS['quick'], epochs=((math.inf, 3),))
+    options = dict(protocol=brief, trials=100, student='convnet1', generation=8, device='cpu')
+    *_, step = measure_worth(pool, real, 1, 16, **options)
     whole = DistilledSet.from_selection(chosen)
     return dict(
         pool=pool.fingerprint,

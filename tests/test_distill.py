@@ -71,10 +71,10 @@ def test_a_stopped_run_goes_on(told):
 
 
 @pytest.mark.slow
-def test_students_choose(told):
+def test_students_choose(told, few_images):
     "The selection is one of those proposed, and the set says how it was chosen."
     out = told[0]
-    whole = dict(SMALL, refine=False, select_options=dict(students=1, rounds=1))
+    whole = dict(SMALL, data=few_images, refine=False, select_options=dict(students=1, rounds=1))
     run = distill(pool=out.with_name('set-pool'), by_students=True, **whole)
     assert (
         run.distilled.method == 'by_students' and 'measured again' in dict((n, w) for n, w, _ in run.stages)['select']

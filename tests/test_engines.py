@@ -156,9 +156,9 @@ def test_the_whole_way_gives_the_same_set(ray, fashion_mini, tmp_path):
     from psr_nb.distill import distill
 
     options = dict(
-        data=fashion_mini,
+        data=fashion_mini.per_class(24),
         ipc=2,
-        n_per_class=4,
+        n_per_class=3,
         sampling=dict(num_inference_steps=2),
         refine_options=dict(steps=2, warm_up=2, unroll=2, width=8, student_real=32),
         progress=False,

@@ -2,6 +2,7 @@
 
 Each case copies the files of one subject, damages one of them by a seeded mutation, and reads.
 300 cases run by default; `PSR_FUZZ=5000 pytest tests/test_fuzz.py` runs the long form and prints what came of them.
+`PSR_FUZZ_FIRST` is the number of the first, for a long form in pieces.
 """
 
 import copy
@@ -37,7 +38,7 @@ from psr_nb.results import Report
 from psr_nb.select import Selection, select
 from psr_nb.teacher import Teacher
 
-CASES = int(os.environ.get('PSR_FUZZ', 300))
+CASES, FIRST = (int(os.environ.get(name, n)) for name, n in (('PSR_FUZZ', 300), ('PSR_FUZZ_FIRST', 0)))
 SECONDS, MEMORY = 10, 2 * 2**30
 
 
@@ -296,7 +297,7 @@ def test_damaged_files_are_read_rightly_or_refused(subjects, tmp_path):
     faults, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     warnings.simplefilter('ignore')
     only = os.environ.get('PSR_FUZZ_ONLY')
-    for case in range(CASES):
+    for case in range(FIRST, FIRST + CASES):
         rng = random.Random(case)
         name = only or list(found)[case % len(found)]
         folder, inner, read, vouched = found[name]
@@ -309,11 +310,11 @@ def test_damaged_files_are_read_rightly_or_refused(subjects, tmp_path):
         shutil.rmtree(place)
         row = counts.setdefault(name, {})
         row[result.split()[0]] = row.get(result.split()[0], 0) + 1
+        record('files', name, 'damaged', Counter([result.split()[0]]))
         if result.split()[0].isupper():
             faults.append(f'case {case}, {name}, {what}: {result}')
+            print(faults[-1], flush=True)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    for name, row in counts.items():
-        record('files', name, 'damaged', Counter(row))
     print(pd.DataFrame(counts).fillna(0).astype(int).T.to_string())
     print(f'{CASES} cases, memory grew by {grown / 2**20:.0f} MiB')
     assert not faults, '\n'.join(faults)

@@ -196,7 +196,7 @@ def test_worth_counts_as_far_as_it_is_known(pool, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_contest_leaves_out_who_judged_worth(pool, real, monkeypatch, tmp_path):
+def test_a_contest_leaves_out_who_judged_worth(pool, real, few_images, monkeypatch, tmp_path):
     monkeypatch.setattr(psr_nb.contest, 'ENOUGH', 6)
     monkeypatch.setattr(psr_nb.contest, 'MOST_JUDGES', 8)
     assert without_judges(pool, real, 2) == (real, True)  # nobody judged
@@ -205,7 +205,7 @@ def test_a_contest_leaves_out_who_judged_worth(pool, real, monkeypatch, tmp_path
     seen = {x.numpy().tobytes() for x in judges_of(pool, real, 8, 0).images}
     assert apart and len(left) == len(real) - 80 and not seen & {x.numpy().tobytes() for x in left.images}
     assert without_judges(pool, real.per_class(12), 2)[1] is False  # other images: nobody knows
-    found, file = select_by_students(pool.path, 'fashion-mini', 2, 1, BRIEF, out=tmp_path / 'chosen')
+    found, file = select_by_students(pool.path, few_images, 2, 1, BRIEF, out=tmp_path / 'chosen')
     assert Selection.open(file).key == found.best.key and len(found.selections) > 4
     assert found.words()[-2].startswith(f'{found.name}: ')
     with pytest.raises(PSRError, match='option --data'):

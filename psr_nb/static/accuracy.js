@@ -52,7 +52,7 @@ function createRow(row, desk, ask) {
   const guess = h('td', { class: 'number' });
   const found = h('td', { class: 'number' });
   const cells = desk.rowParts(row);
-  const hint = `Train students on ${row.name} and ask them about real training images kept aside`;
+  const hint = `Train students on ${row.name} and test them on real training images kept aside`;
   const train = button('Train', 'train-row', () => ask(row.which), hint);
   const acts = h('td', { class: 'acts' }, ...(desk.still ? [] : [train, ...cells.acts]));
   const bar = h('td', { class: 'bar' }, track.node);
@@ -82,9 +82,14 @@ function createTraining(desk) {
     count.value = count.dataset.kept || 8;
   });
   const ask = (which) => tell(model, { do: 'train', which, students: +count.value });
-  const hint = 'Train students on the selection of now; the panel stays live';
+  const hint = 'Train students on the present selection; the panel stays live';
   const go = button('Train students on this', 'train', () => ask('selection'), hint);
-  const stop = button('\u25a0 Stop', 'stop', () => desk.act('stop'), 'Stop training; students that are ready are kept');
+  const stop = button(
+    '\u25a0 Stop',
+    'stop',
+    () => desk.act('stop'),
+    'Stop training; students that are trained are kept',
+  );
   const bar = h('progress', { max: 1, 'aria-label': 'Students trained' });
   const words = h('span', { role: 'status', class: 'status' });
   const update = () => {
@@ -121,7 +126,7 @@ function createPlot(desk) {
     'sweep-measured',
     false,
     () => {},
-    'Train students at some settings too; takes longer',
+    'Also train students at some of the values; takes longer',
   );
   const sweep = () => {
     const names = [picked.x, ...(picked.y && picked.y !== picked.x ? [picked.y] : [])];

@@ -56,7 +56,7 @@ function createControls(desk) {
   };
   const presets = [['', 'choose …'], ...about.presets.map((p) => [p, p])];
   const preset = menu('Preset', presets, '', choose, 'preset');
-  const gateHint = 'The gate: candidates in which the teacher sees another class are left out';
+  const gateHint = 'Leave out the candidates in which the teacher sees another class';
   const gate = check('Teacher\u2019s gate', 'gate', model.get('gate'), (v) => set('gate', v), gateHint);
   gate.box.disabled = !about.judged;
   const label = { class: 'panel controls', role: 'group', 'aria-label': 'Weights and budget' };

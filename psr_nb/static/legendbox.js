@@ -28,7 +28,7 @@ export function createLegend(desk, changed) {
     'aria-label': 'Find a class in the legend',
   });
   const all = h('button', { type: 'button', class: 'all', title: 'Show all candidates again' }, 'Show all');
-  const words = h('small', {}, 'A click gives a class a colour; ten at a time have one.');
+  const words = h('small', {}, 'A click gives a class a colour; at most ten classes have one.');
   const extra = h('div', { class: 'legendtools' }, search, all, words);
   const node = h('div', { class: 'legendbox' }, extra, list);
   const pressed = (entry) => {

@@ -74,7 +74,7 @@ function createTools(desk, over, map) {
   const which = menu('Class', [[-1, 'all'], ...about.classes.map((c, i) => [i, c])], -1, setOnly, 'class');
   const maps = about.maps.map((m) => [m, m.toUpperCase()]);
   const kind = menu('Map', maps, model.get('map'), (v) => set('map', v), 'map');
-  const realHint = 'Real images in the same map; filled triangles are those that no candidate is like';
+  const realHint = 'Real images in the same map; filled triangles are those without a similar candidate';
   const real = check('Real images', 'real', false, setReal, realHint);
   const home = button('Reset view', 'home', map.home, 'Show the whole map');
   const group = h('span', { class: 'group', role: 'group', 'aria-label': 'What dragging does' }, ...modes);

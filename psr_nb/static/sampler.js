@@ -9,13 +9,13 @@ const COMMANDS = [
   ['start', '\u25b6 Start', 'Start, or go on where it stopped'],
   ['pause', '\u275a\u275a Pause', 'Pause after this denoising step'],
   ['one', '\u25b8 One step', 'One denoising step, then pause'],
-  ['stop', '\u25a0 Stop', 'Stop; shards that are complete are kept'],
+  ['stop', '\u25a0 Stop', 'Stop; finished shards are kept'],
 ];
 
 export function renderSampler({ model, el }) {
   const top = transport(model, COMMANDS);
   const wrong = mistakes(model);
-  const label = 'What the candidates in the making will become';
+  const label = 'Previews of the candidates that are being sampled';
   const grid = h('div', { class: 'previews plain', role: 'img', 'aria-label': label });
   const words = h('small', { class: 'making' });
   const box = panelOf('Pool sampling', top.node, wrong.node, h('div', { class: 'panel sampling' }, words, grid));

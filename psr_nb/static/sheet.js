@@ -39,7 +39,7 @@ function createTools(desk, refill) {
   const tabs = {
     selection: button('Selection', 'show-selection', show('selection'), 'Show the selection'),
     lasso: button('Lasso (0)', 'show-lasso', show('lasso'), 'Show what the lasso holds'),
-    apart: button('Compared', 'show-apart', show('apart'), 'What is in one of two ticked settings only'),
+    apart: button('Compared', 'show-apart', show('apart'), 'Images that only one of the two ticked settings has'),
   };
   const shown = h('span', { class: 'group', role: 'group', 'aria-label': 'What the sheet shows' });
   shown.append(tabs.selection, tabs.lasso, tabs.apart);

@@ -14,7 +14,7 @@ const COMMANDS = [
   ['back', '\u25c2 Step back', 'Back by one step'],
   ['stop', '\u25a0 Stop', 'Stop after this step'],
   ['restart', '\u21ba Restart', 'Back to the selected images'],
-  ['judge', 'Judge', 'Roll back what the held-out teacher likes less'],
+  ['judge', 'Judge', 'Roll back the images in which the held-out teacher recognises the class less'],
 ];
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -38,7 +38,8 @@ function previewCell(model, label, text, row) {
   const show = (probability, drift, verdict) => {
     const known = probability !== undefined;
     say(words, known ? `p ${fixed(probability, 2)}  drift ${drift.toFixed(2)}` : '\u00a0');
-    words.title = 'Probability of the class, refining teacher; root mean square way of the latent';
+    words.title =
+      'p: the refining teacher\u2019s probability of the class; drift: root mean square distance of the latent from its start';
     node.classList.toggle('accepted', verdict === 'accepted');
     node.classList.toggle('back', verdict === 'back');
     take.setAttribute('aria-pressed', verdict === 'accepted');
@@ -94,7 +95,7 @@ function createSteps(model) {
   );
   const told = h('span', { role: 'status', class: 'told' });
   const chart = createChart();
-  const hint = 'Accuracy over steps, on real training images kept aside; a dot goes back to its step.';
+  const hint = 'Accuracy over steps, on real training images kept aside. A click on a dot goes back to its step.';
   const node = h(
     'div',
     { class: 'panel below steps', role: 'group', 'aria-label': 'Steps' },
@@ -138,7 +139,7 @@ function createStale(model) {
     'Take the new selection',
     'take_new',
     () => tell(model, { do: 'take_new' }),
-    'Begin anew with what is selected now',
+    'Start again with the present selection',
   );
   const node = h('div', { class: 'tools stale' }, words, take);
   const update = () => {

@@ -1,0 +1,176 @@
+"Folders of models as careless and hostile users give them: a sentence, and never samples of something else."
+
+import json
+import os
+
+import diffusers
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from test_kinds import changed, small_dit, small_vae
+
+from psr_nb.classifiers import _preprocessing, transformers_folder
+from psr_nb.core import PSRError
+from psr_nb.kinds import check_pipeline, check_scheduler
+from psr_nb.prior import Prior
+from psr_nb.teacher import Teacher
+from psr_nb.weights import weight_parts
+
+WEIGHTS = 'transformer/diffusion_pytorch_model.safetensors'
+
+
+@pytest.fixture(scope='module')
+def saved(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp('models') / 'p'
+    diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path, monkeypatch):
+    import shutil
+
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    return shutil.copytree(saved, tmp_path / 'p')
+
+
+def refused(folder, say):
+    with pytest.raises(PSRError, match=say):
+        Prior.from_pretrained(folder, device='cpu')
+
+
+@pytest.mark.parametrize('prefix', ['_orig_mod.', 'module._orig_mod.'])
+def test_names_that_a_wrapper_left_in_safetensors(folder, prefix):
+    want = Prior.from_pretrained(folder, device='cpu').sample([0], num_inference_steps=1)
+    save_file({prefix + k: v for k, v in load_file(folder / WEIGHTS).items()}, folder / WEIGHTS)
+    assert torch.equal(Prior.from_pretrained(folder, device='cpu').sample([0], num_inference_steps=1), want)
+
+
+def test_what_is_no_file_of_weights(folder):
+    file = folder / WEIGHTS
+    file.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0\n')
+    refused(folder, 'git lfs pull')
+    file.write_bytes(b'')
+    refused(folder, 'an empty file')
+    file.unlink()
+    os.mkfifo(file)
+    refused(folder, 'no regular file')
+    index = folder / f'{WEIGHTS}.index.json'
+    index.write_text('[]')
+    with pytest.raises(PSRError, match='weight_map'):
+        weight_parts(index)
+
+
+@pytest.mark.parametrize(
+    'file, entries, say',
+    [
+        ('vae/config.json', dict(latent_channels=8), '8 in_channels, as many as the latents'),
+        ('vae/config.json', dict(norm_num_groups=-1), 'a whole number from 1 under norm_num_groups, found -1'),
+        ('vae/config.json', dict(norm_num_groups=True), 'a whole number from 1 under norm_num_groups, found True'),
+        ('vae/config.json', dict(block_out_channels=3), 'a list under block_out_channels, found 3'),
+        ('vae/config.json', dict(scaling_factor=None), 'a positive number under scaling_factor, found None'),
+        ('transformer/config.json', dict(sample_size=-1), 'a whole number from 1 under sample_size, found -1'),
+        ('transformer/config.json', dict(out_channels=6), 'out_channels for 4 in_channels, found 6'),
+        ('model_index.json', dict(_psr_defaults=1.5), 'objects under _psr_defaults'),
+        ('model_index.json', dict(_psr_refinement='x'), 'objects under _psr_defaults and _psr_refinement'),
+        ('model_index.json', dict(_class_name='StableDiffusionInpaintPipeline'), 'inpainting'),
+    ],
+)
+def test_entries_that_no_model_has(folder, file, entries, say):
+    refused(changed(folder, file, **entries), say)
+
+
+@pytest.mark.parametrize(
+    'config, say',
+    [
+        (dict(_class_name='DDIMInverseScheduler'), 'another kind'),
+        (dict(_class_name='DDPMWuerstchenScheduler'), 'another kind'),
+        (dict(_class_name='DPMSolverMultistepScheduler', use_flow_sigmas=True, prediction_type='epsilon'), 'a flow'),
+    ],
+)
+def test_more_schedules_that_are_refused(config, say):
+    with pytest.raises(PSRError, match=say):
+        check_scheduler(config, 'scheduler')
+
+
+@pytest.mark.parametrize('name', ['ConsistencyModelPipeline', 'LatentConsistencyModelPipeline', 'KarrasVePipeline'])
+def test_pipelines_that_do_something_else(name):
+    with pytest.raises(PSRError, match='Sampled as one of these'):
+        check_pipeline(name, 'model_index.json')
+
+
+@pytest.mark.parametrize(
+    'options',
+    [dict(num_inference_steps=n) for n in (0, -1, 1001, 'x', True, 1.5)]
+    + [dict(guidance_scale=g) for g in (float('nan'), 'x')]
+    + [dict(guidance_interval=i) for i in (3, (0.1,), ('a', 'b'))],
+)
+def test_settings_with_which_nothing_can_be_sampled(saved, options):
+    prior = Prior.from_pretrained(saved, device='cpu')
+    with pytest.raises(PSRError, match=f'argument {next(iter(options))}'):
+        prior.sample([0], **{'num_inference_steps': 2, **options})
+
+
+def test_labels_that_are_none(saved):
+    prior = Prior.from_pretrained(saved, device='cpu')
+    for labels in ([], ['0'], [0.5], [10], [-1]):
+        with pytest.raises(PSRError, match='argument labels'):
+            prior.sample(labels, num_inference_steps=1)
+
+
+# ---- teachers
+
+
+@pytest.fixture(scope='module')
+def resnet(tmp_path_factory):
+    import timm
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp('teacher')
+    model = timm.create_model('test_resnet', num_classes=3)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / 'model.safetensors')
+    about = dict(mean=[0.5] * 3, std=[0.5] * 3, input_size=[3, 32, 32])
+    config = dict(architecture='test_resnet', num_classes=3, pretrained_cfg=about)
+    (folder / 'config.json').write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    'options, say',
+    [
+        *((dict(input_size=s), 'argument input_size') for s in (0, -1, 'x', 1.5, True)),
+        (dict(classes=[]), 'at least one class'),
+        (dict(device='nonsense'), 'argument device.*nonsense'),
+        (dict(label_names=['é', 'e\u0301', 'b']), 'é twice'),
+        (dict(std=[]), None),
+    ],
+)
+def test_what_no_teacher_is_told(resnet, options, say):
+    if say is None:  # nothing given: what the folder says
+        assert Teacher.from_pretrained(resnet, device='cpu', **options).std.flatten().tolist() == [0.5] * 3
+        return
+    with pytest.raises(PSRError, match=say):
+        Teacher.from_pretrained(resnet, **{'device': 'cpu', **options})
+
+
+@pytest.mark.parametrize('name, say', [('', 'an empty text'), ('x' * 5000, 'no such name'), ('nonsense', 'names')])
+def test_names_of_no_teacher(name, say):
+    with pytest.raises(PSRError, match=say) as e:
+        Teacher.from_pretrained(name, device='cpu')
+    assert len(str(e.value)) < 600  # not all of timm's thousand
+
+
+def test_configurations_of_transformers_of_another_type(tmp_path):
+    config = dict(model_type='vit', architectures=3)
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(PSRError, match='a list of names under architectures'):
+        transformers_folder(tmp_path)
+    for said, say in (
+        ('[]', 'an object'),
+        ('{"rescale_factor": 0}', 'rescale_factor'),
+        ('{"rescale_factor": "x"}', "'x'"),
+    ):
+        (tmp_path / 'preprocessor_config.json').write_text(said)
+        with pytest.raises(PSRError, match=say):
+            _preprocessing(tmp_path, 32)
