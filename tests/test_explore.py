@@ -345,7 +345,7 @@ def test_all_by_keyboard_alone(page):
     until(page, lambda: page.locator(f'{strip} button[data-do=stop]').is_enabled(), 'it trains')
     tab_to(page, f'{strip} button[data-do=stop]')
     press('Enter')
-    until(page, lambda: page.locator(f'{strip} button[data-do=train]').is_enabled(), 'it stops')
+    until(page, lambda: page.locator(f'{strip} button[data-do=train]').is_enabled(), 'it stops', 240)
     for which in ('selection', 'A'):
         tab_to(page, f'{strip} tr[data-which={which}] input[type=checkbox]')
         press('Space')
