@@ -180,7 +180,7 @@ class _Holding(_JudgingTraits):
         self._worker, self._job = None, {}
         self._kept_aside, self._why_not, self._trained_as = None, '', {}
         if self.real is None:
-            self._why_not = 'To measure, give real training images: PoolExplorer(pool, real)'
+            self._why_not = 'To measure, give real training images: PoolExplorer(pool, real).'
             return
         try:
             judges = judges_of(self.pool, self.real, 400, 0)

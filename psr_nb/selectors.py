@@ -81,7 +81,8 @@ def _check(n: int, k: int, quantile: float, pins: list[int], bans: set[int], nam
     if both := sorted(bans.intersection(pins)):
         raise PSRError(f'candidate {both[0]} of {name}', 'pinned or banned', 'both')
     if len(pins) > k:
-        raise PSRError(f'pins of {name}', f'at most {k}, the budget of the class', len(pins))
+        way = f'Raise the budget to {len(pins)}, or free a pin'
+        raise PSRError(f'pins of {name}', f'at most {k}, the budget of the class', len(pins), way)
     if k > n - len(bans):
         raise PSRError(
             'argument ipc',

@@ -73,6 +73,22 @@ def test_many_undos_end_at_the_beginning(panels):
     assert [i.tolist() for i in a.selection.ids] == [i.tolist() for i in b.selection.ids]
 
 
+def test_reset_goes_back_to_the_first_setting_and_keeps_what_is_pinned(panels):
+    panel = panels[0]
+    panel.ipc, panel.diversity = 4, 0.3
+    panel.pin((0, 2))
+    panel._heard({'do': 'reset'})
+    assert (panel.ipc, panel.diversity, panel.pins) == (3, Decisions().diversity, [(0, 2)])
+    panel.undo()
+    assert (panel.ipc, panel.diversity) == (4, 0.3)
+
+
+def test_more_pins_than_the_budget_say_what_to_do(panels):
+    panel = panels[0]
+    assert not panel.pin([(0, i) for i in range(4)])
+    assert 'Raise the budget to 4' in panel.note
+
+
 def test_what_is_given_wrongly_gets_a_sentence(tmp_path):
     panel = PoolExplorer(ImagePool(images()), map='pca', keep=False)
     for call, says in (

@@ -308,6 +308,55 @@ def test_snapshots_are_compared_by_keyboard_alone(page):
     until(page, lambda: page.locator('.psr .strip tr[data-which=A]').count() == 0, 'forgotten')
 
 
+def tab_to(page, selector, back=False):
+    "Presses Tab until the focus is there."
+    there = page.locator(selector).first
+    for _ in range(80):
+        if there.evaluate('e => e === document.activeElement'):
+            return
+        page.keyboard.press('Shift+Tab' if back else 'Tab')
+    raise AssertionError(f'Tab does not lead to {selector}')
+
+
+def test_all_by_keyboard_alone(page):
+    "From the first button to the sheet: snapshot, slider, map and card, legend, training, comparing."
+    press, strip = page.keyboard.press, '.psr .strip'
+    page.locator('.psr.explorer button').first.focus()  # where Tab comes into the panel
+    press('Enter')
+    until(page, lambda: page.locator(f'{strip} tr[data-which=A]').count() == 1, 'a snapshot')
+    tab_to(page, '.psr.explorer input[type=range][data-control=uncertainty]')
+    before = meters(page)
+    for _ in range(20):
+        press('ArrowRight')
+    until(page, lambda: meters(page) != before, 'the slider')
+    tab_to(page, '.psr.explorer .plot canvas[tabindex="0"]')
+    press('ArrowRight')
+    page.wait_for_selector('.psr.explorer .card[data-id]')
+    pinned = page.locator('.psr .legend button', has_text='pinned')
+    press('Enter')
+    until(page, lambda: 'pinned 1' in pinned.inner_text(), 'pinned on the map')
+    tab_to(page, '.psr .legend button')
+    press('Space')
+    until(page, lambda: page.locator('.psr .legend button[aria-pressed=true]').count() == 1, 'the legend filters')
+    press('Space')
+    until(page, lambda: not page.locator('.psr .legend button[aria-pressed=true]').count(), 'all again')
+    tab_to(page, f'{strip} button[data-do=train]')
+    press('Enter')
+    until(page, lambda: page.locator(f'{strip} button[data-do=stop]').is_enabled(), 'it trains')
+    tab_to(page, f'{strip} button[data-do=stop]')
+    press('Enter')
+    until(page, lambda: page.locator(f'{strip} button[data-do=train]').is_enabled(), 'it stops', 240)
+    for which in ('selection', 'A'):
+        tab_to(page, f'{strip} tr[data-which={which}] input[type=checkbox]')
+        press('Space')
+    until(page, lambda: page.locator('.psr .sheet .only').count() > 1, 'two rows of images for a class')
+    assert 'only in A' in page.locator('.psr .legend').inner_text()
+    tab_to(page, '.psr .sheet .tile[tabindex="0"]')
+    tab_to(page, '.psr.explorer button[data-do=reset]', back=True)
+    press('Enter')
+    until(page, lambda: meters(page) != before and 'pinned 1' in pinned.inner_text(), 'reset; what is pinned stays')
+
+
 AXE = root / 'node_modules' / 'axe-core' / 'axe.min.js'
 FAULTS = """async () => {
     const found = await axe.run('.psr', { resultTypes: ['violations'] });
@@ -666,6 +715,8 @@ def test_notebook_7(place, browser):
         end = time.monotonic() + slow / 1000
         while not page.evaluate(begun):  # the indicator is idle before there is a kernel too, and then nothing runs
             assert time.monotonic() < end, 'no cell runs'
+            which = page.locator('.jp-Dialog button.jp-mod-accept')  # which kernel? it is asked where one starts slowly
+            which.first.click() if which.count() else None
             page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
             page.get_by_text('Run All Cells', exact=True).click()
             page.wait_for_timeout(3000)

@@ -124,6 +124,29 @@ def test_outputs_are_of_the_masters_code(path):
     assert not notebooks.stale(path), f'run: python tools/tutorials.py --run {path.stem}'
 
 
+@pytest.mark.browser
+def test_no_barrier_in_what_the_tutorials_show(browser):
+    "Every table and verdict of the tutorials, and an empty score board, as axe-core sees them; panels: test_explore."
+    from test_explore import AXE
+
+    from psr_nb.board import ScoreBoard
+    from psr_nb.lessons import Verdict
+
+    if not AXE.is_file():
+        pytest.skip('axe-core is not installed: npm ci')
+    html = [Verdict('a', right, 'words')._repr_html_() for right in (True, False)] + [ScoreBoard()._repr_html_()]
+    shown = [o.get('data', {}) for p in tool.masters() for c in code(tool.read(p)) for o in c['outputs']]
+    html += [''.join(data['text/html']) for data in shown if 'text/html' in data]
+    page = browser.new_page()
+    parts = ''.join(f'<section>{h}</section>' for h in html)
+    page.set_content(f'<!doctype html><html lang="en"><title>Shown</title><body><main>{parts}</main></body></html>')
+    page.evaluate(AXE.read_text(encoding='utf-8'))
+    found = page.evaluate("""async () => (await axe.run('main', { resultTypes: ['violations'] })).violations.map(
+        v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(' | ')}`)""")
+    page.close()
+    assert len(html) > 10 and not found, found
+
+
 ASK = """async code => {
     const { kernel } = window.jupyterapp.shell.currentWidget.context.sessionContext.session;
     const asked = kernel.requestExecute({ code });

@@ -27,7 +27,7 @@ export function legendEntries({
       const name = classes[i];
       const place = many ? coloured.indexOf(i) : i;
       const colour = place < 0 ? '#9aa0a6' : classColours[place % classColours.length];
-      const text = `${name} ${thousands(counts.ofClass[i])}`;
+      const text = `${name} (${thousands(counts.ofClass[i])})`;
       entries.push({ shape: 'circle', colour, radius: 5, text, kind: 'class', value: i, on: many && place >= 0 });
     }
   } else {

@@ -65,7 +65,7 @@ test('classes take turns with the colours; real images come last', () => {
   const entries = of({ by: 'class', showReal: true });
   assert.deepEqual(
     entries.map((e) => e.text),
-    ['Coat 700', 'Bag 500', 'real', 'real, missed by the pool'],
+    ['Coat (700)', 'Bag (500)', 'real', 'real, missed by the pool'],
   );
   assert.equal(entries[1].colour, '#0072b2');
 });
