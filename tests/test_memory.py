@@ -213,7 +213,7 @@ def _limited(file: str, prior: str, folder: str, n: int, room: int) -> None:
     _, teachers = load_tiny(prior)
     here = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (here + room, here + room))
-    pool = Pool.sample(Grey(CLASSES), teachers[:1], n, path=folder, shard_size=20, progress=False)
+    pool = Pool.sample(Grey(CLASSES), teachers[:1], n, path=folder, shard_size=10, progress=False)
     score(pool)
     chosen = select(pool, 2, space='teacher', gate=False)
     assert len(chosen.images) == 6
@@ -224,8 +224,8 @@ def _limited(file: str, prior: str, folder: str, n: int, room: int) -> None:
 
 @at_length
 def test_a_pool_ten_times_larger_than_memory_is_sampled_scored_and_selected(tiny_prior, tmp_path):
-    room = 128 * MIB
-    total = child(tmp_path / 'bytes.json', _limited, str(tiny_prior), str(tmp_path / 'pool'), 1740, room)
+    room = 192 * MIB
+    total = child(tmp_path / 'bytes.json', _limited, str(tiny_prior), str(tmp_path / 'pool'), 2600, room)
     shutil.rmtree(tmp_path / 'pool')
     record(
         'memory',

@@ -1,7 +1,7 @@
 """Measures what nbs/benchmarks/scale.ipynb shows, into nbs/benchmarks/scale.json. For a machine that does nothing else.
 
 python tools/scale.py                       about ten minutes on two cores
-python tools/scale.py --part sampling       or writing, or select: one part, the others stay as they are
+python tools/scale.py --part sampling       or writing, select, class: one part, the others stay as they are
 """
 
 import argparse
@@ -141,23 +141,64 @@ def selecting(sizes, n_per_class=500):
     return rows
 
 
+def choose_once(n, whole):
+    "In a process of its own: memory and processor time of a choice from one class, with its whole matrix or without."
+    import torch
+
+    from psr_nb import problems
+    from psr_nb.greedy import greedy, unit_rows
+    from psr_nb.selectors import SELECTORS
+
+    torch.set_num_threads(1)
+    rows = unit_rows(torch.randn(n, 512, generator=torch.Generator().manual_seed(0)))
+    most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before, began = most(), time.process_time()
+    if whole:
+        problems.LARGE = n
+    problem = problems.Problem(0, 'one', rows, None)
+    term = SELECTORS['psr'].term(problem, 50, 0, torch.ones(n, dtype=torch.bool).numpy())
+    chosen, _ = greedy(term, 50, bonus=0.05 * problem.representativeness)
+    print(json.dumps(dict(more=most() - before, seconds=time.process_time() - began, ids=chosen.tolist())))
+
+
+def one_class(sizes=(5000, 10_000, 20_000, 100_000), largest=10_000):
+    "Memory and processor time of `psr` for one class in a space of 512 dimensions: 50 of so many candidates."
+    rows = []
+    for n in sizes:
+        chosen = []
+        for whole in (False, True) if n <= largest else (False,):
+            command = [sys.executable, __file__, '--choose', str(n), *['--whole'][: int(whole)]]
+            environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+            done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+            row = json.loads(done.stdout.splitlines()[-1])
+            chosen.append(row.pop('ids'))
+            rows.append(dict(candidates=n, whole=whole, **row))
+        assert chosen[0] == chosen[-1], 'the same choice'
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--part', choices=['sampling', 'writing', 'select'])
+    parser.add_argument('--part', choices=['sampling', 'writing', 'select', 'class'])
     parser.add_argument('--candidates', type=int, default=150, help='per class, in the sampled pools')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--classes', type=int, nargs='+', default=[50, 250, 1000])
     parser.add_argument('--select', help=argparse.SUPPRESS)
     parser.add_argument('--at-once', type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument('--choose', type=int, help=argparse.SUPPRESS)
+    parser.add_argument('--whole', action='store_true', help=argparse.SUPPRESS)
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     if options.select:
         return select_once(options.select, options.at_once or None)
+    if options.choose:
+        return choose_once(options.choose, options.whole)
     parts = dict(
         sampling=lambda: sampling(options.candidates, options.rounds),
         writing=writing,
         select=lambda: selecting(options.classes),
     )
+    parts['class'] = one_class
     stored = json.loads(FILE.read_text()) if FILE.exists() else {}
     for name, run in parts.items():
         if options.part in (None, name):
