@@ -349,11 +349,10 @@ class _Training(_Forecasting):
             found = Finding(*(job[k] for k in words))
             self._keep(lambda kept: kept.with_finding(found))
         if worker.error is not None:
-            self._show_training(0.0, f'!{worker.error}')
+            self._show_training(0.0, f'!{worker.error}', busy=False)
         else:
-            self._show_training(
-                0.0, '' if len(job['got']) == job['of'] else f'stopped, {len(job["got"])} students kept'
-            )
+            text = '' if len(job['got']) == job['of'] else f'stopped, {len(job["got"])} students kept'
+            self._show_training(0.0, text, busy=False)
 
     def _show_training(self, done: float, text: str, busy: bool = True) -> None:
         self.training = dict(which=self._job.get('which', ''), busy=busy, done=round(done, 3), text=text)
@@ -450,8 +449,12 @@ class Judging(_Training):
             where = getattr(self.pool, 'path', None)
             call = f'psr worth {where.name if where else "POOL"} --ipc {ipc} --data …'
             return f'Nothing is predicted for {ipc} images per class: {call} measures what candidates are worth.'
+        about = forecaster.worth.about
+        theirs = about['student'], about['protocol']
+        ours = self.student, self.protocol if isinstance(self.protocol, str) else 'own'
+        other = f' They were {theirs[0]}, protocol {theirs[1]}: compare what is predicted only with what is predicted.'
         return (
             f'Predicted from {len(forecaster.worth.measured)} students on small sets of this pool; one student is within '
             f'± {196 * forecaster.error:.1f} points. Rank correlation (Spearman) of predicted and measured accuracy, students '
-            f'left out: {forecaster.rank:.2f}.'
+            f'left out: {forecaster.rank:.2f}.{"" if theirs == ours else other}'
         )

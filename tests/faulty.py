@@ -369,7 +369,7 @@ def damaged(r: Round) -> Counter:
 
 
 def _workers(driver: int) -> list[int]:
-    "The processes of Ray's workers that descend from a process."
+    "The processes that make a pool's shards among those that descend from a process; Ray's own agents are left alone."
     said = subprocess.run(['ps', '-eo', 'pid=,ppid=,comm='], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in said.splitlines()]
     parent = {int(pid): int(above) for pid, above, _ in rows}
@@ -377,7 +377,7 @@ def _workers(driver: int) -> list[int]:
     def descends(pid: int) -> bool:
         return pid == driver or (pid in parent and descends(parent[pid]))
 
-    return [int(pid) for pid, _, name in rows if name.startswith('ray::') and 'IDLE' not in name and descends(int(pid))]
+    return [int(pid) for pid, _, name in rows if name.startswith('ray::_Worker') and descends(int(pid))]
 
 
 def worker_killed(r: Round) -> Counter:

@@ -116,6 +116,7 @@ def test_stop_ends_within_a_step_and_keeps_who_was_ready(panel):
     panel.stop()
     panel.wait(60)
     assert not panel.training_now and 'stopped' in panel.training['text'] and row(panel)['students'] < 40
+    assert panel.training['busy'] is False  # the button can be pressed again
 
 
 def test_without_real_images_the_panel_says_what_to_give(panel):

@@ -63,7 +63,7 @@ def sampling(home: str, prior: str, n: int) -> None:
     from psr_nb.pool import Pool
 
     model, teachers = load_tiny(prior)
-    Pool.sample(model, teachers, n, path=Path(home) / 'sampled', shard_size=10, progress=False)
+    Pool.sample(model, teachers, n, path=Path(home) / 'sampled', shard_size=5, progress=False)
 
 
 def selecting(home: str, prior: str, n: int) -> None:
@@ -202,7 +202,7 @@ class Grey:
         return torch.stack([torch.randn(4, 8, 8, generator=g) for g in generators])
 
     def decode(self, latents):
-        return (latents[:, :1, :1, :1] / 4 + 0.5).clamp(0, 1).expand(-1, 1, 512, 512)
+        return (latents[:, :1, :1, :1] / 4 + 0.5).clamp(0, 1).expand(-1, 1, 1024, 1024)
 
 
 def _limited(file: str, prior: str, folder: str, n: int, room: int) -> None:
@@ -210,10 +210,11 @@ def _limited(file: str, prior: str, folder: str, n: int, room: int) -> None:
     from psr_nb.score import score
     from psr_nb.select import select
 
+    torch.set_num_threads(1)
     _, teachers = load_tiny(prior)
     here = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (here + room, here + room))
-    pool = Pool.sample(Grey(CLASSES), teachers[:1], n, path=folder, shard_size=10, progress=False)
+    pool = Pool.sample(Grey(CLASSES), teachers[:1], n, path=folder, shard_size=5, progress=False)
     score(pool)
     chosen = select(pool, 2, space='teacher', gate=False)
     assert len(chosen.images) == 6
@@ -225,7 +226,7 @@ def _limited(file: str, prior: str, folder: str, n: int, room: int) -> None:
 @at_length
 def test_a_pool_ten_times_larger_than_memory_is_sampled_scored_and_selected(tiny_prior, tmp_path):
     room = 192 * MIB
-    total = child(tmp_path / 'bytes.json', _limited, str(tiny_prior), str(tmp_path / 'pool'), 2600, room)
+    total = child(tmp_path / 'bytes.json', _limited, str(tiny_prior), str(tmp_path / 'pool'), 660, room)
     shutil.rmtree(tmp_path / 'pool')
     record(
         'memory',
