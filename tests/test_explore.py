@@ -319,7 +319,7 @@ def tab_to(page, selector, back=False):
 
 
 def test_all_by_keyboard_alone(page):
-    "From the first button to the sheet: snapshot, slider, map and card, legend, training, comparing."
+    "From the first button to the sheet: snapshot, slider, map and card, legend, training. Comparing has a test above."
     press, strip = page.keyboard.press, '.psr .strip'
     page.locator('.psr.explorer button').first.focus()  # where Tab comes into the panel
     press('Enter')
@@ -346,11 +346,6 @@ def test_all_by_keyboard_alone(page):
     tab_to(page, f'{strip} button[data-do=stop]')
     press('Enter')
     until(page, lambda: page.locator(f'{strip} button[data-do=train]').is_enabled(), 'it stops', 240)
-    for which in ('selection', 'A'):
-        tab_to(page, f'{strip} tr[data-which={which}] input[type=checkbox]')
-        press('Space')
-    until(page, lambda: page.locator('.psr .sheet .only').count() > 1, 'two rows of images for a class')
-    assert 'only in A' in page.locator('.psr .legend').inner_text()
     tab_to(page, '.psr .sheet .tile[tabindex="0"]')
     tab_to(page, '.psr.explorer button[data-do=reset]', back=True)
     press('Enter')
