@@ -100,7 +100,7 @@ class Teacher(nn.Module):
         found = complete(found, mean, std, label_names, headless)
         names = found.names or [str(i) for i in range(found.outputs)]  # numbers, where nobody named them
         wanted = names if classes is None else class_names(classes)
-        if not wanted:
+        if classes is not None and not wanted:
             raise PSRError(f'argument classes for teacher {name}', 'at least one class', 'none')
         if found.names is None and not all(c.isdigit() for c in wanted):
             raise PSRError(
