@@ -156,7 +156,13 @@ def how_to(pages: Path) -> list[tuple[str, str]]:
         page(tour, folder, 'tour')
     title = lambda p: re.search(r'^# (.+)$', p.read_text(encoding='utf-8'), re.M)
     found = [(m[1].strip() if (m := title(p)) else p.stem, f'how-to/{p.name}') for p in folder.glob('*.md')]
-    first = ['tour', 'own-images', 'own-prior', 'cluster', 'glossary']  # the others by name, the one about this site last
+    first = [
+        'tour',
+        'own-images',
+        'own-prior',
+        'cluster',
+        'glossary',
+    ]  # the others by name, the one about this site last
     place = lambda entry: first.index(n) if (n := Path(entry[1]).stem) in first else 99 if n == 'site' else 50
     return sorted(found, key=lambda entry: (place(entry), entry[0]))
 
