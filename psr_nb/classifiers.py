@@ -276,10 +276,10 @@ def find_classifier(
     if plain.count('/') == 1 and not plain.startswith(('.', '/', '~')) and plain.split('/')[0] not in families():
         folder = fetch(plain, lambda names: teacher_files(names, plain), 'teacher', revision)
         return replace(classifier_folder(folder, architecture, input_size), where=f'teacher {name}')
-    models = timm.list_models(pretrained=True)
-    models = models if '.' in name else sorted({m.partition('.')[0] for m in models})
-    models = {} if '/' in name else {**IMAGENET_PACKAGES, **dict.fromkeys(models)}
-    lookup({**bundled, **models}, name, 'teacher')
+    models = [] if '/' in name else [*IMAGENET_PACKAGES, *timm.list_models(pretrained=True)]
+    if '.' not in name:
+        models = [m.partition('.')[0] for m in models]
+    lookup(dict.fromkeys([*bundled, *models]), name, 'teacher')
     raise AssertionError(name)
 
 

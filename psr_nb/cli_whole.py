@@ -123,13 +123,8 @@ def _demo(
 @commands.command('data')
 def _data(
     path: Annotated[str, typer.Argument(metavar='PATH', help='A folder or a file in any form that can be read.')],
-    image_column: Annotated[
-        Optional[str],
-        typer.Option('--image-column', help='Column of a table with the images. [default: found by its name]'),
-    ] = None,
-    label_column: Annotated[
-        Optional[str], typer.Option('--label-column', help='Column with the labels. [default: found by its name]')
-    ] = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
     near: Annotated[
         bool, typer.Option('--near/--no-near', help='Look also for images that are nearly the same.')
     ] = True,

@@ -13,7 +13,6 @@ import torch
 
 from .core import PSRError, best_device
 from .data import ImageData
-from .images import Holdout
 from .learning import train_students
 from .pictures import to_uint8
 from .problems import reference_images
@@ -68,14 +67,10 @@ def at_most(
     seed: int = 0,  # which ones
 ) -> ImageData:
     "A part of each class, chosen by content: the same images in whatever order they lie."
-    count = real.labels.bincount(minlength=len(real.classes))
     if most is None or len(real) <= most:
         return real
     each = max(1, most // len(real.classes))
-    rank, keys = Holdout(0.5, seed).rank(real.image_keys), real.image_keys.tolist()
-    rows = [torch.nonzero(real.labels == c)[:, 0].tolist() for c in range(len(count))]
-    few = [sorted(own, key=lambda i: rank[keys[i]])[:each] for own in rows]
-    return real.take(sorted(i for own in few for i in own))
+    return real.take(np.sort(np.concatenate([own[:each] for own in real.by_content(seed)])))
 
 # %% ../nbs/20_contest.ipynb #a2100007
 def compare_sets(

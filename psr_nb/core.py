@@ -13,6 +13,7 @@ import fnmatch
 import hashlib
 import importlib
 import json
+import math
 import os
 import re
 import secrets
@@ -32,7 +33,7 @@ import torch
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
            'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there',
            'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash',
-           'read_bytes', 'read_json', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable',
+           'read_bytes', 'read_json', 'is_number', 'check_kind', 'check_fields', 'check_format', 'assets', 'reachable',
            'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
@@ -452,6 +453,13 @@ def read_json(path: str | Path) -> Any:
         return json.loads(data.decode('utf-8'))
     except (ValueError, RecursionError) as e:
         raise PSRError(f'{path}', 'JSON', f'{e}') from None
+
+
+def is_number(
+    value: Any,  # of a file or an argument
+) -> bool:
+    "Whether it is a finite number; True and False are none."
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_kind(

@@ -5,12 +5,21 @@
 # %% ../nbs/27_findings.ipynb #fi02
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .core import PSRError, check_fields, check_format, check_kind, content_hash, read_json, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    check_fields,
+    check_format,
+    check_kind,
+    content_hash,
+    is_number,
+    read_json,
+    to_json,
+    write_atomic,
+)
 from .decisions import Decisions
 from .results import interval
 
@@ -80,7 +89,7 @@ _AWAY = 'Move it away to begin anew'
 
 def _number(value: Any, where: Any) -> float:
     "A finite number."
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not is_number(value):
         raise PSRError(f'{where}', 'a finite number', repr(value)[:40], _AWAY)
     return float(value)
 

@@ -5,7 +5,6 @@
 # %% ../nbs/33_grids.ipynb #gr002
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .core import PSRError, content_hash, lookup, read_bytes, write_atomic
+from .core import PSRError, content_hash, is_number, lookup, read_bytes, write_atomic
 from .evaluate import PROTOCOLS
 from .refine import RefineSettings
 from .rivals import RIVALS
@@ -107,7 +106,7 @@ def _weights(name: str, how: dict[str, Any]) -> dict[str, float]:
         raise PSRError(f'weights of method {name}', f'a selector that has weights: {able}', repr(how))
     for term, value in given.items():
         lookup({f.name: f for f in fields(Weights)}, str(term), f'weight of method {name}')
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_number(value):
             raise PSRError(f'weight {term} of method {name}', 'a finite number', repr(value))
     replace(SELECTORS[how['selector']].weights, **given)
     return {str(term): float(value) for term, value in given.items()}

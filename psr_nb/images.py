@@ -24,6 +24,14 @@ from .pictures import contact_sheet, pixel_hashes, to_float
 __all__ = ['Holdout', 'ImageData']
 
 # %% ../nbs/02_images.ipynb #im005
+def _by_content(
+    keys: np.ndarray,  # (n,) of the images
+    seed: int,
+) -> dict[bytes, bytes]:  # key -> its place in an order that is as good as random
+    "What decides which images are taken first: the same wherever and in whatever order a set is read."
+    return {k: hashlib.blake2b(k, key=str(seed).encode()).digest() for k in set(keys.tolist())}
+
+
 @dataclass(frozen=True)
 class Holdout:
     "A share of each class that is kept out of all training, chosen by what the images show."
@@ -52,13 +60,6 @@ class Holdout:
             raise PSRError('option --holdout', 'a share between 0 and 1, such as 0.2', text)
         return out
 
-    def rank(
-        self,
-        keys: np.ndarray,  # (n,) of the images
-    ) -> dict[bytes, bytes]:  # key -> its place in an order that is as good as random
-        "What decides which images are taken first: the same wherever and in whatever order a set is read."
-        return {k: hashlib.blake2b(k, key=str(self.seed).encode()).digest() for k in set(keys.tolist())}
-
     def mask(
         self,
         keys: np.ndarray,  # (n,) of the images
@@ -66,7 +67,7 @@ class Holdout:
         classes: list[str],  # for the error
     ) -> np.ndarray:  # (n,) bool, True where an image is held out
         "Which images are held out: the lowest hashes of each class, at least one and never all."
-        rank = self.rank(keys)
+        rank = _by_content(keys, self.seed)
         held: set[bytes] = set()
         for label in np.unique(labels):
             own = sorted(set(keys[labels == label].tolist()), key=rank.__getitem__)
@@ -214,6 +215,15 @@ class ImageData:
         mask[held] = True
         return self.take(np.flatnonzero(~mask)), self.take(np.sort(held))
 
+    def by_content(
+        self,
+        seed: int = 0,  # which order
+    ) -> list[np.ndarray]:  # of each class its rows
+        "The rows of each class in an order that only the images and the seed decide."
+        rank, labels = _by_content(self.image_keys, seed), self.labels.numpy()
+        rows = [np.flatnonzero(labels == label) for label in range(len(self.classes))]
+        return [np.array(sorted(own, key=lambda i: rank[self.image_keys[i]]), np.int64) for own in rows]
+
     def parts(
         self,
         sizes: Mapping[str, int | float],  # name -> images per class, or the share of those that a class has
@@ -221,10 +231,8 @@ class ImageData:
     ) -> dict[str, ImageData]:  # name -> a part; they share no image
         "Several parts, chosen by content. Sizes are checked first, and the error says which class is too small."
         _check_sizes(self, sizes)
-        rank, labels = Holdout(0.5, seed).rank(self.image_keys), self.labels.numpy()
         chosen: dict[str, list[np.ndarray]] = {name: [] for name in sizes}
-        for label in range(len(self.classes)):
-            own = np.array(sorted(np.flatnonzero(labels == label), key=lambda i: rank[self.image_keys[i]]), np.int64)
+        for own in self.by_content(seed):
             ends = np.cumsum([_wanted(size, len(own)) for size in sizes.values()])
             for name, part in zip(sizes, np.split(own, ends)):
                 chosen[name].append(np.sort(part))

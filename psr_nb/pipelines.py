@@ -15,7 +15,7 @@ import torch
 
 from .autoencoders import PixelSpace
 from .classes import class_names, find_classes, nfc, spoken
-from .core import PSRError, assets, check_fields, lookup, read_json
+from .core import PSRError, assets, check_fields, is_number, lookup, read_json
 from .hub import fetch
 from .kinds import check_class_unet, check_pipeline, check_scheduler, check_transformer, check_unet
 from .sampling import FLOW_SCHEDULERS, SCHEDULERS, is_flow, new_scheduler, quiet
@@ -384,17 +384,16 @@ def _read_schedule(folder: Path) -> dict[str, Any]:
 def _check_scale(autoencoder: Any, name: str) -> None:
     "Raises `PSRError` for an autoencoder whose scale is no number, is nothing, or is of other channels."
     where, config = f'prior {name}, vae/config.json', autoencoder.config
-    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
     for key, least in (('scaling_factor', 0), ('shift_factor', -math.inf)):
         value = config.get(key)
         if value is None and (least or key not in config):
             continue
-        if value is None or not (number(value) and value > least):
+        if value is None or not (is_number(value) and value > least):
             raise PSRError(where, f'a {"positive " if least == 0 else ""}number under {key}', repr(value)[:40])
     for key, least in (('latents_mean', -math.inf), ('latents_std', 0)):
         values, n = config.get(key), config.get('latent_channels')
         if values is not None and not (
-            isinstance(values, (list, tuple)) and len(values) == n and all(number(v) and v > least for v in values)
+            isinstance(values, (list, tuple)) and len(values) == n and all(is_number(v) and v > least for v in values)
         ):
             say = f'{n} {"positive " if least == 0 else ""}numbers under {key}, one for each channel of its latents'
             raise PSRError(where, say, repr(values)[:60])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 import torch
 
-from .core import PSRError, candidate_generators, lookup
+from .core import PSRError, candidate_generators, is_number, lookup
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
@@ -207,13 +206,12 @@ def check_sampler(
     most: int,  # steps that the model was trained with
 ) -> None:
     "Raises `PSRError` for settings with which no sample can be drawn."
-    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
     if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= most:
         raise PSRError('argument num_inference_steps', f'a whole number from 1 to {most:,}', repr(steps)[:40])
-    if not number(guidance_scale):
+    if not is_number(guidance_scale):
         raise PSRError('argument guidance_scale', 'a number', repr(guidance_scale)[:40])
     pair = isinstance(guidance_interval, (list, tuple)) and len(guidance_interval) == 2
-    if not pair or not all(number(v) for v in guidance_interval):
+    if not pair or not all(is_number(v) for v in guidance_interval):
         say = 'two noise levels, such as (0.1, 0.9)'
         raise PSRError('argument guidance_interval', say, repr(guidance_interval)[:40])
 
