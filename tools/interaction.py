@@ -308,7 +308,7 @@ def pictures() -> None:
     call = "explorer = PoolExplorer(Pool.open('pictured'), real, start=Decisions(ipc=5), keep=False)\nexplorer"
     write(RUNS, dict(pictured=(NOTEBOOKS['canvas'][0], call)))
     with lab(RUNS) as (page, address, token):
-        page.set_viewport_size(dict(width=1500, height=1600))
+        page.set_viewport_size(dict(width=1500, height=2000))
         opened(page, address, token, 'pictured')
         page.wait_for_timeout(4000)
         panel, strip = page.locator('.psr.explorer'), page.locator('.psr .strip')
