@@ -126,7 +126,7 @@ def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | Non
 
 # %% ../nbs/34_bench.ipynb #be016b
 def run_cells(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     cells: Sequence[Cell],  # that differ in the method alone
     device: Any = None,  # of the training; None: the best at hand
     abreast: bool | None = None,  # as one network, where that can be; None: on a GPU
@@ -152,8 +152,8 @@ def run_cells(
 
 
 def run_cell(
-    bench: Bench,
-    cell: Cell,
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
     device: Any = None,  # of the training; None: the best at hand
 ) -> BenchStep:
     "Makes one cell and writes its file, whatever becomes of it."
@@ -174,9 +174,9 @@ def _batches(cells: Sequence[Cell], together: bool) -> list[list[Cell]]:
 
 
 def run_bench(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     only: str | None = None,  # cells whose name contains this; they are made again
-    device: Any = None,
+    device: Any = None,  # where it is computed; None: the best at hand
     abreast: bool | None = None,  # students of all methods as one network, where that can be; None: on a GPU
     engine: str | Engine | None = None,  # who samples and trains: "ray", see `psr_nb.engines`; None: this process
 ) -> Iterator[BenchStep]:
@@ -220,7 +220,7 @@ def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) 
 
 # %% ../nbs/34_bench.ipynb #be021
 def estimate_seconds(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     steps: int = 6,  # timed steps of each kind
 ) -> float:
     "About how long the trainings of a grid take; making pools and sets comes on top."

@@ -308,7 +308,7 @@ def channels_of(
 
 # %% ../nbs/07_classifiers.ipynb #7ad70c7b
 def complete(
-    found: Classifier,
+    found: Classifier,  # what its files say
     mean: Any = None,  # per channel; None: as it says
     std: Any = None,  # per channel; None: as it says
     label_names: Any = None,  # a list, or a mapping; None: as it says

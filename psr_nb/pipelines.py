@@ -156,7 +156,7 @@ def _two_encoders(name: str) -> PSRError:
 
 def prompt_table(
     folder: Path,  # with text_encoder and tokenizer
-    sentences: list[str],
+    sentences: list[str],  # one per class
 ) -> torch.Tensor:  # (sentences + 1, tokens, d), the last of no text
     """Sentences, and no sentence, as the folder's own text encoder embeds them.
     Source: Rombach et al. 2022, arXiv 2112.10752."""
@@ -199,7 +199,7 @@ def bundled_priors() -> list[str]:
 def files_to_fetch(
     names: list[str],  # all files of a repository
     repository: str,  # for errors
-    variant: str | None = None,
+    variant: str | None = None,  # of the weights, such as "fp16"; None: full precision
 ) -> list[str]:  # patterns of the files that suffice
     "The configurations and one set of weights for each part."
     folders = {n.rpartition('/')[0] for n in names}
@@ -233,7 +233,7 @@ _SAID = ('vae', 'revision', 'variant', 'prediction')
 
 
 def source_name(
-    name: str,
+    name: str,  # of the prior, its folder or its file
     **said: str | None,  # vae, revision, variant, prediction; None: not said
 ) -> str:  # "DiT.pt?vae=FOLDER"
     "A prior's name with what was said beside it."
@@ -257,7 +257,7 @@ def split_source(
 def prior_folder(
     name: str | Path,  # of a bundled prior, a folder, or a Hugging Face id
     revision: str | None = None,  # of the repository: a branch, tag or commit
-    variant: str | None = None,
+    variant: str | None = None,  # of the weights, such as "fp16"; None: full precision
 ) -> Path:
     "Where a prior is: inside the package, a folder, or fetched from the Hub."
     if str(name) in bundled_priors():

@@ -37,10 +37,10 @@ class SideBySide(Refinement):
         self,
         starts: torch.Tensor,  # (S, n, c, h, w) latents of each set
         labels: torch.Tensor,  # (n,) class positions, the same for all
-        prior: Prior,
-        teacher: Teacher | None,
-        real: ImageData | None = None,
-        settings: RefineSettings | None = None,
+        prior: Prior,  # the one that made the latents
+        teacher: Teacher | None,  # labels and guides; None: no such terms
+        real: ImageData | None = None,  # real training images; None: no such terms
+        settings: RefineSettings | None = None,  # of the refinement
         seeds: Sequence[int] | None = None,  # one for each set; None: the settings' for all
         at_once: int | None = None,  # sets in one computation; None: as many as fit
     ):
@@ -164,11 +164,11 @@ class SetsStep:
 
 def refine_together(
     selections: Sequence[Any],  # what `select` returned, or anything with `latents` and `labels`; one budget for all
-    prior: Prior,
+    prior: Prior,  # the one that made the latents
     teacher: Teacher | None = None,  # gives soft labels
     real: ImageData | None = None,  # real training images
     judge: Teacher | None = None,  # held-out teacher for accept/roll-back; None: only diversity is judged
-    settings: RefineSettings | None = None,
+    settings: RefineSettings | None = None,  # of the refinement
     seeds: Sequence[int] | None = None,  # one for each selection; None: the settings' for all
     at_once: int | None = None,  # selections in one computation; None: as many as fit
     **options: Any,  # single fields of `RefineSettings`

@@ -232,7 +232,9 @@ class _Verdicts(_StudioView):
         self._soon(work)
 
 # %% ../nbs/31_studio.ipynb #c068
-def refinable(thing: Any) -> Any:
+def refinable(
+    thing: Any,  # a `Selection`, or a `PoolExplorer`
+) -> Any:
     "A selection with latents, or an explorer's. Raises `PSRError` otherwise."
     chosen = getattr(thing, 'selection', thing)
     if isinstance(chosen, (str, Path)):
