@@ -49,7 +49,7 @@ class BenchStep:
 
 
 @dataclass
-class _Made:
+class _CellSets:
     "The sets of a cell, and what becomes of them."
 
     cell: Cell
@@ -59,7 +59,7 @@ class _Made:
     error: str = ''
 
 # %% ../nbs/34_bench.ipynb #0f325201
-def _make(bench: Bench, m: _Made) -> None:
+def _make(bench: Bench, m: _CellSets) -> None:
     "The sets of a cell, and how long they took."
     cell, how = m.cell, bench.grid.methods[m.cell.method]
     if 'selector' in how:
@@ -69,7 +69,7 @@ def _make(bench: Bench, m: _Made) -> None:
     bench.costs.setdefault((cell.method, cell.ipc, cell.pool), time.perf_counter() - began)
 
 
-def _keep_picture(bench: Bench, m: _Made) -> None:
+def _keep_picture(bench: Bench, m: _CellSets) -> None:
     "A small picture of the first set of a method and budget."
     sheet = bench.sheet(m.cell)
     if m.cell.pool == 0 and not m.error and not sheet.is_file():
@@ -97,7 +97,7 @@ def _give_back() -> None:
         torch.cuda.empty_cache()
 
 
-def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | None) -> None:
+def _train(bench: Bench, made: Sequence[_CellSets], device: Any, abreast: bool | None) -> None:
     "Trains the students of cells that differ in the method alone, in one call; where it fails, cell by cell."
     grid, cell = bench.grid, made[0].cell
     sets = {f'{i} {draw}': (m, draw, source) for i, m in enumerate(made) for draw, source in m.sets.items()}
@@ -132,7 +132,7 @@ def run_cells(
     abreast: bool | None = None,  # as one network, where that can be; None: on a GPU
 ) -> list[BenchStep]:
     "Makes some cells and writes their files, whatever becomes of each."
-    began, made = time.perf_counter(), [_Made(cell) for cell in cells]
+    began, made = time.perf_counter(), [_CellSets(cell) for cell in cells]
     for m in made:
         try:
             _make(bench, m)

@@ -12,7 +12,7 @@ import torch
 
 from .core import PSRError
 from .data import ImageData, augment
-from .learning import Abreast
+from .learning import GroupedStudents
 from psr_nb.losses import (
     fresh_network,
     label_probability,
@@ -100,13 +100,13 @@ class SideBySide(Refinement):
             terms['proximal'] = proximal_loss(z, self._of(self.start, part, rows))
         return rows, terms
 
-    def _networks(self, generators: list[torch.Generator], classes: int = 2) -> Abreast:
+    def _networks(self, generators: list[torch.Generator], classes: int = 2) -> GroupedStudents:
         "A fresh network for each set; all of one kind, which the first draws."
         s, draw = self.settings, lambda high: [int(torch.randint(high, (1,), generator=g)) for g in generators]
         kind, seeds = s.networks[draw(len(s.networks))[0]], draw(2**31)
         make = lambda seed: fresh_network(kind, s.width, self.prior.image_shape, seed, torch.device('cpu'), classes)
         made = {seed: make(seed) for seed in dict.fromkeys(seeds)}
-        return Abreast([made[seed] for seed in seeds]).to(self.prior.device).requires_grad_(False)
+        return GroupedStudents([made[seed] for seed in seeds]).to(self.prior.device).requires_grad_(False)
 
     def _students(self, batch: Batch, generators: list[torch.Generator]) -> torch.Tensor:  # (sets,)
         s, real, known = self.settings, self.real, self.known

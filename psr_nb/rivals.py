@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from .augmentations import crop_boxes, crop_resized
 from .core import PSRError, candidate_generators, candidate_noise
-from .coresets import Young, ccs_real, el2n, el2n_real, k_center_real, kept_for, young_of  # noqa: F401
+from .coresets import EarlyStudent, ccs_real, el2n, el2n_real, k_center_real, kept_for, young_of  # noqa: F401
 from .data import ImageData
 from .pictures import to_float, to_uint8
 from .prior import Prior
@@ -158,7 +158,7 @@ def _pushed(
 
 
 def class_gradients(
-    young: Young,  # the network at several moments of its training
+    young: EarlyStudent,  # the network at several moments of its training
 ) -> torch.Tensor:  # (epochs, C, C · (d + 1)) of unit length
     "Mean gradient of the loss in the last layer over the real images of each class, at each moment."
     out, real = [], young.real
@@ -172,7 +172,7 @@ def class_gradients(
 
 
 def influence(
-    young: Young,  # the network at several moments of its training
+    young: EarlyStudent,  # the network at several moments of its training
     means: torch.Tensor,  # of `class_gradients`
     images: torch.Tensor,  # (n, c, h, w) in [0, 1]
     labels: torch.Tensor,  # (n,)
@@ -282,7 +282,7 @@ RIVALS: dict[str, Callable[[Prior, ImageData, int, int], ImageData]] = {
 def confidence_mosaics(
     real: ImageData,  # real training images
     ipc: int,  # images per class
-    teacher: Teacher | Young | None = None,  # whose confidence counts; None: a young network's
+    teacher: Teacher | EarlyStudent | None = None,  # whose confidence counts; None: a young network's
     seed: int = 0,  # of noise and draws
     crops: int = 5,  # of each image
     images: int = 300,  # per class that are looked at
