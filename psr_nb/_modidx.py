@@ -1605,6 +1605,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'psr_nb.train_prior._Denoiser.timesteps': ( 'train_prior.html#_denoiser.timesteps',
                                                                                 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._beginning': ('train_prior.html#_beginning', 'psr_nb/train_prior.py'),
+                                    'psr_nb.train_prior._denoise': ('train_prior.html#_denoise', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._feature_maps': ('train_prior.html#_feature_maps', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._keep': ('train_prior.html#_keep', 'psr_nb/train_prior.py'),
                                     'psr_nb.train_prior._latents': ('train_prior.html#_latents', 'psr_nb/train_prior.py'),
