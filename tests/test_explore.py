@@ -472,7 +472,7 @@ def test_lasso(page):
         lambda: (
             len(
                 set(
-                    page.locator('.psr.explorer .sheet .tile canvas').evaluate_all('all => all.map(c => c.toDataURL())')
+                    page.locator('.psr.explorer .sheet .tile img').evaluate_all('all => all.map(c => c.src)')
                 )
             )
             > count / 2
@@ -675,7 +675,7 @@ def test_page_without_a_network(place, page, browser, scheme):
     until(
         still,
         lambda: (
-            len(set(still.locator('.psr.explorer .tile canvas').evaluate_all('all => all.map(c => c.toDataURL())')))
+            len(set(still.locator('.psr.explorer .tile img').evaluate_all('all => all.map(c => c.src)')))
             > 25
         ),
         'thumbnails',
