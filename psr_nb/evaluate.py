@@ -149,7 +149,7 @@ def class_numbers(
 # %% ../nbs/23_evaluate.ipynb #344eeabf
 def match_numbers(
     data: ImageData,  # a set whose class folders may be numbered
-    test: ImageData,
+    test: ImageData,  # real test images, in the order of their own classes
 ) -> tuple[ImageData, str]:  # with the names of the test images' classes, and what was done; "" where nothing was
     "Numbered classes take their names from the test images, in their order. Raises `PSRError` where that is ambiguous."
     numbers, count = class_numbers(data.classes), len(test.classes)

@@ -27,7 +27,8 @@ from .students import ConvNet, ResNetAP, make_student, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['StudentStep', 'student_logits', 'train_student', 'Abreast', 'threads_each', 'train_students', 'accuracies_abreast']
+__all__ = ['Abreast', 'StudentStep', 'student_logits', 'train_student', 'GroupedStudents', 'threads_each', 'train_students',
+           'accuracies_abreast']
 
 # %% ../nbs/09_learning.ipynb #c023
 @dataclass
@@ -201,7 +202,7 @@ def _widened(layers: Sequence[Any]) -> nn.Module:
     return wide
 
 
-class Abreast(nn.Module):
+class GroupedStudents(nn.Module):
     "Several networks of one shape as one; images and answers have the student as their first axis."
 
     def __init__(
@@ -232,9 +233,12 @@ class Abreast(nn.Module):
     ) -> torch.Tensor:  # (n, batch, C)
         return torch.baddbmm(self.bias.view(self.n, 1, -1), self.features(x), self.weight.transpose(1, 2))
 
+
+Abreast = GroupedStudents  # its old name
+
 # %% ../nbs/09_learning.ipynb #6c0535dc
 def _ask_abreast(
-    model: Abreast,
+    model: GroupedStudents,
     images: torch.Tensor,  # (m, c, h, w) uint8
     mean: torch.Tensor,  # (S, 1, c, 1, 1)
     std: torch.Tensor,
@@ -258,7 +262,7 @@ def _tests_abreast(
 ) -> Iterator[torch.Tensor]:  # (S, m, C) after each epoch that is tested
     "Trains students as one network."
     p, shape, count = work.protocol, tuple(sets[0][0].shape[1:]), len(test.classes)
-    model = Abreast([make_student(student, shape, count, p, seed) for seed in seeds]).to(device).train()
+    model = GroupedStudents([make_student(student, shape, count, p, seed) for seed in seeds]).to(device).train()
     optimizer = _optimizer(model, work)
     pixels = [to_float(images) for images, _ in sets]
     scales = [_normalisation(part, p) for part in pixels]

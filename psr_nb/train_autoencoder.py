@@ -170,7 +170,7 @@ def new_autoencoder(
 
 # %% ../nbs/41_train_autoencoder.ipynb #a019
 def feature_distance(
-    teacher: Teacher,
+    teacher: Teacher,  # a classifier of convolutions
     made: torch.Tensor,  # (n, c, h, w) in [0, 1]; gradients flow back to them
     wanted: torch.Tensor,  # (n, c, h, w) in [0, 1]
 ) -> torch.Tensor:  # scalar; 0: alike

@@ -88,7 +88,7 @@ def judges_of(
     pool: Any,  # a `Pool`
     real: ImageData,  # real training images
     most: int,  # of each class
-    seed: int,
+    seed: int,  # of the split
 ) -> Judges:
     "The real images of the pool's classes, every fourth of each class kept aside."
     part = reference_images(pool, real, most, seed)
@@ -121,11 +121,20 @@ class Measured:
         pairs = ((getattr(self, k), getattr(other, k)) for k in ('sets', 'judged', 'kept', 'right'))
         return Measured(*(np.concatenate(pair) for pair in pairs))
 
-    def first(self, count: int) -> Measured:
+    def first(
+        self,
+        count: int,  # sets to keep
+    ) -> Measured:
+        "The first `count` sets."
         return Measured(self.sets[:count], self.judged[:count], self.kept[:count], self.right[:count])
 
     @classmethod
-    def none(cls, classes: int, ipc: int) -> Measured:
+    def none(
+        cls,
+        classes: int,  # number of classes
+        ipc: int,  # images per class
+    ) -> Measured:
+        "Nothing measured yet."
         empty = np.zeros((0, classes))
         return cls(np.zeros((0, classes, ipc), np.int64), empty, empty.copy(), np.zeros((0, 2)))
 
@@ -191,14 +200,14 @@ class Opinion:
 
 
 def opinion_of(
-    pool: Any,
-    judges: Judges,
-    ipc: int,
-    student: str,
-    protocol: Protocol,
+    pool: Any,  # a `Pool`
+    judges: Judges,  # real images that judge
+    ipc: int,  # images per class
+    student: str,  # its name, see `STUDENTS`
+    protocol: Protocol,  # a name in `PROTOCOLS`, or a `Protocol`
     trials: int,  # how many
-    seed: int,
-    device: torch.device | str = 'cpu',
+    seed: int,  # of the sets
+    device: torch.device | str = 'cpu',  # where it is computed
 ) -> Opinion:
     "Runs the quick trials."
     images = pool.images[:]
