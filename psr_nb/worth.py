@@ -19,12 +19,13 @@ import torch.nn.functional as F
 
 from psr_nb.core import (
     PSRError,
-    best_device,
     candidate_seed,
     check_fields,
     check_format,
     content_hash,
     is_there,
+    is_whole,
+    known_device,
     listed,
     lookup,
     make_folder,
@@ -324,7 +325,7 @@ class Worth:
         if self.calibration is None:
             raise PSRError('this measurement', f'at least {GENERATION} students', len(self.measured))
         if getattr(chosen, 'pool', None) is not None and chosen.pool.fingerprint != self.about['pool']:
-            raise PSRError('argument chosen', 'a selection from the pool that was measured', 'one from another')
+            raise PSRError('argument chosen', 'a selection from the pool that was measured', 'one from another pool')
         ids = [np.asarray(i) for i in getattr(chosen, 'ids', chosen)]
         if {len(i) for i in ids} != {self.about['ipc']}:
             found = sorted({len(i) for i in ids})
@@ -534,7 +535,7 @@ def _about(
 def _students(students: int | None, device: torch.device) -> int:
     "How many students, unless it is said: as many as take some minutes."
     wanted = (768 if device.type == 'cuda' else 128) if students is None else students
-    if not isinstance(wanted, int) or wanted < GENERATION:
+    if not is_whole(wanted, GENERATION):
         raise PSRError('argument students', f'a whole number from {GENERATION} up', wanted)
     return wanted
 
@@ -603,7 +604,7 @@ def measure_worth(
     began = time.perf_counter()
     _check_measurement(pool, real, ipc)
     with opened(engine) as who:
-        own = torch.device(device or best_device())  # of the quick trials
+        own = known_device(device)  # of the quick trials
         device = who.device or own
         wanted = _students(students, device)
         p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
