@@ -472,6 +472,47 @@ class Distillation:
         )
 
 # %% ../nbs/26_distill.ipynb #926c24f2
+def _sample_stage(
+    stages: Stages, prior: Prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, **more: Any
+) -> Pool:
+    with stages.stage('pool') as say:
+        pool = run_pool(prior, roles, n_per_class, folder, seed, progress, stages=stages, **more)
+        say(f'{pool.n_per_class} candidates in each of {len(pool.classes)} classes')
+        say(f'by prior {shown_name(prior.name)}: {sampler_words(pool.config)}')
+    return pool
+
+
+def _select_stage(
+    stages: Stages, pool: Pool, ipc: int, method: str, by_students: bool, data: ImageData, **options: Any
+) -> Selection:
+    with stages.stage('select') as say:
+        if by_students:
+            found = contest(pool, data, ipc, **options)
+            selection = found.best
+            say('; '.join(found.verdict) + ';')
+        else:
+            selection = select(pool, ipc, method, reference=data, **options)
+        say(selection_words(selection))
+    return selection
+
+
+def _save_stages(
+    run: Distillation,
+    out: Path,
+    map_method: str | None,
+    embedding: Callable[[], np.ndarray] | None,  # gives the coordinates of the map; None: no page
+) -> None:
+    "Saves the set, and the report page where one was asked for."
+    with run.stages.stage('save') as say:
+        run.distilled.save(out)
+        say(f'{len(run.distilled)} images with labels, card and provenance')
+    if map_method is not None and embedding is not None:
+        with run.stages.stage('report') as say:
+            coordinates = embedding()
+            say(f'map of the pool ({map_method}) and this page')
+            run.write_report(out / 'report.html', coordinates, map_method)
+
+
 def distill(
     prior: str | Path | Prior = 'fashion',  # name, folder or hub id; or a `Prior`
     data: str
@@ -510,19 +551,11 @@ def distill(
     stages = Stages(progress, on_progress) if stages is None else stages
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
     with opened(engine) as who:
-        with stages.stage('pool') as say:
-            sampled = run_pool(prior, roles, n_per_class, folder, seed, progress, sampling, stages, who)
-            say(f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes')
-            say(f'by prior {shown_name(prior.name)}: {sampler_words(sampled.config)}')
-        with stages.stage('select') as say:
-            options = select_options or {}
-            if by_students:
-                found = contest(sampled, data, ipc, seed=seed, teacher=roles.scoring, **options)
-                selection, method = found.best, 'by_students'
-                say('; '.join(found.verdict) + ';')
-            else:
-                selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
-            say(selection_words(selection))
+        asked = dict(sampling=sampling, engine=who)
+        sampled = _sample_stage(stages, prior, roles, n_per_class, folder, seed, progress, **asked)
+        options = dict(seed=seed, teacher=roles.scoring, **(select_options or {}))
+        selection = _select_stage(stages, sampled, ipc, method, by_students, data, **options)
+        method = 'by_students' if by_students else method
         embedding = layout_aside(sampled, map_method) if map_method and out is not None else None
         steps: list[RefineStep] = []
         if refine:
@@ -533,14 +566,7 @@ def distill(
     distilled = make_set(selection, steps, method, data, prior, roles)
     run = Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
     if out is not None:
-        with stages.stage('save') as say:
-            distilled.save(out)
-            say(f'{len(distilled)} images with labels, card and provenance')
-    if out is not None and map_method is not None and embedding is not None:
-        with stages.stage('report') as say:
-            coordinates = embedding()
-            say(f'map of the pool ({map_method}) and this page')
-            run.write_report(out / 'report.html', coordinates, map_method)
+        _save_stages(run, out, map_method, embedding)
     return run
 
 # %% ../nbs/26_distill.ipynb #od002

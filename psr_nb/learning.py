@@ -120,6 +120,34 @@ def _architecture(teacher: Teacher | None) -> str:
     return str((getattr(teacher, 'recipe', None) or {}).get('architecture', ''))
 
 # %% ../nbs/09_learning.ipynb #e005
+def _prepared(
+    images: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor | None, p: Protocol, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    "Pixels, targets, class numbers, mean and spread of the colours, on the device and as the protocol wants them."
+    pixels, targets, soft = to_float(images), targets.clone(), targets.ndim == 2
+    mean, std = (v.to(device) for v in _normalisation(pixels, p))
+    hard = (targets.argmax(1) if labels is None else labels).to(device) if soft else targets
+    if soft and not p.online and p.temperature != 1:
+        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
+    pixels, targets = pixels.to(device), targets.to(device)
+    if p.normalised_views:
+        pixels = (pixels - mean) / std
+    return pixels, targets, hard, mean, std
+
+
+def _asked_online(
+    teacher: Teacher,
+    x: torch.Tensor,  # (n, c, h, w) after augmentation
+    p: Protocol,
+    mean: torch.Tensor,
+    std: torch.Tensor,
+) -> torch.Tensor:  # (n, C) probabilities
+    "A teacher's soft labels for the very images that the student sees."
+    seen = x * std + mean if p.normalised_views else x
+    with torch.no_grad():
+        return (teacher.logits(seen.to(teacher.device)) / p.temperature).softmax(1).to(x.device)
+
+
 def train_student(
     images: torch.Tensor,  # (n, c, h, w) uint8, the distilled images
     targets: torch.Tensor,  # (n,) class numbers or (n, C) probabilities
@@ -147,14 +175,8 @@ def train_student(
     model = make_student(student, tuple(images.shape[1:]), n_classes, p, seed).to(device).train()
     if device.type == 'cpu':
         quicken(model)
-    optimizer, pixels, targets = _optimizer(model, work), to_float(images), targets.clone()
-    mean, std = (v.to(device) for v in _normalisation(pixels, p))
-    hard = (targets.argmax(1) if labels is None else labels).to(device) if soft else targets
-    if soft and not p.online and p.temperature != 1:
-        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
-    pixels, targets = pixels.to(device), targets.to(device)
-    if p.normalised_views:
-        pixels = (pixels - mean) / std
+    optimizer = _optimizer(model, work)
+    pixels, targets, hard, mean, std = _prepared(images, targets, labels, p, device)
     twice = p.extra_forward and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
     draw, view = torch.Generator().manual_seed(seed), VIEWS[p.views]
     for epoch in range(work.epochs):
@@ -166,9 +188,7 @@ def train_student(
             if p.cutmix and torch.rand(1, generator=draw).item() < p.cutmix:
                 x, partner, own = cutmix(x, draw)
             if p.online and soft_now and teacher is not None:  # the teacher sees the mixed image: nothing else to mix
-                seen = x * std + mean if p.normalised_views else x
-                with torch.no_grad():
-                    y, partner = (teacher.logits(seen.to(teacher.device)) / p.temperature).softmax(1).to(device), None
+                y, partner = _asked_online(teacher, x, p, mean, std), None
             x = (x if p.normalised_views else (x - mean) / std).clone(memory_format=torch.contiguous_format)
             for group in optimizer.param_groups:
                 group['lr'] = rate = work.rate(epoch + i / work.steps)
