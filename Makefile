@@ -17,6 +17,8 @@ RUN = "$(BIN)/python" "$(BIN)/$(1)"
 KEY := $(shell (cat settings.ini pyproject.toml setup.py; pwd) | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.set-up-$(KEY)
 export PATH := $(BIN):$(PATH)
+# Compiled modules are kept, whatever the shell says: importing torch and its like from source takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Two tests run side by side on two cores, each with one thread.
 JOBS ?= 2
@@ -32,14 +34,14 @@ demo: $(STAMP)
 # Every notebook, then everything in tests/ (among it: modules in step with the notebooks, notebooks clean).
 test: $(STAMP)
 	$(call RUN,nbdev-test) --n-workers $(JOBS) --do-print --timing
-	$(call RUN,pytest) -n $(TESTERS) --dist loadgroup --no-loadscope-reorder --durations 15
+	$(call RUN,pytest) -n $(TESTERS) --dist loadfile --no-loadscope-reorder --durations 15
 
 quick: $(STAMP)
-	$(call RUN,pytest) -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not slow and not browser and not gpu" $(ORDER)
+	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not browser and not gpu" $(ORDER)
 
 # Which lines the tests run. The notebooks' own tests are not counted.
 cover: $(STAMP)
-	$(call RUN,pytest) -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder --cov --cov-report term
+	$(call RUN,pytest) -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report term
 
 # Hundreds of commands that are disturbed, thousands of damaged files, and memory, counted in FAULTS, which the page
 # nbs/benchmarks/faults.ipynb shows; ROUNDS says how many commands. As root, small disks are mounted too.

@@ -17,12 +17,13 @@ __all__ = ['crop_boxes', 'crop_resized', 'random_resized_crop', 'colour_jitter',
 def crop_boxes(
     n: int,  # images
     h: int,  # pixels
-    w: int,
+    w: int,  # pixels
     scale: tuple[float, float],  # least and largest share of the area
     ratio: tuple[float, float] = (3 / 4, 4 / 3),  # least and largest width / height
     generator: torch.Generator | None = None,  # CPU generator for the draws
 ) -> torch.Tensor:  # (n, 4) top, left, height, width, whole numbers
-    "Random parts of images. Ten tries per image, as torchvision has; where none fits, the largest part in the middle."
+    """Random parts of images, in whole pixels. Ten tries per image, as torchvision's RandomResizedCrop has; where none
+    fits, the largest part in the middle."""
     draw = torch.rand(4, n, 10, generator=generator)
     area = h * w * (scale[0] + (scale[1] - scale[0]) * draw[0])
     aspect = torch.exp(math.log(ratio[0]) + math.log(ratio[1] / ratio[0]) * draw[1])
@@ -70,9 +71,11 @@ def random_resized_crop(
 def colour_jitter(
     images: torch.Tensor,  # (n, c, h, w); c is 1 or 3
     amount: float = 0.4,  # largest weight of the blend, either way
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | None = None,  # CPU generator for the draws; None: the global one
 ) -> torch.Tensor:  # (n, c, h, w), not clipped
-    "Brightness, contrast and (for three channels) saturation, in random order. Source: Kim et al. 2022, as Minimax Diffusion."
+    """Brightness, contrast and (for three channels) saturation, in random order; each image has its own draw.
+    Source: Kim et al. 2022 (IDC, arXiv 2205.14959), as Minimax Diffusion (arXiv 2311.15529) trains.
+    """
     n, c = images.shape[:2]
     kinds = 3 if c == 3 else 2
     order = torch.rand(n, kinds, generator=generator).argsort(1).to(images.device)
@@ -89,9 +92,9 @@ def colour_jitter(
 def lighting(
     images: torch.Tensor,  # (n, 3, h, w); one channel is returned as it is
     std: float = 0.1,  # of the noise along each component
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | None = None,  # CPU generator for the draws; None: the global one
 ) -> torch.Tensor:  # (n, 3, h, w)
-    "Noise along the principal components of ImageNet's colours. Source: Krizhevsky et al. 2012."
+    "Noise along the principal components of ImageNet's colours, for images in [0, 1]. Source: Krizhevsky et al. 2012."
     if images.shape[1] != 3:
         return images
     values = torch.tensor([0.2175, 0.0188, 0.0045])
@@ -102,9 +105,11 @@ def lighting(
 # %% ../nbs/05_augmentations.ipynb #c011
 def cutmix(
     images: torch.Tensor,  # (n, c, h, w)
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | None = None,  # CPU generator for the draws; None: the global one
 ) -> tuple[torch.Tensor, torch.Tensor, float]:  # mixed images, partner of each (n,), share of its own label
-    "A rectangle from a partner, λ from Beta(1, 1), share corrected for what the border cuts off. Source: Yun et al. 2019."
+    """A rectangle from a partner, λ from Beta(1, 1), share corrected for what the border cuts off.
+    Source: Yun et al. 2019, arXiv 1905.04899.
+    """
     n, _, h, w = images.shape
     partner = torch.randperm(n, generator=generator)
     lam = torch.rand(1, generator=generator).item()
@@ -120,9 +125,9 @@ def cutmix(
 def shuffle_patches(
     images: torch.Tensor,  # (n, c, h, w)
     factor: int = 2,  # strips each way
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | None = None,  # CPU generator for the draws; None: the global one
 ) -> torch.Tensor:  # (n, c, h, w)
-    "Strips of each image in random order, across and then down. Source: Sun et al. 2024 (RDED)."
+    "Strips of each image in random order, across and then down. Source: Sun et al. 2024 (RDED, arXiv 2312.03526)."
     if factor == 1:
         return images
 
@@ -164,10 +169,12 @@ def _shift(
 # %% ../nbs/05_augmentations.ipynb #a012
 def dsa(
     images: torch.Tensor,  # (n, c, h, w), normalised
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | None = None,  # CPU generator for the draws; None: the global one
     flip: bool = True,  # mirror half of the images; digits are not mirrored
 ) -> torch.Tensor:  # (n, c, h, w)
-    "Mirror, colour, and one of crop, scale and rotation. Source: Zhao & Bilen 2021, arXiv 2102.08259, as Kim et al. 2022 train."
+    """Mirror, colour, and one of crop, scale and rotation.
+    Source: Zhao & Bilen 2021, arXiv 2102.08259, as Kim et al. 2022 (arXiv 2205.14959) train.
+    """
     n = len(images)
     draw = lambda: torch.rand(n, 1, 1, 1, generator=generator).to(images)
     if flip:

@@ -45,7 +45,7 @@ def codes_from_latents(
     vae: Any,  # a diffusers autoencoder
     latents: torch.Tensor,  # (n, c, h, w) as the diffusion model knows them
 ) -> torch.Tensor:  # (n, c, h, w) as its decoder takes them
-    "The way back."
+    "From latents back to codes: the inverse of `latents_from_codes`."
     centre, spread = _centre_and_spread(vae, latents)
     return latents / vae.config.scaling_factor * spread + centre
 
@@ -62,8 +62,16 @@ class PixelSpace(torch.nn.Module):
 
         self.config = FrozenDict(latent_channels=channels, scaling_factor=1.0, block_out_channels=(1,))
 
-    def encode(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+    def encode(
+        self,
+        images: torch.Tensor,  # (n, c, h, w) in [-1, 1]
+    ) -> tuple[torch.Tensor]:
+        "The images, unchanged, in a tuple."
         return (images,)
 
-    def decode(self, latents: torch.Tensor) -> Any:
+    def decode(
+        self,
+        latents: torch.Tensor,  # (n, c, h, w) in [-1, 1]
+    ) -> Any:
+        "The latents, unchanged, as `.sample`."
         return SimpleNamespace(sample=latents)

@@ -49,7 +49,7 @@ class BenchStep:
 
 
 @dataclass
-class _Made:
+class _CellSets:
     "The sets of a cell, and what becomes of them."
 
     cell: Cell
@@ -59,7 +59,7 @@ class _Made:
     error: str = ''
 
 # %% ../nbs/34_bench.ipynb #0f325201
-def _make(bench: Bench, m: _Made) -> None:
+def _make(bench: Bench, m: _CellSets) -> None:
     "The sets of a cell, and how long they took."
     cell, how = m.cell, bench.grid.methods[m.cell.method]
     if 'selector' in how:
@@ -69,7 +69,7 @@ def _make(bench: Bench, m: _Made) -> None:
     bench.costs.setdefault((cell.method, cell.ipc, cell.pool), time.perf_counter() - began)
 
 
-def _keep_picture(bench: Bench, m: _Made) -> None:
+def _keep_picture(bench: Bench, m: _CellSets) -> None:
     "A small picture of the first set of a method and budget."
     sheet = bench.sheet(m.cell)
     if m.cell.pool == 0 and not m.error and not sheet.is_file():
@@ -97,7 +97,7 @@ def _give_back() -> None:
         torch.cuda.empty_cache()
 
 
-def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | None) -> None:
+def _train(bench: Bench, made: Sequence[_CellSets], device: Any, abreast: bool | None) -> None:
     "Trains the students of cells that differ in the method alone, in one call; where it fails, cell by cell."
     grid, cell = bench.grid, made[0].cell
     sets = {f'{i} {draw}': (m, draw, source) for i, m in enumerate(made) for draw, source in m.sets.items()}
@@ -126,13 +126,13 @@ def _train(bench: Bench, made: Sequence[_Made], device: Any, abreast: bool | Non
 
 # %% ../nbs/34_bench.ipynb #be016b
 def run_cells(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     cells: Sequence[Cell],  # that differ in the method alone
     device: Any = None,  # of the training; None: the best at hand
     abreast: bool | None = None,  # as one network, where that can be; None: on a GPU
 ) -> list[BenchStep]:
     "Makes some cells and writes their files, whatever becomes of each."
-    began, made = time.perf_counter(), [_Made(cell) for cell in cells]
+    began, made = time.perf_counter(), [_CellSets(cell) for cell in cells]
     for m in made:
         try:
             _make(bench, m)
@@ -152,8 +152,8 @@ def run_cells(
 
 
 def run_cell(
-    bench: Bench,
-    cell: Cell,
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
     device: Any = None,  # of the training; None: the best at hand
 ) -> BenchStep:
     "Makes one cell and writes its file, whatever becomes of it."
@@ -174,9 +174,9 @@ def _batches(cells: Sequence[Cell], together: bool) -> list[list[Cell]]:
 
 
 def run_bench(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     only: str | None = None,  # cells whose name contains this; they are made again
-    device: Any = None,
+    device: Any = None,  # where it is computed; None: the best at hand
     abreast: bool | None = None,  # students of all methods as one network, where that can be; None: on a GPU
     engine: str | Engine | None = None,  # who samples and trains: "ray", see `psr_nb.engines`; None: this process
 ) -> Iterator[BenchStep]:
@@ -220,7 +220,7 @@ def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) 
 
 # %% ../nbs/34_bench.ipynb #be021
 def estimate_seconds(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     steps: int = 6,  # timed steps of each kind
 ) -> float:
     "About how long the trainings of a grid take; making pools and sets comes on top."

@@ -104,8 +104,8 @@ PUBLISHED: list[Published] = [
 def published_for(
     classes: Sequence[str],  # of the test images
     protocol: str,  # as the table calls it
-    student: str,
-    ipc: int,
+    student: str,  # as the table calls it
+    ipc: int,  # images per class
 ) -> list[tuple[str, float, str]]:  # method, %, source
     "What authors print for the same data, protocol, student and budget; nothing where one of them differs."
     same = [p for p in PUBLISHED if (p.protocol, p.student) == (protocol, student)]
@@ -136,7 +136,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table_sections(
-    table: BenchTable,
+    table: BenchTable,  # the collected rows
     classes: Sequence[str],  # of the test images
 ) -> list[dict[str, Any]]:
     "One for each setting: its words, its rows, and what others print for it."
@@ -241,7 +241,7 @@ def _pictures(bench: Bench) -> list[dict[str, Any]]:
 
 
 def bench_page(
-    bench: Bench,
+    bench: Bench,  # the opened grid
     path: str | Path | None = None,  # the HTML file; None: bench.html in the grid's folder
 ) -> Path:
     "Writes what is there of a grid as one file."

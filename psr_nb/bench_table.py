@@ -29,8 +29,8 @@ __all__ = ['resample', 'two_level', 'BenchTable', 'visible_difference', 'tabulat
 def resample(
     pools: Sequence[Any],  # labels of the pools
     seeds: Mapping[Any, Sequence[Any]],  # pool -> its seeds
-    draws: int = 2000,
-    seed: int = 0,
+    draws: int = 2000,  # resamples of the bootstrap
+    seed: int = 0,  # of the resamples
 ) -> list[list[tuple[Any, Any]]]:  # for each draw the (pool, seed) in it
     "Draws for the two-level bootstrap, the same for every method, so that differences stay paired."
     g = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def _positions(pools: tuple, seeds: tuple[tuple, ...], draws: int) -> np.ndarray
 
 def two_level(
     values: Mapping[tuple[Any, Any], float],  # (pool, seed) -> value
-    draws: int = 2000,
+    draws: int = 2000,  # resamples of the bootstrap
 ) -> tuple[float, float, float, float]:  # mean, 95 % low and high, p of a mean of zero (two-sided)
     "Mean and interval over pools and seeds; over seeds alone where there is one pool."
     pools = list(dict.fromkeys(p for p, _ in values))
@@ -216,7 +216,7 @@ def tabulate(
 
 # %% ../nbs/35_bench_table.ipynb #bt013
 def collect(
-    bench: Bench,
+    bench: Bench,  # the opened grid
 ) -> tuple[Report, list[tuple[dict[str, Any], str]]]:  # rows of the cells that are done; cells that failed
     "What is there of a grid, in the order of its cells."
     rows, failed = [], []
@@ -229,7 +229,7 @@ def collect(
 
 
 def save_results(
-    bench: Bench,
+    bench: Bench,  # the opened grid
 ) -> tuple[Report, list[tuple[dict[str, Any], str]]]:  # as `collect` gives them
     "Writes results.json and results.parquet: the rows, without any statistics."
     report, failed = collect(bench)
@@ -264,7 +264,7 @@ def gather(
 
 
 def write_results(
-    bench: Bench,
+    bench: Bench,  # the opened grid
 ) -> BenchTable:
     "Writes results.json and results.parquet, and gives the table."
     report, failed = save_results(bench)

@@ -84,7 +84,9 @@ def _card_rows(distilled: Any) -> list[tuple[str, Any]]:
     ]
 
 
-def card_data(distilled: Any) -> DatasetCardData:
+def card_data(
+    distilled: Any,  # a `DistilledSet`
+) -> DatasetCardData:
     "The front matter that the Hugging Face hub reads."
     from huggingface_hub import DatasetCardData
 
@@ -113,7 +115,7 @@ def _card_template() -> jinja2.Template:
 
 
 def card(
-    distilled: Any,
+    distilled: Any,  # a `DistilledSet`
     report: Any = None,  # a `Report` of its accuracy
 ) -> str:  # Markdown with YAML front matter
     "The data set card: what it is, how it was made, licence, accuracy."

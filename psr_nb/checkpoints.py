@@ -30,8 +30,9 @@ from psr_nb.weights import (
 )
 
 # %% auto #0
-__all__ = ['TABLES', 'Classifier', 'named_as', 'first_layer', 'last_layer', 'label_list', 'load_timm', 'build_timm', 'sized',
-           'numbers', 'timm_classifier', 'timm_folder', 'Caught', 'torchvision_classifier', 'checkpoint_file']
+__all__ = ['TABLES', 'Caught', 'Classifier', 'named_as', 'first_layer', 'last_layer', 'label_list', 'load_timm', 'build_timm',
+           'sized', 'numbers', 'timm_classifier', 'timm_folder', 'TimmInterface', 'torchvision_classifier',
+           'checkpoint_file']
 
 # %% ../nbs/07_checkpoints.ipynb #k005
 register_students()
@@ -241,7 +242,7 @@ def timm_folder(
     return timm_classifier(network, cfg, where, input_size, dict(architecture=architecture, model_args=arguments))
 
 # %% ../nbs/07_checkpoints.ipynb #k015
-class Caught(nn.Module):
+class TimmInterface(nn.Module):
     "A network of another library with timm's two steps: features are what enters its last layer."
 
     def __init__(
@@ -291,6 +292,9 @@ class Caught(nn.Module):
     ) -> torch.Tensor:
         "Logits, (n, classes)."
         return self.forward_features(x)['logits']
+
+
+Caught = TimmInterface  # its old name
 
 # %% ../nbs/07_checkpoints.ipynb #k016
 _HELPERS = ('AuxLogits.', 'aux1.', 'aux2.')  # heads that only training asks: GoogLeNet's and Inception's
@@ -351,7 +355,9 @@ def torchvision_classifier(
     size = arguments.get('image_size', usual.crop_size[0])
     recipe = dict(architecture=f'torchvision/{name}', model_args={})
     fixed = 'image_size' in arguments or name.startswith('maxvit')
-    return Classifier(Caught(network, outputs, where), where, mean, std, size, None, fixed, outputs, True, recipe)
+    return Classifier(
+        TimmInterface(network, outputs, where), where, mean, std, size, None, fixed, outputs, True, recipe
+    )
 
 # %% ../nbs/07_checkpoints.ipynb #k019
 def _kept_architecture(file: Path) -> str | None:

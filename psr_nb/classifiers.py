@@ -21,8 +21,8 @@ from torch import nn
 
 from psr_nb.checkpoints import (
     TABLES,
-    Caught,
     Classifier,
+    TimmInterface,
     checkpoint_file,
     label_list,
     numbers,
@@ -139,7 +139,7 @@ def transformers_folder(
     stretches = 'interpolate_pos_encoding' in inspect.signature(network.forward).parameters
     options = dict(interpolate_pos_encoding=True) if stretches and size != trained else {}
     names = label_list(network.config.id2label, n, where)
-    inner = Caught(network, n, where, flip, **options)
+    inner = TimmInterface(network, n, where, flip, **options)
     return Classifier(inner, where, about['mean'], about['std'], size, names, trained is not None, n)
 
 # %% ../nbs/07_classifiers.ipynb #k026
@@ -324,7 +324,7 @@ def channels_of(
 
 # %% ../nbs/07_classifiers.ipynb #7ad70c7b
 def complete(
-    found: Classifier,
+    found: Classifier,  # what its files say
     mean: Any = None,  # per channel; None: as it says
     std: Any = None,  # per channel; None: as it says
     label_names: Any = None,  # a list, or a mapping; None: as it says

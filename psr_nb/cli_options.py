@@ -169,7 +169,10 @@ GuidanceChannels = Annotated[
 ]
 
 
-def named_prior(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
+def named_prior(
+    prior: Optional[str],  # its name, folder or file
+    **said: Optional[str],  # options by name; None: not given
+) -> Optional[str]:
     "A prior's name, joined with the options that belong to it (`vae`, `revision`, `variant`)."
     if not any(said.values()):
         return prior
@@ -183,17 +186,20 @@ def named_prior(prior: Optional[str], **said: Optional[str]) -> Optional[str]:
     return source_name(prior, **said)
 
 
-def given(**options) -> dict:
+def given(
+    **options,  # by name; None: not given
+) -> dict:
     "Only the options that were given."
     return {k: v for k, v in options.items() if v is not None}
 
 # %% ../nbs/45_cli_options.ipynb #6f71538a
 def sampling_options(
-    num_inference_steps: Optional[int],
-    guidance_scale: Optional[float],
+    num_inference_steps: Optional[int],  # denoising steps; None: the default of the prior
+    guidance_scale: Optional[float],  # 1: no guidance; None: the default of the prior
+    # noise levels (0 clean, 1 noise) at which guidance acts; None: the default
     guidance_interval: Optional[tuple[float, float]],
-    scheduler: Optional[str],
-    guidance_channels: Optional[int] = None,
+    scheduler: Optional[str],  # see `SCHEDULERS`; None: the default of the prior
+    guidance_channels: Optional[int] = None,  # guidance acts on the first so many; None: on all
 ) -> dict:
     "The sampler's options that were given."
     return given(
@@ -206,7 +212,10 @@ def sampling_options(
 
 
 def data_source(
-    data: Optional[str], image_column: Optional[str], label_column: Optional[str], holdout: Optional[str]
+    data: Optional[str],  # a name or a path; None: none
+    image_column: Optional[str],  # column with the images; None: found by its name
+    label_column: Optional[str],  # column with the labels; None: found by its name
+    holdout: Optional[str],  # share or number of each class kept for testing; None: none
 ) -> Any:
     "The real images that a command reads, None for none; prints one line that says which."
     if data is None:
@@ -226,7 +235,12 @@ def data_source(
     return source
 
 # %% ../nbs/45_cli_options.ipynb #5c1ef80f
-def worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
+def worth_words(
+    pool: Path,  # its folder
+    data: str,  # a name or a path
+    holdout: Optional[str],  # share or number of each class kept for testing; None: none
+    ipc: int,  # images per class
+) -> str:
     "The hint that `psr worth` has not been run on a pool, with the command to run."
     data += f' --holdout {holdout}' if holdout else ''
     return (
@@ -235,14 +249,20 @@ def worth_words(pool: Path, data: str, holdout: Optional[str], ipc: int) -> str:
     )
 
 
-def opened_engine(engine: Optional[str], address: Optional[str], workers: Optional[int]) -> Any:
+def opened_engine(
+    engine: Optional[str],  # "local" or "ray"; None: local
+    address: Optional[str],  # of the cluster; None: a Ray on this machine
+    workers: Optional[int],  # how many at once; None: one per core
+) -> Any:
     "A context manager that opens the engine named on the command line."
     from psr_nb.engines import opened
 
     return opened(engine, address, workers)
 
 # %% ../nbs/45_cli_options.ipynb #104ca2a8
-def listed(names: list[str]) -> list[str]:
+def listed(
+    names: list[str],  # as they were typed
+) -> list[str]:
     "Names given one by one, or joined by commas."
     return [n for name in names for n in name.split(',') if n]
 

@@ -425,7 +425,7 @@ def row_splits(
 
 # %% ../nbs/02_contents.ipynb #ct0f
 def some_columns(
-    columns: list[str],
+    columns: list[str],  # their names
 ) -> str:
     "The names of a table's columns in a sentence: not all 785 of a table of pixels."
     more = f' … ({len(columns)})' if len(columns) > 12 else ''

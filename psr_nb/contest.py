@@ -62,7 +62,7 @@ MOST_CHOOSE = 4000  # real images that choose
 
 
 def at_most(
-    real: ImageData,
+    real: ImageData,  # real training images
     most: int | None,  # images in all, equally many of each class; None: all
     seed: int = 0,  # which ones
 ) -> ImageData:
@@ -78,7 +78,7 @@ def compare_sets(
     labels: torch.Tensor,  # (n,) class positions
     real: ImageData,  # real training images that took no part in making the sets
     students: int = 8,  # for each set in each round; their seeds are the same for all sets
-    protocol: str | Protocol = 'quick',
+    protocol: str | Protocol = 'quick',  # a name in `PROTOCOLS`, or a `Protocol`
     student: str | None = None,  # None: the ConvNet of the images' size
     seed: int = 0,  # of the students, and of which images choose
     device: torch.device | str | None = None,  # default: the best at hand
@@ -165,7 +165,7 @@ def _fewest(real: ImageData) -> int:
 def without_judges(
     pool: Any,  # a `Pool`
     real: ImageData,  # real training images
-    ipc: int,
+    ipc: int,  # images per class
 ) -> tuple[ImageData, bool]:  # those that did not judge the pool's worth, and whether that was known and possible
     "Leaves out the images by which worth was measured for this budget."
     try:
@@ -180,9 +180,9 @@ def without_judges(
 
 
 def reference_and_rest(
-    real: ImageData,
+    real: ImageData,  # real training images
     most: int = 500,  # reference images of each class
-    seed: int = 0,
+    seed: int = 0,  # seed of every random choice
 ) -> tuple[ImageData, ImageData]:  # the reference, and the images that choose and measure again
     "Up to half of each class as the reference, the rest to ask."
     g, reference, ask = torch.Generator().manual_seed(seed), [], []

@@ -235,7 +235,9 @@ def on_disk(
     return path
 
 # %% ../nbs/00_core.ipynb #80f75011
-def is_there(path: Path) -> bool:
+def is_there(
+    path: Path,  # on a disk or in a store
+) -> bool:
     "Whether there is a file or a folder. Raises `PSRError` for a store that does not answer."
     if not in_store(path):
         return path.exists()
@@ -407,7 +409,10 @@ def atomic_folder(
         shutil.rmtree(temporary, ignore_errors=True)
 
 # %% ../nbs/00_core.ipynb #c023
-def to_json(obj: object, indent: int | None = 1) -> str:
+def to_json(
+    obj: object,  # of plain values, paths, numpy numbers and dataclasses
+    indent: int | None = 1,  # spaces per level; None: one line
+) -> str:
     "Canonical JSON: sorted keys, paths and numpy numbers as plain values."
 
     def plain(o: object) -> object:
@@ -430,7 +435,9 @@ def content_hash(
     return hashlib.sha256(data).hexdigest()
 
 # %% ../nbs/00_core.ipynb #8822e9ec
-def file_hash(path: str | Path) -> str:
+def file_hash(
+    path: str | Path,  # a file
+) -> str:
     "SHA-256 (hex) of a file's content."
     with as_path(path).open('rb') as f:
         if sys.version_info >= (3, 11):
@@ -460,7 +467,9 @@ def read_bytes(
         raise PSRError(f'{path}', 'a file that can be read', getattr(e, 'strerror', None) or str(e)) from None
 
 # %% ../nbs/00_core.ipynb #5f0f7470
-def read_json(path: str | Path) -> Any:
+def read_json(
+    path: str | Path,  # a file
+) -> Any:
     "A JSON file's content; `PSRError` if it is missing, no regular file, or broken."
     data = read_bytes(path)
     try:

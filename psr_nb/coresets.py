@@ -20,13 +20,13 @@ from .learning import train_student
 from .pictures import to_float
 
 # %% auto #0
-__all__ = ['Young', 'train_young', 'kept_for', 'young_of', 'el2n', 'grand', 'forgetting', 'k_center_real', 'el2n_real',
-           'grand_real', 'forgetting_real', 'ccs_real']
+__all__ = ['Young', 'EarlyStudent', 'train_young', 'kept_for', 'young_of', 'el2n', 'grand', 'forgetting', 'k_center_real',
+           'el2n_real', 'grand_real', 'forgetting_real', 'ccs_real']
 
 # %% ../nbs/19_coresets.ipynb #co005
 @dataclass
-class Young:
-    "A student at several moments of its training on real images."
+class EarlyStudent:
+    "A student at several early moments of its training on real images, one after each epoch."
 
     networks: list[torch.nn.Module]  # after each epoch, in evaluation mode
     mean: torch.Tensor  # (1, c, 1, 1)
@@ -67,6 +67,9 @@ class Young:
         "As a teacher answers."
         return self.ask_all(images)
 
+
+Young = EarlyStudent  # its old name
+
 # %% ../nbs/19_coresets.ipynb #e779faf1
 def train_young(
     real: ImageData,  # real training images
@@ -74,7 +77,7 @@ def train_young(
     student: str = 'convnet3',  # in `STUDENTS`
     seed: int = 0,  # seed of every random choice
     device: torch.device | str | None = None,  # default: the best at hand
-) -> Young:
+) -> EarlyStudent:
     "A student that has seen all real images a few times."
     device, networks = torch.device(device or best_device()), []
     none = real.take(list(range(len(real.classes))))
@@ -84,7 +87,7 @@ def train_young(
             networks.append(copy.deepcopy(step.model).eval().requires_grad_(False))
     pixels = to_float(real.images)
     mean, std = pixels.mean((0, 2, 3), keepdim=True), pixels.std((0, 2, 3), keepdim=True).clamp(min=1e-3)
-    return Young(networks, mean.to(device), std.to(device), real)
+    return EarlyStudent(networks, mean.to(device), std.to(device), real)
 
 # %% ../nbs/19_coresets.ipynb #co007
 _KEPT: dict[tuple, Any] = {}  # of the data seen last
@@ -110,7 +113,7 @@ def young_of(
     epochs: int = 2,  # passes over the images
     student: str = 'convnet3',  # in `STUDENTS`
     seed: int = 0,  # seed of every random choice
-) -> Young:
+) -> EarlyStudent:
     "`train_young`, once for the same images."
     return kept_for(real, ('young', epochs, student, seed), lambda: train_young(real, epochs, student, seed))
 

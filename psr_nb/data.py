@@ -71,7 +71,8 @@ def read_listing(
     classes: list[str] | None = None,
     name: str | None = None,  # None: from the path
 ) -> ImageData:
-    "Decodes the rows of one split."
+    """Decodes the rows of one split. Raises `PSRError` for a split without images, and for images that cannot be
+    decoded."""
     check_size(size, channels)
     part = listing.split(split)
     rows, labels, names = np.arange(len(part)), part.labels, listing.classes
@@ -100,14 +101,14 @@ def read_listing(
 
 def read_path(
     path: str | Path,  # a folder or a file, see `forms.FORMS`
-    split: str = 'train',
-    size: int | None = None,
-    channels: int | None = None,
-    classes: list[str] | None = None,
+    split: str = 'train',  # "train" or "test"
+    size: int | None = None,  # scale the images to this many pixels per side; None: as they are
+    channels: int | None = None,  # 1 (grey) or 3 (RGB); None: as they are
+    classes: list[str] | None = None,  # only these, in this order; None: all
     image_column: str | None = None,  # of a table or parquet; None: found by its name
     label_column: str | None = None,  # likewise
 ) -> ImageData:
-    "The images of one split at a path. See `read_listing`."
+    "The images of one split at a path. Raises `PSRError` where there are none, see `read_listing`."
     listing = recognise(path, image_column, label_column)
     return read_listing(listing, split, size, channels, classes, _set_name(Path(path)))
 
@@ -291,7 +292,7 @@ class DataSource:
 
 
 def found_path(
-    name: Any,
+    name: Any,  # a name or a path
 ) -> Path | None:  # None: it is a known name, a data set in Python, or nothing is there
     "What lies at a path, here or in `PSR_DATA`. A known name is the known set, even where a folder has that name."
     if not isinstance(name, (str, Path)) or name in DATASETS:

@@ -266,7 +266,10 @@ class Deciding(_Remembering):
         return self._now
 
     @decisions.setter
-    def decisions(self, new: Decisions):
+    def decisions(
+        self,
+        new: Decisions,  # replaces all that was decided
+    ):
         self._change(lambda now: new)
 
     @property
@@ -317,7 +320,11 @@ class Deciding(_Remembering):
             )
         )
 
-    def toggle(self, label: int, index: int) -> bool:
+    def toggle(
+        self,
+        label: int,  # class number
+        index: int,  # of the candidate in its class
+    ) -> bool:
         "Pins what is not pinned, frees what is."
         return self.free((label, index)) if (label, index) in self._now.pins else self.pin((label, index))
 

@@ -41,14 +41,21 @@ class Decisions:
 
     @property
     def weights(self) -> Weights | None:
+        "The weights of the selection that were changed; None: the defaults."
         return Weights(**{k: getattr(self, k) for k in WEIGHTS}) if SELECTORS[self.method].weighted else None
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self,
+        path: str | Path,  # a .json file
+    ) -> None:
         "Writes the decisions in one step."
         write_atomic(path, to_json({'kind': 'decisions', 'format': 1, **asdict(self)}))
 
     @classmethod
-    def open(cls, path: str | Path) -> Decisions:
+    def open(
+        cls,
+        path: str | Path,  # a .json file
+    ) -> Decisions:
         "Decisions from a file; `PSRError` if it is something else."
         content = read_json(path)
         check_kind(content, 'decisions', path, 'decisions about a pool', 'Move it away to begin anew')
@@ -61,7 +68,7 @@ class Decisions:
         path: str | Path,  # for the error
         content: dict,  # of a file, or a part of one
     ) -> Decisions:
-        "Decisions from what a file says."
+        "Decisions from what a file says. Raises `PSRError` for something else."
         try:
             pairs = lambda rows: tuple((int(c), int(i)) for c, i in rows)
             content = {'worth': cls.worth, **content}  # a file may be older than a weight

@@ -65,7 +65,9 @@ def demo_sets(
     }
 
 
-def check_demo_folder(out: str | Path) -> Path:
+def check_demo_folder(
+    out: str | Path,  # the folder of the demonstration
+) -> Path:
     "The folder of a demonstration: new, or that of an earlier one."
     out = writable(out)
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ('pool', 'results.json')):
@@ -121,7 +123,7 @@ def demo(
     seeds: int = 5,  # students trained on each set
     ipc: int = 10,  # images per class
     n_per_class: int = 50,  # candidates of each class
-    prior: str | Path | Prior = 'fashion',
+    prior: str | Path | Prior = 'fashion',  # a prior, its name or its folder
     data: str
     | Path
     | DataSource

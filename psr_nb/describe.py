@@ -221,18 +221,19 @@ def data_line(
 
 # %% ../nbs/03_describe.ipynb #de010
 def overlap(
-    train: ImageData,
-    test: ImageData,
+    train: ImageData,  # training images
+    test: ImageData,  # real test images
 ) -> int:  # test images that are training images too
-    "How many test images are among the training images: by what the files hold, or by the pixels at the size they are used."
+    """How many test images are among the training images: by what the files hold, or by the pixels at the size they are
+    used."""
     known = {k.decode() for k in train.image_keys.tolist()} | set(train.pixel_keys)
     pairs = zip(test.image_keys.tolist(), test.pixel_keys)
     return sum(key.decode() in known or pixels in known for key, pixels in pairs)
 
 
 def check_overlap(
-    train: ImageData,
-    test: ImageData,
+    train: ImageData,  # training images
+    test: ImageData,  # real test images
     allow: bool = False,  # insist: go on, with the overlap in words
 ) -> int:  # test images that are training images too
     """How many test images are among the training images. Raises `PSRError` when any is, unless `allow`. In the published

@@ -68,13 +68,19 @@ class Stages(list):
         super().__init__()
         self.show, self.on_progress = show, on_progress
 
-    def tell(self, progress: Progress) -> None:
+    def tell(
+        self,
+        progress: Progress,  # of the stage that runs
+    ) -> None:
         "Hands a moment on to who wants to know."
         if self.on_progress is not None:
             self.on_progress(progress)
 
     @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+    def stage(
+        self,
+        name: str,  # of the stage
+    ) -> Iterator[Callable[[str], None]]:
         "Times a block; what it yields takes the words."
         words, began = [], time.perf_counter()
         self.tell(Progress(name))
@@ -100,7 +106,8 @@ def teacher_roles(
     near: tuple[str, ...] = (),  # names of prior and data, to find bundled teachers by
     needed: bool = True,  # whether to complain when there is none
 ) -> Roles:
-    "Loads teachers and gives each its part: the first scores, the second refines, the third judges."
+    """Loads teachers and gives each its part: the first scores, the second refines, the third judges. Raises `PSRError`
+    where a teacher does not know the classes, and where one is needed and none does."""
     names = list(teachers or ()) or default_teachers(*near, classes=classes)
     if not names and needed:
         raise PSRError(
@@ -114,11 +121,11 @@ def teacher_roles(
 
 # %% ../nbs/26_distill.ipynb #2551d80e
 def load_matching(
-    prior: str | Path | Prior,
-    data: str | Path | DataSource | ImageData,
-    split: str = 'train',
+    prior: str | Path | Prior,  # a prior, its name or its folder
+    data: str | Path | DataSource | ImageData,  # images, a name or a path
+    split: str = 'train',  # "train" or "test"
 ) -> tuple[Prior, ImageData]:
-    "Prior and data that agree on classes and image size; both may be names."
+    "Prior and data that agree on classes and image size; both may be names. Raises `PSRError` where they do not."
     model = prior if isinstance(prior, Prior) else Prior.from_pretrained(prior)
     channels, size = model.image_shape[0], model.image_shape[-1]
     images = data if isinstance(data, ImageData) else load_data(data, split, size=size, channels=channels)
@@ -135,10 +142,11 @@ def _others(folder: Path, mark: str) -> bool:
 
 
 def writable(
-    path: str | Path,
+    path: str | Path,  # the output
     mark: str | None = None,  # a file by which a folder of this kind is known
 ) -> Path:
-    "An output path, tried before the work begins: its folder can be written to, and nothing foreign is in the way."
+    """An output path, tried before the work begins. Raises `PSRError` where its folder cannot be written to, or where
+    something else is in the way."""
     path = as_path(path)
     if mark == 'pool.json' and in_store(path):
         return path
@@ -156,14 +164,20 @@ def writable(
     return path
 
 
-def known_map(method: str | None) -> None:
-    "Raises before anything is computed where there is no such map."
+def known_map(
+    method: str | None,  # "umap" or "pca"; None: no map
+) -> None:
+    "Raises `PSRError` before anything is computed where there is no such map."
     if method is not None:
         lookup(dict.fromkeys(MAP_METHODS), method, 'map')
 
 
-def check_budget(ipc: int, n_per_class: int, cure: str) -> None:
-    "Raises where more images are wanted than there are candidates."
+def check_budget(
+    ipc: int,  # images per class
+    n_per_class: int,  # candidates per class
+    cure: str,  # what to do about it, for the error
+) -> None:
+    "Raises `PSRError` where more images are wanted than there are candidates."
     if ipc > n_per_class:
         raise PSRError('argument ipc', f'at most {n_per_class}, the candidates of each class', ipc, cure)
 
@@ -187,7 +201,10 @@ LICENCES: dict[str, dict[str, str]] = {  # bundled name -> terms of the weights 
 }
 
 
-def licence(prior: Prior, data: ImageData) -> dict[str, str | None]:
+def licence(
+    prior: Prior,  # the diffusion prior, or its name
+    data: ImageData,  # real images, or their name
+) -> dict[str, str | None]:
     "What is known about the terms of weights and data. A name alone tells nothing: anybody's folder may be called fashion."
     folder = getattr(prior, 'folder', None)
     weights = prior.name if folder is not None and assets() in Path(folder).resolve().parents else None
@@ -195,12 +212,18 @@ def licence(prior: Prior, data: ImageData) -> dict[str, str | None]:
     return {k: LICENCES.get(name or '', {}).get(k) for k, name in (('weights', weights), ('data', real))}
 
 
-def data_source(data: ImageData) -> str:
+def data_source(
+    data: ImageData,  # real images
+) -> str:
     "Where data came from, without the path of this machine."
     return 'the package' if str(assets()) in data.source else Path(data.source.split(', ')[0]).name or data.source
 
 # %% ../nbs/26_distill.ipynb #56a2b51f
-def loaded_words(prior: Prior, data: ImageData, roles: Roles) -> str:
+def loaded_words(
+    prior: Prior,  # the diffusion prior
+    data: ImageData,  # real images
+    roles: Roles,  # the teachers and what each does
+) -> str:
     "What a run starts from, in words."
     teachers = dict.fromkeys(t.name for t in (roles.scoring, roles.refining, roles.judging) if t is not None)
     names = ', '.join(shown_name(t) for t in teachers) or 'none'
@@ -208,7 +231,9 @@ def loaded_words(prior: Prior, data: ImageData, roles: Roles) -> str:
     return f'prior {shown_name(prior.name)}, {len(data):,} real images of {data.name}{held}, teachers {names}'
 
 
-def sampler_words(config: dict) -> str:
+def sampler_words(
+    config: dict,  # of the pool
+) -> str:
     "A pool's sampler in words."
     s = config['sampler']
     low, high = s.get('guidance_interval') or (0, 1)
@@ -222,7 +247,9 @@ def sampler_words(config: dict) -> str:
     return ''.join([*words, f', seed {config["seed"]}'])
 
 # %% ../nbs/26_distill.ipynb #b0990bee
-def selection_words(selection: Selection) -> str:
+def selection_words(
+    selection: Selection,  # the chosen candidates
+) -> str:
     "How a selection was made, in words."
     config, weights = selection.config, selection.weights
     reference = config.get('reference')
@@ -239,8 +266,8 @@ def selection_words(selection: Selection) -> str:
 
 
 def refinement_words(
-    settings: RefineSettings,
-    roles: Roles,
+    settings: RefineSettings,  # of the refinement
+    roles: Roles,  # the teachers and what each does
     steps: list[RefineStep] | None = None,  # of the refinement; its end says what was kept
 ) -> str:
     "A refinement's settings in words."
@@ -261,17 +288,17 @@ def refinement_words(
 
 # %% ../nbs/26_distill.ipynb #71d5d156
 def run_pool(
-    prior: Prior,
-    roles: Roles,
-    n_per_class: int,
+    prior: Prior,  # the diffusion prior
+    roles: Roles,  # the teachers and what each does
+    n_per_class: int,  # candidates per class
     folder: Path,  # resumed if it is there
-    seed: int,
+    seed: int,  # of the candidates' noise
     progress: bool,  # show a bar
     sampling: dict | None = None,  # the sampler's options
     stages: Stages | None = None,  # to be told of every shard
     engine: str | Engine | None = None,  # who samples; None: this process
 ) -> Pool:
-    "Samples (or resumes) a pool and scores it."
+    "Samples (or resumes) a pool and scores it. Raises `PSRError` where the folder holds a pool of other settings."
     from tqdm.auto import tqdm
 
     teachers = [t for t in (roles.scoring,) if t is not None]
@@ -293,11 +320,11 @@ def run_pool(
 
 # %% ../nbs/26_distill.ipynb #e037feac
 def load_parts(
-    prior: str | Path | Prior,
-    data: str | Path | DataSource | ImageData,
+    prior: str | Path | Prior,  # a prior, its name or its folder
+    data: str | Path | DataSource | ImageData,  # images, a name or a path
     teachers: Sequence[str | Path | Teacher] | Roles,  # `Roles`: all is loaded, and there is nothing to tell
     needed: bool,  # whether there must be a teacher
-    stages: Stages,
+    stages: Stages,  # is told what is loaded
 ) -> tuple[Prior, ImageData, Roles]:
     "What a run starts from."
     if isinstance(teachers, Roles):
@@ -311,10 +338,10 @@ def load_parts(
 
 def run_refine(
     selections: list,  # `Selection`s, each refined in the same way
-    prior: Prior,
-    roles: Roles,
-    data: ImageData,
-    settings: RefineSettings,
+    prior: Prior,  # the diffusion prior
+    roles: Roles,  # the teachers and what each does
+    data: ImageData,  # real images
+    settings: RefineSettings,  # of the refinement
     progress: bool,  # show a bar
     stages: Stages | None = None,  # to be told of every step
     engine: Engine | None = None,  # who refines; None: this process
@@ -339,8 +366,8 @@ def run_refine(
 
 # %% ../nbs/26_distill.ipynb #74d68573
 def training_records(
-    prior: Prior,
-    roles: Roles,
+    prior: Prior,  # the diffusion prior
+    roles: Roles,  # the teachers and what each does
 ) -> dict[str, Seen | None]:  # who -> what it was trained on; None: it left no record
     "What prior and teachers have seen, as far as they say."
     teachers = {t.name: t for t in (roles.scoring, roles.refining, roles.judging) if t is not None}
@@ -348,7 +375,10 @@ def training_records(
     return records | {f'teacher {shown_name(n)}': read_record(teacher_folder(t)) for n, t in teachers.items()}
 
 
-def bill(prior: Prior, roles: Roles) -> dict[str, Any]:
+def bill(
+    prior: Prior,  # the diffusion prior
+    roles: Roles,  # the teachers and what each does
+) -> dict[str, Any]:
     "Which weights and which software a set is made with."
     parts = {'scores': roles.scoring, 'refines and labels': roles.refining, 'judges': roles.judging}
     named = [dict(role=r, name=t.name, weights_hash=weights_hash(t)) for r, t in parts.items() if t is not None]
@@ -358,11 +388,11 @@ def bill(prior: Prior, roles: Roles) -> dict[str, Any]:
 
 # %% ../nbs/26_distill.ipynb #42bec5bb
 def make_set(
-    selection: Selection,
+    selection: Selection,  # the chosen candidates
     steps: list[RefineStep],  # of its refinement; none: as selected
     method: str,  # name in tables
-    data: ImageData,
-    prior: Prior,
+    data: ImageData,  # real images
+    prior: Prior,  # the diffusion prior
     roles: Roles,  # who refines also gives soft labels
 ) -> DistilledSet:
     "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."
@@ -388,7 +418,7 @@ def make_set(
 
 # %% ../nbs/26_distill.ipynb #772d2f4c
 def layout_aside(
-    pool: Pool,
+    pool: Pool,  # whose candidates are on the map
     method: str,  # of the map
 ) -> Callable[[], np.ndarray]:  # (candidates, 2)
     "Starts the map's layout in a process of its own; returns a function that waits for it and gives the coordinates."
@@ -446,6 +476,47 @@ class Distillation:
         )
 
 # %% ../nbs/26_distill.ipynb #926c24f2
+def _sample_stage(
+    stages: Stages, prior: Prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, **more: Any
+) -> Pool:
+    with stages.stage('pool') as say:
+        pool = run_pool(prior, roles, n_per_class, folder, seed, progress, stages=stages, **more)
+        say(f'{pool.n_per_class} candidates in each of {len(pool.classes)} classes')
+        say(f'by prior {shown_name(prior.name)}: {sampler_words(pool.config)}')
+    return pool
+
+
+def _select_stage(
+    stages: Stages, pool: Pool, ipc: int, method: str, by_students: bool, data: ImageData, **options: Any
+) -> Selection:
+    with stages.stage('select') as say:
+        if by_students:
+            found = contest(pool, data, ipc, **options)
+            selection = found.best
+            say('; '.join(found.verdict) + ';')
+        else:
+            selection = select(pool, ipc, method, reference=data, **options)
+        say(selection_words(selection))
+    return selection
+
+
+def _save_stages(
+    run: Distillation,
+    out: Path,
+    map_method: str | None,
+    embedding: Callable[[], np.ndarray] | None,  # gives the coordinates of the map; None: no page
+) -> None:
+    "Saves the set, and the report page where one was asked for."
+    with run.stages.stage('save') as say:
+        run.distilled.save(out)
+        say(f'{len(run.distilled)} images with labels, card and provenance')
+    if map_method is not None and embedding is not None:
+        with run.stages.stage('report') as say:
+            coordinates = embedding()
+            say(f'map of the pool ({map_method}) and this page')
+            run.write_report(out / 'report.html', coordinates, map_method)
+
+
 def distill(
     prior: str | Path | Prior = 'fashion',  # name, folder or hub id; or a `Prior`
     data: str
@@ -470,7 +541,8 @@ def distill(
     engine: str | Engine | None = None,  # who samples and refines: "ray", see `psr_nb.engines`; None: this process
     by_students: bool = False,  # students choose among the selections of many rules, see `contest`
 ) -> Distillation:
-    "Samples a pool, selects, refines and saves: from a prior and real images to a distilled set."
+    """From a prior and real images to a distilled set: samples a pool, selects, refines and saves. Raises `PSRError`
+    before any work for arguments that do not go together."""
     lookup(SELECTORS, method, 'selector')
     if by_students and method != 'psr':
         raise PSRError('argument method', 'none beside by_students, which tries many rules', method)
@@ -487,19 +559,11 @@ def distill(
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
     settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
     with opened(engine) as who:
-        with stages.stage('pool') as say:
-            sampled = run_pool(prior, roles, n_per_class, folder, seed, progress, sampling, stages, who)
-            say(f'{sampled.n_per_class} candidates in each of {len(sampled.classes)} classes')
-            say(f'by prior {shown_name(prior.name)}: {sampler_words(sampled.config)}')
-        with stages.stage('select') as say:
-            options = select_options or {}
-            if by_students:
-                found = contest(sampled, data, ipc, seed=seed, teacher=roles.scoring, **options)
-                selection, method = found.best, 'by_students'
-                say('; '.join(found.verdict) + ';')
-            else:
-                selection = select(sampled, ipc, method, reference=data, seed=seed, teacher=roles.scoring, **options)
-            say(selection_words(selection))
+        asked = dict(sampling=sampling, engine=who)
+        sampled = _sample_stage(stages, prior, roles, n_per_class, folder, seed, progress, **asked)
+        options = dict(seed=seed, teacher=roles.scoring, **(select_options or {}))
+        selection = _select_stage(stages, sampled, ipc, method, by_students, data, **options)
+        method = 'by_students' if by_students else method
         embedding = layout_aside(sampled, map_method) if map_method and out is not None else None
         steps: list[RefineStep] = []
         if refine:
@@ -509,14 +573,7 @@ def distill(
     distilled = make_set(selection, steps, method, data, prior, roles)
     run = Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
     if out is not None:
-        with stages.stage('save') as say:
-            distilled.save(out)
-            say(f'{len(distilled)} images with labels, card and provenance')
-    if out is not None and map_method is not None and embedding is not None:
-        with stages.stage('report') as say:
-            coordinates = embedding()
-            say(f'map of the pool ({map_method}) and this page')
-            run.write_report(out / 'report.html', coordinates, map_method)
+        _save_stages(run, out, map_method, embedding)
     return run
 
 # %% ../nbs/26_distill.ipynb #od002

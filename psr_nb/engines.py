@@ -147,7 +147,7 @@ LIVES = 3  # workers that one job may cost
 WAITING = 2  # jobs that a worker has: one in work and one that follows at once
 
 
-class _Hands:
+class _RayWorkers:
     "The workers of a `RayEngine`, and which jobs they have."
 
     def __init__(self, begin: Callable[[], Any], count: int):
@@ -307,7 +307,7 @@ class RayEngine:
         asked = dict(num_cpus=down(0.9 * cpus / self.workers), num_gpus=down(min(1.0, gpus / self.workers)))
         options = dict(**asked, max_restarts=0, max_task_retries=0, scheduling_strategy='SPREAD')
         actor, kind = self.ray.remote(_Worker).options(**options), 'cuda' if gpus else 'cpu'
-        self.hands = _Hands(lambda: actor.remote(self.threads, kind), self.workers)
+        self.hands = _RayWorkers(lambda: actor.remote(self.threads, kind), self.workers)
         self.hands.fill()  # they import torch while the stage reads its data
         return torch.device(kind)
 

@@ -149,7 +149,7 @@ def class_numbers(
 # %% ../nbs/23_evaluate.ipynb #344eeabf
 def match_numbers(
     data: ImageData,  # a set whose class folders may be numbered
-    test: ImageData,
+    test: ImageData,  # real test images, in the order of their own classes
 ) -> tuple[ImageData, str]:  # with the names of the test images' classes, and what was done; "" where nothing was
     "Numbered classes take their names from the test images, in their order. Raises `PSRError` where that is ambiguous."
     numbers, count = class_numbers(data.classes), len(test.classes)
@@ -474,6 +474,25 @@ def _test_view(test: ImageData, here: Scope) -> ImageData:
     return replace(test, images=images[..., edge : edge + here.size, edge : edge + here.size], keys=test.image_keys)
 
 # %% ../nbs/23_evaluate.ipynb #b62f36ba
+def _checked_targets(
+    sets: dict,
+    test: ImageData,
+    here: Scope,
+    side: int,  # pixels of the images that students see, at most
+    labels: str,
+    teacher: Teacher | None,
+    allow_overlap: bool,
+) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:  # id of a set -> its images in the protocol's size, and its targets
+    "What students are trained on. Raises `PSRError` for a set that does not fit the test images, or shares some."
+    targets = {}
+    for data in sets.values():
+        if id(data) not in targets:
+            _check(data, test, here)
+            check_overlap(_as_data(data), test, allow_overlap)
+            targets[id(data)] = _scaled(data.images, side), _targets(data, labels, teacher)
+    return targets
+
+
 def evaluate(
     # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set
     distilled: Source | dict[str, Source],
@@ -504,15 +523,11 @@ def evaluate(
         raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
     if not seeds or not students:
         raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
-    sets, targets = _sets(distilled, method, seeds, test), {}
+    sets = _sets(distilled, method, seeds, test)
     shape = tuple(next(iter(sets.values())).images.shape[1:])
     names = {student: _protocol_name(protocol, test, shape, student, epochs, batch_size) for student in students}
     here = scope(p, test.classes, shape, students[0])
-    for data in sets.values():
-        if id(data) not in targets:
-            _check(data, test, here)
-            check_overlap(_as_data(data), test, allow_overlap)
-            targets[id(data)] = _scaled(data.images, min(here.size, shape[-1])), _targets(data, labels, teacher)
+    targets = _checked_targets(sets, test, here, min(here.size, shape[-1]), labels, teacher, allow_overlap)
     if p.online and labels == 'soft' and teacher is None:
         raise PSRError('argument teacher', f'one: protocol {names[students[0]]} asks it about every batch', None)
     seen = (shape[0], here.size, here.size)

@@ -151,7 +151,7 @@ EXERCISES['luck'] = choice(
 # %% ../nbs/35_exercises.ipynb #ex021
 def coverage(
     similarity: np.ndarray,  # (images, candidates) from 0 to 1
-    chosen: list[int],
+    chosen: list[int],  # columns of `similarity`
 ) -> float:
     "How much the images are like the chosen candidate that is most like them, on average."
     return float(similarity[:, chosen].max(1).mean())

@@ -45,7 +45,7 @@ _TARS = ('.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tbz2', '.tar.xz', '.txz')
 
 
 def is_archive(
-    path: Path,
+    path: Path,  # a file
 ) -> bool:
     "Whether a file is called like a zip or a tar."
     return path.is_file() and path.name.lower().endswith(('.zip', *_TARS))
@@ -213,7 +213,7 @@ def _listed_names(folder: Path) -> list[str] | None:
 # %% ../nbs/02_file_archives.ipynb #fo035
 def read_shards(
     path: Path,  # a folder of tar shards, or one
-    label_column: str | None = None,
+    label_column: str | None = None,  # column with the labels; None: found by its name
 ) -> Listing | None:  # None: not this form
     "WebDataset shards: tar files of pairs such as `0001.jpg` and `0001.cls`."
     tars = [path] if path.is_file() and path.suffix.lower() == '.tar' else []

@@ -26,7 +26,7 @@ __all__ = ['as_pixels', 'array_listing', 'read_npz', 'read_pickled_arrays', 'rea
 # %% ../nbs/02_file_arrays.ipynb #fo027
 def as_pixels(
     array: np.ndarray,  # (n, h, w), (n, h, w, c) or (n, c, h, w); bytes, or floats in [0, 1]
-    where: str,
+    where: str,  # the file, for the error
     binary: bool = True,  # whole numbers that are all 0 or 1 are black and white
 ) -> np.ndarray:  # (n, c, h, w) uint8
     "An array of images in the one layout. Raises `PSRError` for shapes and values that are not images."
@@ -60,9 +60,9 @@ def as_pixels(
 
 
 def array_listing(
-    form: str,
+    form: str,  # name of the form
     arrays: dict[str, tuple[np.ndarray, Any]],  # split -> (images (n, c, h, w) uint8, labels as they are stored)
-    path: Path,
+    path: Path,  # the file, for the error
     names: list[str] | None = None,  # see `read_labels`
 ) -> Listing:
     "A listing of images that are in memory. Raises `PSRError` where not each image has its label."
@@ -112,9 +112,10 @@ def _check_sizes(
 
 # %% ../nbs/02_file_arrays.ipynb #0dfb6ab1
 def read_npz(
-    path: Path,
+    path: Path,  # a file
 ) -> Listing | None:  # None: not this form
-    "Arrays of images and labels in one .npz file. No pickled objects are read."
+    """Arrays of images and labels in one .npz file. No pickled objects are read. Raises `PSRError` for names that are
+    not images and labels, and for a damaged file."""
     if not (path.is_file() and path.suffix.lower() == '.npz'):
         return None
     try:
@@ -160,9 +161,10 @@ class _Arrays(pickle.Unpickler):
 
 
 def read_pickled_arrays(
-    path: Path,
+    path: Path,  # a file
 ) -> dict[str, object]:
-    "A pickled dictionary of arrays, as CIFAR's batches are. Nothing in it can run."
+    """A pickled dictionary of arrays, as CIFAR's batches are. Nothing in it can run. Raises `PSRError` for any other
+    pickle."""
     try:
         with open(path, 'rb') as f:
             found = _Arrays(f, encoding='bytes').load()
@@ -189,7 +191,7 @@ def read_cifar(
     path: Path,  # cifar-10-batches-py or cifar-100-python
     label_column: str | None = None,  # "coarse_labels" for CIFAR-100's 20 classes; None: the 100
 ) -> Listing | None:  # None: not this form
-    "CIFAR-10 and CIFAR-100 as their authors publish them for Python."
+    "CIFAR-10 and CIFAR-100 as their authors publish them for Python. Raises `PSRError` for batches that are damaged."
     if not path.is_dir():
         return None
     batches = sorted(path.glob('data_batch_[0-9]'))
@@ -218,7 +220,8 @@ def read_cifar(
 def read_idx(
     path: Path,  # an IDX file, gzipped or not
 ) -> np.ndarray:  # uint8
-    "An IDX file's array (the form of MNIST)."
+    """An IDX file's array of bytes (the form of MNIST). Raises `PSRError` for another form, and for a file that is cut
+    short."""
     try:
         with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as f:
             head = f.read(4)
@@ -242,9 +245,9 @@ def read_idx(
 
 
 def read_idx_folder(
-    path: Path,
+    path: Path,  # a folder
 ) -> Listing | None:  # None: not this form
-    "MNIST's four files, gzipped or not, under any of their usual names."
+    "MNIST's four files, gzipped or not, under any of their usual names. Raises `PSRError` for the files of two sets."
     if not path.is_dir():
         return None
     sets: dict[str, dict] = {}

@@ -99,7 +99,11 @@ def read_table(
     return rows
 
 # %% ../nbs/02_file_tables.ipynb #fo020
-def named_file(value: object, base: Path, endings: set[str]) -> Path | None:
+def named_file(
+    value: object,  # the entry
+    base: Path,  # the folder of the table
+    endings: set[str],  # of image files, in lower case, with the dot
+) -> Path | None:
     "The image that a table's entry names: as written, in images/, or with an ending added. It lies beside the table."
     text = str(value).replace('\\', '/')
     for home in (str(base), str(base.resolve())):
@@ -188,10 +192,10 @@ def _as_numbers(column: list) -> list:
 # %% ../nbs/02_file_tables.ipynb #ef5e4f27
 def read_name_tables(
     path: Path,  # a folder with tables, or one table
-    image_column: str | None = None,
-    label_column: str | None = None,
+    image_column: str | None = None,  # column with the images; None: found by its name
+    label_column: str | None = None,  # column with the labels; None: found by its name
 ) -> Listing | None:  # None: not this form
-    "Images with a table that names each file and its label."
+    "Images with a table that names each file and its label. Raises `PSRError` where there are tables and none does so."
     endings = image_endings()
     if path.is_file():
         tables = [path] if path.suffix.lower() in _TABLES else []
@@ -344,10 +348,11 @@ def _schema_names(table, label: str) -> list[str] | None:
 # %% ../nbs/02_file_tables.ipynb #fo025
 def read_parquet_forms(
     path: Path,  # a parquet file or a folder of them
-    image_column: str | None = None,
-    label_column: str | None = None,
+    image_column: str | None = None,  # column with the images; None: found by its name
+    label_column: str | None = None,  # column with the labels; None: found by its name
 ) -> Listing | None:  # None: not this form
-    "Parquet files with a column of images and one of labels. A single file is training data only, unless it has a column of splits."
+    """Parquet files with a column of images and one of labels. A single file is training data only, unless it has a
+    column of splits. Raises `PSRError` where a column is missing or cannot be read."""
     files = parquet_files(path)
     if not files:
         return None
@@ -388,11 +393,11 @@ def read_parquet_forms(
 
 # %% ../nbs/02_file_tables.ipynb #fo033
 def read_saved(
-    path: Path,
-    image_column: str | None = None,
-    label_column: str | None = None,
+    path: Path,  # a folder
+    image_column: str | None = None,  # column with the images; None: found by its name
+    label_column: str | None = None,  # column with the labels; None: found by its name
 ) -> Listing | None:  # None: not this form
-    "A `Dataset` or `DatasetDict` that `datasets` saved to disk."
+    "A `Dataset` or `DatasetDict` that `datasets` saved to disk. Raises `PSRError` where it cannot be opened."
     if not path.is_dir() or not any(
         (path / n).is_file() for n in ('dataset_dict.json', 'state.json', 'dataset_info.json')
     ):
@@ -440,11 +445,12 @@ def _divided(parts: dict, where: str) -> dict:
 def from_datasets(
     parts: dict,  # split -> datasets.Dataset
     path: Path,  # for messages
-    image_column: str | None = None,
-    label_column: str | None = None,
+    image_column: str | None = None,  # column with the images; None: found by its name
+    label_column: str | None = None,  # column with the labels; None: found by its name
     anywhere: bool = False,  # paths of images may lead anywhere: the tables are no file of a stranger
 ) -> Listing:
-    "The splits of Hugging Face `datasets`, whose images stay encoded until they are wanted."
+    """The splits of Hugging Face `datasets`, whose images stay encoded until they are wanted. Raises `PSRError` where a
+    column is missing."""
     import datasets
 
     splits, values, names = {}, {}, {}

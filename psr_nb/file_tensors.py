@@ -33,9 +33,10 @@ COLOURS = {  # name -> mean and standard deviation of the usual normalisations
 
 def undo_normalisation(
     images: torch.Tensor,  # (n, c, h, w) floats, some below zero
-    where: str,
+    where: str,  # the file, for the error
 ) -> tuple[torch.Tensor, str]:  # in [0, 1], and which normalisation it was
-    "Images as they were before the normalisation that explains them best: from black to white, and hardly beyond."
+    """Images as they were before the normalisation that explains them best: from black to white, and hardly beyond.
+    Raises `PSRError` where none explains them."""
     shown, misfit = {}, {}
     for name, (mean, std) in COLOURS.items():
         if len(mean) == images.shape[1]:
@@ -105,7 +106,8 @@ def _class_numbers(labels: torch.Tensor, count: int, path: Path) -> torch.Tensor
 def read_tensors(
     path: Path,  # a .pt or .pth file, or a folder with images*.pt or data.pt
 ) -> Listing | None:  # None: not this form
-    "Images and labels as tensors, as DC, DSA, IDC, MTT and DD-Ranking leave them. Nothing in the file can run."
+    """Images and labels as tensors, as DC, DSA, IDC, MTT and DD-Ranking leave them. Nothing in the file can run. Raises
+    `PSRError`  for other shapes, numbers that are not finite, and files without labels."""
     if path.is_dir():
         found = [p for name in ('images_best.pt', 'images.pt', 'data.pt') if (p := path / name).is_file()]
         return read_tensors(found[0]) if found else None
@@ -141,7 +143,9 @@ def unpack_images(
     labels: torch.Tensor,  # (n,)
     factor: int,  # parts along each side
 ) -> tuple[torch.Tensor, torch.Tensor]:  # (n · factor², c, h, w) and their labels
-    "The images that IDC packs into one, enlarged. Source: Kim et al. 2022, arXiv 2205.14959."
+    """The images that IDC packs into one, enlarged. Raises `PSRError` for a factor that does not divide the sides.
+    Source: Kim et al. 2022, arXiv 2205.14959.
+    """
     n, c, h, w = images.shape
     if h % factor or w % factor:
         raise PSRError('argument factor', f'a divisor of {h} and {w} pixels', factor)

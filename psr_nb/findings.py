@@ -153,12 +153,18 @@ class Findings:
         "Without a snapshot."
         return replace(self, snapshots=tuple(s for s in self.snapshots if s.name != name))
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self,
+        path: str | Path,  # a .json file
+    ) -> None:
         "Writes the file in one step."
         write_atomic(path, to_json({'kind': 'findings', 'format': 1, **asdict(self)}))
 
     @classmethod
-    def open(cls, path: str | Path) -> Findings:
+    def open(
+        cls,
+        path: str | Path,  # a .json file
+    ) -> Findings:
         "Findings from a file; `PSRError` if it is something else."
         content = read_json(path)
         check_kind(content, 'findings', path, 'findings about a pool', _AWAY)

@@ -48,8 +48,8 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
 
 
 def split_folders(
-    folder: Path,
-    endings: set[str],
+    folder: Path,  # that may hold splits
+    endings: set[str],  # of image files, in lower case, with the dot
 ) -> dict[str, Path] | None:  # split -> folder; None: these are not splits
     "The folders that are splits: those named so in which folders of classes lie."
     named = {f: s for f in sub_folders(folder) if (s := split_name(f.name))}
@@ -93,8 +93,8 @@ def _doubts(
 
 
 def read_folders(
-    path: Path,
-    endings: set[str] | None = None,
+    path: Path,  # a folder
+    endings: set[str] | None = None,  # of image files, in lower case, with the dot
 ) -> Listing | None:  # None: not this form
     "Class folders, in split folders or not, at any depth of single folders."
     endings = endings or image_endings()

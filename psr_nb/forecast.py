@@ -14,7 +14,7 @@ __all__ = ['duration_words', 'Forecast']
 
 # %% ../nbs/09_forecast.ipynb #fc004
 def duration_words(
-    seconds: float,
+    seconds: float,  # 0 or more
 ) -> str:  # "40 s", "12 min", "3.5 h"
     "A duration as one says it."
     if seconds < 100:
@@ -40,8 +40,8 @@ class Forecast:
         # seconds of steps that are timed; the first step does not count, since it also prepares
         timed: float = 1.0,
         least: float = 10.0,  # seconds: shorter work needs no announcement
-        say: Callable[[str], None] = _print,
-        clock: Callable[[], float] = time.perf_counter,
+        say: Callable[[str], None] = _print,  # is given the sentence
+        clock: Callable[[], float] = time.perf_counter,  # gives seconds
     ):
         self.what, self.show, self.unit, self.timed, self.least = what, show, unit, timed, least
         self.say, self.clock = say, clock

@@ -26,7 +26,10 @@ __all__ = ['EXPORTS', 'write_folder', 'write_parquet', 'write_npz', 'write_safet
            'write_image_folder', 'write_webdataset']
 
 # %% ../nbs/25_formats.ipynb #f005
-def write_folder(distilled: DistilledSet, out: Path) -> None:
+def write_folder(
+    distilled: DistilledSet,  # the set
+    out: Path,  # a folder
+) -> None:
     "The image folder with metadata, soft labels, card and provenance."
     distilled.save(out)
 
@@ -67,7 +70,10 @@ def write_parquet(
     write_atomic(out, lambda p: pq.write_table(table, p))
 
 # %% ../nbs/25_formats.ipynb #f007
-def write_npz(distilled: DistilledSet, out: Path) -> None:
+def write_npz(
+    distilled: DistilledSet,  # the set
+    out: Path,  # a .npz file
+) -> None:
     "Numpy arrays: images, labels, classes, and soft_labels where the set has them."
     arrays: dict[str, Any] = dict(
         images=distilled.images.numpy(), labels=distilled.labels.numpy(), classes=np.array(distilled.classes)
@@ -94,7 +100,10 @@ def write_safetensors(
     write_atomic(out, lambda p: save_file(tensors, p, metadata={'classes': json.dumps(distilled.classes)}))
 
 # %% ../nbs/25_formats.ipynb #f009
-def write_sheet(distilled: DistilledSet, out: Path) -> None:
+def write_sheet(
+    distilled: DistilledSet,  # the set
+    out: Path,  # a .png file
+) -> None:
     "One PNG with a row per class."
     rows = [distilled.images[distilled.labels == c][:20] for c in range(min(50, len(distilled.classes)))]
     picture = image_rows(rows, distilled.classes[:50], min(20, distilled.ipc), None)

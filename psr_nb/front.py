@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ['static', 'bundle', 'module', 'style', 'inert_json', 'render', 'picture_uri', 'with_picture', 'object_html']
 
 # %% ../nbs/01_front.ipynb #c005
-def static(name: str) -> str:
+def static(
+    name: str,  # of the file
+) -> str:
     "Text of a file in `psr_nb/static`."
     folder = assets().parent / 'static'
     path = folder / name
@@ -108,7 +110,9 @@ def module(
     return _rewritten(name) if os.environ.get('ANYWIDGET_HMR') == '1' else bundle(name)
 
 
-def style(name: str) -> Path:
+def style(
+    name: str,  # of the style sheet
+) -> Path:
     "For a widget's `_css`: the style sheet's path."
     static(name)
     return assets().parent / 'static' / name

@@ -61,7 +61,7 @@ class Coverage:
         self._empty, self._rows = True, np.empty((min(block, len(similarity)), similarity.shape[1]), np.float32)
 
     def gains(self) -> np.ndarray:  # (n,) float64
-        "What each candidate would add to the mean coverage."
+        "What each candidate would add to the mean coverage, which is from 0 to 1 as similarity is."
         return self.total / len(self.best)
 
     def add(self, i: int) -> float:  # what it added
@@ -113,7 +113,7 @@ def _at_top(values: Any, top: Any) -> Any:
 def first_best(
     values: np.ndarray,  # (n,) float64; -inf: not to be chosen
 ) -> int:
-    "The lowest position whose value is the maximum up to rounding."
+    "The lowest position whose value is the maximum up to rounding. Raises `PSRError` where every position is taken."
     top = values.max()
     if top == -np.inf:
         raise PSRError('argument k', 'no more than may be chosen', 'nothing left')
@@ -165,9 +165,10 @@ def facility_location(
     features,  # (n, d) any features, a tensor or an array; they are normalised here
     k: int,  # how many to choose
 ) -> tuple[np.ndarray, np.ndarray]:  # order (k,) int64, and the gain of each; their sum is Σ_j max_i (1 + cos)/2
-    """The `k` rows that cover all rows best, greedily and exactly.
+    """The `k` rows that cover all rows best, greedily and exactly. Raises `PSRError` for features that are not finite
+    rows (n, d), and for a `k` that is not 1 to n.
 
-    Source: Nemhauser, Wolsey & Fisher 1978; Mirzasoleiman et al. 2020 for training data.
+    Source: Nemhauser, Wolsey & Fisher 1978; Mirzasoleiman et al. 2020 (arXiv 1906.01827) for training data.
     """
     features = torch.as_tensor(features)
     if features.ndim != 2 or not len(features):
@@ -213,7 +214,9 @@ def coverage_in_lockstep(
 
 # %% ../nbs/12_greedy.ipynb #c029
 class MeanMatch:
-    "Squared distance of mean features (MMD²) between the chosen and the reference: what each candidate takes off it."
+    """Squared distance of mean features (MMD²) between the chosen and the reference: what each candidate takes off it.
+    Source: Gretton et al. 2012; chosen greedily as in Chen, Welling & Smola 2010, arXiv 1203.3472.
+    """
 
     def __init__(
         self,
@@ -246,7 +249,9 @@ def herding(
     features,  # (n, d) any features, a tensor or an array, taken as they are
     k: int,  # how many to choose
 ) -> np.ndarray:  # order (k,) int64
-    "The `k` rows whose running mean follows the mean of all rows. Source: Welling 2009; Chen, Welling & Smola 2010."
+    """The `k` rows whose running mean follows the mean of all rows. Raises `PSRError` for a `k` that is not 1 to n.
+    Source: Welling 2009; Chen, Welling & Smola 2010, arXiv 1203.3472.
+    """
     rows = torch.as_tensor(features).detach().double().flatten(1)
     rows = rows - rows.mean(0)  # distances to the mean do not change, and rounding matters less
     if not 1 <= k <= len(rows):
@@ -357,14 +362,22 @@ class Farthest:
     Source: Gonzalez 1985; Sener & Savarese 2018, arXiv 1708.00489.
     """
 
-    def __init__(self, kernel: np.ndarray | Pairs):
+    def __init__(
+        self,
+        kernel: np.ndarray | Pairs,  # (n, n) similarity of the candidates with each other
+    ):
         self.kernel = kernel
         self.near: np.ndarray | None = None  # similarity of each candidate to the nearest chosen one
 
     def gains(self) -> np.ndarray:
+        "Distance of each candidate to the nearest chosen one, (n,), 1 − similarity; at first, similarity to the mean."
         return (self.kernel.mean(0) if self.near is None else 1 - self.near).astype(np.float64)
 
-    def add(self, i: int) -> float:
+    def add(
+        self,
+        i: int,  # row of the candidate
+    ) -> float:
+        "Takes candidate `i`; returns its gain."
         gain = float(self.gains()[i])
         self.near = self.kernel[i].copy() if self.near is None else np.maximum(self.near, self.kernel[i])
         return gain
@@ -373,13 +386,21 @@ class Farthest:
 class Priority:
     "A fixed order: the highest number first."
 
-    def __init__(self, values: np.ndarray | Sequence[float]):
+    def __init__(
+        self,
+        values: np.ndarray | Sequence[float],  # (n,) the highest comes first
+    ):
         self.values = np.asarray(values, np.float64)
 
     def gains(self) -> np.ndarray:
+        "The given values, (n,), whatever was chosen."
         return self.values
 
-    def add(self, i: int) -> float:
+    def add(
+        self,
+        i: int,  # row of the candidate
+    ) -> float:
+        "Takes candidate `i`; changes nothing and returns 0."
         return 0.0
 
 
@@ -401,8 +422,13 @@ class HistogramMatch:
         self.priority = 1e-3 * (np.zeros(len(values)) if priority is None else priority)
 
     def gains(self) -> np.ndarray:
+        "How many images the bin of each candidate is behind its share, (n,)."
         return (self.share * (self.count.sum() + 1) - self.count)[self.bin] + self.priority
 
-    def add(self, i: int) -> float:
+    def add(
+        self,
+        i: int,  # row of the candidate
+    ) -> float:
+        "Takes candidate `i`; returns 0."
         self.count[self.bin[i]] += 1
         return 0.0

@@ -64,7 +64,10 @@ class Grid:
         growing = 'methods', 'ipc', 'students', 'protocols', 'pools', 'baseline', 'base'
         return {k: v for k, v in asdict(self).items() if k not in growing}
 
-    def covers(self, other: Grid) -> bool:
+    def covers(
+        self,
+        other: Grid,  # an earlier state of the grid, say
+    ) -> bool:
         "Whether all cells of another grid are among those of this one."
         if self.fixed() != other.fixed() or self.pools < other.pools:
             return False

@@ -68,7 +68,7 @@ class Forecaster:
 
 
 def random_ids(
-    classes: int,
+    classes: int,  # number of classes
     n: int,  # candidates of each class
     ipc: int,  # images per class
     seed: int,  # of the draw
@@ -98,7 +98,7 @@ def train_beside(
     kept: ImageData,  # real training images that no student sees, only answers
     seeds: Sequence[int],  # one for each set
     protocol: Any = 'quick',  # a name in `PROTOCOLS`, or a `Protocol`
-    student: str = 'convnet3',
+    student: str = 'convnet3',  # its name, see `STUDENTS`
     workers: int | None = None,  # trained at once; None: one for each core, one on a GPU
     device: torch.device | str | None = None,  # default: the best at hand
 ) -> Iterator[Trained]:

@@ -112,7 +112,7 @@ _OTHER_PIPELINES = {
 
 def check_pipeline(
     name: str,  # of its class, as model_index.json has it
-    where: str,
+    where: str,  # the folder, for the error
 ) -> None:
     "Raises `PSRError` for a pipeline that does something else with the same parts."
     for word, kind in _OTHER_PIPELINES.items():

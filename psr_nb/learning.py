@@ -27,7 +27,8 @@ from .students import ConvNet, ResNetAP, make_student, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['StudentStep', 'student_logits', 'train_student', 'Abreast', 'threads_each', 'train_students', 'accuracies_abreast']
+__all__ = ['Abreast', 'StudentStep', 'student_logits', 'train_student', 'GroupedStudents', 'threads_each', 'train_students',
+           'accuracies_abreast']
 
 # %% ../nbs/09_learning.ipynb #c023
 @dataclass
@@ -119,6 +120,34 @@ def _architecture(teacher: Teacher | None) -> str:
     return str((getattr(teacher, 'recipe', None) or {}).get('architecture', ''))
 
 # %% ../nbs/09_learning.ipynb #e005
+def _prepared(
+    images: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor | None, p: Protocol, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    "Pixels, targets, class numbers, mean and spread of the colours, on the device and as the protocol wants them."
+    pixels, targets, soft = to_float(images), targets.clone(), targets.ndim == 2
+    mean, std = (v.to(device) for v in _normalisation(pixels, p))
+    hard = (targets.argmax(1) if labels is None else labels).to(device) if soft else targets
+    if soft and not p.online and p.temperature != 1:
+        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
+    pixels, targets = pixels.to(device), targets.to(device)
+    if p.normalised_views:
+        pixels = (pixels - mean) / std
+    return pixels, targets, hard, mean, std
+
+
+def _asked_online(
+    teacher: Teacher,
+    x: torch.Tensor,  # (n, c, h, w) after augmentation
+    p: Protocol,
+    mean: torch.Tensor,
+    std: torch.Tensor,
+) -> torch.Tensor:  # (n, C) probabilities
+    "A teacher's soft labels for the very images that the student sees."
+    seen = x * std + mean if p.normalised_views else x
+    with torch.no_grad():
+        return (teacher.logits(seen.to(teacher.device)) / p.temperature).softmax(1).to(x.device)
+
+
 def train_student(
     images: torch.Tensor,  # (n, c, h, w) uint8, the distilled images
     targets: torch.Tensor,  # (n,) class numbers or (n, C) probabilities
@@ -146,14 +175,8 @@ def train_student(
     model = make_student(student, tuple(images.shape[1:]), n_classes, p, seed).to(device).train()
     if device.type == 'cpu':
         quicken(model)
-    optimizer, pixels, targets = _optimizer(model, work), to_float(images), targets.clone()
-    mean, std = (v.to(device) for v in _normalisation(pixels, p))
-    hard = (targets.argmax(1) if labels is None else labels).to(device) if soft else targets
-    if soft and not p.online and p.temperature != 1:
-        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
-    pixels, targets = pixels.to(device), targets.to(device)
-    if p.normalised_views:
-        pixels = (pixels - mean) / std
+    optimizer = _optimizer(model, work)
+    pixels, targets, hard, mean, std = _prepared(images, targets, labels, p, device)
     twice = p.extra_forward and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
     draw, view = torch.Generator().manual_seed(seed), VIEWS[p.views]
     for epoch in range(work.epochs):
@@ -165,9 +188,7 @@ def train_student(
             if p.cutmix and torch.rand(1, generator=draw).item() < p.cutmix:
                 x, partner, own = cutmix(x, draw)
             if p.online and soft_now and teacher is not None:  # the teacher sees the mixed image: nothing else to mix
-                seen = x * std + mean if p.normalised_views else x
-                with torch.no_grad():
-                    y, partner = (teacher.logits(seen.to(teacher.device)) / p.temperature).softmax(1).to(device), None
+                y, partner = _asked_online(teacher, x, p, mean, std), None
             x = (x if p.normalised_views else (x - mean) / std).clone(memory_format=torch.contiguous_format)
             for group in optimizer.param_groups:
                 group['lr'] = rate = work.rate(epoch + i / work.steps)
@@ -201,7 +222,7 @@ def _widened(layers: Sequence[Any]) -> nn.Module:
     return wide
 
 
-class Abreast(nn.Module):
+class GroupedStudents(nn.Module):
     "Several networks of one shape as one; images and answers have the student as their first axis."
 
     def __init__(
@@ -232,9 +253,12 @@ class Abreast(nn.Module):
     ) -> torch.Tensor:  # (n, batch, C)
         return torch.baddbmm(self.bias.view(self.n, 1, -1), self.features(x), self.weight.transpose(1, 2))
 
+
+Abreast = GroupedStudents  # its old name
+
 # %% ../nbs/09_learning.ipynb #6c0535dc
 def _ask_abreast(
-    model: Abreast,
+    model: GroupedStudents,
     images: torch.Tensor,  # (m, c, h, w) uint8
     mean: torch.Tensor,  # (S, 1, c, 1, 1)
     std: torch.Tensor,
@@ -258,7 +282,7 @@ def _tests_abreast(
 ) -> Iterator[torch.Tensor]:  # (S, m, C) after each epoch that is tested
     "Trains students as one network."
     p, shape, count = work.protocol, tuple(sets[0][0].shape[1:]), len(test.classes)
-    model = Abreast([make_student(student, shape, count, p, seed) for seed in seeds]).to(device).train()
+    model = GroupedStudents([make_student(student, shape, count, p, seed) for seed in seeds]).to(device).train()
     optimizer = _optimizer(model, work)
     pixels = [to_float(images) for images, _ in sets]
     scales = [_normalisation(part, p) for part in pixels]

@@ -69,7 +69,7 @@ def choice(
 
 
 def number(
-    right: float,
+    right: float,  # the answer
     praise: str,  # what the number says
     within: float = 1e-6,  # how far off an answer may be
     otherwise: str = 'Do the sum once more.',  # a hint for any other number
@@ -101,9 +101,9 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def function(
-    solution: Callable,
+    solution: Callable,  # gives the right answers
     examples: Callable[[], Iterable[tuple]],  # gives the arguments of each try
-    praise: str,
+    praise: str,  # what the exercise shows
     otherwise: str,  # a hint for an answer that is wrong in an unknown way
     mistakes: Iterable[tuple[Callable, str]] = (),  # wrong functions, each with its hint
 ) -> Exercise:

@@ -220,7 +220,7 @@ def _losses(
     return each.unflatten(0, real_labels.shape).mean(1)
 
 
-class _InALine(torch.nn.Module):
+class _ConcatenatedSets(torch.nn.Module):
     "Several students as one network, asked about the images of all, one set after the other."
 
     def __init__(self, network: torch.nn.Module, sets: int):
@@ -236,14 +236,14 @@ def student_losses(
     labels: torch.Tensor,  # (n,) the same for all S
     real: torch.Tensor,  # (S, m, c, H, W) in [0, 1]
     real_labels: torch.Tensor,  # (S, m)
-    network: torch.nn.Module,  # S students as one network, see `Abreast`
+    network: torch.nn.Module,  # S students as one network, see `GroupedStudents`
     mean: torch.Tensor,  # (1, c, 1, 1) that images are normalised by
     std: torch.Tensor,  # (1, c, 1, 1) likewise
     settings: StudentTraining,  # as for `student_loss`
     generators: list[torch.Generator],  # of the draws of each; the first decides how long all warm up
 ) -> torch.Tensor:  # (S,) cross-entropy
     "`student_loss` of several sets at once, each with its own student and its own draws."
-    in_a_line = _InALine(network, len(images))
+    in_a_line = _ConcatenatedSets(network, len(images))
     return _losses(images, labels, real, real_labels, in_a_line, mean, std, settings, generators)
 
 # %% ../nbs/18_losses.ipynb #e4ef4ff6

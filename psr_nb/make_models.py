@@ -78,7 +78,7 @@ def run_training(
 # %% ../nbs/44_make_models.ipynb #937fab0c
 def enough_epochs(
     n: int,  # training images
-    batch_size: int,
+    batch_size: int,  # images per step
     usual: int = 6,  # where the images are many
     least: int = 300,  # steps that a network needs to learn anything
 ) -> int:
@@ -95,12 +95,13 @@ def make_teacher(
     input_size: int | None = None,  # pixels a side that the network sees; None: the images' own
     epochs: int | None = None,  # passes over the data; None: the recipe's, else 6, or more where the images are few
     lr: float | None = None,  # highest rate; None: the recipe's or the training's own
-    batch_size: int = 128,
-    seed: int = 0,
-    progress: bool = True,
+    batch_size: int = 128,  # images per step
+    seed: int = 0,  # of weights, order and augmentation
+    progress: bool = True,  # show a progress bar
     allow_overlap: bool = False,  # insist, where test images are among the training images
 ) -> tuple[Teacher, Path]:  # the teacher, and the file of its loss curve
-    "Trains a teacher and opens it; an interrupted run goes on."
+    """Trains a teacher and opens it; an interrupted run goes on. Raises `PSRError` where test images are among the
+    training images, unless `allow_overlap`."""
     options: dict[str, Any] = dict(architecture=architecture, input_size=input_size)
     if recipe is not None:
         known: Any = lookup(RECIPES, recipe, 'recipe')
@@ -118,8 +119,8 @@ def make_teacher(
 
 
 def load_test(
-    data: str | DataSource,
-    size: int | None = None,
+    data: str | DataSource,  # a name or a path
+    size: int | None = None,  # scale the images to this many pixels per side; None: as they are
 ) -> ImageData | None:
     "The test images of a data set, where it has some. Raises `PSRError` where it has some that cannot be read."
     try:
@@ -131,12 +132,12 @@ def load_test(
 
 # %% ../nbs/44_make_models.ipynb #d531461e
 def training_views(
-    data: str | DataSource,
+    data: str | DataSource,  # a name or a path
     size: int | None,  # pixels a side
     crops: int = 1,  # views of each image: the whole and random squares
-    seed: int = 0,
+    seed: int = 0,  # of the crops
 ) -> ImageData:
-    "What a prior is trained on."
+    "What a prior is trained on: whole images, or square crops of them. Raises `PSRError` for crops without a size."
     if crops == 1:
         return load_data(data, 'train', size=size)
     if size is None:
@@ -162,14 +163,15 @@ def check_autoencoder(
 
 
 def make_autoencoder(
-    views: ImageData,
+    views: ImageData,  # training images
     out: Path,  # the prior's folder; the autoencoder goes beside it
     folder: Path | None,  # of one that is trained; None: OUT-autoencoder
     teacher: Teacher | None,  # its features help
-    progress: bool = True,
+    progress: bool = True,  # show a progress bar
     **options: Any,  # of `train_autoencoder`
 ) -> Path:  # its folder
-    "An autoencoder, trained if it is not there."
+    """An autoencoder, trained if it is not there. Raises `PSRError` for a folder of something else, see
+    `check_autoencoder`."""
     if folder is not None:
         if not (folder / 'config.json').exists():
             cure = 'Leave the option out to train one'
@@ -191,12 +193,12 @@ def make_prior(
     teacher: str | None = None,  # its features help to train both
     size: int | None = None,  # scale the images to this many pixels a side
     crops: int = 1,  # views of each image
-    seed: int = 0,
-    progress: bool = True,
+    seed: int = 0,  # of weights and batches
+    progress: bool = True,  # show a progress bar
     autoencoder_options: dict | None = None,  # latent_channels, halvings, steps
     **options: Any,  # of `train_prior`: dim, depth, heads, patch_size, steps, batch_size, lr, flip, tune, …
 ) -> tuple[Prior, Path]:  # the prior, and the file of its loss curve
-    "Trains a prior and opens it; an interrupted run goes on."
+    "Trains a prior and opens it; an interrupted run goes on. Raises `PSRError` for images that are not square."
     out = Path(out)
     views = training_views(data, size, crops, seed)
     helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=views.classes)
@@ -213,9 +215,9 @@ def make_prior(
 
 # %% ../nbs/44_make_models.ipynb #5b1f0c02
 def load_judges(
-    data: str | DataSource,
+    data: str | DataSource,  # a name or a path
     judges: Iterable[str],  # teachers
-    size: int | None = None,
+    size: int | None = None,  # scale the images to this many pixels per side; None: as they are
     allow_overlap: bool = False,  # insist, where test images are among the training images
 ) -> tuple[ImageData, ImageData, list[Teacher]]:  # training images, test images, teachers
     "What a prior is judged with. Raises `PSRError` where there are no test images."
@@ -225,10 +227,10 @@ def load_judges(
 
 
 def judge_prior(
-    prior: Prior,
+    prior: Prior,  # the diffusion prior
     images: ImageData,  # it was trained on
     test: ImageData,  # images it has not seen
-    judges: list[Teacher],
+    judges: list[Teacher],  # what it is judged with, from `load_judges`
     n_per_class: int = 100,  # samples
 ) -> list[str]:  # lines
     "How good a prior is, in words: each measure of `prior_report` on a line."
@@ -239,10 +241,10 @@ def judge_prior(
 
 
 def sample_sheet(
-    prior: Prior,
+    prior: Prior,  # the diffusion prior
     file: str | Path,  # a .png to write
     n: int = 8,  # samples of each class
-    seed: int = 0,
+    seed: int = 0,  # of the samples' noise
 ) -> Path:
     "Draws a few samples of each class, one row per class: the first thing to look at."
     few = min(len(prior.classes), 20)

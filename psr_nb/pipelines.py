@@ -38,8 +38,9 @@ from psr_nb.weights import (
 )
 
 # %% auto #0
-__all__ = ['SUBSETS', 'DIT_SCHEDULE', 'SIT_SCHEDULE', 'load_part', 'prompt_table', 'bundled_priors', 'files_to_fetch',
-           'source_name', 'split_source', 'prior_folder', 'read_prior', 'Backwards', 'vae_home', 'read_authors_dit']
+__all__ = ['SUBSETS', 'DIT_SCHEDULE', 'SIT_SCHEDULE', 'Backwards', 'load_part', 'prompt_table', 'bundled_priors',
+           'files_to_fetch', 'source_name', 'split_source', 'prior_folder', 'read_prior', 'ReversedTime', 'vae_home',
+           'read_authors_dit']
 
 # %% ../nbs/04_pipelines.ipynb #pi008
 _NO_WEIGHTS = ('pos_embed.pos_embed', 'position_ids', 'num_batches_tracked')
@@ -156,7 +157,7 @@ def _two_encoders(name: str) -> PSRError:
 
 def prompt_table(
     folder: Path,  # with text_encoder and tokenizer
-    sentences: list[str],
+    sentences: list[str],  # one per class
 ) -> torch.Tensor:  # (sentences + 1, tokens, d), the last of no text
     """Sentences, and no sentence, as the folder's own text encoder embeds them.
     Source: Rombach et al. 2022, arXiv 2112.10752."""
@@ -199,7 +200,7 @@ def bundled_priors() -> list[str]:
 def files_to_fetch(
     names: list[str],  # all files of a repository
     repository: str,  # for errors
-    variant: str | None = None,
+    variant: str | None = None,  # of the weights, such as "fp16"; None: full precision
 ) -> list[str]:  # patterns of the files that suffice
     "The configurations and one set of weights for each part."
     folders = {n.rpartition('/')[0] for n in names}
@@ -233,7 +234,7 @@ _SAID = ('vae', 'revision', 'variant', 'prediction')
 
 
 def source_name(
-    name: str,
+    name: str,  # of the prior, its folder or its file
     **said: str | None,  # vae, revision, variant, prediction; None: not said
 ) -> str:  # "DiT.pt?vae=FOLDER"
     "A prior's name with what was said beside it."
@@ -257,7 +258,7 @@ def split_source(
 def prior_folder(
     name: str | Path,  # of a bundled prior, a folder, or a Hugging Face id
     revision: str | None = None,  # of the repository: a branch, tag or commit
-    variant: str | None = None,
+    variant: str | None = None,  # of the weights, such as "fp16"; None: full precision
 ) -> Path:
     "Where a prior is: inside the package, a folder, or fetched from the Hub."
     if revision is not None and (str(name) in bundled_priors() or Path(name).is_dir()):
@@ -459,10 +460,13 @@ DIT_SCHEDULE = dict(
 SIT_SCHEDULE = dict(_class_name='FlowMatchEulerDiscreteScheduler', num_train_timesteps=1000, shift=1.0)
 
 
-class Backwards(torch.nn.Module):
+class ReversedTime(torch.nn.Module):
     "A SiT in its authors' time, 0 noise and 1 image, asked in diffusers': 1000 noise and 0 image."
 
-    def __init__(self, inner: Any):
+    def __init__(
+        self,
+        inner: Any,  # the SiT, as its authors trained it
+    ):
         super().__init__()
         self.inner, self.config = inner, inner.config
 
@@ -470,9 +474,18 @@ class Backwards(torch.nn.Module):
     def transformer_blocks(self) -> Any:
         return self.inner.transformer_blocks
 
-    def forward(self, hidden_states: torch.Tensor, timestep: torch.Tensor, class_labels: torch.Tensor) -> Any:
+    def forward(
+        self,
+        hidden_states: torch.Tensor,  # noisy latents, (n, c, h, w)
+        timestep: torch.Tensor,  # (n,) from 0 (image) to 1000 (noise)
+        class_labels: torch.Tensor,  # (n,) rows of the label embedding
+    ) -> Any:  # with the velocity towards noise as `.sample`, (n, c, h, w)
+        "The velocity in diffusers' direction."
         answer = self.inner(hidden_states, timestep=1 - timestep / 1000, class_labels=class_labels)
         return type(answer)(sample=-answer.sample)
+
+
+Backwards = ReversedTime  # its old name
 
 # %% ../nbs/04_pipelines.ipynb #pi019b
 def vae_home(
@@ -532,7 +545,7 @@ def read_authors_dit(
     names = class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
     ids = None if wanted is None else find_classes(wanted, names, f'prior {file}')
     return dict(
-        transformer=Backwards(transformer) if flow else transformer,
+        transformer=ReversedTime(transformer) if flow else transformer,
         vae=load_part(vae_home(vae or file.parent / 'vae'), 'vae'),
         scheduler_config=SIT_SCHEDULE if flow else DIT_SCHEDULE,
         classes=wanted or names,

@@ -147,23 +147,41 @@ class PoolLike(Protocol):
 
     def __len__(self) -> int: ...
 
-    def logits(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:
+    def logits(
+        self,
+        teacher: str | None = None,  # one of its teachers; None: the first
+        ids: Any = slice(None),  # rows; None: all
+    ) -> torch.Tensor:
         "A teacher's logits, (n, classes); None: of the first teacher."
         ...
 
-    def features(self, teacher: str | None = None, ids: Any = slice(None)) -> torch.Tensor:
+    def features(
+        self,
+        teacher: str | None = None,  # one of its teachers; None: the first
+        ids: Any = slice(None),  # rows; None: all
+    ) -> torch.Tensor:
         "A teacher's features, (n, d); None: of the first teacher."
         ...
 
-    def find_teacher(self, teacher: str | Teacher | None) -> str | None:
+    def find_teacher(
+        self,
+        teacher: str | Teacher | None,  # a classifier, its name, or None: the first
+    ) -> str | None:
         "Name of the teacher under which the pool knows it; None: it does not."
         ...
 
-    def load_teacher(self, name: str | None = None) -> Teacher:
+    def load_teacher(
+        self,
+        name: str | None = None,  # one of its teachers; None: the first
+    ) -> Teacher:
         "One of its teachers; None: the first."
         ...
 
-    def cache(self, name: str, build: Callable[[], Any]) -> Any:
+    def cache(
+        self,
+        name: str,  # of the array
+        build: Callable[[], Any],  # computes it
+    ) -> Any:
         "A derived array, computed once."
         ...
 

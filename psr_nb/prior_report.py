@@ -34,7 +34,7 @@ def frechet_distance(
 # %% ../nbs/41_prior_report.ipynb #c015b
 @torch.no_grad()
 def prior_report(
-    prior: Prior,
+    prior: Prior,  # the prior that is judged
     train: ImageData,  # images it was trained on
     test: ImageData,  # images it has not seen
     teachers: list[Teacher],  # none of which took part in the training

@@ -303,9 +303,9 @@ def _table(
 def training_plan(
     protocol: str | Protocol,  # a name in `PROTOCOLS`, or your own
     n_images: int,  # distilled images
-    n_classes: int,
+    n_classes: int,  # classes of the data
     ipc: int | None = None,  # images per class; None: n_images / n_classes
-    student: str = 'convnet3',
+    student: str = 'convnet3',  # its name, see `STUDENTS`
     epochs: int | None = None,  # overrides the protocol's
     batch_size: int | None = None,  # overrides the protocol's
     data: str = '',  # what the images are, see `scope.data_family`: "cifar100"; "": of no known data set

@@ -140,14 +140,20 @@ class Latents:
         now = dict(done=self.done, z=self.z.detach(), optimizer=self.optimizer.state_dict())
         return copy.deepcopy({**now, 'probability': self.probability})
 
-    def restore(self, state: dict) -> None:
+    def restore(
+        self,
+        state: dict,  # from `state()`
+    ) -> None:
         "Goes back to a `state()`."
         self.done, self.probability = state['done'], state['probability'].clone()
         with torch.no_grad():
             self.z.copy_(state['z'])
         self.optimizer.load_state_dict(copy.deepcopy(state['optimizer']))
 
-    def reset(self, rows) -> None:
+    def reset(
+        self,
+        rows,  # which images
+    ) -> None:
         "Puts single latents back to their start, and forgets their momentum."
         with torch.no_grad():
             self.z[rows] = self.start[rows]
@@ -203,14 +209,18 @@ class Batch:
 def drawn_rows(
     classes: Iterable[torch.Tensor],  # rows of each class
     most: int,  # of each class
-    g: torch.Generator,
+    g: torch.Generator,  # generator of the draw
 ) -> torch.Tensor:
     "All rows, or a draw of each class, in their order."
     few = lambda rows: rows[torch.randperm(len(rows), generator=g)[:most].sort().values.to(rows.device)]
     return torch.cat([rows if len(rows) <= most else few(rows) for rows in classes])
 
 
-def draw_network(state: Refinement, g: torch.Generator, num_classes: int = 2) -> torch.nn.Module:
+def draw_network(
+    state: Refinement,  # the refinement
+    g: torch.Generator,  # generator of kind and weights
+    num_classes: int = 2,  # outputs of the network
+) -> torch.nn.Module:
     "One of the settings' networks with fresh weights."
     s = state.settings
     name = s.networks[int(torch.randint(len(s.networks), (1,), generator=g))]
@@ -218,7 +228,10 @@ def draw_network(state: Refinement, g: torch.Generator, num_classes: int = 2) ->
     return fresh_network(name, s.width, state.prior.image_shape, seed, state.prior.device, num_classes)
 
 # %% ../nbs/19_refine.ipynb #116320ec
-def student_term(state: Refinement, batch: Batch) -> torch.Tensor:
+def student_term(
+    state: Refinement,  # the refinement
+    batch: Batch,  # what this step looks at
+) -> torch.Tensor:
     "Loss on real images of a student trained on the images."
     real, d, g = state.real, state.prior.device, batch.g
     assert real is not None
@@ -228,7 +241,10 @@ def student_term(state: Refinement, batch: Batch) -> torch.Tensor:
     return student_loss(batch.images, batch.labels, known, answers, network, state.mean, state.std, state.settings, g)
 
 
-def soft_label_term(state: Refinement, batch: Batch) -> torch.Tensor:
+def soft_label_term(
+    state: Refinement,  # the refinement
+    batch: Batch,  # what this step looks at
+) -> torch.Tensor:
     "KL divergence of what the teacher sees from the target; keeps the probability that it gives the label."
     assert state.teacher is not None
     logits = state.teacher.logits(batch.view)
@@ -236,7 +252,10 @@ def soft_label_term(state: Refinement, batch: Batch) -> torch.Tensor:
     return soft_label_loss(logits, state.target()[batch.rows], state.settings.temperature)
 
 # %% ../nbs/19_refine.ipynb #ec1f0f67
-def distribution_matching_term(state: Refinement, batch: Batch) -> torch.Tensor:
+def distribution_matching_term(
+    state: Refinement,  # the refinement
+    batch: Batch,  # what this step looks at
+) -> torch.Tensor:
     "Distance of class means from those of real images, in a fresh untrained network."
     s, d, g, images = state.settings, state.prior.device, batch.g, state.real
     assert images is not None
@@ -253,19 +272,28 @@ def distribution_matching_term(state: Refinement, batch: Batch) -> torch.Tensor:
     return matching_loss(features(batch.view), batch.labels, known, state.classes, s.moments)
 
 # %% ../nbs/19_refine.ipynb #12d4fa9b
-def proximal_term(state: Refinement, batch: Batch) -> torch.Tensor:
+def proximal_term(
+    state: Refinement,  # the refinement
+    batch: Batch,  # what this step looks at
+) -> torch.Tensor:
     "Mean square distance from the start."
     return proximal_loss(batch.z, state.start[batch.rows])
 
 
-def denoising_term(state: Refinement, batch: Batch) -> torch.Tensor:
+def denoising_term(
+    state: Refinement,  # the refinement
+    batch: Batch,  # what this step looks at
+) -> torch.Tensor:
     "The prior's denoising error at small noise."
     level = 0.05 + 0.15 * float(torch.rand(1, generator=batch.g))
     noise = torch.randn(batch.z.shape, generator=batch.g)
     return state.prior.denoising_error(batch.z, batch.labels, level, noise).mean()
 
 
-def roundtrip_term(state: Refinement, batch: Batch) -> torch.Tensor:
+def roundtrip_term(
+    state: Refinement,  # the refinement
+    batch: Batch,  # what this step looks at
+) -> torch.Tensor:
     "Mean square distance from what the prior makes of the noised latents, asked anew every 20 steps."
     return (batch.z - state.roundtrip()[batch.rows]).square().mean()
 
@@ -282,10 +310,10 @@ SEES_IMAGES = ('student', 'soft_label', 'distribution_matching')  # these need t
 
 # %% ../nbs/19_refine.ipynb #afb809cd
 def check_parts(
-    prior: Prior,
-    teacher: Teacher | None,
-    real: ImageData | None,
-    settings: RefineSettings,
+    prior: Prior,  # the one that made the latents
+    teacher: Teacher | None,  # labels and guides; None: no such terms
+    real: ImageData | None,  # real training images; None: no such terms
+    settings: RefineSettings,  # of the refinement
 ) -> None:
     "Raises `PSRError` where the settings need a part that is missing, or the parts do not fit."
     if settings.soft_label and teacher is None:
@@ -369,7 +397,10 @@ class Refinement(Latents):
         "Adam's rate at this step; falls to zero over the second half."
         return self.settings.lr * min(1.0, 2 * (1 - self.done / max(1, self.settings.steps)))
 
-    def draw(self, g: torch.Generator) -> Batch:
+    def draw(
+        self,
+        g: torch.Generator,  # generator of the draws
+    ) -> Batch:
         "What is looked at in this step: all, or a draw of each class."
         s = self.settings
         rows = drawn_rows(self.mine.values(), s.images_per_class, g)
@@ -483,11 +514,11 @@ def _refined(
 # %% ../nbs/19_refine.ipynb #778ede1b
 def run_refinements(
     selections: list,  # each refined in the same way
-    prior: Prior,
+    prior: Prior,  # the one that made the latents
     teacher: Teacher | None,  # gives soft labels
     real: ImageData | None,  # real training images
     judge: Teacher | None,  # accepts or rolls back
-    settings: RefineSettings,
+    settings: RefineSettings,  # of the refinement
     on_step: Callable[[RefineStep], Any] | None = None,  # called at every step of every refinement, from its thread
     engine: Engine | None = None,  # who refines; its workers tell of their steps at the end; None: this process
 ) -> list[list[RefineStep]]:  # one list per selection

@@ -12,7 +12,7 @@ import torch
 
 from .core import PSRError
 from .data import ImageData, augment
-from .learning import Abreast
+from .learning import GroupedStudents
 from psr_nb.losses import (
     fresh_network,
     label_probability,
@@ -37,10 +37,10 @@ class SideBySide(Refinement):
         self,
         starts: torch.Tensor,  # (S, n, c, h, w) latents of each set
         labels: torch.Tensor,  # (n,) class positions, the same for all
-        prior: Prior,
-        teacher: Teacher | None,
-        real: ImageData | None = None,
-        settings: RefineSettings | None = None,
+        prior: Prior,  # the one that made the latents
+        teacher: Teacher | None,  # labels and guides; None: no such terms
+        real: ImageData | None = None,  # real training images; None: no such terms
+        settings: RefineSettings | None = None,  # of the refinement
         seeds: Sequence[int] | None = None,  # one for each set; None: the settings' for all
         at_once: int | None = None,  # sets in one computation; None: as many as fit
     ):
@@ -100,13 +100,13 @@ class SideBySide(Refinement):
             terms['proximal'] = proximal_loss(z, self._of(self.start, part, rows))
         return rows, terms
 
-    def _networks(self, generators: list[torch.Generator], classes: int = 2) -> Abreast:
+    def _networks(self, generators: list[torch.Generator], classes: int = 2) -> GroupedStudents:
         "A fresh network for each set; all of one kind, which the first draws."
         s, draw = self.settings, lambda high: [int(torch.randint(high, (1,), generator=g)) for g in generators]
         kind, seeds = s.networks[draw(len(s.networks))[0]], draw(2**31)
         make = lambda seed: fresh_network(kind, s.width, self.prior.image_shape, seed, torch.device('cpu'), classes)
         made = {seed: make(seed) for seed in dict.fromkeys(seeds)}
-        return Abreast([made[seed] for seed in seeds]).to(self.prior.device).requires_grad_(False)
+        return GroupedStudents([made[seed] for seed in seeds]).to(self.prior.device).requires_grad_(False)
 
     def _students(self, batch: Batch, generators: list[torch.Generator]) -> torch.Tensor:  # (sets,)
         s, real, known = self.settings, self.real, self.known
@@ -164,11 +164,11 @@ class SetsStep:
 
 def refine_together(
     selections: Sequence[Any],  # what `select` returned, or anything with `latents` and `labels`; one budget for all
-    prior: Prior,
+    prior: Prior,  # the one that made the latents
     teacher: Teacher | None = None,  # gives soft labels
     real: ImageData | None = None,  # real training images
     judge: Teacher | None = None,  # held-out teacher for accept/roll-back; None: only diversity is judged
-    settings: RefineSettings | None = None,
+    settings: RefineSettings | None = None,  # of the refinement
     seeds: Sequence[int] | None = None,  # one for each selection; None: the settings' for all
     at_once: int | None = None,  # selections in one computation; None: as many as fit
     **options: Any,  # single fields of `RefineSettings`

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from .augmentations import crop_boxes, crop_resized
 from .core import PSRError, candidate_generators, candidate_noise
-from .coresets import Young, ccs_real, el2n, el2n_real, k_center_real, kept_for, young_of  # noqa: F401
+from .coresets import EarlyStudent, ccs_real, el2n, el2n_real, k_center_real, kept_for, young_of  # noqa: F401
 from .data import ImageData
 from .pictures import to_float, to_uint8
 from .prior import Prior
@@ -28,11 +28,11 @@ __all__ = ['RIVALS', 'latent_modes', 'steered', 'mode_guided', 'deviating', 'fro
 
 # %% ../nbs/20_rivals.ipynb #ri005
 def latent_modes(
-    prior: Prior,
+    prior: Prior,  # the diffusion prior
     real: ImageData,  # with the prior's classes, size and channels
     ipc: int,  # modes per class
     per_class: int = 200,  # real images that are looked at
-    seed: int = 0,
+    seed: int = 0,  # of noise and draws
 ) -> torch.Tensor:  # (classes · ipc, c, h, w), class after class
     "Centres of k-means over the latents of each class's real images."
     from sklearn.cluster import KMeans
@@ -58,12 +58,12 @@ def _as_set(prior: Prior, latents: torch.Tensor, ipc: int, name: str) -> ImageDa
 
 # %% ../nbs/20_rivals.ipynb #ri007
 def steered(
-    prior: Prior,
-    ipc: int,
+    prior: Prior,  # the diffusion prior
+    ipc: int,  # images per class
     steer: Callable[
         [torch.Tensor, float], torch.Tensor | None
     ],  # (estimates, share done) -> what is added to the latents
-    seed: int = 0,
+    seed: int = 0,  # of noise and draws
     **options: Any,  # of `Prior.sample_steps`
 ) -> torch.Tensor:  # latents (classes · ipc, c, h, w)
     "Samples one batch and changes it after every step."
@@ -80,10 +80,10 @@ def steered(
 
 
 def mode_guided(
-    prior: Prior,
-    real: ImageData,
-    ipc: int,
-    seed: int = 0,
+    prior: Prior,  # the diffusion prior
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+    seed: int = 0,  # of noise and draws
     strength: float = 0.1,  # of the way from the estimate to its mode, at each step
     stop: float = 0.5,  # share of the steps after which the sampler is left alone
     **options: Any,  # of `Prior.sample_steps`
@@ -112,9 +112,9 @@ def _away(
 
 
 def deviating(
-    prior: Prior,
-    ipc: int,
-    seed: int = 0,
+    prior: Prior,  # the diffusion prior
+    ipc: int,  # images per class
+    seed: int = 0,  # of noise and draws
     strength: float = 0.1,  # length of the push, as a share of the latents' own length
     between: tuple[float, float] = (0.1, 0.6),  # shares of the steps in which it acts
     **options: Any,  # of `Prior.sample_steps`
@@ -125,12 +125,12 @@ def deviating(
 
 # %% ../nbs/20_rivals.ipynb #40d9e082
 def from_prototypes(
-    prior: Prior,
-    real: ImageData,
-    ipc: int,
-    seed: int = 0,
+    prior: Prior,  # the diffusion prior
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+    seed: int = 0,  # of noise and draws
     strength: float = 0.7,  # how much noise the prototypes get: 0 none, 1 all
-    guidance_scale: float = 1.0,
+    guidance_scale: float = 1.0,  # 1: no guidance
 ) -> ImageData:
     "Prototypes of the real latents, noised and denoised. Source: D4M, arXiv 2407.15138; see the table above."
     modes = latent_modes(prior, real, ipc, seed=seed)
@@ -158,7 +158,7 @@ def _pushed(
 
 
 def class_gradients(
-    young: Young,
+    young: EarlyStudent,  # the network at several moments of its training
 ) -> torch.Tensor:  # (epochs, C, C · (d + 1)) of unit length
     "Mean gradient of the loss in the last layer over the real images of each class, at each moment."
     out, real = [], young.real
@@ -172,7 +172,7 @@ def class_gradients(
 
 
 def influence(
-    young: Young,
+    young: EarlyStudent,  # the network at several moments of its training
     means: torch.Tensor,  # of `class_gradients`
     images: torch.Tensor,  # (n, c, h, w) in [0, 1]
     labels: torch.Tensor,  # (n,)
@@ -188,10 +188,10 @@ def influence(
 
 # %% ../nbs/20_rivals.ipynb #ri022
 def influenced(
-    prior: Prior,
-    real: ImageData,
-    ipc: int,
-    seed: int = 0,
+    prior: Prior,  # the diffusion prior
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+    seed: int = 0,  # of noise and draws
     strength: float = 0.05,  # of the influence's push, see `_pushed`
     deviation: float = 0.1,  # of the push away from the nearest, see `deviating`
     between: tuple[float, float] = (0.1, 0.6),  # shares of the steps in which both act
@@ -214,10 +214,10 @@ def influenced(
 
 
 def entropy_guided(
-    prior: Prior,
-    real: ImageData,
-    ipc: int,
-    seed: int = 0,
+    prior: Prior,  # the diffusion prior
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+    seed: int = 0,  # of noise and draws
     strength: float = 0.05,  # of the push; negative: towards certain images
     between: tuple[float, float] = (0.1, 0.6),  # shares of the steps in which it acts
     **options: Any,  # of `Prior.sample_steps`
@@ -237,13 +237,13 @@ def entropy_guided(
 
 # %% ../nbs/20_rivals.ipynb #ri024
 def condition_aware(
-    prior: Prior,
-    real: ImageData,
-    ipc: int,
-    seed: int = 0,
+    prior: Prior,  # the diffusion prior
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+    seed: int = 0,  # of noise and draws
     times: int = 2,  # samples for each image that is kept
     iterations: int = 100,  # of the latents' optimisation; 0: the filter alone
-    lr: float = 6e-4,
+    lr: float = 6e-4,  # step size on the latents
     level: float = 0.01,  # noise, 0 clean to 1; the paper's is among the smallest
     **options: Any,  # of `Prior.sample`
 ) -> ImageData:
@@ -280,10 +280,10 @@ RIVALS: dict[str, Callable[[Prior, ImageData, int, int], ImageData]] = {
 
 # %% ../nbs/20_rivals.ipynb #ri011
 def confidence_mosaics(
-    real: ImageData,
-    ipc: int,
-    teacher: Teacher | Young | None = None,  # whose confidence counts; None: a young network's
-    seed: int = 0,
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+    teacher: Teacher | EarlyStudent | None = None,  # whose confidence counts; None: a young network's
+    seed: int = 0,  # of noise and draws
     crops: int = 5,  # of each image
     images: int = 300,  # per class that are looked at
 ) -> ImageData:

@@ -131,7 +131,7 @@ def first_block_cache(
 
 
 def remembering(
-    transformer: Any,
+    transformer: Any,  # of the prior, with or without a cache
     memory: str,  # calls of the same name are compared with one another
 ) -> contextlib.AbstractContextManager:
     "What a cache, where one is on, compares this call with: earlier calls of the same name."
@@ -201,8 +201,8 @@ class SampleStep:
 # %% ../nbs/03_sampling.ipynb #s014
 def check_sampler(
     steps: Any,  # num_inference_steps
-    guidance_scale: Any,
-    guidance_interval: Any,
+    guidance_scale: Any,  # a finite number; 1: no guidance
+    guidance_interval: Any,  # two noise levels from 0 (clean) to 1 (noise)
     most: int,  # steps that the model was trained with
 ) -> None:
     "Raises `PSRError` for settings with which no sample can be drawn."

@@ -33,7 +33,7 @@ _KNOWN = {'cifar10': CIFAR10_CLASSES, 'cifar100': CIFAR100_CLASSES, 'fashion': F
 
 def data_family(
     classes: Sequence[str],  # names of the classes, in any order
-    channels: int = 3,
+    channels: int = 3,  # 1 (grey) or 3 (RGB)
     size: int | None = None,  # pixels a side, as stored
 ) -> str:  # "imagenet", "tiny", "cifar10", "cifar100", "svhn", "mnist" or "fashion"; "" for other data
     "Which data of the field these are, by their classes."

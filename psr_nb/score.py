@@ -257,6 +257,20 @@ def _prototypes(pool: PoolLike, answers: Answers) -> torch.Tensor:  # (C, d)
     return torch.cat(means)
 
 # %% ../nbs/11_score.ipynb #c020
+def _columns(
+    needs: dict[str, list[str]],  # score -> what it needs
+    read: dict[str, Callable],  # what is needed -> a function of the rows that gives it
+    n: int,  # candidates
+) -> dict[str, torch.Tensor]:  # score -> (n,)
+    "All scores of all candidates, many rows at a time: a pool need not fit into memory."
+    needed, columns = set(sum(needs.values(), [])), {name: [] for name in needs}
+    for ids in torch.arange(n).split(2**16):
+        given = {k: read[k](ids) for k in needed}
+        for name in needs:
+            columns[name].append(SCORES[name](**{k: given[k] for k in needs[name]}))
+    return {name: torch.cat(parts) for name, parts in columns.items()}
+
+
 def score(
     pool: Pool,  # whose candidates are scored
     names: list[str] | str | None = None,  # see `SCORES`; None: all that need nothing beyond what is given
@@ -293,18 +307,13 @@ def score(
             read['ensemble'] = lambda ids: (
                 torch.stack([pool.logits(m, ids) for m in members]) if of_views is None else of_views[:, ids]
             )
-    columns, sources = {n: [] for n in needs}, {}
-    for ids in torch.arange(len(pool)).split(2**16):  # a pool need not fit into memory
-        given = {k: read[k](ids) for k in needed}
-        for n in needs:
-            columns[n].append(SCORES[n](**{k: given[k] for k in needs[n]}))
+    values, sources = _columns(needs, read, len(pool)), {}
     for n in needs:
         sources[n] = answers.teacher
         if 'ensemble' in needs[n] and several:
             sources[n] = f'several: {", ".join(members)}'
         elif 'prototypes' in needs[n] and reference is not None:
             sources[n] = f'{answers.teacher}, reference {reference.name}'
-    values = {n: torch.cat(columns[n]) for n in needs}
     for n, column in values.items():
         _check_column(pool, n, column, sources[n])
     pool.add_scores({n: column.numpy() for n, column in values.items()}, sources)

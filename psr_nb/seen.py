@@ -22,7 +22,7 @@ __all__ = ['RECORD_FORMAT', 'short_keys', 'Seen', 'read_record', 'teacher_folder
 
 # %% ../nbs/03_seen.ipynb #se004
 def short_keys(
-    data: ImageData,
+    data: ImageData,  # the images
 ) -> np.ndarray:  # int64, sorted, each once
     "Eight bytes of each image's key: enough to find an image again, and half a megabyte for Fashion-MNIST."
     digits = b''.join(key[:16] for key in data.image_keys.tolist())
@@ -95,7 +95,7 @@ def write_record(
 
 
 def recorded_options(
-    folder: str | Path,
+    folder: str | Path,  # of the trained model
 ) -> dict[str, Any]:
     "The options that a training wrote down; none where it has no record."
     file = Path(folder) / _WORDS
@@ -113,7 +113,7 @@ def shown_name(
 
 # %% ../nbs/03_seen.ipynb #se009
 def seen_among(
-    test: ImageData,
+    test: ImageData,  # real test images
     seen: Mapping[str, np.ndarray],  # who -> the keys of what it saw
 ) -> dict[str, int]:  # who -> how many of the test images it saw
     "How many test images each model has seen."
@@ -122,7 +122,7 @@ def seen_among(
 
 
 def seen_words(
-    test: ImageData,
+    test: ImageData,  # real test images
     seen: Mapping[str, np.ndarray],  # who -> the keys of what it saw
     unknown: Iterable[str] = (),  # who left no record
 ) -> list[str]:  # sentences

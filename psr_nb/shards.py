@@ -328,7 +328,9 @@ def read_info(
     return info
 
 # %% ../nbs/08_shards.ipynb #169f810d
-def find_shards(path: Path) -> tuple[dict[tuple[int, int], Path], list[Path]]:
+def find_shards(
+    path: Path,  # folder of the pool
+) -> tuple[dict[tuple[int, int], Path], list[Path]]:
     "(class, block) -> file by the names alone, and files that are second to another one."
     files, doubles = {}, []
     for p in listed(path / 'shards', '*.safetensors'):

@@ -218,7 +218,7 @@ class _Showing(_Placing):
         )
 
     def _publish(self) -> None:
-        "Sends what the front draws, in one message."
+        "Sends what the map draws, and then what is measured of it, which takes longer."
         s = self.selection
         with self.hold_sync():
             self._mirror()
@@ -227,12 +227,13 @@ class _Showing(_Placing):
                 [i.tolist() for i in s.ids],
                 [list(i) for i in self._now.kept],
             )
-            self.meters = self._meters()
-            self._publish_accuracy()
             self.undoable, self.redoable = bool(self._past), bool(self._future)
             self.note = '; '.join(s.notes[:2]) + (f'; and {len(s.notes) - 2} more' if len(s.notes) > 2 else '')
             if self.colour_by == 'marginal gain':
                 self.values = self._values()
+        with self.hold_sync():
+            self.meters = self._meters()
+            self._publish_accuracy()
 
     def _moved(self, change) -> None:
         if self._quiet or self._now is None:

@@ -24,7 +24,7 @@ __all__ = ['setting_words', 'Snapping']
 
 # %% ../nbs/29_snapshots.ipynb #sn05
 def setting_words(
-    d: Decisions,
+    d: Decisions,  # what was decided
     weighted: bool = True,  # whether the rule takes weights
 ) -> str:
     "A setting in one line."

@@ -44,7 +44,10 @@ class Space:
     centred: bool = False  # whether the class's mean is taken out before directions are compared
 
 # %% ../nbs/13_spaces.ipynb #c40e27da
-def batches(source: Any, size: int) -> Iterator[torch.Tensor]:
+def batches(
+    source: Any,  # a pool, an `ImageData` or a tensor
+    size: int,  # images at a time
+) -> Iterator[torch.Tensor]:
     "The images of a pool, an `ImageData` or a tensor, uint8, some at a time."
     images = source.images if hasattr(source, 'images') else source
     for start in range(0, len(images), size):

@@ -242,7 +242,10 @@ def refine_file(
     return distilled
 
 # %% ../nbs/29_stages.ipynb #846ec03b
-def ccs_strata(real: ImageData, ipc: int) -> Callable[[int], ImageData]:
+def ccs_strata(
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+) -> Callable[[int], ImageData]:
     "Strata of difficulty: the scores are worked out once, and each seed draws from them."
     scores = el2n(real)
     return lambda seed: ccs_real(real, ipc, seed, scores)

@@ -40,7 +40,7 @@ class Measuring(WorkerPanel):
 
     def measure(
         self,
-        students: int = 4,
+        students: int = 4,  # how many are trained
     ) -> None:
         "Trains students on the images as they are now."
         if self.real is None:
@@ -82,7 +82,10 @@ class Measuring(WorkerPanel):
         words = '' if worker.error is None else f'!{worker.error}'
         self.measuring = dict(busy=False, done=0.0, text=words)
 
-    def wait_measured(self, seconds: float = 600.0) -> list[dict]:
+    def wait_measured(
+        self,
+        seconds: float = 600.0,  # the longest to wait
+    ) -> list[dict]:
         "Waits for the students."
         if self._students is not None:
             self._students.finish(seconds)

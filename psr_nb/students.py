@@ -154,37 +154,58 @@ class ResNetAP(Classifier):
         self.fc = nn.Linear(inputs, num_classes)
 
 # %% ../nbs/06_students.ipynb #c008
-def convnet1(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+def convnet1(
+    pretrained: bool = False,  # must be False: no weights are published
+    **kwargs: Any,  # fields of the network
+) -> ConvNet:
     "A `ConvNet` with 1 block."
     return ConvNet(kwargs.pop('depth', 1), **kwargs)
 
 
-def convnet2(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+def convnet2(
+    pretrained: bool = False,  # must be False: no weights are published
+    **kwargs: Any,  # fields of the network
+) -> ConvNet:
     "A `ConvNet` with 2 blocks."
     return ConvNet(kwargs.pop('depth', 2), **kwargs)
 
 
-def convnet3(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+def convnet3(
+    pretrained: bool = False,  # must be False: no weights are published
+    **kwargs: Any,  # fields of the network
+) -> ConvNet:
     "A `ConvNet` with 3 blocks."
     return ConvNet(kwargs.pop('depth', 3), **kwargs)
 
 
-def convnet4(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+def convnet4(
+    pretrained: bool = False,  # must be False: no weights are published
+    **kwargs: Any,  # fields of the network
+) -> ConvNet:
     "A `ConvNet` with 4 blocks."
     return ConvNet(kwargs.pop('depth', 4), **kwargs)
 
 
-def convnet5(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+def convnet5(
+    pretrained: bool = False,  # must be False: no weights are published
+    **kwargs: Any,  # fields of the network
+) -> ConvNet:
     "A `ConvNet` with 5 blocks."
     return ConvNet(kwargs.pop('depth', 5), **kwargs)
 
 
-def convnet6(pretrained: bool = False, **kwargs: Any) -> ConvNet:
+def convnet6(
+    pretrained: bool = False,  # must be False: no weights are published
+    **kwargs: Any,  # fields of the network
+) -> ConvNet:
     "A `ConvNet` with 6 blocks."
     return ConvNet(kwargs.pop('depth', 6), **kwargs)
 
 
-def resnet_ap10(pretrained: bool = False, **kwargs: Any) -> ResNetAP:
+def resnet_ap10(
+    pretrained: bool = False,  # must be False: no weights are published
+    **kwargs: Any,  # fields of the network
+) -> ResNetAP:
     "A `ResNetAP` of four stages with one block each."
     return ResNetAP(kwargs.pop('blocks', (1, 1, 1, 1)), **kwargs)
 
@@ -225,7 +246,9 @@ def quicken(
     return model
 
 # %% ../nbs/06_students.ipynb #s011
-def own_kind(kind: str) -> type[Classifier] | None:
+def own_kind(
+    kind: str,  # name of the network
+) -> type[Classifier] | None:
     "The class of the field's networks, `convnet1`, `convnet2`, … and `resnet_ap10`; None for timm's."
     return ConvNet if re.fullmatch(r'convnet[1-9]', kind) else ResNetAP if kind == 'resnet_ap10' else None
 

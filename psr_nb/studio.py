@@ -232,7 +232,9 @@ class _Verdicts(_StudioView):
         self._soon(work)
 
 # %% ../nbs/31_studio.ipynb #c068
-def refinable(thing: Any) -> Any:
+def refinable(
+    thing: Any,  # a `Selection`, or a `PoolExplorer`
+) -> Any:
     "A selection with latents, or an explorer's. Raises `PSRError` otherwise."
     chosen = getattr(thing, 'selection', thing)
     if isinstance(chosen, (str, Path)):
@@ -479,7 +481,7 @@ class RefineStudio(_Verdicts):
         return DistilledSet.from_selection(self.selection, images, self.state.z.detach().cpu(), trace=trace, **more)
 
 # %% ../nbs/31_studio.ipynb #c074a
-class _Watched:
+class _ReportingPrior:
     "A prior that tells about every denoising step."
 
     def __init__(self, prior: Prior, tell: Callable):
@@ -536,7 +538,7 @@ class PoolSampler(WorkerPanel):
 
     def _steps(self) -> Iterator:
         yield from Pool.sample_steps(
-            cast(Prior, _Watched(self.prior, self._estimate)),
+            cast(Prior, _ReportingPrior(self.prior, self._estimate)),
             self.teachers,
             self.n_per_class,
             path=self.path,

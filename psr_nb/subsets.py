@@ -63,7 +63,7 @@ _SHARE = {'imagenette': '1,910 of 1,982', 'imagewoof': '1,888 of 1,963'}
 
 
 def split_words(
-    test: ImageData,
+    test: ImageData,  # real test images
 ) -> str:
     "What a split means for models that were trained on ImageNet."
     if test.names is not None and (n := int(imagenet_kinds(test.names)[0].sum())):
@@ -106,7 +106,7 @@ def imagenet_subset(
 
 def own_validation(
     listing: Listing,  # of fastai's archive
-    wnids: list[str],
+    wnids: list[str],  # WordNet ids of the classes
 ) -> Listing:
     "ImageNet's split of the images in fastai's archive: by file name, whatever part they lie in."
     files: dict[str, list[tuple[Path, int]]] = {'train': [], 'test': []}

@@ -31,7 +31,7 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # wh
 
 
 def with_normalisation(
-    teacher: Teacher,
+    teacher: Teacher,  # the one that is tried
     mean: tuple[float, ...],  # per channel, or one for all
     std: tuple[float, ...],  # likewise
 ) -> Teacher:
@@ -44,7 +44,7 @@ def with_normalisation(
 
 
 def with_channels_turned(
-    teacher: Teacher,
+    teacher: Teacher,  # the one that is tried
 ) -> Teacher:
     "The same network, shown blue, green, red."
     other, prepare = copy.copy(teacher), teacher.prepare
@@ -198,7 +198,7 @@ def _other_inputs(teacher: Teacher, data: ImageData) -> list[str]:
 # %% ../nbs/09_teacher_check.ipynb #tc010n
 def read_names(
     text: str | None,  # "truck,cat,dog", a file, or "data"; None: none given
-    data: ImageData,
+    data: ImageData,  # images whose class names may be taken
 ) -> Any:  # a list or a mapping, for `label_names`
     "Names of a teacher's outputs as they are given in a command."
     if text is None:

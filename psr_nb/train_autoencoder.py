@@ -170,7 +170,7 @@ def new_autoencoder(
 
 # %% ../nbs/41_train_autoencoder.ipynb #a019
 def feature_distance(
-    teacher: Teacher,
+    teacher: Teacher,  # a classifier of convolutions
     made: torch.Tensor,  # (n, c, h, w) in [0, 1]; gradients flow back to them
     wanted: torch.Tensor,  # (n, c, h, w) in [0, 1]
 ) -> torch.Tensor:  # scalar; 0: alike
@@ -192,6 +192,38 @@ def feature_distance(
     return pooled + sum(maps) / max(1, len(maps))
 
 # %% ../nbs/41_train_autoencoder.ipynb #a022
+def _loss(
+    model: Any,
+    images: torch.Tensor,  # (n, c, h, w) in [-1, 1]
+    g: torch.Generator,
+    latent_noise: float,
+    teacher: Teacher | None,
+    feature_weight: float,
+    feature_share: float,
+) -> torch.Tensor:  # scalar
+    "How far the images that are rebuilt from noisy latents are from the images."
+    device = images.device
+    with torch.no_grad():
+        z = latent_code(model, images)
+    z = z + latent_noise * torch.randn(z.shape, generator=g, device=g.device).to(device)
+    half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        made = model.decoder(z)
+        loss = F.mse_loss(made, images) + 0.1 * F.l1_loss(made, images)
+        if teacher is not None:
+            few = slice(0, max(8, int(feature_share * len(images))))
+            loss = loss + feature_weight * feature_distance(teacher, (made[few] + 1) / 2, (images[few] + 1) / 2)
+    return loss
+
+
+def _save(model: Any, out: Path, data: ImageData, teacher: Teacher | None, halvings: int, latent_channels: int) -> None:
+    "Saves the autoencoder in half precision, with a record of the images that it and its teacher have seen."
+    with atomic_folder(out) as folder:
+        model.to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
+        helped = [read_record(teacher_folder(teacher))]
+        write_record(folder, data, helped, halvings=halvings, latent_channels=latent_channels)
+
+
 def train_autoencoder(
     data: ImageData,  # training images
     out: str | Path,  # folder for the finished autoencoder
@@ -212,16 +244,8 @@ def train_autoencoder(
     checkpoint_every: int = 250,  # steps
 ) -> Iterator[TrainStep]:
     "Trains the decoder of an `AutoencoderDC` that starts as a linear code; yields every step; resumes."
-    settings = dict(
-        latent_channels=latent_channels,
-        width=width,
-        halvings=halvings,
-        blocks=blocks,
-        steps=steps,
-        batch_size=batch_size,
-        lr=lr,
-        seed=seed,
-    )
+    made_of = dict(latent_channels=latent_channels, width=width, halvings=halvings, blocks=blocks)
+    settings: dict[str, Any] = dict(made_of, steps=steps, batch_size=batch_size, lr=lr, seed=seed)
     device = torch.device(device or best_device())
     out = Path(out)
     make_folder(out.parent)
@@ -237,19 +261,10 @@ def train_autoencoder(
     settings |= dict(kind='autoencoder', teacher=getattr(teacher, 'name', None), **data_settings(data))
     checkpoint = Checkpoint(out, settings, checkpoint_every)
     start, began = checkpoint.load(parts, device), time.perf_counter()
-    half = device.type == 'cuda' and best_dtype(device) == torch.bfloat16
     for step in range(start, steps):
         rows, g = training_batch(len(data), batch_size, seed, step, device)
         images = (data.images[rows.cpu()].to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            z = latent_code(model, images)
-        z = z + latent_noise * torch.randn(z.shape, generator=g, device=g.device).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            made = model.decoder(z)
-            loss = F.mse_loss(made, images) + 0.1 * F.l1_loss(made, images)
-            if teacher is not None:
-                few = slice(0, max(8, int(feature_share * len(images))))
-                loss = loss + feature_weight * feature_distance(teacher, (made[few] + 1) / 2, (images[few] + 1) / 2)
+        loss = _loss(model, images, g, latent_noise, teacher, feature_weight, feature_share)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
@@ -257,8 +272,5 @@ def train_autoencoder(
         schedule.step()
         checkpoint.save(step + 1, parts)
         yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
-    with atomic_folder(out) as folder:
-        model.to(memory_format=torch.contiguous_format).half().save_pretrained(folder, safe_serialization=True)
-        helped = [read_record(teacher_folder(teacher))]
-        write_record(folder, data, helped, halvings=halvings, latent_channels=latent_channels)
+    _save(model, out, data, teacher, halvings, latent_channels)
     checkpoint.remove()

@@ -246,6 +246,27 @@ class _Denoiser:
         torch._foreach_lerp_(list(self.averaged.values()), weights, 1 - decay)  # pyright: ignore
 
 # %% ../nbs/42_train_prior.ipynb #f009
+def _denoise(
+    run: _Denoiser,  # prepared
+    checkpoint: Checkpoint,  # to go on from, and to write to
+    latents: torch.Tensor,  # (n, c, h, w) in half precision
+    labels: torch.Tensor,  # (n,)
+    batch_size: int,
+    label_dropout: float,
+    ema_decay: float,
+    seed: int,
+) -> Iterator[TrainStep]:
+    "All steps from the last checkpoint on."
+    first, began = checkpoint.load(run.parts, run.device), time.perf_counter()
+    for step in range(first, run.steps):
+        rows, g = training_batch(len(latents), batch_size, seed, step, run.device)
+        rows = rows.to(run.device)
+        loss = run.step(latents[rows].float(), labels[rows], rows, g, label_dropout)
+        run.average(min(ema_decay, (step + 1) / (step + 10)))
+        checkpoint.save(step + 1, run.parts)
+        yield TrainStep(step + 1, run.steps, loss, time.perf_counter() - began)
+
+
 def train_prior(
     data: ImageData,  # training images
     out: str | Path,  # folder for the finished prior (diffusers' DiTPipeline form)
@@ -286,29 +307,20 @@ def train_prior(
     old, autoencoder = _beginning(start, tune, autoencoder)
     latents = _latents(data.images, autoencoder, device, flip)
     settings['autoencoder'] = [file_hash(f) for f in sorted(Path(autoencoder).glob('*.safetensors'))]
+    settings |= {} if old is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)
+    settings |= {} if teacher is None else dict(teacher=teacher.name, align=align)
     labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
     model, noise = _network(old, data.classes, latents, dim, depth, heads, patch_size)
-    if old is not None:
-        settings |= dict(start=str(start), tune=tune, lora_rank=lora_rank)
     merge = TUNINGS[tune](model.to(device), lora_rank)
-    ema, alignment = copy.deepcopy(model), None
-    if teacher is not None:
-        alignment = _Alignment(model, data, teacher, latents.shape[2], flip, device)
-        settings |= dict(teacher=teacher.name, align=align)
+    ema = copy.deepcopy(model)
+    alignment = None if teacher is None else _Alignment(model, data, teacher, latents.shape[2], flip, device)
     run = _Denoiser(model, noise, len(data.classes), lr, steps, align, alignment)
     run.prepare(ema, device)
     checkpoint = Checkpoint(out, dict(kind='prior', **data_settings(data), **settings), checkpoint_every)
-    first, began = checkpoint.load(run.parts, device), time.perf_counter()
     for block in model.transformer_blocks if compile else ():
         block.compile()  # compiled once, for all of them
-    for step in range(first, steps):
-        rows, g = training_batch(len(latents), batch_size, seed, step, device)
-        rows = rows.to(device)
-        loss = run.step(latents[rows].float(), labels[rows], rows, g, label_dropout)
-        run.average(min(ema_decay, (step + 1) / (step + 10)))
-        checkpoint.save(step + 1, run.parts)
-        yield TrainStep(step + 1, steps, loss, time.perf_counter() - began)
+    yield from _denoise(run, checkpoint, latents, labels, batch_size, label_dropout, ema_decay, seed)
     merge(ema)
     _keep(ema, autoencoder, out, data, old, teacher, defaults, refinement)
     checkpoint.remove()

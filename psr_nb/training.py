@@ -67,7 +67,12 @@ class Checkpoint:
             raise PSRError(f'checkpoint {self.path}', 'the state of this training', found, cure) from None
         return step
 
-    def save(self, step: int, parts: Mapping[str, Any], force: bool = False) -> None:
+    def save(
+        self,
+        step: int,  # steps done
+        parts: Mapping[str, Any],  # name -> anything with `state_dict`
+        force: bool = False,  # write whether it is due or not
+    ) -> None:
         "Writes the state when `step` is due."
         if force or step % self.every == 0:
             state = {'key': self.key, 'step': step, **{k: v.state_dict() for k, v in parts.items()}}
@@ -86,7 +91,7 @@ def data_settings(
 
 
 def square_side(
-    data: ImageData,
+    data: ImageData,  # training images
     divisor: int = 1,  # of the side
     why: str = '',  # what needs it, for the error
 ) -> int:  # pixels
@@ -113,7 +118,9 @@ def training_batch(
 
 # %% ../nbs/40_training.ipynb #t011
 @contextlib.contextmanager
-def mixed_precision(device: torch.device) -> Iterator[None]:
+def mixed_precision(
+    device: torch.device,  # where it is trained
+) -> Iterator[None]:
     """Matrix products in bfloat16 where the hardware has them: GPUs, and CPUs with AMX or AVX-512 BF16, on which the
     fused attention of a few tokens is slow backwards."""
     if device.type != 'cpu':

@@ -44,7 +44,13 @@ class Verification:
     def __bool__(self) -> bool:
         return all(c.fits for c in self.checks)
 
-    def add(self, what: str, fits: bool, said: str) -> None:
+    def add(
+        self,
+        what: str,  # name of what was compared
+        fits: bool,  # whether it agrees
+        said: str,  # what was found, in words
+    ) -> None:
+        "Notes one comparison."
         self.checks.append(Check(what, bool(fits), said))
 
     def __repr__(self) -> str:

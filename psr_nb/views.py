@@ -129,7 +129,11 @@ def selection_sheet(
 
 
 def image_rows(
-    rows: list[torch.Tensor], names: list[str], n: int, scale: float | None, borders: list | None = None
+    rows: list[torch.Tensor],  # (n, c, h, w) uint8 of each row
+    names: list[str],  # of the rows
+    n: int,  # images of a row, at most
+    scale: float | None,  # enlargement; None: chosen by size
+    borders: list | None = None,  # colours around the images of each row; None: none
 ) -> Image.Image:
     "One row of at most `n` images for each name; short rows end in white."
     fill = lambda r: torch.cat([r, torch.full((n - len(r), *r.shape[1:]), 255, dtype=r.dtype)])

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ def judges_of(
     pool: Any,  # a `Pool`
     real: ImageData,  # real training images
     most: int,  # of each class
-    seed: int,
+    seed: int,  # of the split
 ) -> Judges:
     "The real images of the pool's classes, every fourth of each class kept aside."
     part = reference_images(pool, real, most, seed)
@@ -122,11 +122,20 @@ class Measured:
         pairs = ((getattr(self, k), getattr(other, k)) for k in ('sets', 'judged', 'kept', 'right'))
         return Measured(*(np.concatenate(pair) for pair in pairs))
 
-    def first(self, count: int) -> Measured:
+    def first(
+        self,
+        count: int,  # sets to keep
+    ) -> Measured:
+        "The first `count` sets."
         return Measured(self.sets[:count], self.judged[:count], self.kept[:count], self.right[:count])
 
     @classmethod
-    def none(cls, classes: int, ipc: int) -> Measured:
+    def none(
+        cls,
+        classes: int,  # number of classes
+        ipc: int,  # images per class
+    ) -> Measured:
+        "Nothing measured yet."
         empty = np.zeros((0, classes))
         return cls(np.zeros((0, classes, ipc), np.int64), empty, empty.copy(), np.zeros((0, 2)))
 
@@ -192,14 +201,14 @@ class Opinion:
 
 
 def opinion_of(
-    pool: Any,
-    judges: Judges,
-    ipc: int,
-    student: str,
-    protocol: Protocol,
+    pool: Any,  # a `Pool`
+    judges: Judges,  # real images that judge
+    ipc: int,  # images per class
+    student: str,  # its name, see `STUDENTS`
+    protocol: Protocol,  # a name in `PROTOCOLS`, or a `Protocol`
     trials: int,  # how many
-    seed: int,
-    device: torch.device | str = 'cpu',
+    seed: int,  # of the sets
+    device: torch.device | str = 'cpu',  # where it is computed
 ) -> Opinion:
     "Runs the quick trials."
     images = pool.images[:]
@@ -534,6 +543,51 @@ def _students(students: int | None, device: torch.device) -> int:
     return wanted
 
 # %% ../nbs/14_worth.ipynb #90d32ec8
+def _check_measurement(pool: Any, real: ImageData, ipc: int) -> None:
+    "Raises `PSRError` for a pool, images or a budget with which nothing can be measured."
+    if getattr(pool, 'path', None) is None:
+        raise PSRError('argument pool', 'a pool on disk, to keep the measurement in', 'one that is only in memory')
+    if not isinstance(real, ImageData) or not len(real):
+        raise PSRError('argument real', 'real training images, to judge by', 'none', 'Pass --data NAME_OR_PATH')
+    if not 1 <= ipc < pool.n_per_class:
+        say = 'Extend the pool: psr pool --n-per-class …'
+        raise PSRError(
+            'argument ipc', f'1 to {pool.n_per_class - 1}, fewer than the candidates of each class', ipc, say
+        )
+
+
+def _kept_opinion(folder: Path, make: Callable[[], Opinion]) -> Opinion:
+    "What the quick trials say: read where they were run before, else run and kept."
+    if (opinion := _read_opinion(folder)) is None:
+        opinion = make()
+        arrays = dict(prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels)
+        _write(folder, 'trials', arrays)
+    return opinion
+
+
+def _grown(
+    folder: Path,
+    g: int,  # number of the generation
+    size: int,  # students that it should have
+    first: int,  # seed of its first student
+    worth: Worth,  # as measured by the generations before
+    seed: int,  # of its sets
+    who: Engine,  # who trains
+    shared: tuple,  # what every job needs
+) -> tuple[Measured, int]:  # the generation, and how many of its students are new
+    "A generation of students: those of an earlier run are read, the others trained and kept."
+    part = _generation(folder, g)
+    part = Measured.none(len(worth.pool.classes), worth.about['ipc']) if part is None else part
+    if (have := len(part)) >= size:
+        return part, 0
+    sets, first = _draw(worth, g, have, size - have, seed), first + have
+    jobs = [(sets[r.start : r.stop], range(first + r.start, first + r.stop)) for r in who.parts(len(sets))]
+    for more in who.map(_ask, jobs, shared, _placed):
+        part = part + more
+    _write(folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')})
+    return part, size - have
+
+
 def measure_worth(
     pool: Any,  # a `Pool` on disk
     real: ImageData,  # real training images of its classes; never test images
@@ -551,15 +605,7 @@ def measure_worth(
 ) -> Iterator[WorthStep]:
     "Measures what each candidate is worth, and keeps it in the pool's folder and table."
     began = time.perf_counter()
-    if getattr(pool, 'path', None) is None:
-        raise PSRError('argument pool', 'a pool on disk, to keep the measurement in', 'one that is only in memory')
-    if not isinstance(real, ImageData) or not len(real):
-        raise PSRError('argument real', 'real training images, to judge by', 'none', 'Pass --data NAME_OR_PATH')
-    if not 1 <= ipc < pool.n_per_class:
-        say = 'Extend the pool: psr pool --n-per-class …'
-        raise PSRError(
-            'argument ipc', f'1 to {pool.n_per_class - 1}, fewer than the candidates of each class', ipc, say
-        )
+    _check_measurement(pool, real, ipc)
     with opened(engine) as who:
         own = torch.device(device or best_device())  # of the quick trials
         device = who.device or own
@@ -575,29 +621,14 @@ def measure_worth(
         with folder_lock(folder, None):
             check_not_newer(folder / 'worth.json', WORTH_FORMAT)
             write_atomic(folder / 'worth.json', to_json(about))
-            if (opinion := _read_opinion(folder)) is None:
-                opinion = opinion_of(pool, judges, ipc, student, p, trials, seed, own)
-                arrays = dict(
-                    prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels
-                )
-                _write(folder, 'trials', arrays)
+            opinion = _kept_opinion(folder, lambda: opinion_of(pool, judges, ipc, student, p, trials, seed, own))
             shared, measured = (pool.images[:], judges, pool.classes, train), Measured.none(len(pool.classes), ipc)
             worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
             yield WorthStep(0, wanted, float('nan'), since - began, float('nan'), worth)
             for g in range(-(-wanted // each)):
-                part, size = _generation(folder, g), min(each, wanted - g * each)
-                part = Measured.none(len(pool.classes), ipc) if part is None else part
-                if (have := len(part)) < size:
-                    sets, first = _draw(worth, g, have, size - have, seed), seed + g * each + have
-                    jobs = [
-                        (sets[r.start : r.stop], range(first + r.start, first + r.stop)) for r in who.parts(len(sets))
-                    ]
-                    for more in who.map(_ask, jobs, shared, _placed):
-                        part = part + more
-                    _write(
-                        folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')}
-                    )
-                    new += size - have
+                size = min(each, wanted - g * each)
+                part, trained = _grown(folder, g, size, seed + g * each, worth, seed, who, shared)
+                new += trained
                 measured = measured + part
                 worth = Worth(pool, about, opinion, measured)
                 one = (time.perf_counter() - since) / new if new else float('nan')

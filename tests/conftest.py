@@ -23,14 +23,9 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Longest first, and a file stays with one worker, for what its tests share.
-
-    Files that fork commands from one server of imports share their worker: starting a second server takes ten seconds."""
+    "Longest first. With `--dist loadfile` a file stays with one worker, for what its tests share."
     rank = {f'test_{name}': i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))  # within a file the order stays
-    for item in items:
-        forks = item.path.stem in ('test_pool', 'test_kills', 'test_bench')
-        item.add_marker(pytest.mark.xdist_group('forks' if forks else item.path.stem))
 
 
 # ---- a prior, teachers and a pool that are as small as they can be

@@ -59,6 +59,7 @@ def test_two_processes_share_a_grid(small, tmp_path):
     assert sorted(done) == sorted(names)  # each cell once
 
 
+@pytest.mark.slow
 def test_a_method_that_fails(few_images, tmp_path):
     (tmp_path / 'mine.py').write_text(
         'def make_set(real, ipc, seed):\n    return real.per_class(ipc, seed)\n\n\n'

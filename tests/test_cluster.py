@@ -5,7 +5,6 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import jsonschema
 import pytest
 import yaml
 from typer.main import get_command
@@ -33,6 +32,8 @@ def test_ray_up_takes_the_cluster():
     util = pytest.importorskip('ray.autoscaler._private.util')
     config = util.prepare_config(read('aws.yaml'))
     util.validate_config(config)
+    import jsonschema
+
     with pytest.raises(jsonschema.ValidationError):
         util.validate_config(config | dict(clustre='psr'))
 
@@ -109,6 +110,8 @@ RAY_JOB = dict(  # the fields of ray.io/v1 that the file uses
 
 def test_kuberay_takes_the_job():
     job = read('rayjob.yaml')
+    import jsonschema  # it takes four seconds, which the quick tests have not
+
     jsonschema.validate(job, RAY_JOB)
     check_command(shlex.split(job['spec']['entrypoint']))
     cluster = job['spec']['rayClusterSpec']

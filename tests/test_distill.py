@@ -117,6 +117,7 @@ def test_folders_in_the_way(tmp_path):
     assert writable(tmp_path / 'new', 'provenance.json') == tmp_path / 'new' and not (tmp_path / 'new').exists()
 
 
+@pytest.mark.slow
 def test_prior_and_data_agree():
     prior, data = load_matching('fashion', 'fashion-mini')
     assert prior.classes == data.classes and prior.image_shape == tuple(data.images.shape[1:])

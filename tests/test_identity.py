@@ -241,6 +241,7 @@ def test_classes_are_compared_by_name(tmp_path):
     assert images.classes == test.classes == ['a', 'b'] and torch.equal(images.labels, real.labels)
 
 
+@pytest.mark.slow
 def test_soft_labels_in_another_order_of_classes_are_compared_by_name(tmp_path):
     from psr_nb.distilled import DistilledSet
     from psr_nb.stages import evaluate_set, open_set

@@ -53,6 +53,7 @@ def panel(measured, real, tmp_path):
 row = lambda panel, which='selection': next(r for r in panel.accuracy['rows'] if r['which'] == which)
 
 
+@pytest.mark.slow
 def test_the_quick_prediction_is_that_of_worth(measured):
     forecaster, draw = Forecaster(measured), np.random.default_rng(0)
     for _ in range(5):

@@ -9,7 +9,7 @@ import torch
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
-from psr_nb.learning import Abreast, _train_abreast, accuracies_abreast, train_student, train_students
+from psr_nb.learning import GroupedStudents, _train_abreast, accuracies_abreast, train_student, train_students
 from psr_nb.protocols import PROTOCOLS, training_plan
 from psr_nb.students import make_student
 
@@ -44,7 +44,7 @@ def test_one_network_of_several(student, judges):
     networks = [make_student(student, (1, 32, 32), 10, 'quick', seed) for seed in range(3)]
     x = torch.randn(3, 5, 1, 32, 32)
     expected = torch.stack([network(part) for network, part in zip(networks, x)])
-    assert torch.allclose(Abreast(networks)(x), expected, atol=1e-5)
+    assert torch.allclose(GroupedStudents(networks)(x), expected, atol=1e-5)
 
 
 def test_a_group_trains_each_of_its_students(real, judges):

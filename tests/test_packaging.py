@@ -145,6 +145,22 @@ def test_setup_reads_the_settings(tree):
     assert {'a-new-one>=3', 'another>=2; extra == "more"'} <= {canonical(r) for r in data.get_all('Requires-Dist')}
 
 
+def test_the_locked_packages_are_those_of_the_settings():
+    "Each requirement but torch, in a version that will do, and no package without a hash."
+    text = (root / 'nbs' / 'tutorials' / 'locked.txt').read_text(encoding='utf-8')
+    entries = [entry for entry in text.replace('\\\n', ' ').splitlines() if entry and not entry.startswith('#')]
+    assert all('--hash=sha256:' in entry for entry in entries)
+    locked = {}
+    for requirement in (Requirement(entry.split(' --hash')[0]) for entry in entries):
+        (pin,) = requirement.specifier
+        assert pin.operator == '=='
+        locked.setdefault(canonicalize_name(requirement.name), []).append(pin.version)
+    for wanted in map(Requirement, settings()['requirements'].split()):
+        versions = locked.get(canonicalize_name(wanted.name), [])
+        assert bool(versions) != wanted.name.startswith('torch'), f'{wanted}: python tools/lock.py'
+        assert all(wanted.specifier.contains(v) for v in versions), f'{wanted}: python tools/lock.py'
+
+
 def test_what_is_installed_is_this():
     config, installed = settings(), importlib.metadata.distribution('psr_nb')
     assert installed.version == config['version'], 'the installed package is an older one: pip install -e .'

@@ -112,6 +112,7 @@ def test_two_writers(tiny_prior, tiny_pool, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_second_writer_that_does_not_wait(tiny_models, tmp_path):
     prior, teachers = tiny_models
     steps = Pool.sample_steps(prior, teachers, n_per_class=20, path=tmp_path / 'p', shard_size=10)

@@ -86,7 +86,9 @@ def place(request, tmp_path):
     return {'memory': f'memory://{tmp_path.name}/pool', 'file': f'file://{tmp_path}/pool'}[request.param]
 
 
-everywhere = pytest.mark.parametrize('place', ['memory', 'file', 's3'], indirect=True)
+everywhere = pytest.mark.parametrize(
+    'place', ['memory', 'file', pytest.param('s3', marks=pytest.mark.slow)], indirect=True
+)
 
 
 def sampled(tiny_models, path, n=20, **options):

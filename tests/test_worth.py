@@ -121,6 +121,7 @@ def test_refusals(pool, real):
     assert not (pool.path / 'worth').exists() and 'worth' not in pool.table
 
 
+@pytest.mark.slow
 def test_one_image_per_class(pool, real):
     worth = measure(pool, real, 16, ipc=1)
     assert worth.values.shape == (10, 8) and worth.predict(np.zeros((10, 1), int)).low < 1
@@ -138,6 +139,7 @@ def test_predictions(pool, real):
         replace(worth, measured=worth.measured.first(3)).predict(best)
 
 
+@pytest.mark.slow
 def test_only_new_sets_are_tried(pool, real, monkeypatch):
     "Each generation of sets is tried once, and gone on with or opened later, the numbers are the same."
     asked, scores = [], QuickTrial.scores

@@ -103,8 +103,8 @@ LASSO = """(() => {
   const box = document.querySelector('.psr.explorer'), sheet = box.querySelector('.sheet');
   const over = [...box.querySelectorAll('.plot canvas')].at(-1);
   const painted = () => {
-    const first = [...sheet.querySelectorAll('.tile canvas')].slice(0, 40);
-    return first.length && first.every(x => x.width !== 300);
+    const first = [...sheet.querySelectorAll('.tile img')].slice(0, 40);
+    return first.length && first.every(x => x.complete && x.naturalWidth);
   };
   since(over, 'pointerup', box, { attributes: true, subtree: true, childList: true }, { now: painted });
 })()"""

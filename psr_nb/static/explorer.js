@@ -14,7 +14,8 @@ import { createNumbers, createSnapshots } from './snapshots.js';
 import { pictureStore } from './tiles.js';
 import { createTopline } from './topline.js';
 
-const WATCHED = 'xy states values meters ids kept note undoable redoable method gate colour_by map real_xy'.split(' ');
+const DRAWN = 'xy states values ids kept colour_by map real_xy'.split(' '); // the map is drawn again
+const SAID = 'meters note undoable redoable method gate'.split(' '); // only what stands around it
 
 // What all parts of one view share.
 function deskOf(model) {
@@ -151,7 +152,8 @@ export function renderExplorer({ model, el }) {
     map.drawAll();
     fillRest();
   });
-  for (const name of WATCHED) model.on(`change:${name}`, update);
+  for (const name of DRAWN) model.on(`change:${name}`, update);
+  for (const name of SAID) model.on(`change:${name}`, fillRest);
   for (const name of strip.watched) model.on(`change:${name}`, judge);
   const resized = new ResizeObserver(() => map.drawAll());
   resized.observe(map.plot);
@@ -170,7 +172,8 @@ export function renderExplorer({ model, el }) {
     card.off();
     snapshots.off();
     for (const name of strip.watched) model.off(`change:${name}`, judge);
-    for (const name of WATCHED) model.off(`change:${name}`, update);
+    for (const name of DRAWN) model.off(`change:${name}`, update);
+    for (const name of SAID) model.off(`change:${name}`, fillRest);
   };
 }
 

@@ -23,6 +23,13 @@ export function paint(canvas, image) {
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
+// The address of a picture, for an `<img>`: many small canvases would each be a layer of the page.
+const easel = typeof document === 'undefined' ? null : document.createElement('canvas');
+export function addressOf(image) {
+  paint(easel, image);
+  return easel.toDataURL();
+}
+
 // What one picture has that the other lacks, around grey.
 export function difference(before, now) {
   const out = new ImageData(before.width, before.height);

@@ -89,16 +89,16 @@ export function createSheet(desk) {
   const rows = new Map();
 
   const tileOf = (id, words, kind, mark) => {
-    const canvas = h('canvas', { class: 'small', 'aria-hidden': true });
+    const image = h('img', { class: 'small', alt: '', draggable: 'false', decoding: 'sync' });
     const label = `${desk.nameOf(id)}, ${words}`;
     const style = `tile ${kind}${id === desk.current ? ' current' : ''}`;
     const tile = h(
       'button',
       { type: 'button', class: style, 'data-id': id, tabindex: -1, 'aria-label': label, title: label },
-      canvas,
+      image,
     );
     if (mark) tile.append(h('i', { 'aria-hidden': true }, mark));
-    desk.pictures.want(id, canvas);
+    desk.pictures.show(id, image);
     return tile;
   };
   const pointed = (event) => {
@@ -187,6 +187,22 @@ export function createSheet(desk) {
     node.replaceChildren(h('p', { class: 'help' }, words), ...parts);
   }
 
+  // Tiles of a row that stay as they are stay in the page: a picture that is drawn anew costs a frame.
+  function exchange(tiles, list) {
+    const have = new Map([...tiles.children].map((tile) => [tile.dataset.as, tile]));
+    list.forEach((wanted, place) => {
+      const as = JSON.stringify(wanted);
+      let tile = have.get(as);
+      if (tile === undefined) {
+        tile = tileOf(...wanted);
+        tile.dataset.as = as;
+      }
+      have.delete(as);
+      if (tiles.children[place] !== tile) tiles.insertBefore(tile, tiles.children[place] ?? null);
+    });
+    for (const tile of have.values()) tile.remove();
+  }
+
   function fillSelection() {
     const ids = model.get('ids');
     const kept = model.get('kept');
@@ -204,7 +220,7 @@ export function createSheet(desk) {
       const key = JSON.stringify(list);
       if (row.dataset.key !== key) {
         row.dataset.key = key;
-        row.lastChild.replaceChildren(...list.map((tile) => tileOf(...tile)));
+        exchange(row.lastChild, list);
       }
       const count = ids[c].filter((index) => isPinned(c * n + index)).length;
       const meter = row.querySelector('meter');

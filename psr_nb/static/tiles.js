@@ -2,12 +2,13 @@
 
 import { once } from './dom.js';
 import { listen, tell } from './model.js';
-import { bytesOf, paint, picture } from './pixels.js';
+import { addressOf, bytesOf, paint, picture } from './pixels.js';
 
 const MOST = 20000; // pictures to keep
 
 export function pictureStore(model, counted) {
   const tiles = new Map();
+  const addresses = new Map();
   const asked = new Set();
   const waiting = new Map();
   const fetchSoon = once(() => {
@@ -19,27 +20,35 @@ export function pictureStore(model, counted) {
   const arrive = (id, image) => {
     tiles.set(id, image);
     asked.delete(id);
-    for (const canvas of waiting.get(id) || []) if (+canvas.dataset.id === id) paint(canvas, image);
+    for (const [node, use] of waiting.get(id) || []) if (+node.dataset.id === id) use(node, image, id);
     waiting.delete(id);
   };
   const off = listen(model, 'tiles', ({ ids, side, channels }, buffers) => {
     const bytes = bytesOf(buffers[0]);
-    if (tiles.size > MOST) tiles.clear();
+    if (tiles.size > MOST) {
+      tiles.clear();
+      addresses.clear();
+    }
     ids.forEach((id, i) => {
       arrive(id, picture(bytes, i * side * side * channels, side, side, channels));
     });
     counted(tiles.size);
   });
-  // Paints a candidate's picture on a canvas, now or when it arrives.
-  const want = (id, canvas) => {
-    canvas.dataset.id = id;
+  // Hands a candidate's picture on to a node, now or when it arrives.
+  const later = (use) => (id, node) => {
+    node.dataset.id = id;
     if (tiles.has(id)) {
-      paint(canvas, tiles.get(id));
+      use(node, tiles.get(id), id);
       return;
     }
     if (!waiting.has(id)) waiting.set(id, []);
-    waiting.get(id).push(canvas);
+    waiting.get(id).push([node, use]);
     fetchSoon();
   };
-  return { want, has: (id) => tiles.has(id), get: (id) => tiles.get(id), off };
+  const want = later(paint); // on a canvas
+  const show = later((node, image, id) => {
+    if (!addresses.has(id)) addresses.set(id, addressOf(image));
+    node.src = addresses.get(id);
+  }); // in an <img>
+  return { want, show, has: (id) => tiles.has(id), get: (id) => tiles.get(id), off };
 }
