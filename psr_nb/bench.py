@@ -5,7 +5,6 @@
 # %% ../nbs/34_bench.ipynb #be002
 from __future__ import annotations
 
-import errno
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from .core import PSRError, best_device, to_json, write_atomic
+from .core import PSRError, known_device, out_of_memory, to_json, write_atomic
 from .data import ImageData
 from .engines import Engine, opened
 from .evaluate import evaluate
@@ -77,14 +76,9 @@ def _keep_picture(bench: Bench, m: _CellSets) -> None:
         draw_sheet(source(0) if draw is None else source, sheet)
 
 # %% ../nbs/34_bench.ipynb #57ebc697
-def _out_of_memory(e: Exception) -> bool:
-    known = isinstance(e, (MemoryError, torch.OutOfMemoryError)) or getattr(e, 'errno', None) == errno.ENOMEM
-    return known or "can't allocate memory" in f'{e}'
-
-
 def _words(e: Exception) -> str:
     "Why a cell failed. Raises what is no fault of its method, such as a full disk."
-    if _out_of_memory(e):
+    if out_of_memory(e):
         return f'out of memory: {e}'[:500]
     if isinstance(e, OSError):
         raise e
@@ -190,7 +184,7 @@ def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) 
     cells = [c for c in cells_of(bench.grid) if only is None or only in c.name]
     if not cells:
         raise PSRError('option --only', 'a part of the name of a cell', repr(only), cells_of(bench.grid)[0].name)
-    together = bench.engine.device or torch.device(device or best_device()).type != 'cpu'
+    together = bench.engine.device or known_device(device).type != 'cpu'
     together = bool(together) if abreast is None else abreast
     waiting, count = _batches(cells, together), lambda: sum(bench.done(c) for c in cells)
     if only is not None:

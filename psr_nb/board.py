@@ -21,6 +21,7 @@ from psr_nb.core import (
     check_format,
     check_kind,
     content_hash,
+    is_whole,
     make_folder,
     read_json,
     to_json,
@@ -55,7 +56,7 @@ class Entry:
         right = lambda a: isinstance(a, (int, float)) and not isinstance(a, bool) and 0 <= a <= 1
         if not 0 < len(self.accuracies) <= 100 or not all(map(right, self.accuracies)):
             raise PSRError('accuracies of an entry', '1 to 100 numbers from 0 to 1', repr(self.accuracies)[:60])
-        whole = lambda i: isinstance(i, int) and not isinstance(i, bool) and 0 <= i < 1_000_000
+        whole = lambda i: is_whole(i, 0, 999_999)
         if len(self.ids) > 1000 or not all(len(row) <= 1000 and all(map(whole, row)) for row in self.ids):
             raise PSRError('images of an entry', 'candidate numbers, at most 1,000 of each class', repr(self.ids)[:60])
         if not whole(self.by_hand):
@@ -106,7 +107,7 @@ def _entry(content: Any, where: str) -> Entry:
     if content_hash(about)[:12] != content['check']:
         raise PSRError(where, 'content that agrees with its check', 'an altered or damaged one', 'Ask for it again')
     if not all(isinstance(row, list) for row in about['ids']):
-        raise PSRError(where, 'candidate numbers of each class', 'something else')
+        raise PSRError(where, 'a list of candidate numbers for each class', repr(about['ids'])[:60])
     rows = tuple(tuple(row) for row in about['ids'])
     return Entry(**{**about, 'accuracies': tuple(about['accuracies']), 'ids': rows})
 

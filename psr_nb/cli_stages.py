@@ -279,7 +279,7 @@ def _select(
 
         if weights or method != 'psr' or gate is not None or quantile or at_once is not None:
             wanted = 'no --method, weights, --gate, --quantile or --at-once with it, because it tries many rules'
-            raise PSRError('option --by-students', wanted, 'some of these')
+            raise PSRError('option --by-students', wanted, 'one or several of these')
         how: dict = dict(student=student, seed=seed, space=space, teacher=teacher)
         found, file = select_by_students(pool, real, ipc, out=out, **how)
         typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))

@@ -31,10 +31,10 @@ import torch
 
 # %% auto #0
 __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
-           'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'is_there',
-           'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash',
-           'read_bytes', 'read_json', 'is_number', 'check_kind', 'check_fields', 'check_not_newer', 'check_format',
-           'assets', 'reachable', 'hub_reachable']
+           'out_of_memory', 'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors',
+           'on_disk', 'what_lies_at', 'is_there', 'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json',
+           'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole', 'is_number', 'check_kind',
+           'check_fields', 'check_not_newer', 'check_format', 'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -126,6 +126,16 @@ def best_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device('mps')
     return torch.device('cpu')
+
+
+def out_of_memory(
+    e: BaseException,  # what was raised
+) -> bool:
+    "Whether a computation failed for want of memory, on a GPU or on a processor, whichever way torch says it."
+    if isinstance(e, (MemoryError, torch.OutOfMemoryError)) or getattr(e, 'errno', None) == errno.ENOMEM:
+        return True
+    said = ('out of memory', 'not enough memory', "can't allocate memory")
+    return isinstance(e, RuntimeError) and any(words in f'{e}'.lower() for words in said)
 
 
 def known_device(
@@ -235,6 +245,16 @@ def on_disk(
     return path
 
 # %% ../nbs/00_core.ipynb #80f75011
+def what_lies_at(
+    path: Path,  # on a disk
+) -> str:  # "a file", "a folder with thesis.txt", …
+    "What is in the way at an output path, in words for an error."
+    if not path.is_dir():
+        return 'a file' if path.is_file() else 'nothing there'
+    names = sorted(p.name for p in path.iterdir())
+    return f'a folder with {", ".join(names[:3])}{" …" if len(names) > 3 else ""}' if names else 'an empty folder'
+
+
 def is_there(
     path: Path,  # on a disk or in a store
 ) -> bool:
@@ -455,7 +475,7 @@ def read_bytes(
         with store_errors(path):
             found = path.stat()
             if not stat.S_ISREG(found.st_mode):
-                raise PSRError(f'{path}', 'a file', 'a folder' if path.is_dir() else 'something that is no file')
+                raise PSRError(f'{path}', 'a file', 'a folder' if path.is_dir() else 'a device, a pipe or a socket')
             if found.st_size > limit:
                 raise PSRError(f'{path}', f'at most {limit:,} bytes', f'{found.st_size:,}')
             return path.read_bytes()
@@ -476,6 +496,16 @@ def read_json(
         return json.loads(data.decode('utf-8'))
     except (ValueError, RecursionError) as e:
         raise PSRError(f'{path}', 'JSON', f'{e}') from None
+
+
+def is_whole(
+    value: Any,  # of a file or an argument
+    least: int = 0,  # the smallest that is right
+    most: float = math.inf,  # the largest
+) -> bool:
+    "Whether it is a whole number of Python or numpy from `least` to `most`; True and False are none."
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return bool(whole and least <= value <= most)
 
 
 def is_number(

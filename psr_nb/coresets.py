@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, best_device
+from .core import PSRError, known_device
 from .data import ImageData
 from .learning import train_student
 from .pictures import to_float
@@ -79,7 +79,7 @@ def train_young(
     device: torch.device | str | None = None,  # default: the best at hand
 ) -> EarlyStudent:
     "A student that has seen all real images a few times."
-    device, networks = torch.device(device or best_device()), []
+    device, networks = known_device(device), []
     none = real.take(list(range(len(real.classes))))
     for step in train_student(real.images, real.labels, none, student=student, seed=seed, epochs=epochs, device=device):
         if step.step * epochs % step.total == 0:  # an epoch ends

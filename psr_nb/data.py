@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from .classes import IMAGENET_SUBSETS, class_hash, class_names, find_classes, imagenet_index, spoken  # noqa: F401
-from .core import PSRError, assets, atomic_folder, hub_reachable, lookup, reachable
+from .core import PSRError, assets, atomic_folder, hub_reachable, is_whole, lookup, reachable
 from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
 from .images import Holdout, ImageData
 from .pictures import augment, contact_sheet, decode_image, decode_images, resize_images, to_float  # noqa: F401
@@ -55,8 +55,7 @@ def check_size(
     channels: Any,  # 1, 3 or None
 ) -> None:
     "Raises `PSRError` for a size or a number of channels that no image has."
-    whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-    if size is not None and not (whole and 1 <= size <= 8192):
+    if size is not None and not is_whole(size, 1, 8192):
         raise PSRError('argument size (in the shell: --size)', 'a whole number of pixels from 1 to 8192', repr(size))
     if channels is not None and (isinstance(channels, bool) or channels not in (1, 3)):
         raise PSRError('argument channels (in the shell: --channels)', '1 (grey) or 3 (RGB)', repr(channels))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import PSRError
+from .core import PSRError, what_lies_at
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
 from psr_nb.distill import (
@@ -72,7 +72,7 @@ def check_demo_folder(
     out = writable(out)
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in ('pool', 'results.json')):
         raise PSRError(
-            f'{out}', 'a new folder, or that of an earlier demo', 'something else', 'Choose another output folder'
+            f'{out}', 'a new folder, or that of an earlier demo', what_lies_at(out), 'Choose another output folder'
         )
     for name, mark in (('distilled', 'provenance.json'), ('pool', 'pool.json')):
         writable(out / name, mark)

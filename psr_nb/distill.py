@@ -21,7 +21,17 @@ import numpy as np
 import torch
 
 from .contest import contest
-from .core import PSRError, as_path, assets, check_not_newer, in_store, lookup, make_folder, on_disk
+from psr_nb.core import (
+    PSRError,
+    as_path,
+    assets,
+    check_not_newer,
+    in_store,
+    lookup,
+    make_folder,
+    on_disk,
+    what_lies_at,
+)
 from .data import DataSource, ImageData, load_data
 from .distilled import DistilledSet
 from .engines import Engine, opened
@@ -155,7 +165,10 @@ def writable(
     blocked = path.exists() and not path.is_dir()
     if mark and (blocked or path.is_dir() and _others(path, mark) and not (path / mark).exists()):
         raise PSRError(
-            f'{path}', f'a new folder, or one with {mark} to replace', 'something else', 'Choose another output folder'
+            f'{path}',
+            f'a new folder, or one with {mark} to replace',
+            what_lies_at(path),
+            'Choose another output folder',
         )
     if path.is_dir():
         make_folder(path)

@@ -33,6 +33,7 @@ from psr_nb.core import (
     to_json,
     to_pil,
     to_uint8,
+    what_lies_at,
 )
 from .data import ImageData, decode_image
 from .front import object_html
@@ -84,7 +85,8 @@ def _checked_soft_labels(soft: Any, n: int, n_classes: int) -> torch.Tensor:
         raise PSRError('soft_labels', f'shape {(n, n_classes)}', tuple(soft.shape))
     if not torch.allclose(soft.sum(1), torch.ones(n), atol=1e-2) or soft.min() < 0:
         say = 'probabilities, rows that sum to 1'
-        raise PSRError('soft_labels', say, 'other numbers', 'Pass logits.softmax(1)')
+        found = f'numbers from {soft.min():g}, rows with sums of {soft.sum(1).min():g} to {soft.sum(1).max():g}'
+        raise PSRError('soft_labels', say, found, 'Pass logits.softmax(1)')
     return soft
 
 # %% ../nbs/21_distilled.ipynb #c011
@@ -241,7 +243,7 @@ class DistilledSet(torch.utils.data.Dataset):
         path = Path(path)
         if path.is_file() or path.is_dir() and any(path.iterdir()) and not (path / 'provenance.json').is_file():
             say = 'Choose another output folder'
-            raise PSRError(f'{path}', 'a new folder, or a distilled set to replace', 'something else', say)
+            raise PSRError(f'{path}', 'a new folder, or a distilled set to replace', what_lies_at(path), say)
         if self.images.shape[1] not in (1, 3):
             raise PSRError('images', '1 or 3 channels, to be written as PNG', self.images.shape[1])
         with atomic_folder(path) as folder:
@@ -480,7 +482,7 @@ def _read_images(path: Path, about: dict[str, Any], verify: bool) -> torch.Tenso
             raise PSRError(f'{file}', 'an image', 'nothing there', _AGAIN)
         image = torch.from_numpy(decode_image(file, channels=about['shape'][0]).copy())
         if list(image.shape) != about['shape'] or verify and _image_hash(image) != record.get('sha256'):
-            raise PSRError(f'{file}', 'the pixels that were exported', 'others', _ALTERED)
+            raise PSRError(f'{file}', 'the pixels that were exported', 'other pixels', _ALTERED)
         images.append(image)
     return torch.stack(images) if images else torch.zeros(0, *about['shape'], dtype=torch.uint8)
 
@@ -495,13 +497,18 @@ def _read_seen(path: Path, about: dict[str, Any], verify: bool) -> dict[str, tor
     if not file.is_file():
         raise PSRError(f'{file}', 'the keys of the images that prior and teachers saw', 'nothing there', _AGAIN)
     if verify and file_hash(file) != about['files'][file.name]:
-        raise PSRError(f'{file}', 'the content that was exported', 'another', _ALTERED)
+        raise PSRError(f'{file}', 'the content that was exported', 'other content', _ALTERED)
     try:
         seen = load_file(file)
     except Exception as e:
         raise PSRError(f'{file}', 'keys of images', f'{type(e).__name__}: {str(e)[:120]}') from None
     if any(keys.dtype != torch.int64 or keys.ndim != 1 for keys in seen.values()):
-        raise PSRError(f'{file}', 'rows of int64', 'other tensors', 'Export the set again')
+        raise PSRError(
+            f'{file}',
+            'rows of int64',
+            ', '.join(f'{k.dtype} {tuple(k.shape)}' for k in seen.values())[:120],
+            'Export the set again',
+        )
     return seen
 
 
@@ -517,7 +524,7 @@ def _read_tensors(path: Path, about: dict[str, Any], verify: bool) -> dict[str, 
         if not file.is_file():
             raise PSRError(f'{file}', f'the {name.replace("_", " ")}', 'nothing there', _AGAIN)
         if verify and file_hash(file) != about['files'][file.name]:
-            raise PSRError(f'{file}', 'the content that was exported', 'another', _ALTERED)
+            raise PSRError(f'{file}', 'the content that was exported', 'other content', _ALTERED)
         try:
             tensors[name] = load_file(file)[name].float()
         except Exception as e:

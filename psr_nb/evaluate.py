@@ -18,7 +18,7 @@ from typing import Protocol as Shape
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, best_device, keep_memory, lookup
+from .core import PSRError, keep_memory, known_device, lookup
 from .data import ImageData
 from .describe import check_overlap
 from .distilled import DistilledSet, class_folder
@@ -514,7 +514,7 @@ def evaluate(
     abreast: bool | None = None,  # train all students of a kind as one network, where they can be; None: on a GPU
 ) -> Report:
     "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
-    device = torch.device(device or best_device())
+    device = known_device(device)
     p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     students = [students] if isinstance(students, str) else list(students)

@@ -94,7 +94,9 @@ def read_table(
         raise PSRError(f'{path}', 'a table in UTF-8', f'{type(e).__name__}: {e}'[:160]) from None
     if not rows or not all(isinstance(r, dict) for r in rows):
         raise PSRError(
-            f'{path}', 'rows with named columns (file_name, label)', 'an empty table' if not rows else 'other things'
+            f'{path}',
+            'rows with named columns (file_name, label)',
+            'an empty table' if not rows else f'rows such as {rows[0]!r}'[:80],
         )
     return rows
 

@@ -204,7 +204,7 @@ def _recognised(path: Any, image_column: str | None, label_column: str | None) -
     if not path.exists():
         raise PSRError(f'data {path}', 'a folder or a file', 'nothing there')
     if not (path.is_dir() or path.is_file()):
-        raise PSRError(f'data {path}', 'a folder or a regular file', 'something else (a device or a pipe)')
+        raise PSRError(f'data {path}', 'a folder or a regular file', 'a device, a pipe or a socket')
     _refuse_label_archives(path)
     shards = read_shards(path, label_column) if path.suffix.lower() == '.tar' else None
     if shards is not None:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import traitlets
 
-from .core import PSRError, best_device, keep_memory
+from .core import PSRError, keep_memory, known_device
 from .data import ImageData
 from .deciding import Deciding
 from .decisions import WEIGHTS, DecisionFile
@@ -103,7 +103,7 @@ def train_beside(
     device: torch.device | str | None = None,  # default: the best at hand
 ) -> Iterator[Trained]:
     "Trains a student from scratch on each set; each is the one that `train_student` makes with its seed."
-    device, stop, began = torch.device(device or best_device()), threading.Event(), time.perf_counter()
+    device, stop, began = known_device(device), threading.Event(), time.perf_counter()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     workers = min(len(sets), workers or (cores if device.type == 'cpu' else 1))
     shares = [0.0] * len(sets)

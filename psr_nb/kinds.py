@@ -89,9 +89,9 @@ def check_transformer(
         or config.get('cross_attention_dim')
         or config.get('caption_channels')
     ):
-        raise PSRError(
-            where, 'a transformer with a label for each class (num_embeds_ada_norm)', 'one that is told otherwise'
-        )
+        keys = ('norm_type', 'num_embeds_ada_norm', 'cross_attention_dim', 'caption_channels')
+        found = ', '.join(f'{k}={config.get(k)!r}' for k in keys)
+        raise PSRError(where, 'a transformer with a label for each class (num_embeds_ada_norm)', found)
     c, out = config.get('in_channels', 4), config.get('out_channels')
     if channels is not None and c != channels:
         raise PSRError(where, f'{channels} in_channels, as many as the latents of its autoencoder', f'{c}')

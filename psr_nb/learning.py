@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import PSRError, best_device, keep_memory
+from .core import PSRError, keep_memory, known_device
 from .data import ImageData
 from .pictures import to_float
 from .protocols import VIEWS, VIEWS_OF_MANY, Plan, Protocol, cutmix, training_plan
@@ -165,7 +165,7 @@ def train_student(
     labels: torch.Tensor | None = None,
 ) -> Iterator[StudentStep]:
     "Trains a student from scratch and tests it when the protocol says; yields every step."
-    device, n, n_classes = torch.device(device or best_device()), len(images), len(test.classes)
+    device, n, n_classes = known_device(device), len(images), len(test.classes)
     here = scope(protocol, test.classes, images.shape[1:], student)
     about = here.family, _architecture(teacher)
     work = training_plan(here.protocol, n, n_classes, ipc, student, epochs, batch_size, *about)
@@ -404,7 +404,7 @@ def train_students(
     device: torch.device | str | None = None,  # default: the best at hand
 ) -> Iterator[torch.Tensor]:  # (m, C) logits on the test images, in the order of the sets
     "A student trained from scratch on each set. Each is the one that `train_student` makes with its seed."
-    sets, device = list(sets), torch.device(device or best_device())
+    sets, device = list(sets), known_device(device)
     seeds = range(len(sets)) if seeds is None else list(seeds)
     if not sets or len(seeds) != len(sets):
         raise PSRError('argument seeds', f'one for each of the {len(sets)} sets', len(seeds))
@@ -451,7 +451,7 @@ def accuracies_abreast(
     tuple[int, list[list[float]]] | None
 ):  # epochs, and for each set one accuracy per test; None: they cannot be joined
     "Students trained as one network and tested when the protocol says, as `train_student` tests each of them alone."
-    device, count, shape = torch.device(device or best_device()), len(test.classes), tuple(sets[0][0].shape[1:])
+    device, count, shape = known_device(device), len(test.classes), tuple(sets[0][0].shape[1:])
     here = scope(protocol, test.classes, shape, student)
     work = training_plan(here.protocol, len(sets[0][0]), count, ipc, student, epochs, batch_size, here.family)
     if not _groupable(student, work, sets, count):

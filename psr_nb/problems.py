@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, cast
 import numpy as np
 import torch
 
-from .core import PSRError, best_device, content_hash, lookup
+from .core import PSRError, content_hash, known_device, lookup
 from .data import ImageData
 from .greedy import Pairs, similarity, unit_rows
 from .pool import PoolLike, weights_hash
@@ -404,7 +404,7 @@ class ProblemMaker:
         worth: bool = True,  # use the table's column `worth` where it is there
     ):
         self.pool, self.space, self.teacher, self.prior = pool, space, teacher, prior
-        self.device = torch.device(device or best_device())
+        self.device = known_device(device)
         self.centred = is_centred(space) if centred is None else centred
         self.answers = teacher_answers(pool, teacher) if teacher is not None or pool.teachers else None
         self.name = None if self.answers is None else self.answers.teacher

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from .core import PSRError, candidate_generators, is_number, lookup
+from .core import PSRError, candidate_generators, is_number, is_whole, lookup, out_of_memory
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
@@ -148,7 +148,7 @@ def kept_attention(
 ) -> Iterator[None]:
     """diffusers' pyramid attention broadcast, for one call only: whoever asks the transformer in between, in the same
     thread, gets it as it is. Source: Zhao et al. 2024, arXiv 2408.12588."""
-    if not isinstance(every, int) or every < 1:
+    if not is_whole(every, 1):
         raise PSRError('option attention_every', 'a whole number from 1', every)
     if every == 1:
         yield
@@ -206,7 +206,7 @@ def check_sampler(
     most: int,  # steps that the model was trained with
 ) -> None:
     "Raises `PSRError` for settings with which no sample can be drawn."
-    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= most:
+    if not is_whole(steps, 1, most):
         raise PSRError('argument num_inference_steps', f'a whole number from 1 to {most:,}', repr(steps)[:40])
     if not is_number(guidance_scale):
         raise PSRError('argument guidance_scale', 'a number', repr(guidance_scale)[:40])
@@ -270,12 +270,6 @@ def first_candidates(
     return candidate_generators(seed, labels, index)
 
 # %% ../nbs/03_sampling.ipynb #s022
-def _out_of_memory(e: Exception) -> bool:
-    if isinstance(e, torch.OutOfMemoryError):
-        return True
-    return 'out of memory' in str(e).lower() or 'not enough memory' in str(e)
-
-
 def in_batches(
     run: Callable[[slice], torch.Tensor],  # rows -> their result
     n: int,  # rows in all
@@ -292,12 +286,14 @@ def in_batches(
         try:
             out.append(run(slice(at, at + size)))
         except (torch.OutOfMemoryError, RuntimeError) as e:
-            if not _out_of_memory(e):
+            if not out_of_memory(e):
                 raise
             tried = min(size, n - at)
             if tried <= 1:
                 hint = 'Use another device (device="cpu") or dtype=torch.bfloat16'
-                raise PSRError(f'{what} on {device}', 'memory for one image', 'not even that', hint) from None
+                raise PSRError(
+                    f'{what} on {device}', 'memory for one image at a time', f'too little: {e}'[:160], hint
+                ) from None
         else:
             at += size
             continue

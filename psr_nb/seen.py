@@ -58,7 +58,9 @@ def read_record(
     sets = about.get('data') if isinstance(about, dict) else None
     known = lambda d: isinstance(d, dict) and isinstance(d.get('images'), int) and isinstance(d.get('name'), str)
     if not isinstance(sets, list) or not sets or not all(known(d) and d.get('fingerprint') for d in sets):
-        raise PSRError(f'{file}', 'the record of a training', 'JSON of another kind', 'Remove it, or train again')
+        raise PSRError(
+            f'{file}', 'the record of a training', f'other JSON: {about!r}'[:60], 'Remove it, or train again'
+        )
     try:
         keys = np.load(file.with_name(_KEYS), allow_pickle=False)
     except (OSError, ValueError, EOFError) as e:

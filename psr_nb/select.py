@@ -16,7 +16,7 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 import torch
 
-from .core import PSRError, lookup
+from .core import PSRError, is_whole, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
@@ -190,7 +190,7 @@ class Prepared(Problems):
             weights = None
         weights = weights or selector.weights
         gate = selector.gate if gate is None else bool(gate)
-        if not isinstance(ipc, (int, np.integer)) or ipc < 1:
+        if not is_whole(ipc, 1):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]

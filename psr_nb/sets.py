@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from .core import PSRError, check_kind, content_hash, make_folder, read_json, to_json, write_atomic
+from .core import PSRError, check_kind, content_hash, make_folder, read_json, to_json, what_lies_at, write_atomic
 from .data import ImageData, load_data
 from .distill import Roles, run_refine
 from .engines import Engine, Local
@@ -93,7 +93,7 @@ class Bench:
                 found = f'that of another one ({", ".join(differ)})'
                 raise PSRError(f'{path}', 'the folder of this grid', found, 'Give another --out')
         elif path.is_dir() and any(path.iterdir()):
-            raise PSRError(f'{path}', 'a new folder', 'a folder with other things', 'Give another --out')
+            raise PSRError(f'{path}', 'a new folder', what_lies_at(path), 'Give another --out')
         make_folder(path / 'cells')
         if not file.is_file() or read_json(file).get('key') != grid.key:
             _write_grid_file(file, grid, added)

@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 
 import torch
 
-from .core import PSRError, best_device, candidate_seed, content_hash, lookup
+from .core import PSRError, candidate_seed, content_hash, known_device, lookup
 from .greedy import unit_rows
 from .pictures import to_float
 from .pool import weights_hash
@@ -177,7 +177,7 @@ def embed(
     about = '' if pool is None else f' of {content_hash(source.images.numpy().tobytes())[:16]}'
     rows = []
     for name, entry, argument in _parts(space):
-        options = SpaceOptions(argument, teacher, prior, batch_size, torch.device(device or best_device()))
+        options = SpaceOptions(argument, teacher, prior, batch_size, known_device(device))
         if keep is not None and (entry.kept or pool is not None):
             whose = _name_of(teacher) if name == 'teacher' else ''
             features = keep(f'space {name}{whose}{about} 1', partial(entry.build, source, options))

@@ -22,7 +22,7 @@ from psr_nb.classifiers import (  # noqa: F401, names that stay importable from 
     families,
     find_classifier,
 )
-from .core import PSRError, assets, atomic_folder, known_device, to_json
+from .core import PSRError, assets, atomic_folder, is_whole, known_device, to_json
 
 if TYPE_CHECKING:
     from psr_nb.data import ImageData
@@ -92,8 +92,7 @@ class Teacher(nn.Module):
         headless: bool = False,  # a network without classes will do: for its features
     ) -> Teacher:
         "A teacher by name, folder or file. Raises `PSRError` where name, weights, classes or images do not fit."
-        whole = isinstance(input_size, int) and not isinstance(input_size, bool)
-        if input_size is not None and not (whole and 1 <= input_size <= 4096):
+        if input_size is not None and not is_whole(input_size, 1, 4096):
             raise PSRError('argument input_size', 'a whole number of pixels from 1 to 4096', repr(input_size)[:40])
         device = known_device(device)
         found = find_classifier(str(name), input_size, architecture, revision)
@@ -239,7 +238,10 @@ class Teacher(nn.Module):
 
         if self.recipe is None:
             raise PSRError(
-                f'teacher {self.name}', "a network of timm's or torchvision's", 'another', 'Use it where it is'
+                f'teacher {self.name}',
+                "a network of timm's or torchvision's",
+                type(getattr(self.model, 'inner', self.model)).__name__,
+                'Use it where it is',
             )
         network, channels = getattr(self.model, 'inner', self.model), self.mean.shape[1]
         cfg = dict(

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import PSRError, atomic_folder, best_device, best_dtype, make_folder
+from .core import PSRError, atomic_folder, best_dtype, known_device, make_folder
 from .data import ImageData
 from .prior import latent_code
 from .seen import read_record, teacher_folder, write_record
@@ -246,7 +246,7 @@ def train_autoencoder(
     "Trains the decoder of an `AutoencoderDC` that starts as a linear code; yields every step; resumes."
     made_of = dict(latent_channels=latent_channels, width=width, halvings=halvings, blocks=blocks)
     settings: dict[str, Any] = dict(made_of, steps=steps, batch_size=batch_size, lr=lr, seed=seed)
-    device = torch.device(device or best_device())
+    device = known_device(device)
     out = Path(out)
     make_folder(out.parent)
     side = square_side(data, 2**halvings, f'since it is halved {halvings} times')

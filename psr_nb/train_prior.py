@@ -21,8 +21,8 @@ from torch import nn
 from psr_nb.core import (
     PSRError,
     atomic_folder,
-    best_device,
     file_hash,
+    known_device,
     lookup,
     make_folder,
     read_json,
@@ -302,7 +302,7 @@ def train_prior(
     settings: dict[str, Any] = dict(
         dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip
     )
-    device, out = torch.device(device or best_device()), Path(out)
+    device, out = known_device(device), Path(out)
     make_folder(out.parent)
     old, autoencoder = _beginning(start, tune, autoencoder)
     latents = _latents(data.images, autoencoder, device, flip)

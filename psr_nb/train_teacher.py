@@ -14,7 +14,7 @@ import timm
 import torch
 import torch.nn.functional as F
 
-from .core import atomic_folder, best_device, make_folder, to_json
+from .core import atomic_folder, known_device, make_folder, to_json
 from .data import ImageData
 from .pictures import augment
 from .seen import write_record
@@ -104,7 +104,7 @@ def train_teacher(
     settings = dict(
         architecture=architecture, model_args=kwargs, size=size, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed
     )
-    device = torch.device(device or best_device())
+    device = known_device(device)
     out = Path(out)
     make_folder(out.parent)
     torch.manual_seed(seed)

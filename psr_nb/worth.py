@@ -19,13 +19,14 @@ import torch.nn.functional as F
 
 from psr_nb.core import (
     PSRError,
-    best_device,
     candidate_seed,
     check_fields,
     check_format,
     check_not_newer,
     content_hash,
     is_there,
+    is_whole,
+    known_device,
     listed,
     lookup,
     make_folder,
@@ -325,7 +326,7 @@ class Worth:
         if self.calibration is None:
             raise PSRError('this measurement', f'at least {GENERATION} students', len(self.measured))
         if getattr(chosen, 'pool', None) is not None and chosen.pool.fingerprint != self.about['pool']:
-            raise PSRError('argument chosen', 'a selection from the pool that was measured', 'one from another')
+            raise PSRError('argument chosen', 'a selection from the pool that was measured', 'one from another pool')
         ids = [np.asarray(i) for i in getattr(chosen, 'ids', chosen)]
         if {len(i) for i in ids} != {self.about['ipc']}:
             found = sorted({len(i) for i in ids})
@@ -538,7 +539,7 @@ MOST_STUDENTS = 1_000_000
 def _students(students: int | None, device: torch.device) -> int:
     "How many students, unless it is said: as many as take some minutes."
     wanted = (768 if device.type == 'cuda' else 128) if students is None else students
-    if not isinstance(wanted, int) or not GENERATION <= wanted <= MOST_STUDENTS:
+    if not is_whole(wanted, GENERATION) or wanted > MOST_STUDENTS:
         raise PSRError('argument students', f'a whole number from {GENERATION} up to {MOST_STUDENTS:,}', wanted)
     return wanted
 
@@ -607,7 +608,7 @@ def measure_worth(
     began = time.perf_counter()
     _check_measurement(pool, real, ipc)
     with opened(engine) as who:
-        own = torch.device(device or best_device())  # of the quick trials
+        own = known_device(device)  # of the quick trials
         device = who.device or own
         wanted = _students(students, device)
         p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol

@@ -147,7 +147,7 @@ def test_another_grid_in_the_folder(tmp_path):
     Bench.begin(parse_grid(SMALL), tmp_path / 'out')
     with pytest.raises(PSRError, match='another one'):
         Bench.begin(parse_grid(SMALL | dict(seeds=3)), tmp_path / 'out')
-    with pytest.raises(PSRError, match='other things'):
+    with pytest.raises(PSRError, match='a folder with out'):
         Bench.begin(parse_grid(SMALL), tmp_path)
 
 

@@ -114,7 +114,7 @@ BAD = {  # what -> (arguments after `psr`, given a folder; words that the messag
     ),
     'output is something else': (
         lambda d: [(d / 'file').write_text(''), 'distill', '--out', d][1:],
-        ['something else', 'Choose another'],
+        ['a folder with', 'file', 'Choose another'],
     ),
     'no such pool': (lambda d: ['select', d / 'pool'], ['pool.json', 'psr pool']),
     'no such set': (lambda d: ['evaluate', d / 'set'], ['set', 'psr distill']),

@@ -104,7 +104,7 @@ def test_an_error_leaves_no_stage(tmp_path):
 def test_folders_in_the_way(tmp_path):
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'thesis.txt').write_text('…')
-    with pytest.raises(PSRError, match='something else'):
+    with pytest.raises(PSRError, match='a folder with thesis.txt'):
         distill(out=tmp_path / 'mine', **SMALL)
     (tmp_path / 'begun').mkdir()
     for name in ('.lock', '.pool.json.0123456789abcdef.tmp'):  # of another writer, who has just begun

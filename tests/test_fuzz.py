@@ -275,7 +275,7 @@ def mutate(folder: Path, rng: random.Random) -> str:
 
 def outcome(read, path: Path, expected, vouched: bool) -> str:
     "'right', 'changed', 'refused'; otherwise what went wrong."
-    began = time.monotonic()
+    began = time.process_time()
     try:
         found = read(path)
         same = torch.equal(found, expected) if isinstance(found, torch.Tensor) else found == expected
@@ -284,7 +284,7 @@ def outcome(read, path: Path, expected, vouched: bool) -> str:
         result = 'refused'
     except Exception as e:
         result = f'FOREIGN {type(e).__name__}: {str(e)[:100]}'
-    if time.monotonic() - began > SECONDS:
+    if time.process_time() - began > SECONDS:
         result = f'SLOW after {result}'
     return result
 

@@ -328,7 +328,7 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(dit, monkeypatch):
     )  # 10 → 5 → 2 rows with guidance, once each
     assert torch.allclose(made, expected, atol=1e-4) and len(images) == 10
     monkeypatch.setattr(prior.transformer, 'forward', limited(forward, 0))
-    with pytest.raises(PSRError, match='not even that'), warnings.catch_warnings():
+    with pytest.raises(PSRError, match='memory for one image at a time, found too little'), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         prior.sample([0], num_inference_steps=2)
 
