@@ -134,10 +134,10 @@ def text_of(value) -> str:
 
 
 def skipped(source: str, slow: bool = False) -> bool:
-    "Whether the tests do not run this cell either, or it only exports. With `slow`, cells marked so are run."
+    "Whether the tests do not run this cell either, With `slow`, cells marked so are run."
     directives = ' '.join(re.findall(r'^#\|(.*)$', source, re.M))
     words = r'eval: *false|\bnotest\b' + ('' if slow else r'|\bslow\b')
-    return bool(re.search(words, directives)) or 'nbdev_export()' in source
+    return bool(re.search(words, directives))
 
 
 def chromium() -> str | None:
