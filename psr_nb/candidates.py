@@ -41,7 +41,7 @@ from psr_nb.shards import (
 )
 
 # %% auto #0
-__all__ = ['FEWEST', 'stored_latents', 'stored_images', 'PoolStep', 'shard_steps']
+__all__ = ['FEWEST', 'check_request', 'stored_latents', 'stored_images', 'PoolStep', 'shard_steps']
 
 # %% ../nbs/09_candidates.ipynb #690e7096
 def _environment(
@@ -63,10 +63,17 @@ def _environment(
     )
 
 # %% ../nbs/09_candidates.ipynb #c018
-def _check(prior: Any, teachers: list, classes: list[str], sampling: dict) -> None:
-    "Raises for options and classes that the prior does not have, and for teachers of other classes."
+def check_request(
+    prior: Any,  # a `Prior`, or anything with its members
+    teachers: list,  # `Teacher`s
+    classes: list[str],  # names asked for
+    sampling: dict,  # sampler options
+) -> None:
+    "Raises for a sampler's options that cannot be, for classes that the prior lacks, and for teachers of other classes."
     for option in sampling:
         lookup(prior.defaults, option, 'sampling option')
+    if hasattr(prior, 'check_sampling'):
+        prior.check_sampling(**sampling)
     some = lambda names: ', '.join(map(str, names[:12])) + (', …' if len(names) > 12 else '')
     if missing := [c for c in classes if c not in prior.classes]:
         raise PSRError(
@@ -100,7 +107,7 @@ def _configuration(
 ) -> dict:  # config of pool.json
     "The configuration from the arguments; what was not given comes from the existing pool, else from the prior."
     classes = list(classes if classes is not None else old['classes'] if old else prior.classes)
-    _check(prior, teachers, classes, sampling)
+    check_request(prior, teachers, classes, sampling)
     given = {k: v for k, v in sampling.items() if v is not None}
     # a class keeps its candidates when a prior is restricted to some classes
     rows = getattr(prior, 'class_ids', range(len(prior.classes)))

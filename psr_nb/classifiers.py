@@ -82,6 +82,21 @@ def _preprocessing(folder: Path, default: int | None) -> dict[str, Any]:
     return dict(mean=mean, std=std, input_size=size if isinstance(size, int) else default, flip=flip)
 
 # %% ../nbs/07_classifiers.ipynb #k023
+def _check_labels(
+    config: dict,  # of config.json
+    where: str,  # for the error
+) -> None:
+    "Raises `PSRError` for outputs that are not one class each, and for names that contradict each other."
+    if config.get('problem_type') == 'multi_label_classification':
+        raise PSRError(where, 'one class for each image', 'a model of several labels per image (problem_type)')
+    names, numbers = config.get('id2label'), config.get('label2id')
+    if isinstance(names, dict) and isinstance(numbers, dict) and names and numbers:
+        odd = [k for k, name in names.items() if str(numbers.get(name, k)) != str(k)]
+        if odd and len(set(map(str, names.values()))) == len(names):
+            found = f'{names[odd[0]]} under {odd[0]} and {numbers[names[odd[0]]]}'
+            raise PSRError(f'{where}, config.json', 'the same numbers in id2label and label2id', found)
+
+
 def transformers_folder(
     folder: Path,  # a model that transformers saved
     input_size: int | None = None,  # pixels per side; None: as it was trained
@@ -93,6 +108,7 @@ def transformers_folder(
         raise PSRError(f'{folder / "config.json"}', 'a list of names under architectures', repr(kinds)[:40])
     if kinds and not any('ForImageClassification' in k for k in kinds):
         raise PSRError(where, 'an image classifier of transformers (…ForImageClassification)', ', '.join(kinds))
+    _check_labels(config, where)
     try:
         from transformers import AutoModelForImageClassification
     except ImportError:

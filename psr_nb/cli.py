@@ -47,6 +47,10 @@ class _Commands(TyperGroup):
     "The group of commands: errors in one line, `--debug` anywhere."
 
     def parse_args(self, ctx, args):
+        for before, word in zip(['', *args], args):
+            if not word.strip() or word.startswith('--') and word.endswith('='):  # a path would be the folder here
+                option = word if word.strip() else before if before.startswith('-') else 'an argument'
+                raise typer.BadParameter(f'{option.rstrip("=")}: expected a value, found an empty text', ctx=ctx)
         if '--debug' in args:
             args = ['--debug', *(a for a in args if a != '--debug')]
         return super().parse_args(ctx, args)

@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from psr_nb.cli_options import (
+    LARGEST_SEED,
     AllowOverlap,
     DataOption,
     HoldoutOption,
@@ -111,7 +112,9 @@ def _train_teacher(
     epochs: _Epochs = None,
     batch_size: Annotated[int, typer.Option('--batch-size', min=1, help='Images per step.')] = 128,
     lr: _TeacherLr = None,
-    seed: Annotated[int, typer.Option('--seed', help='Seed of weights, order and augmentation.')] = 0,
+    seed: Annotated[
+        int, typer.Option('--seed', min=0, max=LARGEST_SEED, help='Seed of weights, order and augmentation.')
+    ] = 0,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
@@ -209,7 +212,7 @@ def _train_prior(
     flip: Annotated[bool, typer.Option('--flip', help='Mirror half of the images.')] = False,
     crops: _Crops = 1,
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
-    seed: Annotated[int, typer.Option('--seed', help='Seed of weights and batches.')] = 0,
+    seed: Annotated[int, typer.Option('--seed', min=0, max=LARGEST_SEED, help='Seed of weights and batches.')] = 0,
     judge_samples: Annotated[
         int, typer.Option('--judge-samples', min=2, help='Samples per class that are judged.')
     ] = 100,

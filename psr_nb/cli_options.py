@@ -12,11 +12,11 @@ import typer
 
 # %% auto #0
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
-           'IpcOption', 'NPerClass', 'SeedOption', 'SizeOption', 'QuietOption', 'EngineOption', 'AddressOption',
-           'WorkersOption', 'MethodOption', 'StudentsOption', 'StepsOption', 'ByStudents', 'SpaceOption', 'OutOption',
-           'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision',
-           'VariantOption', 'GuidanceChannels', 'named_prior', 'given', 'sampling_options', 'data_source',
-           'worth_words', 'opened_engine', 'listed', 'command_table']
+           'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'QuietOption', 'EngineOption',
+           'AddressOption', 'WorkersOption', 'MethodOption', 'StudentsOption', 'StepsOption', 'ByStudents',
+           'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption',
+           'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels', 'named_prior', 'given',
+           'sampling_options', 'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
 
 # %% ../nbs/45_cli_options.ipynb #78b04f61
 PriorOption = Annotated[
@@ -67,7 +67,11 @@ TeachersOption = Annotated[
 ]
 IpcOption = Annotated[int, typer.Option('--ipc', min=1, help='Images per class.')]
 NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates per class in the pool.')]
-SeedOption = Annotated[int, typer.Option('--seed', help="Seed of the pool's noise and of every other random choice.")]
+LARGEST_SEED = 2**32 - 1  # that every library takes
+SeedOption = Annotated[
+    int,
+    typer.Option('--seed', min=0, max=LARGEST_SEED, help="Seed of the pool's noise and of every other random choice."),
+]
 SizeOption = Annotated[
     Optional[int], typer.Option('--size', min=1, help='Scale the images to this many pixels per side.')
 ]
@@ -208,12 +212,20 @@ def sampling_options(
 
 
 def data_source(
-    data: str,  # a name or a path
+    data: Optional[str],  # a name or a path; None: none
     image_column: Optional[str],  # column with the images; None: found by its name
     label_column: Optional[str],  # column with the labels; None: found by its name
     holdout: Optional[str],  # share or number of each class kept for testing; None: none
 ) -> Any:
-    "The real images that a command reads; prints one line that says which."
+    "The real images that a command reads, None for none; prints one line that says which."
+    if data is None:
+        said = given(image_column=image_column, label_column=label_column, holdout=holdout)
+        if said:
+            from psr_nb.core import PSRError
+
+            option = next(iter(said)).replace('_', '-')
+            raise PSRError(f'option --{option}', '--data too, because this option belongs to it', 'no --data')
+        return None
     from psr_nb.data import DataSource
     from psr_nb.describe import data_line
     from psr_nb.images import Holdout

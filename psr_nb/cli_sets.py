@@ -11,6 +11,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from psr_nb.cli_options import (
+    LARGEST_SEED,
     AddressOption,
     AllowOverlap,
     DataOption,
@@ -54,12 +55,16 @@ def _export(
     teacher: Annotated[
         Optional[str], typer.Option('--teacher', metavar='NAME_OR_PATH', help='Teacher that gives new soft labels.')
     ] = None,
-    temperature: Annotated[float, typer.Option('--temperature', help='Temperature of the new soft labels.')] = 1.0,
+    temperature: Annotated[
+        Optional[float], typer.Option('--temperature', help='Temperature of the new soft labels. [default: 1.0]')
+    ] = None,
 ):
     "Write a distilled set, or an unrefined selection, in another form."
-    from psr_nb.core import lookup
+    from psr_nb.core import PSRError, lookup
     from psr_nb.formats import EXPORTS
 
+    if temperature is not None and teacher is None:
+        raise PSRError('option --temperature', '--teacher too, because this option belongs to it', 'no --teacher')
     write, ending = lookup(EXPORTS, format, 'export format')
     from psr_nb.distill import writable
     from psr_nb.distilled import DistilledSet
@@ -75,10 +80,15 @@ def _export(
     if teacher is not None:
         from psr_nb.teacher import Teacher
 
-        distilled = distilled.relabel(Teacher.from_pretrained(teacher, classes=distilled.classes), temperature)
+        distilled = distilled.relabel(Teacher.from_pretrained(teacher, classes=distilled.classes), temperature or 1.0)
     if ending and out.suffix != ending:
         out = out.with_name(out.name + ending)
     writable(out, None if ending else 'provenance.json')
+    if out.resolve() == source.resolve():
+        raise PSRError(f'option --out {out}', 'another folder than the set itself', 'the set')
+    inside = [name for name in ('pool.json', 'provenance.json') if (out.parent / name).exists()]
+    if inside and out.exists():
+        raise PSRError(f'option --out {out}', 'a new file', f'a part of what {out.parent / inside[0]} describes')
     write(distilled, out)
     typer.echo(f'{distilled}\n{out}')
 
@@ -124,7 +134,7 @@ def _evaluate(
     data: DataOption = 'fashion',
     protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')] = 'quick',
     students: StudentsOption = ['convnet3'],  # noqa: B006, typer copies it
-    seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students to train per architecture.')] = 5,
+    seeds: Annotated[int, typer.Option('--seeds', min=1, max=10_000, help='Students to train per architecture.')] = 5,
     labels: _Labels = None,
     teacher: _EvaluateTeacher = None,
     baseline: _Baseline = None,
@@ -200,7 +210,9 @@ def _verify(
             help='Differences up to this, of 255 grey levels, count as equal; allow a few on another device.',
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option('--seed', help='Seed of the choice of these images.')] = 0,
+    seed: Annotated[
+        int, typer.Option('--seed', min=0, max=LARGEST_SEED, help='Seed of the choice of these images.')
+    ] = 0,
 ):
     "Compare a distilled set with what its provenance says. The exit code is 1 if something differs."
     from psr_nb.core import PSRError

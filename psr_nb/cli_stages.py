@@ -12,6 +12,7 @@ from typing import Annotated, Optional
 import typer
 
 from psr_nb.cli_options import (
+    LARGEST_SEED,
     AddressOption,
     ByStudents,
     DataOption,
@@ -75,7 +76,9 @@ _PoolTeachers = Annotated[
     ),
 ]
 _PoolSize = Annotated[Optional[int], typer.Option('--n-per-class', min=1, help='Candidates per class. [default: 50]')]
-_PoolSeed = Annotated[Optional[int], typer.Option('--seed', help="Seed of the candidates' noise. [default: 0]")]
+_PoolSeed = Annotated[
+    Optional[int], typer.Option('--seed', min=0, max=LARGEST_SEED, help="Seed of the candidates' noise. [default: 0]")
+]
 _PoolClasses = Annotated[
     Optional[list[str]],
     typer.Option(
@@ -168,7 +171,7 @@ def _score(
     "Score the candidates of a pool: by another teacher, or relative to real images."
     from psr_nb.stages import score_pool
 
-    real = None if data is None else data_source(data, image_column, label_column, holdout)
+    real = data_source(data, image_column, label_column, holdout)
     with opened_engine(engine, address, workers) as who:
         scored = score_pool(pool, listed(scores or []), teacher, real, who)
     by = scored.score_sources
@@ -270,7 +273,7 @@ def _select(
         representativeness=representativeness,
         worth=worth,
     )
-    real = None if data is None else data_source(data, image_column, label_column, holdout)
+    real = data_source(data, image_column, label_column, holdout)
     if by_students:
         from psr_nb.core import PSRError
 
@@ -281,6 +284,10 @@ def _select(
         found, file = select_by_students(pool, real, ipc, out=out, **how)
         typer.echo('\n'.join([*found.words(), f'{found.best}', f'{file}']))
         return
+    if student is not None:
+        from psr_nb.core import PSRError
+
+        raise PSRError('option --student', '--by-students too, because this option belongs to it', 'no --by-students')
     selection, file = make_selection(
         pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out, at_once
     )
@@ -327,7 +334,7 @@ def _worth(
     "Measure what each candidate is worth to a student; psr select uses it from then on."
     from psr_nb.stages import measure_pool
 
-    real = None if data is None else data_source(data, image_column, label_column, holdout)
+    real = data_source(data, image_column, label_column, holdout)
     with opened_engine(engine, address, workers) as who:
         worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet, who)
     typer.echo('\n'.join(worth.words()))
@@ -464,7 +471,7 @@ def _explore(
     "Open the explorer on a pool: see the candidates, weigh them, pin and ban."
     from psr_nb.stages import explorer_notebook
 
-    real = None if data is None else data_source(data, image_column, label_column, holdout)
+    real = data_source(data, image_column, label_column, holdout)
     page = explorer_notebook(pool, real, out)
     typer.echo(f'{page}')
     if lab:

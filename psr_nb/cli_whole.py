@@ -170,6 +170,10 @@ def _distill(
     "All stages: sample a pool, select from it, refine, and save a distilled set."
     from psr_nb.distill import distill
 
+    if steps is not None and not refine:
+        from psr_nb.core import PSRError
+
+        raise PSRError('option --steps', 'no --no-refine, because it says how much is refined', f'{steps}')
     with opened_engine(engine, address, workers) as who:
         run = distill(
             named_prior(prior, vae=vae, revision=revision, variant=variant) or prior,

@@ -34,7 +34,7 @@ __all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generator
            'out_of_memory', 'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors',
            'on_disk', 'what_lies_at', 'is_there', 'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json',
            'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole', 'is_number', 'check_kind',
-           'check_fields', 'check_format', 'assets', 'reachable', 'hub_reachable']
+           'check_fields', 'check_not_newer', 'check_format', 'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -331,6 +331,18 @@ def _system_error(e: Exception) -> OSError | None:
     return None
 
 
+def _check_place(path: Path, kind: str) -> None:
+    "Raises `PSRError` where something else than a file, or a folder, is in the way: a device or a pipe is never replaced."
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # nothing there, or a link that leads nowhere
+    kinds = {'a file': stat.S_ISREG, 'a folder': stat.S_ISDIR}
+    if not kinds[kind](mode):
+        found = next((name for name, test in kinds.items() if test(mode)), 'a device or a pipe')
+        raise PSRError(f'writing {path}', f'{kind}, or nothing yet', f'{found} is in the way', 'Choose another place')
+
+
 def _beside(path: Path, end: str) -> Path:
     "A hidden name in the folder of `path` that nobody can guess."
     return path.with_name(f'.{path.name[:200]}.{secrets.token_hex(8)}{end}')
@@ -357,6 +369,7 @@ def write_atomic(
     path = as_path(path)
     if in_store(path):
         return _put(path, content)
+    _check_place(path, 'a file')
     temporary = _beside(path, '.tmp')
     try:
         temporary.open('xb').close()  # ours alone: it fails where a file or a link of that name is there
@@ -397,6 +410,7 @@ def atomic_folder(
 ) -> Iterator[Path]:  # a temporary folder beside it, to be filled
     "A folder that appears at `path` whole when the block ends without an error, and not at all otherwise."
     path = on_disk(path)
+    _check_place(path, 'a folder')
     make_folder(path.parent)
     temporary = _beside(path, '')
     try:
@@ -541,6 +555,19 @@ def check_fields(
         if not right:
             expected = ' or '.join(names.get(k, 'nothing') for k in kinds)
             raise PSRError(f'{where}', f'{expected} under {name}', repr(value)[:40], hint)
+
+
+def check_not_newer(
+    path: Path,  # a JSON file that is to be replaced
+    newest: int,  # the format that this version writes
+) -> None:
+    "Raises `PSRError` for a file of a newer format; one that is missing or damaged may be replaced."
+    try:
+        content = read_json(path)
+    except PSRError:
+        return
+    if isinstance(content, dict):
+        check_format(content, newest, path)
 
 
 def check_format(

@@ -27,7 +27,8 @@ from .subsets import file_names, imagenet_subset, own_validation, split_by_names
 from .weights import cache_folder
 
 # %% auto #0
-__all__ = ['FASHION_CLASSES', 'DATASETS', 'check_size', 'read_listing', 'read_path', 'DataSource', 'found_path', 'load_data']
+__all__ = ['FASHION_CLASSES', 'DATASETS', 'dark_words', 'check_size', 'read_listing', 'read_path', 'DataSource', 'found_path',
+           'load_data']
 
 # %% ../nbs/03_data.ipynb #c007
 def _set_name(path: Path) -> str:
@@ -35,6 +36,18 @@ def _set_name(path: Path) -> str:
     path = path.resolve()
     name = path.stem if path.is_file() else path.name
     return path.parent.name if split_of_file(name) and path.parent.name else name
+
+
+def dark_words(
+    brightest: int,  # the highest value of all images of a set, 0 to 255
+) -> str:  # empty: not dark
+    "What is said of a set that shows next to nothing: greys of 12 bits that were stored in 16 are so dark."
+    if brightest > 16:
+        return ''
+    return (
+        f'all images are nearly black: no value above {brightest} of 255. Greys of 12 bits stored in 16 look like that: '
+        'scale them first'
+    )
 
 
 def check_size(
@@ -77,6 +90,8 @@ def read_listing(
         warnings.warn(f'data {listing.path}: {doubt}', stacklevel=3)
     keys: list[str] = []
     images = decode_images(part.rows(rows), len(rows), size, channels, keys=keys)
+    if words := dark_words(int(images.max())):
+        warnings.warn(f'data {listing.path}: {words}', stacklevel=3)
     called = name or _set_name(listing.path)
     data = ImageData(images, torch.from_numpy(labels), names, called, str(listing.path), np.array(keys, 'S32'))
     files = file_names(part, rows) if listing.form.startswith('class folders') else None

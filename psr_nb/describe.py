@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from .core import PSRError, lookup
-from .data import DATASETS, DataSource, ImageData, found_path
+from .data import DATASETS, DataSource, ImageData, dark_words, found_path
 from .forms import Listing, recognise
 from .front import object_html
 from .pictures import decode_image, pixel_hash
@@ -69,6 +69,7 @@ class DataReport:
     treated: Counter = field(default_factory=Counter)  # what the decoder does -> images: laid on white, turned, …
     doubts: list[str] = field(default_factory=list)  # what may have been meant otherwise
     damaged: list[str] = field(default_factory=list)  # file: what the decoder said
+    brightest: int = 255  # the highest value of all images
     twice: dict[str, int] = field(default_factory=dict)  # split -> images that another of the split equals
     across: list[tuple[str, str]] = field(default_factory=list)  # the same image in two splits
     alike: list[tuple[str, str]] = field(default_factory=list)  # different pixels, the same look
@@ -84,6 +85,8 @@ class DataReport:
             )
         if self.damaged:
             said.append(f'{len(self.damaged)} damaged: {"; ".join(self.damaged[:5])}')
+        if words := dark_words(self.brightest):
+            said.append(words)
         if len(self.classes) == 1:
             said.append(f'one class only ({self.classes[0]}): is a folder too many around the class folders?')
         for split, counts in self.counts.items():
@@ -136,7 +139,7 @@ def _words(key: object) -> str:
 def _look(listing: Listing, report: DataReport, near: bool) -> None:
     "Decodes every image once and notes what it is."
     seen: dict[str, tuple[str, str]] = {}
-    sketches, places, shown, labels = [], [], [], []
+    sketches, places, shown, labels, values = [], [], [], [], []
     for split, part in listing.splits.items():
         report.twice[split] = 0
         taken: Counter = Counter()
@@ -148,6 +151,7 @@ def _look(listing: Listing, report: DataReport, near: bool) -> None:
                 continue
             report.sizes[(image.shape[2], image.shape[1])] += 1
             report.channels[len(image)] += 1
+            values.append(int(image.max()))
             before = seen.setdefault(pixel_hash(image), (split, where))
             if before[0] != split:
                 report.across.append((before[1], where))
@@ -160,6 +164,7 @@ def _look(listing: Listing, report: DataReport, near: bool) -> None:
                 taken[label] += 1
                 shown.append(decode_image(image, size=min(64, *image.shape[1:]), channels=3))
                 labels.append(label)
+    report.brightest = max(values, default=255)
     if sketches:
         report.alike = [(places[i], places[j]) for i, j in look_alike(np.stack(sketches))]
     if shown and len({s.shape for s in shown}) == 1:

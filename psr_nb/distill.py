@@ -21,7 +21,17 @@ import numpy as np
 import torch
 
 from .contest import contest
-from .core import PSRError, as_path, assets, in_store, lookup, make_folder, on_disk, what_lies_at
+from psr_nb.core import (
+    PSRError,
+    as_path,
+    assets,
+    check_not_newer,
+    in_store,
+    lookup,
+    make_folder,
+    on_disk,
+    what_lies_at,
+)
 from .data import DataSource, ImageData, load_data
 from .distilled import DistilledSet
 from .engines import Engine, opened
@@ -33,6 +43,7 @@ from .score import score
 from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .shards import weights_hash
+from .spaces import is_centred
 from .tables import COLUMNS, SETTING, save_rows, text_table  # noqa: F401, where they were before
 from .teacher import Teacher, default_teachers
 from .views import MAP_METHODS, pool_umap, report_page
@@ -151,7 +162,8 @@ def writable(
         return path
     path = on_disk(path)
     make_folder(path.parent)
-    if mark and (path.is_file() or path.is_dir() and _others(path, mark) and not (path / mark).exists()):
+    blocked = path.exists() and not path.is_dir()
+    if mark and (blocked or path.is_dir() and _others(path, mark) and not (path / mark).exists()):
         raise PSRError(
             f'{path}',
             f'a new folder, or one with {mark} to replace',
@@ -160,6 +172,8 @@ def writable(
         )
     if path.is_dir():
         make_folder(path)
+    if mark == 'provenance.json':
+        check_not_newer(path / mark, 1)
     return path
 
 
@@ -546,6 +560,9 @@ def distill(
     if by_students and method != 'psr':
         raise PSRError('argument method', 'none beside by_students, which tries many rules', method)
     known_map(map_method)
+    is_centred((select_options or {}).get('space', 'student'))  # an unknown space is named before the pool is sampled
+    if out is not None and pool is not None and as_path(out) == as_path(pool):
+        raise PSRError('arguments out and pool', 'two folders', f'{out} for both')
     if out is None and pool is None:
         raise PSRError('arguments out and pool', 'at least one: the pool needs a folder', 'neither')
     check_budget(ipc, n_per_class, f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})')
@@ -553,6 +570,7 @@ def distill(
     folder = as_path(pool or f'{out}-pool')
     stages = Stages(progress, on_progress) if stages is None else stages
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
+    settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
     with opened(engine) as who:
         asked = dict(sampling=sampling, engine=who)
         sampled = _sample_stage(stages, prior, roles, n_per_class, folder, seed, progress, **asked)
@@ -563,7 +581,6 @@ def distill(
         steps: list[RefineStep] = []
         if refine:
             with stages.stage('refine') as say:
-                settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
                 [steps] = run_refine([selection], prior, roles, data, settings, progress, stages, who)
                 say(refinement_words(settings, roles, steps))
     distilled = make_set(selection, steps, method, data, prior, roles)

@@ -27,6 +27,7 @@ from psr_nb.core import (
     check_kind,
     content_hash,
     file_hash,
+    is_number,
     read_json,
     to_float,
     to_json,
@@ -220,6 +221,8 @@ class DistilledSet(torch.utils.data.Dataset):
         temperature: float = 1.0,  # divides the logits; higher is softer
     ) -> DistilledSet:
         "The same images with the teacher's soft labels."
+        if not is_number(temperature) or temperature <= 0:
+            raise PSRError('argument temperature', 'a number above zero', temperature)
         if list(teacher.classes) != self.classes:
             ours, theirs = (f'{", ".join(list(c)[:5])}…' for c in (self.classes, teacher.classes))
             say = 'Pass classes= to Teacher.from_pretrained'

@@ -143,6 +143,7 @@ _UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, UnicodeError, OSE
 def _tar_samples(file: Path, left_out: Counter) -> Iterator[tuple[str, dict[str, tuple[str, int]]]]:
     "The samples of one shard: key -> {ending: (member, offset)}."
     samples: dict[str, dict] = {}
+    pictures = image_endings()
     try:
         with tarfile.open(file) as archive:
             for member in archive:
@@ -152,7 +153,10 @@ def _tar_samples(file: Path, left_out: Counter) -> Iterator[tuple[str, dict[str,
                     continue
                 key, _, ending = member.name.rpartition('/')[2].partition('.')
                 folder = member.name.rpartition('/')[0]
-                samples.setdefault(f'{folder}/{key}', {})['.' + ending.lower()] = (
+                parts = samples.setdefault(f'{folder}/{key}', {})
+                again = '.' + ending.lower() in parts and '.' + ending.lower() in pictures
+                left_out['pictures of a name that a later one has too'] += again
+                parts['.' + ending.lower()] = (
                     member.name,
                     member.offset_data,
                     member.size,
@@ -222,7 +226,9 @@ def read_shards(
     for file in tars:
         split = split_of_file(file.name) or split_name(file.parent.name) or 'train'
         for key, parts in _tar_samples(file, left_out):
-            image = next((parts[e] for e in parts if e in endings), None)
+            images = [parts[e] for e in parts if e in endings]
+            image = images[0] if images else None
+            left_out['pictures beside the first of their sample'] += max(0, len(images) - 1)
             label = _tar_label(file, key, parts, label_column)
             if image is None or label is None:
                 left_out['samples without an image' if image is None else 'samples without a label'] += 1
@@ -241,6 +247,7 @@ def read_shards(
         )
     if texts:
         _check_captions(set(texts), len(texts), path)
+    left_out += Counter()  # without what there is none of
     names = _listed_names(path if path.is_dir() else path.parent)
     classes, labels, notes = read_labels(values, names, f'data {path}')
 

@@ -159,6 +159,18 @@ def _what_is_there(path: Path) -> tuple[str, str]:  # in words, and what to do
     return said, ''
 
 
+def _name_doubts(listing: Listing) -> list[str]:
+    "Class names that may mean the same. Raises `PSRError` for a name that no file or page could hold."
+    spelt: dict[str, list[str]] = {}
+    for name in map(str, listing.classes):
+        if '\0' in name or name != name.encode('utf-8', 'replace').decode('utf-8'):
+            say = 'Rename it: its bytes are those of another encoding'
+            raise PSRError(f'data {listing.path}, class {ascii(name)[:60]}', 'a name in UTF-8', 'another', say)
+        spelt.setdefault(str(int(name)) if name.isdecimal() else ' '.join(name.casefold().split()), []).append(name)
+    twins = [' and '.join(names) for names in spelt.values() if len(names) > 1]
+    return [f'classes that may be one: {", ".join(twins[:3])}'] if twins else []
+
+
 def _column_doubts(listing: Listing, image_column: str | None, label_column: str | None) -> list[str]:
     "Options that a form cannot hear, since it has no columns."
     form = listing.form.split(' in a ')[0]
@@ -179,7 +191,8 @@ def recognise(
         listing = _recognised(path, image_column, label_column)
     except OSError as e:
         raise PSRError(f'data {str(path)[:200]}', 'a folder or a file that can be read', e.strerror or f'{e}') from None
-    listing.doubts += [d for d in _column_doubts(listing, image_column, label_column) if d not in listing.doubts]
+    doubts = _column_doubts(listing, image_column, label_column) + _name_doubts(listing)
+    listing.doubts += [d for d in doubts if d not in listing.doubts]
     return listing
 
 

@@ -49,6 +49,8 @@ def check_scheduler(
         other = 'EDM, with its own scaling'
     if other is None and config.get('use_flow_sigmas'):
         other = f'a flow (use_flow_sigmas) with prediction_type {config.get("prediction_type")}'
+    if other is None and config.get('rescale_betas_zero_snr') and config.get('prediction_type', 'epsilon') == 'epsilon':
+        other = 'prediction_type epsilon with rescale_betas_zero_snr: nothing of the image is left at the first step'
     if other is None and config.get('prediction_type', 'epsilon') not in PREDICTIONS:
         other = f'prediction_type {config.get("prediction_type")}'
     if other:

@@ -261,6 +261,8 @@ def prior_folder(
     variant: str | None = None,  # of the weights, such as "fp16"; None: full precision
 ) -> Path:
     "Where a prior is: inside the package, a folder, or fetched from the Hub."
+    if revision is not None and (str(name) in bundled_priors() or Path(name).is_dir()):
+        raise PSRError('option --revision', 'the id of a Hugging Face repository as --prior', f'{name}')
     if str(name) in bundled_priors():
         return assets() / SUBSETS.get(str(name), str(name)) / 'prior'
     if Path(name).is_dir():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Protocol
 import numpy as np
 import torch
 
-from .candidates import PoolStep, shard_steps
+from .candidates import PoolStep, check_request, shard_steps
 from .columns import cached_array, checked_scores, read_columns, write_columns
 from .core import PSRError, as_path, content_hash, is_there, lookup, make_folder, to_json
 from .engines import Engine, opened
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['PoolLike', 'Pool']
+__all__ = ['MOST', 'PoolLike', 'Pool']
 
 # %% ../nbs/10_pool.ipynb #c016
 def _opened(
@@ -186,6 +186,9 @@ class PoolLike(Protocol):
         ...
 
 # %% ../nbs/10_pool.ipynb #c015
+MOST = 1_000_000  # candidates of a class
+
+
 class Pool:
     "Candidates (class, index) in a folder; arrays are class-major, `len(classes)` × `n_per_class`."
 
@@ -234,11 +237,13 @@ class Pool:
         **sampling: Any,  # num_inference_steps, guidance_scale, guidance_interval, scheduler; default: pool's or prior's
     ) -> Iterator[PoolStep]:  # one for every shard that is made
         "Samples a pool shard by shard. Leaving the loop early keeps what is complete."
-        if n_per_class < 1:
-            raise PSRError('argument n_per_class', 'at least 1', n_per_class)
+        if not 1 <= n_per_class <= MOST:
+            raise PSRError('argument n_per_class', f'1 to {MOST:,}', n_per_class)
         teachers = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
         path = as_path(path)
         check_folder(path)
+        if not is_there(path / 'pool.json'):
+            check_request(prior, teachers, list(prior.classes if classes is None else classes), sampling)
         path = make_folder(path)
         asked = classes, seed, shard_size, verify, sampling
         with folder_lock(path, wait), opened(engine) as who:

@@ -31,6 +31,7 @@ from psr_nb.sampling import (
     SCHEDULERS,  # noqa: F401
     SampleStep,
     alpha_sigma,
+    check_sampler,
     clean_latents,
     denoise,
     first_candidates,
@@ -184,6 +185,18 @@ class Prior:
     ) -> Any:
         "A fresh diffusers scheduler with this prior's noise schedule."
         return new_scheduler(self.scheduler_config, name or self.defaults['scheduler'])
+
+    def check_sampling(
+        self,
+        **options: Any,  # of `sample_steps`
+    ) -> None:
+        "Raises `PSRError` for settings with which no sample can be drawn, before anything is made."
+        said = {**self.defaults, **{k: v for k, v in options.items() if v is not None}}
+        most = self.make_scheduler(said['scheduler']).config.num_train_timesteps
+        check_sampler(said['num_inference_steps'], said['guidance_scale'], said['guidance_interval'], most)
+        channels, there = said['guidance_channels'], self.latent_shape[0]
+        if channels is not None and (not isinstance(channels, int) or not 1 <= channels <= there):
+            raise PSRError('argument guidance_channels', f'1 to {there}, the channels of the latents', channels)
 
     @property
     def flow(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterable, Iterator
 
 import torch
 
-from .core import PSRError, keep_memory, lookup, to_float, to_uint8
+from .core import PSRError, is_number, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
 from .engines import Engine
 from psr_nb.losses import (  # noqa: F401, names that stay importable from here
@@ -83,7 +83,27 @@ class RefineSettings:
             lookup(cls.__dataclass_fields__, name, 'setting of refinement' + source)
         if 'networks' in given:
             given['networks'] = tuple(given['networks'])  # a list, where it comes from a file
-        return cls(**given)
+        settings = cls(**given)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        "Raises `PSRError` for settings with which no latent can be moved."
+        say = lambda name, expected: PSRError(f'setting {name} of refinement', expected, getattr(self, name))
+        weights = ('student', 'soft_label', 'distribution_matching', 'proximal', 'denoising', 'roundtrip')
+        for name in weights:
+            if not is_number(getattr(self, name)) or getattr(self, name) < 0:
+                raise say(name, 'a weight of zero or more')
+        if not any(getattr(self, name) for name in weights):
+            raise PSRError('weights of refinement', 'at least one above zero', ', '.join(f'{n} 0' for n in weights))
+        for name in ('lr', 'student_lr', 'temperature', 'enlarge'):
+            if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
+                raise say(name, 'a number above zero')
+        if not isinstance(self.steps, int) or self.steps < 1:
+            raise say('steps', 'a whole number from 1 up')
+        if not isinstance(self.seed, int) or abs(self.seed) >= 2**40:
+            raise say('seed', f'a whole number below {2**40:,}')
+        lookup(TARGETS, self.target, 'soft-label target')
 
 # %% ../nbs/19_refine.ipynb #93bc3b9e
 @dataclass
@@ -452,6 +472,7 @@ def refine(
     Stop whenever you like: the state is in the steps.
     """
     settings = settings or RefineSettings.suited(prior, **options)
+    settings.check()
     state = Refinement(
         torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings
     )

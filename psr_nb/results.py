@@ -341,10 +341,19 @@ class Report:
         ]
         return html_table((*head, *more), rows)
 
+    @classmethod
+    def check_place(
+        cls,
+        path: str | Path,  # a .json file that is to be written
+    ) -> Report:  # the rows that are in it; none where there is no file
+        "Raises `PSRError` where a file that holds no results would be replaced."
+        return cls.open(path) if Path(path).exists() else cls([])
+
     def save(self, path: str | Path) -> Path:  # a .json file
-        "Writes the rows as JSON."
+        "Writes the rows as JSON. Raises `PSRError` where a file that holds no results would be replaced."
         path = Path(path)
         make_folder(path.parent)
+        self.check_place(path)
         return write_atomic(path, to_json(dict(kind='report', format=REPORT_FORMAT, rows=self.rows)))
 
     @classmethod

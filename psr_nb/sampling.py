@@ -211,8 +211,12 @@ def check_sampler(
     if not is_number(guidance_scale):
         raise PSRError('argument guidance_scale', 'a number', repr(guidance_scale)[:40])
     pair = isinstance(guidance_interval, (list, tuple)) and len(guidance_interval) == 2
-    if not pair or not all(is_number(v) for v in guidance_interval):
-        say = 'two noise levels, such as (0.1, 0.9)'
+    if (
+        not pair
+        or not all(is_number(v) for v in guidance_interval)
+        or not 0 <= guidance_interval[0] <= guidance_interval[1] <= 1
+    ):
+        say = 'two noise levels from 0 to 1, the lower one first, such as (0.1, 0.9)'
         raise PSRError('argument guidance_interval', say, repr(guidance_interval)[:40])
 
 

@@ -275,6 +275,10 @@ def select(
 ) -> Selection:
     "Chooses `ipc` candidates of every class."
     lookup(SELECTORS, method, 'selector')
+    if budget is None and isinstance(ipc, (int, np.integer)):
+        constraints(pool.n_per_class, max(1, int(ipc)), name=pool.classes[0])  # before any feature is computed
+    if not 0 <= quantile < 1:
+        raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
     if at_once is not None:
         if budget is not None or at_once < 1:
             wrong = 'argument at_once', 'a number from 1 up, and no budget for all classes together'

@@ -23,6 +23,7 @@ from psr_nb.core import (
     check_kind,
     content_hash,
     in_store,
+    is_there,
     make_folder,
     read_json,
     to_json,
@@ -342,12 +343,25 @@ class Selection:
         "Hash of what was chosen, from what, and how."
         return _key(_content(self, Path()))
 
+    @staticmethod
+    def check_place(
+        path: str | Path,  # where `save` is to write
+    ) -> None:
+        "Raises `PSRError` where a file that is no selection would be replaced."
+        path = as_path(path)
+        if path.suffix == '.json' and is_there(path):
+            say = 'Choose another output file'
+            content = read_json(path)
+            check_kind(content, 'selection', path, 'a selection, or nothing, where one is written', say)
+            check_format(content, 1, path)
+
     def save(
         self,
         path: str | Path,  # a folder (the file is named by its key) or a .json file
     ) -> Path:  # the file
-        "Writes the selection as JSON."
+        "Writes the selection as JSON. Raises `PSRError` where a file that is no selection would be replaced."
         path = as_path(path)
+        self.check_place(path)
         if path.suffix != '.json':
             path = make_folder(path) / f'selection-{self.key[:16]}.json'
         else:

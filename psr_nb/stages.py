@@ -68,6 +68,8 @@ def make_pool(
     n = n_per_class or max(info.get('n_wanted', 0), info.get('n_per_class', 0)) or 50
     name = prior or (old.get('prior') or {}).get('name') or 'fashion'
     model = Prior.from_pretrained(name, classes=classes or old.get('classes'))
+    if teachers and 'none' in teachers and len(teachers) > 1:
+        raise PSRError('option --teacher', 'none alone, or teachers without it', ', '.join(teachers))
     if teachers:
         names = [t for t in teachers if t != 'none']
     elif 'teachers' in old:
@@ -134,6 +136,11 @@ def make_selection(
     "Chooses images from a pool on disk, and writes the choice down."
     own = lookup(SELECTORS, method, 'selector').weights if weights else None
     sampled = Pool.open(pool)
+    if out is not None:
+        Selection.check_place(out)
+    if (weights or {}).get('worth') and 'worth' not in sampled.table.columns:
+        say = f'Measure it first: psr worth {pool} --data NAME_OR_PATH'
+        raise PSRError('option --worth', 'a pool whose worth was measured', 'no column worth', say)
     reference = None if data is None else _training_images(sampled, data, 'to represent')
     changed = None if own is None else replace(own, **(weights or {}))
     last: dict[str, Any] = dict(seed=seed, teacher=_judge(sampled, teacher), at_once=at_once)
@@ -155,6 +162,8 @@ def select_by_students(
 ) -> tuple[Contest, Path]:  # what was compared, and the file of the best selection
     "Lets students choose among the selections of many rules, and writes the best one down."
     sampled = Pool.open(pool)
+    if out is not None:
+        Selection.check_place(out)
     real, judge = _training_images(sampled, data, 'to choose by'), _judge(sampled, teacher)
     how: dict[str, Any] = dict(protocol=protocol, student=student, seed=seed, space=space, teacher=judge)
     found = contest(sampled, real, ipc, students, **how)
@@ -337,7 +346,8 @@ def earlier_rows(
     make_folder(out.parent)
     if out.is_dir():
         raise PSRError(f'{out}', 'a .json file', 'a folder', f'Pass --out {out / "results.json"}')
-    return Report.open(out) if append and out.exists() else Report([])
+    there = Report.check_place(out)
+    return there if append else Report([])
 
 # %% ../nbs/29_stages.ipynb #f37e1829
 def add_rows(
@@ -347,8 +357,9 @@ def add_rows(
     "Adds rows to a file while no other process does the same."
     out = Path(out)
     with FileLock(out.with_name(f'.{out.name}.lock')):
-        whole = earlier_rows(out, True) + report
-        save_rows(whole, out)
+        earlier = earlier_rows(out, True)
+        whole = earlier + report
+        save_rows(whole, out, dict.fromkeys(k for r in earlier.rows for k in r))  # columns of others stay
     return whole
 
 # %% ../nbs/29_stages.ipynb #6960f7e0
@@ -433,6 +444,8 @@ def explorer_notebook(
     shape, folder = Pool.open(pool).images.shape, as_path(pool)
     name = f'{folder.name}-explorer.ipynb'
     out = Path(out or (name if in_store(folder) else folder.with_name(name)))
+    if out.suffix != '.ipynb':
+        raise PSRError('option --out', 'the name of a notebook, NAME.ipynb', f'{out}')
     near = lambda path: str(path) if in_store(path) else os.path.relpath(path.resolve(), out.resolve().parent)
     lines = [
         'from psr_nb.data import load_data',

@@ -5,6 +5,7 @@
 # %% ../nbs/24_tables.ipynb #tb002
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from .core import PSRError, make_folder, to_json, write_atomic
@@ -32,11 +33,15 @@ SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')  # rows are compar
 def save_rows(
     report: Report,  # the results
     path: str | Path,  # a .json file
+    more: Iterable[str] = (),  # columns that are kept beside `COLUMNS`, where a row has them
 ) -> Path:
     "Writes a report as a plain list of rows, which any tool reads."
     path = Path(path)
     make_folder(path.parent)
-    return write_atomic(path, to_json([{k: r.get(k) for k in COLUMNS} for r in report.rows]))
+    Report.check_place(path)
+    return write_atomic(
+        path, to_json([{k: r.get(k) for k in COLUMNS} | {k: r[k] for k in more if k in r} for r in report.rows])
+    )
 
 # %% ../nbs/24_tables.ipynb #1dee212a
 def text_table(

@@ -22,6 +22,7 @@ from psr_nb.core import (
     candidate_seed,
     check_fields,
     check_format,
+    check_not_newer,
     content_hash,
     is_there,
     is_whole,
@@ -60,9 +61,9 @@ from psr_nb.trials import (
 )
 
 # %% auto #0
-__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'MOST_JUDGES', 'Judges', 'judges_of',
-           'Measured', 'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate', 'Worth',
-           'WorthStep', 'measure_worth']
+__all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'MOST_JUDGES', 'MOST_STUDENTS', 'Judges',
+           'judges_of', 'Measured', 'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate',
+           'Worth', 'WorthStep', 'measure_worth']
 
 # %% ../nbs/14_worth.ipynb #ad0902b7
 WORTH_FORMAT = 1
@@ -532,11 +533,14 @@ def _about(
     return about | dict(key=content_hash(decides))
 
 
+MOST_STUDENTS = 1_000_000
+
+
 def _students(students: int | None, device: torch.device) -> int:
     "How many students, unless it is said: as many as take some minutes."
     wanted = (768 if device.type == 'cuda' else 128) if students is None else students
-    if not is_whole(wanted, GENERATION):
-        raise PSRError('argument students', f'a whole number from {GENERATION} up', wanted)
+    if not is_whole(wanted, GENERATION) or wanted > MOST_STUDENTS:
+        raise PSRError('argument students', f'a whole number from {GENERATION} up to {MOST_STUDENTS:,}', wanted)
     return wanted
 
 # %% ../nbs/14_worth.ipynb #90d32ec8
@@ -616,6 +620,7 @@ def measure_worth(
         folder = make_folder(pool.path / 'worth' / about['key'][:16])
         train = dict(protocol=p, student=student, workers=workers, device=device)
         with folder_lock(folder, None):
+            check_not_newer(folder / 'worth.json', WORTH_FORMAT)
             write_atomic(folder / 'worth.json', to_json(about))
             opinion = _kept_opinion(folder, lambda: opinion_of(pool, judges, ipc, student, p, trials, seed, own))
             shared, measured = (pool.images[:], judges, pool.classes, train), Measured.none(len(pool.classes), ipc)

@@ -161,6 +161,27 @@ def test_another_configuration_is_refused_and_named(tiny_models, tiny_prior, tin
     assert Pool.sample(prior, teachers[::-1], path=tiny_copy, progress=False).teachers == ['a', 'b']
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(guidance_interval=(0.9, 0.1)),
+        dict(guidance_interval=(-1, 2)),
+        dict(guidance_interval=(float('nan'), 1)),
+        dict(guidance_scale=float('inf')),
+        dict(guidance_channels=5),
+        dict(num_inference_steps=1001),
+        dict(scheduler='magic'),
+        dict(n_per_class=10**11),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_written(tiny_models, tmp_path, options):
+    prior, teachers = tiny_models
+    with pytest.raises(PSRError, match=next(iter(options))):
+        Pool.sample(prior, teachers, path=tmp_path / 'pool', progress=False, **options)
+    assert not (tmp_path / 'pool').exists()
+
+
 def test_a_pool_older_than_an_option_goes_on(tiny_models, tiny_copy, monkeypatch):
     "As it began: with what the option is where nobody asks for it, not with what the prior has come to ask for."
     from psr_nb import prior

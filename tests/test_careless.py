@@ -1,5 +1,6 @@
 "What careless and what hostile users give: read as it is meant, or refused in a sentence that names the cause."
 
+import io
 import json
 import os
 import pickle
@@ -270,8 +271,6 @@ def test_zips_of_windows_and_of_macs(tmp_path):
 
 def tar_of(file, entries, mode='w'):
     "entries: name -> content, or the name that a link leads to"
-    import io
-
     with tarfile.open(file, mode) as t:
         for name, content in entries.items():
             info = tarfile.TarInfo(name)
@@ -391,3 +390,51 @@ def test_pixels_that_are_no_image():
     for shape in ((8, 8), (2, 8, 8), (8, 8, 3), (3, 0, 8)):
         with pytest.raises(PSRError, match='here: expected pixels'):
             decode_image(np.zeros(shape, np.uint8), where='here')
+
+
+# ---- names and pictures that may not be what was meant
+
+
+@pytest.mark.parametrize('names', [('Cat', 'cat'), ('01', '1'), ('big dog', 'Big  dog')])
+def test_classes_that_may_be_one_are_doubted(tmp_path, names):
+    text = 'file,label\n' + ''.join(f'{i}.png,{names[i % 2]}\n' for i in range(4))
+    (named(tmp_path) / 'labels.csv').write_text(text)
+    with pytest.warns(UserWarning, match=f'may be one: .*{names[1]}'):
+        assert len(load_data(tmp_path).classes) == 2
+
+
+def test_names_that_no_page_could_show_are_refused(tmp_path):
+    (named(tmp_path / 'nul') / 'labels.csv').write_text('file,label\n0.png,a\0\n1.png,b\n')
+    for name in (b'b\xe4r', b'dog'):
+        folder = os.path.join(os.fsencode(tmp_path / 'bytes'), name)
+        os.makedirs(folder)
+        with open(os.path.join(folder, b'0.png'), 'wb') as f:
+            f.write(png(0))
+    for place in ('nul', 'bytes'):
+        with pytest.raises(PSRError, match='class .*: expected a name in UTF-8'):
+            recognise(tmp_path / place)
+
+
+def test_greys_of_twelve_bits_in_sixteen_are_said_to_be_dark(tmp_path):
+    for name in ('cat', 'dog'):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            scan = np.linspace(0, 4095, 64).reshape(8, 8) - i
+            Image.fromarray(scan.clip(0).astype(np.uint16)).save(tmp_path / name / f'{i}.png')
+    with pytest.warns(UserWarning, match='nearly black: no value above 16 of 255. Greys of 12 bits'):
+        load_data(tmp_path)
+    assert any('nearly black' in p for p in describe(tmp_path).problems)
+
+
+def test_pictures_that_share_a_name_in_a_shard_are_said(tmp_path):
+    entries = {f'{i}.{end}': png(i) for i in range(4) for end in ('png', 'jpg')} | {
+        f'{i}.cls': b'%d' % (i % 2) for i in range(4)
+    }
+    with pytest.warns(UserWarning, match='left out 4 pictures beside the first of their sample'):
+        assert len(load_data(tar_of(tmp_path / 'two.tar', entries))) == 4
+    with tarfile.open(shard(tmp_path / 'again.tar', 'cls', [b'0', b'1'] * 2), 'a') as t:
+        info = tarfile.TarInfo('0.png')
+        info.size = len(png(9))
+        t.addfile(info, io.BytesIO(png(9)))
+    with pytest.warns(UserWarning, match='left out 1 pictures of a name that a later one has too'):
+        assert len(load_data(tmp_path / 'again.tar')) == 4

@@ -86,6 +86,7 @@ def test_entries_that_no_model_has(folder, file, entries, say):
     [
         (dict(_class_name='DDIMInverseScheduler'), 'another kind'),
         (dict(_class_name='DDPMWuerstchenScheduler'), 'another kind'),
+        (dict(_class_name='DDIMScheduler', rescale_betas_zero_snr=True), 'nothing of the image is left'),
         (dict(_class_name='DPMSolverMultistepScheduler', use_flow_sigmas=True, prediction_type='epsilon'), 'a flow'),
     ],
 )
@@ -166,6 +167,13 @@ def test_configurations_of_transformers_of_another_type(tmp_path):
     (tmp_path / 'config.json').write_text(json.dumps(config))
     with pytest.raises(PSRError, match='a list of names under architectures'):
         transformers_folder(tmp_path)
+    for more, say in (
+        (dict(problem_type='multi_label_classification'), 'several labels per image'),
+        (dict(id2label={'0': 'a', '1': 'b'}, label2id={'a': 1, 'b': 0}), 'a under 0 and 1'),
+    ):
+        (tmp_path / 'config.json').write_text(json.dumps(dict(model_type='vit', **more)))
+        with pytest.raises(PSRError, match=say):
+            transformers_folder(tmp_path)
     for said, say in (
         ('[]', 'an object'),
         ('{"rescale_factor": 0}', 'rescale_factor'),

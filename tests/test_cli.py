@@ -125,6 +125,35 @@ BAD = {  # what -> (arguments after `psr`, given a folder; words that the messag
 }
 
 
+@pytest.mark.parametrize(
+    'words, say',
+    [
+        (['pool', '--class', '', '--out', 'x'], '--class: expected a value, found an empty text'),
+        (['select', 'pool', '--out='], '--out: expected a value, found an empty text'),
+        (['explore', ' '], 'an argument: expected a value, found an empty text'),
+        (['select', 'pool', '--holdout', 0.2], 'option --holdout: expected --data too'),
+        (['score', 'pool', '--label-column', 'q'], 'option --label-column: expected --data too'),
+        (['select', 'pool', '--student', 'convnet3'], 'option --student: expected --by-students too'),
+        (['export', 'set', '--out', 'x', '--temperature', 2], 'option --temperature: expected --teacher too'),
+        (
+            ['pool', '--teacher', 'none', '--teacher', 'fashion/a', '--out', 'x'],
+            'option --teacher: expected none alone',
+        ),
+        (['pool', '--prior', 'fashion', '--revision', 'main', '--out', 'x'], 'option --revision: expected the id'),
+        (['distill', '--no-refine', '--steps', 3, '--out', 'x'], 'option --steps: expected no --no-refine'),
+        (['distill', '--space', 'magic', '--out', 'x'], "feature space 'magic'"),
+        (['distill', '--pool', 'x', '--out', 'x'], 'arguments out and pool: expected two folders'),
+        (['select', 'pool', '--seed', -1], '--seed'),
+    ],
+    ids=str,
+)
+def test_options_that_are_empty_or_without_what_they_belong_to(words, say, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = here(*words)
+    assert done.returncode in (1, 2) and say in ' '.join(done.stderr.split()), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('what', BAD)
 def test_bad_input(what, tmp_path):

@@ -17,6 +17,7 @@ from faulty import ROW
 
 from psr_nb import core
 from psr_nb.core import PSRError, atomic_folder, read_json, write_atomic
+from psr_nb.distill import writable
 from psr_nb.distilled import DistilledSet
 from psr_nb.pool import Pool
 from psr_nb.results import Report
@@ -52,6 +53,55 @@ def test_a_folder_is_replaced_in_one_step(tmp_path, call):
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         assert (tmp_path / 'set' / 'x').read_text() in ('old', 'new')
+
+
+def test_what_is_no_file_and_no_folder_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')  # or a device: /dev/null
+    (tmp_path / 'file').write_text('mine')
+    (tmp_path / 'folder').mkdir()
+    for place in ('pipe', 'folder'):
+        with pytest.raises(PSRError, match=f'{place}: expected a file, or nothing yet'):
+            write_atomic(tmp_path / place, 'new')
+    for place in ('pipe', 'file'):
+        with (
+            pytest.raises(PSRError, match=f'{place}: expected a folder, or nothing yet'),
+            atomic_folder(tmp_path / place),
+        ):
+            pass
+    assert stat.S_ISFIFO((tmp_path / 'pipe').stat().st_mode)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'folder', 'pipe']
+
+
+def test_files_of_another_kind_are_not_replaced(tiny_copy, tmp_path):
+    "`psr select pool --out pool/pool.json` would lose the pool."
+    before = (tiny_copy / 'pool.json').read_bytes()
+    chosen = select(Pool.open(tiny_copy), 2, 'first')
+    for write in (chosen.save, Report([]).save, lambda file: add_rows(Report([]), file)):
+        with pytest.raises(PSRError, match='pool.json'):
+            write(tiny_copy / 'pool.json')
+    with pytest.raises(PSRError, match='expected a selection, or nothing'):
+        chosen.save(Report([]).save(tmp_path / 'rows.json'))
+    assert (tiny_copy / 'pool.json').read_bytes() == before
+    assert chosen.save(chosen.save(tmp_path / 'chosen.json')).is_file()  # its own kind is
+
+
+def test_files_of_a_newer_version_are_not_replaced(tmp_path):
+    (tmp_path / 'set').mkdir()
+    for name, kind in (('chosen.json', 'selection'), ('set/provenance.json', 'distilled set')):
+        (tmp_path / name).write_text(json.dumps(dict(kind=kind, format=99)))
+    for check in (
+        lambda: Selection.check_place(tmp_path / 'chosen.json'),
+        lambda: writable(tmp_path / 'set', 'provenance.json'),
+    ):
+        with pytest.raises(PSRError, match='expected format 1 or older, found format 99'):
+            check()
+
+
+def test_columns_of_others_stay_in_a_file_of_results(tmp_path):
+    (tmp_path / 'rows.json').write_text(json.dumps([{**ROW, 'note': 'mine'}]))
+    add_rows(Report([{**ROW, 'seed': 1}]), tmp_path / 'rows.json')
+    rows = read_json(tmp_path / 'rows.json')
+    assert [r.get('note') for r in rows] == ['mine', None] and [r['seed'] for r in rows] == [0, 1]
 
 
 def test_temporary_files_follow_no_link_and_the_umask(tmp_path, monkeypatch):

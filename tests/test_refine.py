@@ -234,3 +234,22 @@ def test_says_what_is_missing(pieces):
         next(refine(pieces.start, pieces.prior, None, pieces.real))
     with pytest.raises(PSRError, match='class_mean'):
         run(pieces, steps=1, target='class_meen')
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(lr=0.0),
+        dict(lr=float('nan')),
+        dict(soft_label=-1.0),
+        dict(distribution_matching=float('inf')),
+        dict(steps=0),
+        dict(seed=2**70),
+        dict(target='magic'),
+        dict(student=0.0, soft_label=0.0, proximal=0.0),
+    ],
+    ids=str,
+)
+def test_settings_that_move_nothing_are_refused(options):
+    with pytest.raises(PSRError, match='refinement|soft-label target'):
+        RefineSettings(**options).check()

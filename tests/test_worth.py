@@ -114,7 +114,7 @@ def test_refusals(pool, real):
         measure(pool, real.per_class(5))
     with pytest.raises(PSRError, match='only in memory'):
         measure(ImagePool(real, 8), real)
-    with pytest.raises(PSRError, match='from 16 up'):
+    with pytest.raises(PSRError, match='from 16 up to 1,000,000'):
         measure(pool, real, 2)
     with pytest.raises(PSRError, match="Did you mean 'quick'"):
         measure(pool, real, protocol='quik')
