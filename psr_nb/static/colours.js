@@ -24,6 +24,13 @@ export const mixed = (a, b, share) => `rgb(${a.map((v, i) => Math.round(v * (1 -
 // One colour as the four bytes of a pixel.
 export const packed = ([r, g, b]) => r | (g << 8) | (b << 16) | (255 << 24);
 
+// The grey of a class that has no colour of its own: one of 32 shades, so that neighbours in the legend differ.
+export const SHADES = 32;
+export const greyOf = (label) => {
+  const grey = 100 + 2 * (label % SHADES);
+  return `#${[grey, grey + 6, grey + 12].map((v) => v.toString(16)).join('')}`;
+};
+
 // Cividis, which readers with any colour vision see in the same order: 0 dark blue, 1 yellow.
 export function ramp(t) {
   const x = Math.min(0.9999, Math.max(0, t)) * (CIVIDIS.length - 1);

@@ -1,5 +1,6 @@
 // What the legend names: plain entries, drawn by the map.
 
+import { greyOf } from './colours.js';
 import { MOST_COLOURS } from './filter.js';
 import { significant, thousands } from './numbers.js';
 
@@ -26,7 +27,7 @@ export function legendEntries({
     for (const i of many ? [...coloured, ...rest] : rest) {
       const name = classes[i];
       const place = many ? coloured.indexOf(i) : i;
-      const colour = place < 0 ? '#9aa0a6' : classColours[place % classColours.length];
+      const colour = place < 0 ? greyOf(i) : classColours[place % classColours.length];
       const text = `${name} (${thousands(counts.ofClass[i])})`;
       entries.push({ shape: 'circle', colour, radius: 5, text, kind: 'class', value: i, on: many && place >= 0 });
     }

@@ -68,6 +68,7 @@ export function createLegend(desk, changed) {
     const scroll = list.scrollTop;
     const many = by === 'class' && filter.many;
     const filtered = filter.states.size + filter.classes.size > 0;
+    node.classList.toggle('many', many);
     search.hidden = !many;
     words.hidden = !many;
     all.hidden = !filtered;

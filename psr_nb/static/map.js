@@ -1,6 +1,6 @@
 // The map: every candidate a mark on one canvas, what moves with the pointer on a second above it.
 
-import { mixed, packed, ramp, toRGB } from './colours.js';
+import { greyOf, mixed, packed, ramp, SHADES, toRGB } from './colours.js';
 import { button, check, coalesced, h, menu } from './dom.js';
 import { countsOf, passing, colourOf as placeOfColour } from './filter.js';
 import { mapCommand } from './keyboard.js';
@@ -26,12 +26,16 @@ function markMaker(desk, by, values, radius, edge) {
   const [low, high] = by === 'state' || by === 'class' ? [Infinity, -Infinity] : finiteRange(values);
   const keyOf = (i) => {
     if (by === 'state') return 0;
-    if (by === 'class') return placeOfColour(desk.filter, Math.floor(i / n));
+    if (by === 'class') {
+      const label = Math.floor(i / n);
+      const place = placeOfColour(desk.filter, label);
+      return place < 0 ? -1 - (label % SHADES) : place;
+    }
     return Number.isFinite(values[i]) ? Math.round((31 * (values[i] - low)) / Math.max(high - low, 1e-12)) : -1;
   };
   const colourOf = (state, key) => {
     if (by === 'state') return state.colour;
-    if (by === 'class') return key < 0 ? '#9aa0a6' : about.class_colours[key % about.class_colours.length];
+    if (by === 'class') return key < 0 ? greyOf(-1 - key) : about.class_colours[key % about.class_colours.length];
     return key < 0 ? '#888888' : ramp(key / 31);
   };
   const made = new Map();

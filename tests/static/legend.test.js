@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mixed, packed, ramp, toRGB } from '../../psr_nb/static/colours.js';
+import { greyOf, mixed, packed, ramp, toRGB } from '../../psr_nb/static/colours.js';
 import { colourOf, countsOf, createFilter, passing, pick, recolour } from '../../psr_nb/static/filter.js';
 import { legendEntries } from '../../psr_nb/static/legend.js';
 
@@ -45,6 +45,13 @@ test('of many classes ten have a colour', () => {
   assert.equal(colourOf(filter, 99), 9);
   recolour(filter, 99);
   assert.equal(colourOf(filter, 99), -1);
+});
+
+test('the others are grey, each in a shade of its own', () => {
+  const shades = Array.from({ length: 32 }, (_, i) => greyOf(i));
+  assert.equal(new Set(shades).size, 32);
+  assert.ok(shades.every((shade) => /^#[0-9a-f]{6}$/.test(shade)));
+  assert.equal(greyOf(33), shades[1]);
 });
 
 test('a state that nobody is in has no entry, unless it is one to decide', () => {
