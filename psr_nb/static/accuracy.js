@@ -168,6 +168,9 @@ function createPlot(desk) {
   return { node, update };
 }
 
+// With a full stop, which errors lack.
+const ended = (words) => (/[.!?\u2026]$/.test(words) ? words : `${words}.`);
+
 export function createAccuracy(desk) {
   const { model } = desk;
   const training = createTraining(desk);
@@ -210,7 +213,7 @@ export function createAccuracy(desk) {
     }
     const scale = scaleOf(wanted);
     for (const row of wanted) rows.get(row.which).fill(row, scale, busy, can);
-    say(help, [measuredOn, predictedBy].filter(Boolean).join(' '));
+    say(help, [measuredOn, predictedBy].filter(Boolean).map(ended).join(' '));
     training.update();
     plot.update();
   };
