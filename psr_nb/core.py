@@ -22,7 +22,7 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,11 +30,11 @@ import numpy as np
 import torch
 
 # %% auto #0
-__all__ = ['Entry', 'PSRError', 'lookup', 'candidate_seed', 'candidate_generators', 'candidate_noise', 'seeded', 'best_device',
-           'out_of_memory', 'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors',
-           'on_disk', 'what_lies_at', 'is_there', 'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json',
-           'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole', 'is_number', 'check_kind',
-           'check_fields', 'check_not_newer', 'check_format', 'assets', 'reachable', 'hub_reachable']
+__all__ = ['Entry', 'MEMBERS', 'PSRError', 'lookup', 'expect', 'candidate_seed', 'candidate_generators', 'candidate_noise',
+           'seeded', 'best_device', 'out_of_memory', 'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store',
+           'store_errors', 'on_disk', 'what_lies_at', 'is_there', 'listed', 'make_folder', 'write_atomic',
+           'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole', 'is_number',
+           'check_kind', 'check_fields', 'check_not_newer', 'check_format', 'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -67,7 +67,7 @@ def lookup(
     what: str,  # what the registry holds, in the singular: "teacher", "data set"
 ) -> Entry:
     "The entry called `name`; raises `PSRError` with the nearest known names otherwise."
-    if name in registry:
+    if isinstance(name, Hashable) and name in registry:
         return registry[name]
     near = difflib.get_close_matches(str(name), list(registry), n=3, cutoff=0.4)
     few = sorted(registry) if len(registry) <= 40 else [*sorted(registry)[:8], f'… ({len(registry):,} names)']
@@ -77,6 +77,31 @@ def lookup(
         'no such name',
         f'Did you mean {" or ".join(map(repr, near))}?' if near else '',
     )
+
+# %% ../nbs/00_core.ipynb #arg00002
+# kind of an argument -> what a thing must have to be one
+MEMBERS: dict[str, tuple[str, ...]] = {
+    'a Pool': ('classes', 'n_per_class', 'teachers'),
+    'an ImageData': ('images', 'labels', 'classes', 'take'),
+    'a Prior': ('classes', 'decode'),
+    'a Teacher': ('classes', 'predict'),
+    'a Selection': ('latents', 'labels'),
+    'a set': ('images', 'labels', 'classes'),
+}
+
+
+def expect(
+    value: Any,  # what was given
+    name: str,  # of the argument
+    kind: str,  # in `MEMBERS`
+    optional: bool = False,  # whether None will do
+    hint: str = '',  # what to do about it
+) -> None:
+    "Raises `PSRError` where an argument is not of its kind."
+    if (value is None and optional) or all(hasattr(value, member) for member in MEMBERS[kind]):
+        return
+    found = None if value is None else f'an object of type {type(value).__name__}'
+    raise PSRError(f'argument {name}', kind, 'None' if found is None else found, hint)
 
 # %% ../nbs/00_core.ipynb #c011
 def candidate_seed(
@@ -179,7 +204,9 @@ _URL = re.compile(r'([a-z][a-z0-9+.-]+):(//?)')
 def as_path(
     path: str | Path,  # of a file or folder: a path, or a URL such as "s3://bucket/pool"
 ) -> Path:  # for a URL a `UPath`, which has a path's methods
-    "A path for whatever says where something lies. Raises `PSRError` for a store whose library is not installed."
+    "A path for whatever says where something lies. Raises `PSRError` for anything else, and for a store without its library."
+    if not isinstance(path, (str, os.PathLike)):
+        raise PSRError('argument path', 'a path or a URL', f'an object of type {type(path).__name__}')
     found = _URL.match(str(path))
     if found is None or isinstance(path, str) and found[2] == '/':
         return Path(path)
@@ -500,7 +527,7 @@ def read_json(
 
 def is_whole(
     value: Any,  # of a file or an argument
-    least: int = 0,  # the smallest that is right
+    least: float = 0,  # the smallest that is right
     most: float = math.inf,  # the largest
 ) -> bool:
     "Whether it is a whole number of Python or numpy from `least` to `most`; True and False are none."

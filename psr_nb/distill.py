@@ -27,6 +27,7 @@ from psr_nb.core import (
     assets,
     check_not_newer,
     in_store,
+    is_whole,
     lookup,
     make_folder,
     on_disk,
@@ -191,6 +192,9 @@ def check_budget(
     cure: str,  # what to do about it, for the error
 ) -> None:
     "Raises `PSRError` where more images are wanted than there are candidates."
+    for name, value in (('ipc', ipc), ('n_per_class', n_per_class)):
+        if not is_whole(value, 1):
+            raise PSRError(f'argument {name}', 'a whole number from 1 up', value)
     if ipc > n_per_class:
         raise PSRError('argument ipc', f'at most {n_per_class}, the candidates of each class', ipc, cure)
 

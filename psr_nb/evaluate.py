@@ -5,6 +5,7 @@
 # %% ../nbs/23_evaluate.ipynb #c002
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -12,13 +13,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 from typing import Protocol as Shape
 
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, keep_memory, known_device, lookup
+from .core import PSRError, expect, is_whole, keep_memory, known_device, lookup
 from .data import ImageData
 from .describe import check_overlap
 from .distilled import DistilledSet, class_folder
@@ -207,6 +208,24 @@ def _protocol_name(
     name += f' ({epochs} epochs)' if epochs is not None else ''
     return name + (f' (batch {batch_size})' if batch_size is not None else '')
 
+# %% ../nbs/23_evaluate.ipynb #arg00004
+def _numbered(seeds: int | Sequence[int]) -> list[int]:
+    "Seeds, from how many or from which."
+    if is_whole(seeds, 1):
+        return list(range(cast(int, seeds)))
+    if isinstance(seeds, (list, tuple, range)) and all(is_whole(seed, -math.inf) for seed in seeds):
+        return list(seeds)
+    raise PSRError('argument seeds', 'how many, from 1 up, or a list of whole numbers', seeds)
+
+
+def _named(students: Sequence[str] | str) -> list[str]:
+    "Names of students, from one or several."
+    if isinstance(students, str):
+        return [students]
+    if isinstance(students, (list, tuple)) and all(isinstance(student, str) for student in students):
+        return list(students)
+    raise PSRError('argument students', 'a name, or a list of names', students)
+
 # %% ../nbs/23_evaluate.ipynb #89520a22
 def _sets(
     distilled: Source | dict[str, Source],
@@ -215,6 +234,9 @@ def _sets(
     test: ImageData,
 ) -> dict[tuple[str | None, int], ImageSet]:  # (name, seed) -> set
     "Every set that a student is trained on. Raises where there is none, or their images differ in size."
+    for each in distilled.values() if isinstance(distilled, dict) else [distilled]:
+        if not callable(each):
+            expect(each, 'distilled', 'a set')
     if isinstance(distilled, dict) and not distilled:
         raise PSRError('argument distilled', 'at least one set', 'none')
     named = list(distilled.items()) if isinstance(distilled, dict) else [(method, distilled)]
@@ -515,10 +537,10 @@ def evaluate(
 ) -> Report:
     "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
     device = known_device(device)
-    p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    students = [students] if isinstance(students, str) else list(students)
-    labels = labels or p.labels
+    expect(test, 'test', 'an ImageData')
+    p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
+    seeds, students = _numbered(seeds), _named(students)
+    labels = p.labels if labels is None else labels
     if labels not in ('hard', 'soft'):
         raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
     if not seeds or not students:

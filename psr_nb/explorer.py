@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from .core import PSRError, lookup, make_folder, write_atomic
+from .core import PSRError, expect, lookup, make_folder, write_atomic
 from .data import ImageData
 from .deciding import CONTROLS  # noqa: F401  # an earlier import path
 from .decisions import DecisionFile, Decisions
@@ -27,6 +27,7 @@ from .report import sprites
 from .select import prepare
 from .showing import Answering
 from .sweeps import Sweeping
+from .views import MAP_METHODS
 
 # %% auto #0
 __all__ = ['explorable', 'PoolExplorer']
@@ -137,8 +138,12 @@ class PoolExplorer(Sweeping):
         **options,  # for `prepare`
     ):
         super().__init__()
-        if not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
+        if not isinstance(name, str) or not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
             raise PSRError('argument name', 'letters, digits, - and _', name)
+        if not (start is None or isinstance(start, Decisions)):
+            raise PSRError('argument start', 'Decisions(…)', f'an object of type {type(start).__name__}')
+        lookup(dict.fromkeys(MAP_METHODS), map, 'map')
+        expect(real, 'real', 'an ImageData', optional=True)
         pool = cast(Pool, explorable(pool))
         path = getattr(pool, 'path', None)
         file = DecisionFile(path / f'{name}.json' if keep and isinstance(path, Path) else None)  # in a store: none

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Protocol
@@ -15,7 +16,7 @@ import torch
 
 from .candidates import PoolStep, check_request, shard_steps
 from .columns import cached_array, checked_scores, read_columns, write_columns
-from .core import PSRError, as_path, content_hash, is_there, lookup, make_folder, to_json
+from .core import PSRError, as_path, content_hash, expect, is_there, is_whole, lookup, make_folder, to_json
 from .engines import Engine, opened
 from .front import object_html
 from .pictures import to_float, to_pil, to_uint8
@@ -237,9 +238,14 @@ class Pool:
         **sampling: Any,  # num_inference_steps, guidance_scale, guidance_interval, scheduler; default: pool's or prior's
     ) -> Iterator[PoolStep]:  # one for every shard that is made
         "Samples a pool shard by shard. Leaving the loop early keeps what is complete."
-        if not 1 <= n_per_class <= MOST:
+        if not is_whole(n_per_class, 1, MOST):
             raise PSRError('argument n_per_class', f'1 to {MOST:,}', n_per_class)
+        if not is_whole(seed, -math.inf):
+            raise PSRError('argument seed', 'a whole number', seed)
+        expect(prior, 'prior', 'a Prior', hint='Prior.from_pretrained(NAME_OR_PATH) opens one')
         teachers = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
+        for teacher in teachers:
+            expect(teacher, 'teachers', 'a Teacher', hint='Teacher.from_pretrained(NAME_OR_PATH) opens one')
         path = as_path(path)
         check_folder(path)
         if not is_there(path / 'pool.json'):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, cast
 import numpy as np
 import torch
 
-from .core import PSRError, content_hash, known_device, lookup
+from .core import PSRError, content_hash, expect, known_device, lookup
 from .data import ImageData
 from .greedy import Pairs, similarity, unit_rows
 from .pool import PoolLike, weights_hash
@@ -403,6 +403,10 @@ class ProblemMaker:
         device: torch.device | str | None = None,  # default: the best at hand
         worth: bool = True,  # use the table's column `worth` where it is there
     ):
+        expect(pool, 'pool', 'a Pool')
+        expect(reference, 'reference', 'an ImageData', optional=True)
+        if not isinstance(teacher, str):
+            expect(teacher, 'teacher', 'a Teacher', optional=True)
         self.pool, self.space, self.teacher, self.prior = pool, space, teacher, prior
         self.device = known_device(device)
         self.centred = is_centred(space) if centred is None else centred

@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterable, Iterator
 
 import torch
 
-from .core import PSRError, is_number, keep_memory, lookup, to_float, to_uint8
+from .core import PSRError, expect, is_number, is_whole, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
 from .engines import Engine
 from psr_nb.losses import (  # noqa: F401, names that stay importable from here
@@ -316,6 +316,9 @@ def check_parts(
     settings: RefineSettings,  # of the refinement
 ) -> None:
     "Raises `PSRError` where the settings need a part that is missing, or the parts do not fit."
+    expect(prior, 'prior', 'a Prior')
+    expect(teacher, 'teacher', 'a Teacher', optional=True)
+    expect(real, 'real', 'an ImageData', optional=True)
     if settings.soft_label and teacher is None:
         raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
     for name in ('student', 'distribution_matching'):
@@ -471,6 +474,13 @@ def refine(
 
     Stop whenever you like: the state is in the steps.
     """
+    expect(selection, 'selection', 'a Selection')
+    expect(prior, 'prior', 'a Prior')
+    expect(judge, 'judge', 'a Teacher', optional=True)
+    if not (settings is None or isinstance(settings, RefineSettings)):
+        raise PSRError('argument settings', 'RefineSettings(…)', f'an object of type {type(settings).__name__}')
+    if not is_whole(preview, 1):
+        raise PSRError('argument preview', 'a whole number of steps from 1 up', preview)
     settings = settings or RefineSettings.suited(prior, **options)
     settings.check()
     state = Refinement(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, content_hash, lookup
+from .core import PSRError, content_hash, expect, lookup
 from .data import ImageData
 from .engines import Engine, Local, opened
 from .pictures import augment, to_float
@@ -282,6 +282,10 @@ def score(
     engine: str | Engine | None = None,  # where a teacher is asked: "ray", see `psr_nb.engines`; None: this process
 ) -> pandas.DataFrame:  # one row per candidate: class, index, score columns
     "Scores every candidate, adds the columns to the pool and returns its table."
+    expect(pool, 'pool', 'a Pool')
+    expect(reference, 'reference', 'an ImageData', optional=True)
+    if not (names is None or isinstance(names, (str, list, tuple))):
+        raise PSRError('argument names', f'names of scores, some of {", ".join(SCORES)}', names)
     members = list(pool.teachers if ensemble is None else ensemble)
     for m in members:
         pool.find_teacher(m)  # refuses a name that the pool does not know

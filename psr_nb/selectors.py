@@ -137,6 +137,8 @@ def by_class(
     "Pairs, sorted by class."
     out: dict[int, list[int]] = {}
     position = {c: i for i, c in enumerate(classes)}
+    if not isinstance(pairs, Iterable):
+        raise PSRError(f'argument {kind}s', 'pairs (class, index)', pairs)
     for pair in pairs:
         try:
             label, index = pair

@@ -550,7 +550,7 @@ def _check_measurement(pool: Any, real: ImageData, ipc: int) -> None:
         raise PSRError('argument pool', 'a pool on disk, to keep the measurement in', 'one that is only in memory')
     if not isinstance(real, ImageData) or not len(real):
         raise PSRError('argument real', 'real training images, to judge by', 'none', 'Pass --data NAME_OR_PATH')
-    if not 1 <= ipc < pool.n_per_class:
+    if not is_whole(ipc, 1, pool.n_per_class - 1):
         say = 'Extend the pool: psr pool --n-per-class …'
         raise PSRError(
             'argument ipc', f'1 to {pool.n_per_class - 1}, fewer than the candidates of each class', ipc, say
