@@ -51,6 +51,9 @@ def jupyterlab(folder, app='LabApp'):
     news = private / 'settings' / '@jupyterlab' / 'apputils-extension' / 'notification.jupyterlab-settings'
     news.parent.mkdir(parents=True, exist_ok=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    cells = private / 'settings' / '@jupyterlab' / 'notebook-extension' / 'tracker.jupyterlab-settings'
+    cells.parent.mkdir(parents=True, exist_ok=True)
+    cells.write_text('{"windowingMode": "none"}')  # a cell that is out of sight stays in the page
     environment = {
         **os.environ,
         'PYTHONPATH': os.pathsep.join(filter(None, [str(root), os.environ.get('PYTHONPATH')])),

@@ -5,6 +5,7 @@ The classes, the prior, the data, a method and a teacher have such names, in eve
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import timm
@@ -115,7 +116,9 @@ def test_pages(hostile, browser):
         page.close()
 
 
-CELL = """import torch
+CELL = """import sys
+sys.path.insert(0, {tests!r})
+import torch
 from test_hostile import make_data, make_teacher
 from psr_nb.describe import describe
 from psr_nb.explorer import PoolExplorer
@@ -137,7 +140,12 @@ display(RefineStudio(chosen, prior, **parts), PoolSampler(prior, [], 2, path='mo
 def test_panels(hostile, browser):
     "The panels and the reprs in a JupyterLab."
     blank = dict(cell_type='code', metadata={}, execution_count=None, outputs=[], id='c0')
-    notebook = dict(cells=[dict(blank, source=CELL.format(name=NAME))], metadata={}, nbformat=4, nbformat_minor=5)
+    notebook = dict(
+        cells=[dict(blank, source=CELL.format(name=NAME, tests=str(Path(__file__).parent)))],
+        metadata={},
+        nbformat=4,
+        nbformat_minor=5,
+    )
     notebook['metadata'] = dict(kernelspec=dict(display_name='python3', language='python', name='python3'))
     (hostile / 'live.ipynb').write_text(json.dumps(notebook), encoding='utf-8')
     with jupyterlab(hostile) as (address, token):
