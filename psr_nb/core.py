@@ -205,7 +205,7 @@ def as_path(
     path: str | Path,  # of a file or folder: a path, or a URL such as "s3://bucket/pool"
 ) -> Path:  # for a URL a `UPath`, which has a path's methods
     "A path for whatever says where something lies. Raises `PSRError` for anything else, and for a store without its library."
-    if not isinstance(path, (str, os.PathLike)):
+    if not isinstance(path, (str, os.PathLike)) and not hasattr(path, 'fs'):  # a path in a store has one
         raise PSRError('argument path', 'a path or a URL', f'an object of type {type(path).__name__}')
     found = _URL.match(str(path))
     if found is None or isinstance(path, str) and found[2] == '/':

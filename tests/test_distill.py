@@ -126,6 +126,7 @@ def test_prior_and_data_agree():
     assert again.classes == ['Bag', 'Sandal'] and same is few
 
 
+@pytest.mark.slow
 def test_only_bundled_names_have_known_terms():
     prior, data = load_matching('fashion', 'fashion-mini')
     assert licence(prior, data)['data'] == 'Fashion-MNIST, MIT licence'

@@ -61,6 +61,7 @@ def test_the_quick_prediction_is_that_of_worth(measured):
         assert forecaster.predict(ids).accuracy == pytest.approx(measured.predict(ids).accuracy, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_students_beside_are_those_of_train_students(measured, real):
     images, labels = measured.pool.images[::4], measured.pool.config and np.repeat(np.arange(10), 2)
     import torch
@@ -107,6 +108,7 @@ def test_measured_is_kept_with_its_weights_and_more_students_are_added(panel, me
     assert row(panel, 'random')['students'] == 2 and [d['kind'] for d in panel.dots] == ['selection', 'random']
 
 
+@pytest.mark.slow
 def test_stop_ends_within_a_step_and_keeps_who_was_ready(panel):
     panel.protocol = 'quick'
     panel.train(students=40)

@@ -121,7 +121,7 @@ def test_students_abreast_do_not_read_test_labels(real, judges):
     assert all(torch.equal(x, y) for x, y in zip(a, b))
 
 
-@pytest.mark.parametrize('student', ['convnet3', 'resnet_ap10'])
+@pytest.mark.parametrize('student', ['convnet3', pytest.param('resnet_ap10', marks=pytest.mark.slow)])
 def test_accuracies_of_students_abreast(real, judges, student):
     sets = sets_of(real, 2, ipc=1)
     found = accuracies_abreast(sets, judges, PROTOCOLS['quick'], student, [1, 2], epochs=4, device='cpu')

@@ -200,6 +200,7 @@ def test_read_only_pool(tiny_pool):
         )
 
 
+@pytest.mark.slow
 def test_path_that_cannot_be_a_folder(tiny_models, tmp_path):
     (tmp_path / 'file').write_text('')
     for path in (tmp_path / 'file', tmp_path / 'file' / 'pool', Path('/proc/nowhere/pool')):

@@ -127,6 +127,7 @@ def test_one_image_per_class(pool, real):
     assert worth.values.shape == (10, 8) and worth.predict(np.zeros((10, 1), int)).low < 1
 
 
+@pytest.mark.slow
 def test_predictions(pool, real):
     worth = measure(pool, real)
     best = np.argsort(-worth.values, 1)[:, :2]
