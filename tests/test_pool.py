@@ -171,7 +171,7 @@ def load_stub():
     "The least that `extend` asks of a prior before it writes."
 
     class Stub:
-        classes, name, weights_hash, defaults, device = CLASSES, 'stub', '0', {}, 'cpu'
+        classes, name, weights_hash, defaults, device, decode = CLASSES, 'stub', '0', {}, 'cpu', None
 
     return Stub(), ()
 
