@@ -1325,6 +1325,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'psr_nb.selectors._random_priority': ('selectors.html#_random_priority', 'psr_nb/selectors.py'),
                                   'psr_nb.selectors._volume': ('selectors.html#_volume', 'psr_nb/selectors.py'),
                                   'psr_nb.selectors.by_class': ('selectors.html#by_class', 'psr_nb/selectors.py'),
+                                  'psr_nb.selectors.check_quantile': ('selectors.html#check_quantile', 'psr_nb/selectors.py'),
                                   'psr_nb.selectors.constraints': ('selectors.html#constraints', 'psr_nb/selectors.py'),
                                   'psr_nb.selectors.objective': ('selectors.html#objective', 'psr_nb/selectors.py'),
                                   'psr_nb.selectors.quality_terms': ('selectors.html#quality_terms', 'psr_nb/selectors.py'),

@@ -93,15 +93,21 @@ MEMBERS: dict[str, tuple[str, ...]] = {
 def expect(
     value: Any,  # what was given
     name: str,  # of the argument
-    kind: str,  # in `MEMBERS`
+    kind: str | type,  # in `MEMBERS`, or the class that it has to be of
     optional: bool = False,  # whether None will do
     hint: str = '',  # what to do about it
 ) -> None:
     "Raises `PSRError` where an argument is not of its kind."
-    if (value is None and optional) or all(hasattr(value, member) for member in MEMBERS[kind]):
+    if value is None and optional:
         return
-    found = None if value is None else f'an object of type {type(value).__name__}'
-    raise PSRError(f'argument {name}', kind, 'None' if found is None else found, hint)
+    if isinstance(kind, type):
+        right, wanted = isinstance(value, kind), f'{kind.__name__}(…)'
+    else:
+        right, wanted = all(hasattr(value, member) for member in MEMBERS[kind]), kind
+    if right:
+        return
+    found = 'None' if value is None else f'an object of type {type(value).__name__}'
+    raise PSRError(f'argument {name}', wanted, found, hint)
 
 # %% ../nbs/00_core.ipynb #c011
 def candidate_seed(

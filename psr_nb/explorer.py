@@ -140,8 +140,7 @@ class PoolExplorer(Sweeping):
         super().__init__()
         if not isinstance(name, str) or not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
             raise PSRError('argument name', 'letters, digits, - and _', name)
-        if not (start is None or isinstance(start, Decisions)):
-            raise PSRError('argument start', 'Decisions(…)', f'an object of type {type(start).__name__}')
+        expect(start, 'start', Decisions, optional=True)
         lookup(dict.fromkeys(MAP_METHODS), map, 'map')
         expect(real, 'real', 'an ImageData', optional=True)
         pool = cast(Pool, explorable(pool))

@@ -477,8 +477,7 @@ def refine(
     expect(selection, 'selection', 'a Selection')
     expect(prior, 'prior', 'a Prior')
     expect(judge, 'judge', 'a Teacher', optional=True)
-    if not (settings is None or isinstance(settings, RefineSettings)):
-        raise PSRError('argument settings', 'RefineSettings(…)', f'an object of type {type(settings).__name__}')
+    expect(settings, 'settings', RefineSettings, optional=True)
     if not is_whole(preview, 1):
         raise PSRError('argument preview', 'a whole number of steps from 1 up', preview)
     settings = settings or RefineSettings.suited(prior, **options)

@@ -16,13 +16,13 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 import torch
 
-from .core import PSRError, expect, is_number, is_whole, lookup
+from .core import PSRError, expect, is_whole, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
 from .problems import Problem, ProblemMaker, Problems
 from .selection import Selection
-from .selectors import SELECTORS, Selector, Weights, by_class, constraints, quality_terms
+from .selectors import SELECTORS, Selector, Weights, by_class, check_quantile, constraints, quality_terms
 
 # %% auto #0
 __all__ = ['plan', 'allocate', 'Prepared', 'prepare', 'select', 'gain_curve', 'saturated', 'Coverage', 'first_best', 'greedy',
@@ -185,10 +185,8 @@ class Prepared(Problems):
         "Chooses. Raises `PSRError` for a budget beyond the pool, contradictory pins and bans, or unknown names."
         selector = lookup(SELECTORS, method, 'selector')
         notes, classes, problems = [], self.pool.classes, self.problems
-        if not (weights is None or isinstance(weights, Weights)):
-            raise PSRError('argument weights', 'Weights(…)', f'an object of type {type(weights).__name__}')
-        if not (is_number(quantile) and 0 <= quantile < 1):
-            raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
+        expect(weights, 'weights', Weights, optional=True)
+        check_quantile(quantile)
         if weights is not None and not selector.weighted:
             notes.append(f'{method} takes no weights')
             weights = None
@@ -282,8 +280,7 @@ def select(
     expect(pool, 'pool', 'a Pool')
     if budget is None and isinstance(ipc, (int, np.integer)):
         constraints(pool.n_per_class, max(1, int(ipc)), name=pool.classes[0])  # before any feature is computed
-    if not (is_number(quantile) and 0 <= quantile < 1):
-        raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
+    check_quantile(quantile)
     if at_once is not None:
         if budget is not None or at_once < 1:
             wrong = 'argument at_once', 'a number from 1 up, and no budget for all classes together'

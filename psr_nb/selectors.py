@@ -11,13 +11,14 @@ from typing import Any, Callable, Iterable, cast
 
 import numpy as np
 
-from .core import PSRError, candidate_seed, lookup
+from .core import PSRError, candidate_seed, is_number, lookup
 from .greedy import Coverage, Farthest, HistogramMatch, LogDet, MeanMatch, Pairs, Priority, Term
 from .problems import Problem
 from .trials import standardised
 
 # %% auto #0
-__all__ = ['SELECTORS', 'Weights', 'objective', 'volume', 'constraints', 'by_class', 'Selector', 'quality_terms']
+__all__ = ['SELECTORS', 'Weights', 'objective', 'volume', 'check_quantile', 'constraints', 'by_class', 'Selector',
+           'quality_terms']
 
 # %% ../nbs/15_selectors.ipynb #c039
 @dataclass(frozen=True)
@@ -72,6 +73,14 @@ def volume(
     return float(diversity * np.linalg.slogdet(inner)[1] + np.broadcast_to(bonus, len(kernel))[chosen].sum())
 
 # %% ../nbs/15_selectors.ipynb #c042
+def check_quantile(
+    quantile: float,  # share of the candidates to drop
+) -> None:
+    "Raises `PSRError` where it is no share from 0 up to but without 1."
+    if not (is_number(quantile) and 0 <= quantile < 1):
+        raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
+
+
 def _check(n: int, k: int, quantile: float, pins: list[int], bans: set[int], name: str) -> None:
     "Raises `PSRError` for wishes that contradict one another or the class."
     for kind, ids in (('pin', pins), ('ban', bans)):
@@ -90,8 +99,7 @@ def _check(n: int, k: int, quantile: float, pins: list[int], bans: set[int], nam
             k,
             'Extend the pool: psr pool --n-per-class …',
         )
-    if not 0 <= quantile < 1:
-        raise PSRError('argument quantile', 'a share from 0 up to but without 1', quantile)
+    check_quantile(quantile)
 
 
 def constraints(

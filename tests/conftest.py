@@ -84,22 +84,25 @@ def tiny_prior(tmp_path_factory):
     return folder
 
 
+def tiny_teacher(name, classes=CLASSES):
+    "A teacher for 32-pixel grey images, as small as it can be, of the weights that torch draws next."
+    import timm
+
+    from psr_nb.teacher import Teacher
+
+    network = timm.create_model('convnet3', width=4, in_chans=1, num_classes=len(classes))
+    return Teacher(network, name, (0.5,), (0.5,), 32, classes).to('cpu')
+
+
 def load_tiny(folder):
     "The tiny prior and two tiny teachers; in a child process too."
-    import timm
     import torch
 
     from psr_nb.prior import Prior
-    from psr_nb.teacher import Teacher
 
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    teachers = [
-        Teacher(
-            timm.create_model('convnet3', width=4, in_chans=1, num_classes=3), name, (0.5,), (0.5,), 32, CLASSES
-        ).to('cpu')
-        for name in 'ab'
-    ]
+    teachers = [tiny_teacher(name) for name in 'ab']
     return Prior.from_pretrained(folder, device='cpu', dtype=torch.float32), teachers
 
 

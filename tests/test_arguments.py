@@ -66,6 +66,7 @@ def way(tiny_models, tiny_pool, fashion_mini, tmp_path_factory):
     }
 
 
+KINDS_OF_DATA = ('real', 'reference', 'distilled', 'test', 'data')
 COUNTS = ['sample n_per_class', 'refine preview', 'evaluate seeds', 'worth ipc', 'demo ipc', 'demo seeds']
 THINGS = ['sample prior', 'sample teachers', 'score pool', 'select pool', 'select method', 'select weights']
 THINGS += ['select reference', 'refine selection', 'refine prior', 'refine teacher', 'refine judge', 'refine settings']
@@ -88,9 +89,6 @@ def test_things(way, name, tiny_pool, fashion_mini):
             continue  # the right kind
         with pytest.raises(PSRError):
             way[name](value)
-
-
-KINDS_OF_DATA = ('real', 'reference', 'distilled', 'test', 'data')
 
 
 @pytest.mark.parametrize(

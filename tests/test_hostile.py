@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import timm
 import torch
+from conftest import tiny_teacher
 from test_explore import READY, RUN, jupyterlab, watched
 
 from psr_nb.bench import Bench, parse_grid, run_bench
@@ -45,8 +45,7 @@ def make_data(n: int, seed: int, name: str = NAME) -> ImageData:
 
 def make_teacher(name: str) -> Teacher:
     torch.manual_seed(1)
-    network = timm.create_model('convnet3', width=4, in_chans=1, num_classes=3)
-    return Teacher(network, name, (0.5,), (0.5,), 32, CLASSES).to('cpu')
+    return tiny_teacher(name, CLASSES)
 
 
 @pytest.fixture(scope='module')

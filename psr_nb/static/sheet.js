@@ -187,7 +187,7 @@ export function createSheet(desk) {
     node.replaceChildren(h('p', { class: 'help' }, words), ...parts);
   }
 
-  // Tiles of a row that stay as they are stay in the page: a picture that is drawn anew costs a frame.
+  // Tiles of a row that stay as they are stay in the page.
   function exchange(tiles, list) {
     const have = new Map([...tiles.children].map((tile) => [tile.dataset.as, tile]));
     list.forEach((wanted, place) => {
