@@ -51,6 +51,11 @@ class _Commands(TyperGroup):
             if not word.strip() or word.startswith('--') and word.endswith('='):  # a path would be the folder here
                 option = word if word.strip() else before if before.startswith('-') else 'an argument'
                 raise typer.BadParameter(f'{option.rstrip("=")}: expected a value, found an empty text', ctx=ctx)
+        command = next((self.commands[a] for a in args if a in self.commands), None)
+        for p in command.params if command else ():
+            both = [next((o for o in opts if o in args), '') for opts in (p.opts, p.secondary_opts)]
+            if all(both):
+                raise typer.BadParameter(f'{both[0]}: expected one of the two, found {both[1]} too', ctx=ctx)
         if '--debug' in args:
             args = ['--debug', *(a for a in args if a != '--debug')]
         return super().parse_args(ctx, args)

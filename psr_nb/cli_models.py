@@ -22,6 +22,8 @@ from psr_nb.cli_options import (
     data_source,
     given,
     listed,
+    refuse_alone,
+    refuse_given,
 )
 
 # %% auto #0
@@ -101,6 +103,7 @@ def _teacher(
 # %% ../nbs/49_cli_models.ipynb #c033
 @commands.command('train-teacher')
 def _train_teacher(
+    ctx: typer.Context,
     data: DataOption,
     out: Annotated[Path, typer.Option('--out', help='Folder for the teacher.')],
     recipe: _Recipe = None,
@@ -125,6 +128,10 @@ def _train_teacher(
     from psr_nb.distill import writable
     from psr_nb.make_models import load_test, make_teacher
 
+    if recipe is not None:
+        refuse_given(
+            ctx, 'architecture', 'no --recipe, because a recipe has its own architecture', f'--recipe {recipe}'
+        )
     writable(out, 'config.json')
     source = data_source(data, image_column, label_column, holdout)
     recipes = (recipe, architecture, size, input_size, epochs, lr, batch_size, seed)
@@ -181,6 +188,7 @@ _Halvings = Annotated[
     typer.Option(
         '--halvings',
         min=2,
+        max=8,
         help='How often the autoencoder halves the side of an image: 2 for 32 pixels, 3 for 64.',
     ),
 ]
@@ -188,8 +196,28 @@ _LatentChannels = Annotated[int, typer.Option('--latent-channels', min=1, help='
 _PatchSize = Annotated[int, typer.Option('--patch-size', min=1, help='Side of a token in latent pixels.')]
 
 # %% ../nbs/49_cli_models.ipynb #c035
+def _check_prior_options(
+    ctx: typer.Context, start: Optional[str], tune: str, autoencoder: Optional[Path], judged: bool
+) -> None:
+    "Options that contradict each other, or of which nothing would come."
+    first = 'autoencoder_steps halvings latent_channels'
+    if start is None:
+        refuse_alone(ctx, 'tune', '--from')
+    else:
+        own = 'no --from, because the prior that is trained further has its own'
+        refuse_given(ctx, f'dim depth heads patch_size {first}', own, f'--from {start}')
+    if autoencoder is not None:
+        own = 'no --autoencoder, because that is trained already'
+        refuse_given(ctx, first, own, f'--autoencoder {autoencoder}')
+    if tune != 'lora':
+        refuse_alone(ctx, 'lora_rank', '--tune lora')
+    if not judged:
+        refuse_alone(ctx, 'judge_samples', '--judge or --holdout')
+
+
 @commands.command('train-prior')
 def _train_prior(
+    ctx: typer.Context,
     data: DataOption,
     out: Annotated[Path, typer.Option('--out', help='Folder for the prior, in DiTPipeline form.')],
     start: _Start = None,
@@ -214,7 +242,7 @@ def _train_prior(
     compile: Annotated[bool, typer.Option('--compile', help='torch.compile the transformer.')] = False,
     seed: Annotated[int, typer.Option('--seed', min=0, max=LARGEST_SEED, help='Seed of weights and batches.')] = 0,
     judge_samples: Annotated[
-        int, typer.Option('--judge-samples', min=2, help='Samples per class that are judged.')
+        int, typer.Option('--judge-samples', min=2, max=100_000, help='Samples per class that are judged.')
     ] = 100,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -226,9 +254,10 @@ def _train_prior(
     from psr_nb.distill import writable
     from psr_nb.make_models import judge_prior, load_judges, make_prior, sample_sheet
 
+    judged = bool(judge) or holdout is not None
+    _check_prior_options(ctx, start, tune, autoencoder, judged)
     writable(out, 'model_index.json')
     source = data_source(data, image_column, label_column, holdout)
-    judged = bool(judge) or holdout is not None
     parts = load_judges(source, listed(judge or []), size, allow_overlap) if judged else None
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
     shape = dict(dim=dim, depth=depth, heads=heads, patch_size=patch_size)

@@ -15,8 +15,8 @@ __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOp
            'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'QuietOption', 'EngineOption',
            'AddressOption', 'WorkersOption', 'MethodOption', 'StudentsOption', 'StepsOption', 'ByStudents',
            'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption',
-           'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels', 'named_prior', 'given',
-           'sampling_options', 'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
+           'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels', 'named_prior', 'given', 'refuse_given',
+           'refuse_alone', 'sampling_options', 'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
 
 # %% ../nbs/45_cli_options.ipynb #78b04f61
 PriorOption = Annotated[
@@ -191,6 +191,30 @@ def given(
 ) -> dict:
     "Only the options that were given."
     return {k: v for k, v in options.items() if v is not None}
+
+
+def refuse_given(
+    ctx: typer.Context,  # of the command
+    names: str,  # parameters of the command, with spaces between them
+    wanted: str,  # what would have been right
+    found: str,  # what does not go with these
+) -> None:
+    "Raises `PSRError` where one of these options was typed, although nothing would come of it."
+    for p in ctx.command.params:
+        source = ctx.get_parameter_source(p.name or '')
+        if p.name in names.split() and getattr(source, 'name', '') == 'COMMANDLINE':
+            from psr_nb.core import PSRError
+
+            raise PSRError(f'option {max(p.opts, key=len)}', wanted, found)
+
+
+def refuse_alone(
+    ctx: typer.Context,  # of the command
+    names: str,  # parameters of the command, with spaces between them
+    other: str,  # the option that they belong to
+) -> None:
+    "Raises `PSRError` where one of these options was typed without the one that it belongs to."
+    refuse_given(ctx, names, f'{other} too, because this option belongs to it', f'no {other}')
 
 # %% ../nbs/45_cli_options.ipynb #6f71538a
 def sampling_options(

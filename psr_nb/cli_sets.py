@@ -27,6 +27,7 @@ from psr_nb.cli_options import (
     data_source,
     listed,
     opened_engine,
+    refuse_alone,
 )
 
 # %% auto #0
@@ -186,6 +187,7 @@ def _evaluate(
 # %% ../nbs/48_cli_sets.ipynb #te003
 @commands.command('verify')
 def _verify(
+    ctx: typer.Context,
     source: Annotated[Path, typer.Argument(help="A distilled set's folder.")],
     prior: Annotated[
         Optional[str],
@@ -220,6 +222,10 @@ def _verify(
     from psr_nb.verify import verify
 
     real: Any = None
+    if prior is None:
+        refuse_alone(ctx, 'images levels seed', '--prior')
+    if data is None:
+        refuse_alone(ctx, 'holdout teacher', '--data')
     if data is not None:
         if prior is None:
             raise PSRError('option --prior', 'the prior, to make the set again', 'none')

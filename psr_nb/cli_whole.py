@@ -77,7 +77,7 @@ def _demo(
     ipc: IpcOption = 10,
     n_per_class: NPerClass = 50,
     seed: SeedOption = 0,
-    seeds: Annotated[int, typer.Option('--seeds', min=1, help='Students trained on each set.')] = 5,
+    seeds: Annotated[int, typer.Option('--seeds', min=1, max=10_000, help='Students trained on each set.')] = 5,
     students: StudentsOption = ['convnet3'],  # noqa: B006, typer copies it
     steps: Annotated[
         int, typer.Option('--steps', min=1, help='Refinement steps for both refined rows of the table.')

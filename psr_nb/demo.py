@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import PSRError, is_whole, what_lies_at
+from .core import PSRError, is_whole, lookup, what_lies_at
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
 from psr_nb.distill import (
@@ -31,7 +31,7 @@ from psr_nb.distill import (
     writable,
 )
 from .distilled import DistilledSet
-from .evaluate import Report, evaluate, random_real
+from .evaluate import PROTOCOLS, Report, evaluate, make_student, random_real
 from .prior import Prior
 from .refine import RefineSettings, RefineStep
 from .select import Selection, select
@@ -74,7 +74,7 @@ def check_demo_folder(
         raise PSRError(
             f'{out}', 'a new folder, or that of an earlier demo', what_lies_at(out), 'Choose another output folder'
         )
-    for name, mark in (('distilled', 'provenance.json'), ('pool', 'pool.json')):
+    for name, mark in (('distilled', 'provenance.json'), ('pool', 'pool.json')) if out.is_dir() else ():
         writable(out / name, mark)
     return out
 
@@ -144,11 +144,16 @@ def demo(
     check_budget(ipc, n_per_class, f'Sample more: --n-per-class {ipc}')
     if not is_whole(seeds, 1):
         raise PSRError('argument seeds', 'a whole number from 1 up', seeds)
+    if not students:
+        raise PSRError('argument students', 'at least one', 'none')
+    lookup(PROTOCOLS, protocol, 'protocol')
     out = check_demo_folder(out)
     stages = Stages(progress, on_progress)
     prior, real, roles = load_parts(prior, data, teachers, True, stages)
     test = _test_images(data, prior) if test is None else test
     check_overlap(real, test, allow_overlap)
+    for student in students:  # an unknown name fails before the first minute
+        make_student(student, prior.image_shape, len(test.classes), protocol)
     ways: dict[str, Any] = dict(n_per_class=n_per_class, seed=seed, sampling=sampling, stages=stages, progress=progress)
     run = distill(prior, real, ipc, pool=out / 'pool', teachers=roles, refine=False, **ways)
     rival = select(run.pool, ipc, 'random', seed=seed)

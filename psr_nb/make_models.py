@@ -17,13 +17,14 @@ from .prior import Prior
 from .seen import read_record, recorded_options
 from .teacher import Teacher
 from .train_autoencoder import train_autoencoder
-from .train_prior import prior_report, train_prior
+from .train_prior import check_transformer, prior_report, train_prior
 from .train_teacher import RECIPES, train_teacher
-from .training import random_crops, square_side
+from .training import check_counts, check_rate, random_crops, square_side
+from .tuning import TUNINGS
 
 # %% auto #0
 __all__ = ['earlier_lines', 'run_training', 'enough_epochs', 'make_teacher', 'load_test', 'training_views', 'check_autoencoder',
-           'make_autoencoder', 'make_prior', 'load_judges', 'judge_prior', 'sample_sheet']
+           'make_autoencoder', 'check_prior', 'make_prior', 'load_judges', 'judge_prior', 'sample_sheet']
 
 # %% ../nbs/44_make_models.ipynb #142129ea
 def earlier_lines(
@@ -138,6 +139,7 @@ def training_views(
     seed: int = 0,  # of the crops
 ) -> ImageData:
     "What a prior is trained on: whole images, or square crops of them. Raises `PSRError` for crops without a size."
+    check_counts(1, 1000, crops=crops)
     if crops == 1:
         return load_data(data, 'train', size=size)
     if size is None:
@@ -185,6 +187,23 @@ def make_autoencoder(
     return folder
 
 # %% ../nbs/44_make_models.ipynb #ff412940
+def check_prior(
+    autoencoder: dict[str, Any],  # options of `train_autoencoder`
+    tune: str = 'full',  # what of an earlier prior is trained: all, where there is none
+    **options: Any,  # of `train_prior`
+) -> None:
+    "Raises `PSRError` for options of which no prior can be made, before its autoencoder is trained."
+    lookup(TUNINGS, tune, 'tuning')
+    if tune != 'full':
+        raise PSRError(
+            'argument tune (in the shell: --tune)', 'a prior to train further (--from)', f'none, with {tune}'
+        )
+    check_counts(2, 8, halvings=autoencoder.get('halvings', 2))
+    check_rate(options.get('lr', 1e-3))
+    check_counts(**{k: options[k] for k in ('steps', 'batch_size') if k in options})
+    check_transformer(**{k: options[k] for k in ('dim', 'depth', 'heads', 'patch_size') if k in options})
+
+
 def make_prior(
     data: str | DataSource,  # a name or a path
     out: str | Path,  # folder for the prior
@@ -200,6 +219,8 @@ def make_prior(
 ) -> tuple[Prior, Path]:  # the prior, and the file of its loss curve
     "Trains a prior and opens it; an interrupted run goes on. Raises `PSRError` for images that are not square."
     out = Path(out)
+    if start is None:
+        check_prior(autoencoder_options or {}, **options)
     views = training_views(data, size, crops, seed)
     helper = None if teacher is None else Teacher.from_pretrained(teacher, classes=views.classes)
     folder = autoencoder

@@ -19,7 +19,16 @@ from .data import ImageData
 from .prior import latent_code
 from .seen import read_record, teacher_folder, write_record
 from .teacher import Teacher
-from .training import Checkpoint, TrainStep, data_settings, square_side, training_batch
+from psr_nb.training import (
+    Checkpoint,
+    TrainStep,
+    check_counts,
+    check_rate,
+    data_settings,
+    finite_loss,
+    square_side,
+    training_batch,
+)
 
 # %% auto #0
 __all__ = ['principal_components', 'new_autoencoder', 'feature_distance', 'train_autoencoder']
@@ -244,6 +253,10 @@ def train_autoencoder(
     checkpoint_every: int = 250,  # steps
 ) -> Iterator[TrainStep]:
     "Trains the decoder of an `AutoencoderDC` that starts as a linear code; yields every step; resumes."
+    check_rate(lr)
+    check_counts(0, autoencoder_steps=steps)
+    check_counts(batch_size=batch_size, latent_channels=latent_channels)
+    check_counts(2, 8, halvings=halvings)
     made_of = dict(latent_channels=latent_channels, width=width, halvings=halvings, blocks=blocks)
     settings: dict[str, Any] = dict(made_of, steps=steps, batch_size=batch_size, lr=lr, seed=seed)
     device = known_device(device)
@@ -270,7 +283,8 @@ def train_autoencoder(
         nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+        value = finite_loss(loss, step + 1)
         checkpoint.save(step + 1, parts)
-        yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
+        yield TrainStep(step + 1, steps, value, time.perf_counter() - began)
     _save(model, out, data, teacher, halvings, latent_channels)
     checkpoint.remove()

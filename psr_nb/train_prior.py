@@ -44,7 +44,10 @@ from psr_nb.train_autoencoder import (  # noqa: F401
 from psr_nb.training import (  # noqa: F401
     Checkpoint,
     TrainStep,
+    check_counts,
+    check_rate,
     data_settings,
+    finite_loss,
     mixed_precision,
     random_crops,
     square_side,
@@ -53,9 +56,24 @@ from psr_nb.training import (  # noqa: F401
 from .tuning import TUNINGS, SomeParameters, further_transformer
 
 # %% auto #0
-__all__ = ['NOISE_SCHEDULE', 'new_transformer', 'train_prior', 'save_prior']
+__all__ = ['NOISE_SCHEDULE', 'check_transformer', 'new_transformer', 'train_prior', 'save_prior']
 
 # %% ../nbs/42_train_prior.ipynb #c009
+def check_transformer(
+    dim: int = 192,  # width
+    depth: int = 6,  # blocks
+    heads: int = 6,  # attention heads
+    patch_size: int = 2,  # side of a token in latent pixels
+) -> None:
+    "Raises `PSRError` for a transformer that cannot be built."
+    check_counts(1, 1024, depth=depth, heads=heads, patch_size=patch_size)
+    multiple = math.lcm(4, heads)  # four waves for a position, and equal heads
+    check_counts(multiple, 2**16, dim=dim)
+    if dim % multiple:
+        wanted = f'a multiple of {multiple} for {heads} heads'
+        raise PSRError('argument dim (in the shell: --dim)', wanted, dim, f'Take {dim // multiple * multiple}')
+
+
 def new_transformer(
     n_classes: int,  # classes; one more label embedding is the null class
     latent_channels: int,  # channels of the latent
@@ -65,7 +83,9 @@ def new_transformer(
     heads: int = 6,  # attention heads
     patch_size: int = 2,  # side of a token in latent pixels
 ) -> Any:  # a `DiTTransformer2DModel`
-    "A DiT with the initialisation of the paper (adaLN-zero) and tied embedders."
+    """A DiT with the initialisation of the paper (adaLN-zero) and tied embedders. Raises `PSRError` for numbers of which
+    none can be built."""
+    check_transformer(dim, depth, heads, patch_size)
     from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 
     model: Any = DiTTransformer2DModel(
@@ -108,11 +128,18 @@ def _timesteps(n: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0,
 
 # %% ../nbs/42_train_prior.ipynb #f003
 def _latents(
-    images: torch.Tensor, autoencoder: str | Path, device: torch.device, flip: bool
+    data: ImageData, autoencoder: str | Path, device: torch.device, flip: bool
 ) -> torch.Tensor:  # (n, c, h, w) fp16
-    "All images, and their mirror images where wanted, as latents in the units that the transformer sees."
-    autoencoder = Path(autoencoder)
-    vae = load_part(autoencoder.parent, autoencoder.name).float().to(device).eval().requires_grad_(False)
+    """All images, and their mirror images where wanted, as latents in the units that the transformer sees. Raises
+    `PSRError` for an autoencoder of images with other channels, and for another network."""
+    autoencoder, images = Path(autoencoder), data.images
+    vae = load_part(autoencoder.parent, autoencoder.name)
+    if not hasattr(vae, 'encode'):
+        raise PSRError(f'autoencoder {autoencoder}', 'an autoencoder', f'a {type(vae).__name__}')
+    if (channels := vae.config.in_channels) != images.shape[1]:
+        found = f'those of {data.name}, which have {images.shape[1]}'
+        raise PSRError(f'autoencoder {autoencoder}', f'images with {channels} channels', found)
+    vae = vae.float().to(device).eval().requires_grad_(False)
     encode = lambda part: latents_from_codes(vae, latent_code(vae, part.to(device).float() / 127.5 - 1)).half()
     rows = min(512, max(1, 512 * 64**2 // images[0, 0].numel()))
     with torch.no_grad():
@@ -219,7 +246,7 @@ class _Denoiser:
         rows: torch.Tensor,  # (n,) which ones they are
         g: torch.Generator,  # for all draws
         label_dropout: float,  # share of samples trained with the null class
-    ) -> float:  # the denoising loss
+    ) -> torch.Tensor:  # the denoising loss
         "One step of the optimiser."
         t = self.timesteps(len(z), g).to(self.device)
         epsilon = torch.randn(z.shape, generator=g, device=g.device).to(self.device)
@@ -237,7 +264,7 @@ class _Denoiser:
         nn.utils.clip_grad_norm_(self.learning, 1.0)
         self.optimizer.step()
         self.schedule.step()
-        return loss.item()
+        return loss
 
     @torch.no_grad()
     def average(self, decay: float) -> None:
@@ -261,7 +288,7 @@ def _denoise(
     for step in range(first, run.steps):
         rows, g = training_batch(len(latents), batch_size, seed, step, run.device)
         rows = rows.to(run.device)
-        loss = run.step(latents[rows].float(), labels[rows], rows, g, label_dropout)
+        loss = finite_loss(run.step(latents[rows].float(), labels[rows], rows, g, label_dropout), step + 1)
         run.average(min(ema_decay, (step + 1) / (step + 10)))
         checkpoint.save(step + 1, run.parts)
         yield TrainStep(step + 1, run.steps, loss, time.perf_counter() - began)
@@ -299,13 +326,19 @@ def train_prior(
 ) -> Iterator[TrainStep]:
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
     square_side(data)
+    check_rate(lr)
+    check_counts(steps=steps, batch_size=batch_size, lora_rank=lora_rank)
+    if start is None:
+        check_transformer(dim, depth, heads, patch_size)
+    elif Path(start).exists() and Path(start).resolve() == Path(out).resolve():
+        raise PSRError(f'{out}', 'another folder than that of the prior to train further', 'the same')
     settings: dict[str, Any] = dict(
         dim=dim, depth=depth, patch_size=patch_size, batch_size=batch_size, lr=lr, steps=steps, seed=seed, flip=flip
     )
     device, out = known_device(device), Path(out)
     make_folder(out.parent)
     old, autoencoder = _beginning(start, tune, autoencoder)
-    latents = _latents(data.images, autoencoder, device, flip)
+    latents = _latents(data, autoencoder, device, flip)
     settings['autoencoder'] = [file_hash(f) for f in sorted(Path(autoencoder).glob('*.safetensors'))]
     settings |= {} if old is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)
     settings |= {} if teacher is None else dict(teacher=teacher.name, align=align)

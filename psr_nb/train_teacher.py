@@ -14,12 +14,12 @@ import timm
 import torch
 import torch.nn.functional as F
 
-from .core import atomic_folder, known_device, make_folder, to_json
+from .core import atomic_folder, known_device, lookup, make_folder, to_json
 from .data import ImageData
 from .pictures import augment
 from .seen import write_record
 from .teacher import Teacher
-from .training import Checkpoint, TrainStep, data_settings, training_batch
+from .training import Checkpoint, TrainStep, check_counts, check_rate, data_settings, finite_loss, training_batch
 
 # %% auto #0
 __all__ = ['RECIPES', 'channel_statistics', 'save_teacher', 'train_teacher']
@@ -99,6 +99,11 @@ def train_teacher(
     checkpoint_every: int = 200,  # steps between checkpoints, from which an interrupted run goes on
 ) -> Iterator[TrainStep]:
     "Trains a classifier and saves it as a teacher folder; yields every step. Resumes from `out`'s checkpoint."
+    check_rate(lr)
+    check_counts(epochs=epochs, batch_size=batch_size)
+    if input_size is not None:
+        check_counts(1, 4096, input_size=input_size)
+    lookup(dict.fromkeys(timm.list_models()), architecture.partition('.')[0], 'architecture')
     size = input_size or data.images.shape[-1]
     kwargs: dict[str, Any] = dict(in_chans=data.images.shape[1], num_classes=len(data.classes), **(model_args or {}))
     settings = dict(
@@ -111,7 +116,8 @@ def train_teacher(
     some = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:5000]
     mean, std = channel_statistics(data.images[some])  # of all classes, however the images are sorted
     model: Any = timm.create_model(architecture, **kwargs).to(device)
-    teacher = Teacher(model, str(out), mean, std, size, data.classes).to(device)
+    teacher = Teacher(model, architecture, mean, std, size, data.classes).to(device)
+    teacher.check_size()
     model.requires_grad_(True)
     steps = max(1, epochs * (len(data) // min(batch_size, len(data))))
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
@@ -129,8 +135,9 @@ def train_teacher(
         loss.backward()
         optimizer.step()
         schedule.step()
+        value = finite_loss(loss, step + 1)
         checkpoint.save(step + 1, parts)
-        yield TrainStep(step + 1, steps, loss.item(), time.perf_counter() - began)
+        yield TrainStep(step + 1, steps, value, time.perf_counter() - began)
     with atomic_folder(out) as folder:
         save_teacher(model, folder, architecture, kwargs, mean, std, size, data.classes)
         write_record(folder, data)

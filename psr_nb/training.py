@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .core import PSRError, best_dtype, content_hash, seeded, write_atomic
+from .core import PSRError, best_dtype, content_hash, is_number, is_whole, seeded, write_atomic
 from .data import ImageData
 
 # %% auto #0
-__all__ = ['TrainStep', 'Checkpoint', 'data_settings', 'square_side', 'training_batch', 'mixed_precision', 'random_crops']
+__all__ = ['TrainStep', 'Checkpoint', 'data_settings', 'square_side', 'check_counts', 'check_rate', 'finite_loss',
+           'training_batch', 'mixed_precision', 'random_crops']
 
 # %% ../nbs/40_training.ipynb #t005
 @dataclass
@@ -102,6 +103,37 @@ def square_side(
         wanted = 'square images' + (f' with a side that {divisor} divides, {why}' if divisor > 1 else '')
         raise PSRError(f'images of {data.name}', wanted, f'{w}×{h} pixels', f'Scale them: --size {smaller}')
     return h
+
+
+def check_counts(
+    least: int = 1,  # the smallest that is right
+    most: int = 10**9,  # the largest
+    **counts: Any,  # by the name of their argument
+) -> None:
+    "Raises `PSRError` for a number of steps, images or layers that cannot be."
+    for name, value in counts.items():
+        if not is_whole(value, least, most):
+            option = f'argument {name} (in the shell: --{name.replace("_", "-")})'
+            raise PSRError(option, f'a whole number from {least:,} to {most:,}', repr(value)[:40])
+
+
+def check_rate(
+    lr: Any,  # the highest learning rate of a training
+) -> None:
+    "Raises `PSRError` for a learning rate with which nothing is learnt, or everything lost."
+    if not (is_number(lr) and 0 < lr <= 1):
+        raise PSRError('argument lr (in the shell: --lr)', 'a number above 0, at most 1', repr(lr)[:40])
+
+
+def finite_loss(
+    loss: torch.Tensor,  # scalar, of one batch
+    step: int,  # which step it is
+) -> float:
+    "The loss as a number. Raises `PSRError` where it is none: the weights are then lost."
+    value = loss.item()
+    if not is_number(value):
+        raise PSRError(f'training, step {step}', 'a finite loss', value, 'Take a lower learning rate: --lr')
+    return value
 
 # %% ../nbs/40_training.ipynb #t007
 def training_batch(

@@ -110,3 +110,55 @@ def test_the_sentence_names_the_argument(tiny_pool, fashion_mini):
         PSRError, match=re.escape('argument weights: expected Weights(…), found an object of type Imag')
     ):
         select(tiny_pool, 1, 'psr', fashion_mini)
+
+
+REFUSED = {  # options -> words of the sentence; nothing is written
+    'train-teacher --lr 0': 'argument lr.*above 0',
+    'train-teacher --lr nan': 'argument lr.*found nan',
+    'train-teacher --input-size 0': 'argument input_size.*from 1 to 4,096',
+    'train-teacher --epochs 100000000000': 'argument epochs',
+    'train-teacher --architecture nonsense': "architecture 'nonsense'",
+    'train-teacher --architecture vit_tiny_patch16_224': 'teacher vit_tiny_patch16_224: .*images of 3×8×8',
+    'train-teacher --recipe a --architecture resnet18': 'option --architecture: expected no --recipe',
+    'train-prior --lr -1': 'argument lr',
+    'train-prior --dim 50': 'argument dim .*a multiple of 12 for 6 heads, found 50. Take 48',
+    'train-prior --heads 0': 'argument heads',
+    'train-prior --steps 100000000000': 'argument steps',
+    'train-prior --crops 100000000000 --size 8': 'argument crops',
+    'train-prior --tune lora': 'option --tune: expected --from too',
+    'train-prior --lora-rank 4': 'option --lora-rank: expected --tune lora too',
+    'train-prior --judge-samples 9': 'option --judge-samples: expected --judge or --holdout too',
+    'train-prior --from fashion --dim 48': 'option --dim: expected no --from',
+    'train-prior --from fashion': 'images with 1 channels, found those of .*, which have 3',
+    'train-prior --from fashion --halvings 3': 'option --halvings: expected no --from',
+    'train-prior --autoencoder x --latent-channels 4': 'option --latent-channels: expected no --autoencoder',
+    'demo --prior fashion --students ,': 'argument students: expected at least one',
+}
+
+
+@pytest.mark.parametrize('words', REFUSED)
+def test_options_of_trainings(words, tmp_path):
+    from commands import here
+    from test_forms import folders
+
+    folders(tmp_path / 'data')
+    command, *options = words.split()
+    before = sorted(tmp_path.rglob('*'))
+    done = here(command, '--data', tmp_path / 'data', '--out', tmp_path / 'out', *options)
+    assert done.returncode == 1 and re.search(REFUSED[words], done.stderr), done.stderr
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+    ('words', 'say'),
+    [
+        ('push x a/b --private --public', '--private: expected one of the two, found --public too'),
+        ('verify x --images 3', 'option --images: expected --prior too'),
+        ('verify x --prior y --teacher z', 'option --teacher: expected --data too'),
+    ],
+)
+def test_options_that_contradict_or_do_nothing(words, say):
+    from commands import here
+
+    done = here(*words.split())
+    assert done.returncode in (1, 2) and say in done.stderr
