@@ -43,7 +43,7 @@ from .views import report_page
 __all__ = ['DEMO_REFINEMENT', 'demo_sets', 'check_demo_folder', 'demo']
 
 # %% ../nbs/27_demo.ipynb #34f28ecf
-DEMO_REFINEMENT: dict[str, Any] = dict(steps=26, width=16)  # fewer steps and narrower students: done in two minutes
+DEMO_REFINEMENT: dict[str, Any] = dict(steps=20, width=16)  # fewer steps and narrower students: done in two minutes
 
 
 def demo_sets(
