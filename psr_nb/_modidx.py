@@ -1502,6 +1502,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.students.convnet4': ('students.html#convnet4', 'psr_nb/students.py'),
                                  'psr_nb.students.convnet5': ('students.html#convnet5', 'psr_nb/students.py'),
                                  'psr_nb.students.convnet6': ('students.html#convnet6', 'psr_nb/students.py'),
+                                 'psr_nb.students.known_student': ('students.html#known_student', 'psr_nb/students.py'),
                                  'psr_nb.students.make_student': ('students.html#make_student', 'psr_nb/students.py'),
                                  'psr_nb.students.new_network': ('students.html#new_network', 'psr_nb/students.py'),
                                  'psr_nb.students.own_kind': ('students.html#own_kind', 'psr_nb/students.py'),

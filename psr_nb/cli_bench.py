@@ -57,8 +57,11 @@ def _run(bench, only: str | None, quiet: bool, engine=None, address=None, worker
                 saved = time.monotonic()
             if not quiet:
                 typer.echo(f'{step.done}/{step.total} {step.cell.name}: {step.error or duration_words(step.seconds)}')
-    typer.echo(write_results(bench).text())
+    table = write_results(bench)
+    typer.echo(table.text())
     typer.echo(str(bench.path / 'results.parquet'))
+    if table.failures:
+        raise typer.Exit(1)
 
 
 @commands.command('run')

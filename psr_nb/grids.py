@@ -18,6 +18,7 @@ from .refine import RefineSettings
 from .rivals import RIVALS
 from .select import SELECTORS, Weights
 from .stages import BASELINES
+from .students import known_student
 
 # %% auto #0
 __all__ = ['METHOD_KEYS', 'DRAWN', 'GRIDS', 'Grid', 'parse_grid', 'read_grid', 'located', 'method_of', 'add_to_file']
@@ -94,8 +95,8 @@ def _list(value: Any, what: str, kind: type) -> tuple:
     values = value if isinstance(value, (list, tuple)) else [value]
     if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
         raise PSRError(what, f'{"whole numbers" if kind is int else "names"}, one or a list', repr(value)[:80])
-    if kind is int and min(values) < 1:
-        raise PSRError(what, 'numbers from 1 up', min(values))
+    if kind is int and not 1 <= min(values) <= max(values) <= 10**6:
+        raise PSRError(what, 'numbers from 1 to 1,000,000', min(values) if min(values) < 1 else max(values))
     return tuple(dict.fromkeys(values))
 
 
@@ -180,8 +181,15 @@ def parse_grid(
     for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth'):
         if values.get(key) is not None:
             [values[key]] = _list(values[key], f'key {key} of the grid', int)
-    for protocol in values.get('protocols', ()):
-        lookup(PROTOCOLS, protocol, 'protocol')
+    for key in ('data', 'prior', 'teacher', 'labels', 'baseline'):
+        if not isinstance(values.get(key, ''), (str, type(None))) or key == 'data' and values.get(key, '') is None:
+            raise PSRError(f'key {key} of the grid', 'a name or a path', repr(values[key])[:60])
+    if values.get('labels') not in (None, 'hard', 'soft'):
+        raise PSRError('key labels of the grid', 'hard or soft', repr(values['labels']))
+    for protocol in values.get('protocols', ('quick',)):
+        known_protocol = lookup(PROTOCOLS, protocol, 'protocol')
+        for student in values.get('students', ()):
+            known_student(student, known_protocol)
     grid = Grid(**values, base=str(base))
     if grid.baseline is not None:
         lookup(grid.methods, grid.baseline, 'baseline of the grid')
@@ -202,11 +210,18 @@ GRIDS = {  # grids that are there without a file
 
 
 def _read_yaml(text: str, path: str | Path) -> Any:
-    "What a YAML file says."
+    "What a YAML file says. Raises `PSRError` for a key that is there twice, of which YAML would drop the first."
     import yaml
 
+    class Once(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value]
+            if twice := next((key for key in keys if keys.count(key) > 1), None):
+                raise PSRError(f'grid {path}', 'each key once', f'{twice} twice')
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Once)
     except yaml.YAMLError as e:
         raise PSRError(f'grid {path}', 'YAML', ' '.join(str(e).split())[:160]) from None
 

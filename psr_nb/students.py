@@ -20,7 +20,7 @@ from .protocols import PROTOCOLS, Protocol
 # %% auto #0
 __all__ = ['STUDENTS', 'Classifier', 'ConvNet', 'ResNetAP', 'convnet1', 'convnet2', 'convnet3', 'convnet4', 'convnet5',
            'convnet6', 'resnet_ap10', 'register_students', 'quicken', 'own_kind', 'build_network', 'new_network',
-           'student_of_size', 'make_student']
+           'student_of_size', 'known_student', 'make_student']
 
 # %% ../nbs/06_students.ipynb #s005
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -369,6 +369,20 @@ def _torchvision_student(
     return torchvision.models.get_model(name, weights=None, num_classes=n_classes, **more)
 
 # %% ../nbs/06_students.ipynb #a3471945
+def known_student(
+    name: str,  # in `STUDENTS`, or any timm name
+    protocol: Protocol,  # decides which are torchvision's
+) -> str:  # the architecture
+    "What is built for a name. Raises `PSRError` for one that nobody knows."
+    architecture = STUDENTS[name][0] if name in STUDENTS else name
+    if name not in protocol.torchvision and own_kind(architecture) is None:
+        import timm
+
+        if not timm.is_model(architecture):
+            lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
+    return architecture
+
+
 def make_student(
     name: str,  # in `STUDENTS`, or any timm name
     image_shape: tuple[int, ...],  # (c, h, w)
@@ -378,15 +392,10 @@ def make_student(
 ) -> nn.Module:
     "A network with weights that depend on `seed` alone."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
-    architecture = STUDENTS[name][0] if name in STUDENTS else name
+    architecture = known_student(name, p)
     if name in p.torchvision:
         with seeded(seed):
             return _torchvision_student(name, image_shape, n_classes)
-    if own_kind(architecture) is None:
-        import timm
-
-        if not timm.is_model(architecture):
-            lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
     more = _student_arguments(name, architecture, image_shape[1], p)
     width = more.pop('stem_width', None)
     with seeded(seed):

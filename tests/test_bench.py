@@ -79,6 +79,14 @@ def test_a_method_that_fails(few_images, tmp_path):
     assert mine['difference'] == pytest.approx(0)  # the same draws, the same students
 
 
+def test_the_exit_code_says_that_cells_failed(tmp_path):
+    from commands import here
+
+    (tmp_path / 'grid.yaml').write_text('data: nowhere\nmethods: [random_real]\n')
+    done = here('bench', tmp_path / 'grid.yaml', '--out', tmp_path / 'out', '-q')
+    assert done.returncode == 1 and "failed: random_real, 10 per class, convnet3: data set 'nowhere'" in done.stdout
+
+
 def test_a_set_with_missing_classes(small, tmp_path):
     torch.save([torch.rand(9, 1, 32, 32), torch.arange(9)], tmp_path / 'nine.pt')
     methods = dict(random_real=None, nine=dict(folder=str(tmp_path / 'nine.pt')))
