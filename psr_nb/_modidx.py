@@ -1377,6 +1377,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.shards.ShardedPool.blocks': ('shards.html#shardedpool.blocks', 'psr_nb/shards.py'),
                                'psr_nb.shards.ShardedPool.command': ('shards.html#shardedpool.command', 'psr_nb/shards.py'),
                                'psr_nb.shards._known_intact': ('shards.html#_known_intact', 'psr_nb/shards.py'),
+                               'psr_nb.shards._opened': ('shards.html#_opened', 'psr_nb/shards.py'),
                                'psr_nb.shards._remove': ('shards.html#_remove', 'psr_nb/shards.py'),
                                'psr_nb.shards.check_folder': ('shards.html#check_folder', 'psr_nb/shards.py'),
                                'psr_nb.shards.find_shards': ('shards.html#find_shards', 'psr_nb/shards.py'),

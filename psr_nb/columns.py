@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import warnings
 from pathlib import Path
@@ -34,7 +35,7 @@ def read_columns(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # score -> (candidates,), score -> its source
     "Score columns of the candidates shown, and what made each."
     file = path / 'candidates.parquet'
-    if not is_there(file):
+    if not is_there(file) and not os.path.islink(file):  # a link that leads nowhere is no table that was never there
         return {}, {}
     import pyarrow.parquet as pq
 

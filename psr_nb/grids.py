@@ -95,8 +95,10 @@ def _list(value: Any, what: str, kind: type) -> tuple:
     values = value if isinstance(value, (list, tuple)) else [value]
     if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
         raise PSRError(what, f'{"whole numbers" if kind is int else "names"}, one or a list', repr(value)[:80])
-    if kind is int and not 1 <= min(values) <= max(values) <= 10**6:
-        raise PSRError(what, 'numbers from 1 to 1,000,000', min(values) if min(values) < 1 else max(values))
+    if kind is int and min(values) < 1:
+        raise PSRError(what, 'numbers from 1 up', min(values))
+    if kind is int and max(values) > 10**6:
+        raise PSRError(what, 'numbers up to 1,000,000', max(values))
     return tuple(dict.fromkeys(values))
 
 

@@ -202,6 +202,19 @@ def test_no_pixel_of_a_damaged_shard_is_used(tiny_copy):
     assert pool.images[len(pool) - 1].shape == pool.images.shape[1:]  # other shards are as they were
 
 
+@pytest.mark.parametrize('kind', ['pipe', 'folder', 'link'])
+def test_what_is_no_shard_and_no_table(tiny_copy, kind):
+    shard = Pool.open(tiny_copy).files[0, 0]
+    for file in (shard, tiny_copy / 'candidates.parquet'):
+        content = file.read_bytes()
+        file.unlink()
+        dict(pipe=os.mkfifo, folder=os.mkdir, link=lambda p: p.symlink_to('nowhere'))[kind](file)
+        with pytest.raises(PSRError, match=file.name[:5]):  # a pipe would be waited for
+            select(Pool.open(tiny_copy), 2, 'first').images  # noqa: B018
+        file.rmdir() if kind == 'folder' else file.unlink()
+        file.write_bytes(content)
+
+
 def test_an_altered_table_of_scores_is_refused(tiny_copy):
     pool = Pool.open(tiny_copy)
     pool.add_scores({'mine': np.linspace(0, 1, len(pool))})
