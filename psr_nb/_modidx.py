@@ -244,6 +244,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'psr_nb.core': { 'psr_nb.core.PSRError': ('core.html#psrerror', 'psr_nb/core.py'),
                              'psr_nb.core.PSRError.__init__': ('core.html#psrerror.__init__', 'psr_nb/core.py'),
                              'psr_nb.core.__getattr__': ('core.html#__getattr__', 'psr_nb/core.py'),
+                             'psr_nb.core._as_umask': ('core.html#_as_umask', 'psr_nb/core.py'),
                              'psr_nb.core._beside': ('core.html#_beside', 'psr_nb/core.py'),
                              'psr_nb.core._check_place': ('core.html#_check_place', 'psr_nb/core.py'),
                              'psr_nb.core._exchange': ('core.html#_exchange', 'psr_nb/core.py'),

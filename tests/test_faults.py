@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from faulty import ROW
+from safetensors.torch import save_file
 
 from psr_nb import core
 from psr_nb.core import PSRError, atomic_folder, read_json, write_atomic
@@ -108,14 +109,18 @@ def test_temporary_files_follow_no_link_and_the_umask(tmp_path, monkeypatch):
     (tmp_path / 'mine').write_text('mine')
     (tmp_path / 'a.json').symlink_to(tmp_path / 'mine')
     old = os.umask(0o027)
+    arrays = lambda file: save_file({'x': torch.zeros(1)}, file)  # a library that makes files for their owner alone
     try:
         write_atomic(tmp_path / 'a.json', 'new')
-        with atomic_folder(tmp_path / 'set'):
-            pass
+        write_atomic(tmp_path / 'b.safetensors', arrays)
+        with atomic_folder(tmp_path / 'set') as new:
+            (new / 'a').mkdir()
+            arrays(new / 'a' / 'b.safetensors')
     finally:
         os.umask(old)
     assert (tmp_path / 'mine').read_text() == 'mine' and (tmp_path / 'a.json').read_text() == 'new'
-    assert stat.S_IMODE((tmp_path / 'a.json').stat().st_mode) == 0o640
+    for name in ('a.json', 'b.safetensors', 'set/a/b.safetensors'):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / 'set').stat().st_mode) == 0o750
     monkeypatch.setattr('secrets.token_hex', lambda n: 'known')
     (tmp_path / '.b.json.known.tmp').symlink_to(tmp_path / 'mine')
