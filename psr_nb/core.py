@@ -358,8 +358,12 @@ def make_folder(
 
 # %% ../nbs/00_core.ipynb #c020b
 def _system_error(e: Exception) -> OSError | None:
-    "The operating system's error inside another one: safetensors and pyarrow wrap it in their own."
+    "The operating system's error inside another one: safetensors, pyarrow and torch wrap it in their own."
+    if isinstance(e, PSRError):
+        return None
     text = str(e)
+    if 'inline_container' in text and 'unexpected pos' in text:  # torch has written less than it wanted
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     for n in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS):
         if f'os error {n}' in text or os.strerror(n) in text:
             return OSError(n, os.strerror(n))
@@ -471,6 +475,9 @@ def atomic_folder(
             shutil.rmtree(old)
     except OSError as e:
         raise _explain(path, e) from None
+    except Exception as e:
+        cause = _system_error(e)
+        raise (_explain(path, cause) if cause else e) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

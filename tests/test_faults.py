@@ -73,6 +73,32 @@ def test_what_is_no_file_and_no_folder_is_not_replaced(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'folder', 'pipe']
 
 
+@pytest.mark.parametrize(
+    'said',
+    [
+        'Error while serializing: I/O error: No space left on device (os error 28)',  # safetensors
+        '[enforce fail at inline_container.cc:671] . unexpected pos 960 vs 854',  # torch.save
+    ],
+)
+def test_a_full_disk_is_said_whoever_found_it(tmp_path, said):
+    def fills(path):
+        raise RuntimeError(said)
+
+    with pytest.raises(PSRError, match='a.pt: expected room on the disk'):
+        write_atomic(tmp_path / 'a.pt', fills)
+    with pytest.raises(PSRError, match='set: expected room on the disk'), atomic_folder(tmp_path / 'set') as folder:
+        fills(folder)
+    with pytest.raises(RuntimeError, match='another'), atomic_folder(tmp_path / 'set'):
+        raise RuntimeError('another')
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_that_leads_nowhere_is_no_place(tmp_path):
+    (tmp_path / 'out').symlink_to('nowhere')
+    with pytest.raises(PSRError, match='out: expected a new folder'):
+        writable(tmp_path / 'out', 'config.json')
+
+
 def test_files_of_another_kind_are_not_replaced(tiny_copy, tmp_path):
     "`psr select pool --out pool/pool.json` would lose the pool."
     before = (tiny_copy / 'pool.json').read_bytes()
