@@ -926,6 +926,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.pictures._filled': ('pictures.html#_filled', 'psr_nb/pictures.py'),
                                  'psr_nb.pictures._fitted': ('pictures.html#_fitted', 'psr_nb/pictures.py'),
                                  'psr_nb.pictures._grey8': ('pictures.html#_grey8', 'psr_nb/pictures.py'),
+                                 'psr_nb.pictures._is_heic': ('pictures.html#_is_heic', 'psr_nb/pictures.py'),
                                  'psr_nb.pictures._opened': ('pictures.html#_opened', 'psr_nb/pictures.py'),
                                  'psr_nb.pictures._treatment': ('pictures.html#_treatment', 'psr_nb/pictures.py'),
                                  'psr_nb.pictures.augment': ('pictures.html#augment', 'psr_nb/pictures.py'),
