@@ -352,7 +352,8 @@ def shard_steps(
 
     def make(keys):
         jobs = [(keys[i : i + each],) for i in range(0, len(keys), each)]
-        with contextlib.closing(engine.map(_make_shards, jobs, parts, _placed, min(most, len(jobs)))) as made:
+        made: Any = engine.map(_make_shards, jobs, parts, _placed, min(most, len(jobs)))
+        with contextlib.closing(made):
             for some in made:
                 yield from some
 
