@@ -30,7 +30,18 @@ __all__ = ['BenchStep', 'run_cells', 'run_cell', 'run_bench', 'estimate_seconds'
 
 # %% ../nbs/34_bench.ipynb #be002b
 from .grids import GRIDS, METHOD_KEYS, Grid, parse_grid, read_grid  # noqa: F401
-from .sets import Bench, Cell, cells_of, denoising_steps, draw_sheet, pool_of, prepared_of, set_of, sets_of  # noqa: F401
+from psr_nb.sets import (  # noqa: F401
+    GRID_FORMAT,
+    Bench,
+    Cell,
+    cells_of,
+    denoising_steps,
+    draw_sheet,
+    pool_of,
+    prepared_of,
+    set_of,
+    sets_of,
+)
 
 # found here before they had rooms of their own
 _all_ = ['Grid', 'METHOD_KEYS', 'GRIDS', 'parse_grid', 'read_grid', 'Cell', 'cells_of', 'Bench', 'set_of']
@@ -139,7 +150,7 @@ def run_cells(
         _train(bench, list(group), device, abreast)
     seconds = (time.perf_counter() - began) / len(cells)
     for m in made:
-        about = dict(kind='cell', key=bench.key(m.cell), cell=asdict(m.cell))
+        about = dict(kind='cell', format=GRID_FORMAT, key=bench.key(m.cell), cell=asdict(m.cell))
         write_atomic(bench.file(m.cell), to_json(about | dict(rows=m.rows, error=m.error, seconds=round(seconds, 2))))
         _keep_picture(bench, m)
     return [BenchStep(m.cell, 0, 0, seconds, m.error) for m in made]

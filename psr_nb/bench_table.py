@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .bench import Bench, cells_of
-from .core import read_json, to_json, write_atomic
+from .core import to_json, write_atomic
 from .front import object_html
 from .results import Report, holm, interval, paired
 
@@ -222,7 +222,7 @@ def collect(
     rows, failed = [], []
     for cell in cells_of(bench.grid):
         if bench.done(cell):
-            content = read_json(bench.file(cell))
+            content = bench.content(cell)
             rows += content['rows']
             failed += [(asdict(cell), content['error'])] if content['error'] else []
     return Report(rows), failed

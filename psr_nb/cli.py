@@ -5,6 +5,7 @@
 # %% ../nbs/50_cli.ipynb #c002
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated, Any
 
@@ -43,6 +44,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f'psr_nb.{room}'), there)
 
 # %% ../nbs/50_cli.ipynb #c024
+# what a system may say of any file, whoever opens it
+_OF_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOSPC)
+
+
 class _Commands(TyperGroup):
     "The group of commands: errors in one line, `--debug` anywhere."
 
@@ -69,6 +74,10 @@ class _Commands(TyperGroup):
             )
             raise typer.Exit(130) from None
         except Exception as e:
+            if isinstance(e, OSError) and e.errno in _OF_THE_SYSTEM and e.filename and not ctx.params.get('debug'):
+                wanted = 'a file or a folder that this user can read and write'
+                typer.secho(f'psr: {e.filename}: expected {wanted}, found {e.strerror}', fg='red', err=True)
+                raise typer.Exit(1) from None
             core = sys.modules.get('psr_nb.core')
             if ctx.params.get('debug') or core is None or not isinstance(e, core.PSRError):
                 raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import warnings
 from pathlib import Path
@@ -34,8 +35,9 @@ def read_columns(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # score -> (candidates,), score -> its source
     "Score columns of the candidates shown, and what made each."
     file = path / 'candidates.parquet'
-    if not is_there(file):
+    if not is_there(file) and not os.path.islink(file):  # a link that leads nowhere is no table that was never there
         return {}, {}
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -46,8 +48,16 @@ def read_columns(
             raise ValueError('other values than its hash says')
         sources = dict(json.loads((table.schema.metadata or {}).get(b'psr_nb', b'{}')))
         columns = {k: table[k].to_numpy().astype(np.float64) for k in table.column_names if k not in ('class', 'index')}
+        if label.dtype.kind not in 'iu' or index.dtype.kind not in 'iu':
+            raise ValueError('a class or an index that is no whole number')
         if min(label.min(initial=0), index.min(initial=0)) < 0:
             raise ValueError('a negative class or index')
+        if strange := [k for k in columns if pa.types.is_temporal(table.schema.field(k).type)]:
+            raise ValueError(f'times in the column {strange[0]}')
+        shown = (index < n_per_class) & (label < n_classes)
+        flat = label[shown] * n_per_class + index[shown]
+        if len(np.unique(flat)) < len(flat):
+            raise ValueError('a candidate that is there twice')
     except PSRError:
         raise
     except Exception as e:
@@ -57,10 +67,9 @@ def read_columns(
             f'{type(e).__name__}: {str(e)[:120]}',
             'Remove it: scores can be computed again from the shards',
         ) from None
-    shown = (index < n_per_class) & (label < n_classes)
     scores = {name: np.full(n_classes * n_per_class, np.nan) for name in columns}
     for name, values in scores.items():
-        values[label[shown] * n_per_class + index[shown]] = columns[name][shown]
+        values[flat] = columns[name][shown]
     return scores, sources
 
 # %% ../nbs/09_columns.ipynb #29d4bdb8

@@ -325,6 +325,8 @@ def read_labels(
     else:
         _check_splits(sets, where)
         order = sorted(all_keys)
+        if all(isinstance(k, str) and re.fullmatch(r'0|[1-9][0-9]*', k) for k in order):
+            order.sort(key=int)  # folders 0 to 10: 10 comes after 9; names such as 002 are codes, and stay text
         if isinstance(order[0], int) and order != list(range(len(order))):
             notes.append(
                 f'labels are numbers from {order[0]} to {order[-1]}; the {len(order)} that occur are the classes'

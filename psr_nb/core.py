@@ -308,6 +308,8 @@ def listed(
 ) -> list[Path]:
     "What is in a folder, by name; nothing where there is none. Raises `PSRError` for a store that does not answer."
     if not in_store(folder):
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):  # `glob` would find nothing in it
+            raise PSRError(f'{folder}', 'a folder that can be read', os.strerror(errno.EACCES))
         return sorted(folder.glob(pattern))
     try:
         with store_errors(folder):
@@ -356,8 +358,12 @@ def make_folder(
 
 # %% ../nbs/00_core.ipynb #c020b
 def _system_error(e: Exception) -> OSError | None:
-    "The operating system's error inside another one: safetensors and pyarrow wrap it in their own."
+    "The operating system's error inside another one: safetensors, pyarrow and torch wrap it in their own."
+    if isinstance(e, PSRError):
+        return None
     text = str(e)
+    if 'inline_container' in text and 'unexpected pos' in text:  # torch has written less than it wanted
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     for n in (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS):
         if f'os error {n}' in text or os.strerror(n) in text:
             return OSError(n, os.strerror(n))
@@ -393,6 +399,12 @@ def _put(path: Any, content: bytes | str | Callable[[Path], object]) -> Path:
     return path
 
 
+def _as_umask(file: Path, mode: int) -> None:
+    "Lets those read a file who may read what is beside it: safetensors makes its files for their owner alone."
+    if not file.is_symlink() and stat.S_IMODE(file.stat().st_mode) == 0o600:
+        file.chmod(stat.S_IMODE(mode) & 0o666)
+
+
 def write_atomic(
     path: str | Path,  # the file to write
     # what goes in, or a function that writes it to the path it is given
@@ -406,10 +418,12 @@ def write_atomic(
     temporary = _beside(path, '.tmp')
     try:
         temporary.open('xb').close()  # ours alone: it fails where a file or a link of that name is there
+        mode = temporary.stat().st_mode
         if callable(content):
             content(temporary)
         else:
             temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        _as_umask(temporary, mode)
         with open(temporary, 'rb') as f:
             os.fsync(f.fileno())
         os.replace(temporary, path)
@@ -448,7 +462,10 @@ def atomic_folder(
     temporary = _beside(path, '')
     try:
         temporary.mkdir()
+        mode = temporary.stat().st_mode
         yield temporary
+        for file in temporary.rglob('*'):
+            _as_umask(file, mode)
         if not path.exists():
             os.replace(temporary, path)
         elif not _exchange(temporary, path):
@@ -458,6 +475,9 @@ def atomic_folder(
             shutil.rmtree(old)
     except OSError as e:
         raise _explain(path, e) from None
+    except Exception as e:
+        cause = _system_error(e)
+        raise (_explain(path, cause) if cause else e) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -491,11 +511,14 @@ def content_hash(
 def file_hash(
     path: str | Path,  # a file
 ) -> str:
-    "SHA-256 (hex) of a file's content."
-    with as_path(path).open('rb') as f:
-        if sys.version_info >= (3, 11):
-            return hashlib.file_digest(f, 'sha256').hexdigest()
-        return content_hash(f.read())
+    "SHA-256 (hex) of a file's content. Raises `PSRError` for one that may not be read."
+    try:
+        with as_path(path).open('rb') as f:
+            if sys.version_info >= (3, 11):
+                return hashlib.file_digest(f, 'sha256').hexdigest()
+            return content_hash(f.read())
+    except PermissionError as e:
+        raise PSRError(f'{path}', 'a file that can be read', e.strerror) from None
 
 
 def read_bytes(

@@ -163,7 +163,7 @@ def writable(
         return path
     path = on_disk(path)
     make_folder(path.parent)
-    blocked = path.exists() and not path.is_dir()
+    blocked = not path.is_dir() and (path.exists() or path.is_symlink())
     if mark and (blocked or path.is_dir() and _others(path, mark) and not (path / mark).exists()):
         raise PSRError(
             f'{path}',

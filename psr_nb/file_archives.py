@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,10 @@ def _check_members(members: list[tuple[str, int]], path: Path) -> None:
             raise PSRError(f'{path}', 'names inside the archive', name)
     if not members:
         raise PSRError(f'{path}', 'class folders, a table or parquet files in the archive', 'an empty archive')
+    names = {posixpath.normpath(name) for name, _ in members}
+    if both := next((name for name in names if any(f'{p}' in names for p in PurePosixPath(name).parents)), None):
+        parent = next(p for p in PurePosixPath(both).parents if f'{p}' in names)
+        raise PSRError(f'{path}', 'one thing under each name', f'{parent} as a file and as the folder of {both}')
 
 
 def _linked_files(
@@ -226,7 +230,7 @@ def read_shards(
     for file in tars:
         split = split_of_file(file.name) or split_name(file.parent.name) or 'train'
         for key, parts in _tar_samples(file, left_out):
-            images = [parts[e] for e in parts if e in endings]
+            images = [parts[e] for e in parts if '.' + e.rpartition('.')[2] in endings]  # x.jpg, and x.left.jpg
             image = images[0] if images else None
             left_out['pictures beside the first of their sample'] += max(0, len(images) - 1)
             label = _tar_label(file, key, parts, label_column)

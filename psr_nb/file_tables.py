@@ -36,6 +36,7 @@ from psr_nb.contents import (
     split_name,
     split_of_file,
     sub_folders,
+    walk,
 )
 from .core import PSRError
 from .file_arrays import as_pixels
@@ -131,7 +132,7 @@ class NoColumns(PSRError):
 
 # %% ../nbs/02_file_tables.ipynb #d0caa16e
 def _table_rows(
-    table: Path, image_column: str | None, label_column: str | None, endings: set[str]
+    table: Path, image_column: str | None, label_column: str | None, endings: set[str], left_out: Counter
 ) -> tuple[list[Path], list, list | None]:
     "(files, labels, split of each row or None) of one table."
     rows = read_table(table)
@@ -169,6 +170,9 @@ def _table_rows(
     for f, r in zip(found, rows):
         if said.setdefault(f, r.get(label)) != r.get(label):
             raise PSRError(f'{table}', 'one label for each file', f'{said[f]} and {r.get(label)} for {f.name}')
+    for other in columns if label_column is None else ():
+        if other not in (label, file) and other.lower().strip() in LABEL_COLUMNS:
+            left_out[f'column {other}: the labels are those of {label}, --label-column takes another'] += 1
     split = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{table}')
     splits = row_splits([r.get(split) for r in rows], f'{table}') if split else None
     return found, [r.get(label) for r in rows], splits
@@ -213,7 +217,7 @@ def read_name_tables(
     for table in tables:
         own = split_of_file(table.name) or (split_name(table.parent.name) if table.parent != path else None) or 'train'
         try:
-            f, v, splits = _table_rows(table, image_column, label_column, endings)
+            f, v, splits = _table_rows(table, image_column, label_column, endings, left_out)
         except NoColumns as e:
             errors.append(e)
             left_out[f'table {table.name} without columns of files and labels'] += 1
@@ -223,6 +227,10 @@ def read_name_tables(
             values.setdefault(split, []).append(value)
     if not files:
         raise max(errors, key=lambda e: (e.names_files, len(str(e.found))))  # the one that says most
+    if path.is_dir():
+        named = {f for one in files.values() for f in one}
+        left_out['images without a row in a table'] += sum(f not in named for f in walk(path, Counter(), endings))
+        left_out += Counter()  # without what there is none of
     numbers = {s: _as_numbers(v) for s, v in values.items()}
     if all(not isinstance(one, str) for v in numbers.values() for one in v):
         values = numbers

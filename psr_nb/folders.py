@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from .classes import nfc
 from psr_nb.contents import (
     Listing,
     Split,
@@ -27,12 +28,20 @@ from .core import PSRError
 __all__ = ['split_folders', 'read_folders']
 
 # %% ../nbs/02_folders.ipynb #fo016
+_OF_DETECTION = ('annotations', 'labels', 'imagesets', 'segmentationclass')  # folders of COCO, VOC and YOLO
+
+
 def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str]) -> tuple[list[Path], list[str]]:
     "The images of one folder of class folders, and each one's class."
     files, names = [], []
     for one in sub_folders(folder):
         other: Counter = Counter()
         found = list(walk(one, other, endings))
+        if not found and one.name.lower() in _OF_DETECTION:
+            cure = 'Give each class a folder of its own, or add a table with the columns file_name and label'
+            raise PSRError(
+                f'data {folder}', 'one class for each image', f'a set for object detection ({one.name})', cure
+            )
         if not found:
             there = f'none: {", ".join(f"{n} {why}" for why, n in other.most_common(3))}' if other else 'none'
             raise PSRError(f'class folder {one}', 'at least one image', there, 'Add images or remove the folder')
@@ -117,6 +126,14 @@ def read_folders(
             left_out[f'folder {other.name} beside the splits'] += 1
     listed = {s: _class_folders(f, s, left_out, endings) for s, f in parts.items()}
     doubts = [] if splits else _doubts(inner, endings)
+    spelt: dict[str, set[str]] = {}
+    for name in {name for _, names in listed.values() for name in names}:
+        spelt.setdefault(nfc(name.strip()), set()).add(name)
+    doubts += [
+        f'{len(names)} folders are one class, {c}: their names differ in spaces or in how accents are written'
+        for c, names in spelt.items()
+        if len(names) > 1
+    ]
     classes, labels, more = read_labels({s: names for s, (_, names) in listed.items()}, None, f'data {at}')
 
     return Listing(

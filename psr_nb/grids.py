@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .core import PSRError, content_hash, is_number, lookup, read_bytes, write_atomic
+from .core import PSRError, check_fields, content_hash, is_number, is_whole, lookup, read_bytes, write_atomic
 from .evaluate import PROTOCOLS
 from .refine import RefineSettings
 from .rivals import RIVALS
@@ -54,11 +54,33 @@ class Grid:
     def from_json(
         cls,
         values: Mapping[str, Any],  # of `asdict`, after a journey through a file; keys that it lacks are the defaults
+        where: str | Path = 'grid',  # that file, for the error
     ) -> Grid:
-        "A grid that was kept."
+        "A grid that was kept. Raises `PSRError` for values of another type."
+        cls._check_types(values, where)
         known = {f.name for f in fields(cls)}
         kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
         return cls(**kept)
+
+    @staticmethod
+    def _check_types(values: Any, where: str | Path) -> None:
+        say = 'It is damaged: give another --out'
+        check_fields(values, dict(methods=dict), where, say)
+        texts = dict.fromkeys(('prior', 'teacher', 'labels', 'baseline'), (str, type(None)))
+        lists = dict.fromkeys(('ipc', 'students', 'protocols'), (list, tuple))
+        kinds: dict[str, Any] = dict(data=str, base=str, **texts, **lists)
+        check_fields(values, {k: v for k, v in kinds.items() if k in values}, where, say)
+        for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth'):
+            if not (
+                is_whole(values.get(key, 1), 1) or values[key] is None and key in ('epochs', 'batch_size', 'worth')
+            ):
+                raise PSRError(f'{where}', f'a whole number from 1 up under {key}', repr(values[key])[:40], say)
+        right = dict(ipc=lambda v: is_whole(v, 1), students=lambda v: isinstance(v, str))
+        for key, fits in (right | dict(protocols=right['students'])).items():
+            if not all(map(fits, values.get(key, ()))):
+                raise PSRError(f'{where}', f'numbers or names under {key}', repr(values[key])[:40], say)
+        if not all(isinstance(how, dict) for how in values['methods'].values()):
+            raise PSRError(f'{where}', 'how each method is made under methods', repr(values['methods'])[:60], say)
 
     def fixed(self) -> dict[str, Any]:
         "What holds for every cell: a folder is of one such choice."
@@ -95,8 +117,10 @@ def _list(value: Any, what: str, kind: type) -> tuple:
     values = value if isinstance(value, (list, tuple)) else [value]
     if not values or not all(isinstance(v, kind) and not isinstance(v, bool) for v in values):
         raise PSRError(what, f'{"whole numbers" if kind is int else "names"}, one or a list', repr(value)[:80])
-    if kind is int and not 1 <= min(values) <= max(values) <= 10**6:
-        raise PSRError(what, 'numbers from 1 to 1,000,000', min(values) if min(values) < 1 else max(values))
+    if kind is int and min(values) < 1:
+        raise PSRError(what, 'numbers from 1 up', min(values))
+    if kind is int and max(values) > 10**6:
+        raise PSRError(what, 'numbers up to 1,000,000', max(values))
     return tuple(dict.fromkeys(values))
 
 

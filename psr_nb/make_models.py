@@ -5,6 +5,7 @@
 # %% ../nbs/44_make_models.ipynb #041d57d0
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Iterable
 
@@ -33,7 +34,8 @@ def earlier_lines(
 ) -> list[str]:
     "What is in the file of the steps before `step`."
     old = file.read_text().splitlines()[1:] if file.exists() and step > 1 else []
-    return [line for line in old if int(line.split(',')[0]) < step]
+    numbers = [re.fullmatch(r'(\d+),[^,]+,\d+(\.\d+)?', line) for line in old]  # damaged lines are left out
+    return [n[0] for n in numbers if n and int(n[1]) < step]
 
 
 def run_training(

@@ -5,6 +5,7 @@
 # %% ../nbs/01_pictures.ipynb #p002
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from collections import Counter
@@ -141,9 +142,21 @@ def _treatment(
         said.append('transparent, laid on white')
     if image.mode == 'F' or image.mode.startswith('I'):
         said.append('deeper than 8 bits, scaled')
+    profile = image.info.get('icc_profile') or b''
+    if profile[16:20] == b'RGB ' and b'sRGB' not in profile.replace(b'\0', b''):
+        said.append('with a colour profile other than sRGB, which is not applied')
     if getattr(image, 'is_animated', False):
         said.append('of several frames, the first taken')
     return said
+
+
+def _is_heic(data: bytes | Path | np.ndarray | Image.Image) -> bool:
+    "Whether it is a picture as iPhones write it, whatever its file is called."
+    head = data if isinstance(data, bytes) else b''
+    if isinstance(data, Path):
+        with contextlib.suppress(OSError), open(data, 'rb') as f:
+            head = f.read(12)
+    return head[4:8] == b'ftyp' and head[8:12] in (b'heic', b'heix', b'hevc', b'mif1', b'msf1')
 
 
 def _opened(
@@ -177,6 +190,9 @@ def _opened(
             'Scale it down before',
         ) from None
     except Exception as e:  # decoders raise nearly anything on damaged data
+        if _is_heic(data):
+            cure = 'Save it as JPEG or PNG, which pip install pillow-heif can do in Python'
+            raise PSRError(where, 'a picture that Pillow can open', 'HEIC', cure) from None
         raise PSRError(
             where, 'a readable image', f'{type(e).__name__}: {e}'[:160], 'Remove or replace the file'
         ) from None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import PSRError, assets, read_json, to_json
+from .core import PSRError, assets, check_format, is_whole, read_json, to_json
 from .images import ImageData
 
 # %% auto #0
@@ -56,11 +56,13 @@ def read_record(
     file = Path(folder) / _WORDS
     about = read_json(file)
     sets = about.get('data') if isinstance(about, dict) else None
-    known = lambda d: isinstance(d, dict) and isinstance(d.get('images'), int) and isinstance(d.get('name'), str)
-    if not isinstance(sets, list) or not sets or not all(known(d) and d.get('fingerprint') for d in sets):
+    texts = lambda d: all(isinstance(d.get(k), str) and d[k] for k in ('name', 'fingerprint'))
+    known = lambda d: isinstance(d, dict) and is_whole(d.get('images'), 0) and texts(d)
+    if not isinstance(sets, list) or not sets or not all(map(known, sets)):
         raise PSRError(
             f'{file}', 'the record of a training', f'other JSON: {about!r}'[:60], 'Remove it, or train again'
         )
+    check_format(about, RECORD_FORMAT, file)
     try:
         keys = np.load(file.with_name(_KEYS), allow_pickle=False)
     except (OSError, ValueError, EOFError) as e:

@@ -17,7 +17,18 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from .core import PSRError, check_kind, content_hash, make_folder, read_json, to_json, what_lies_at, write_atomic
+from psr_nb.core import (
+    PSRError,
+    check_fields,
+    check_format,
+    check_kind,
+    content_hash,
+    make_folder,
+    read_json,
+    to_json,
+    what_lies_at,
+    write_atomic,
+)
 from .data import ImageData, load_data
 from .distill import Roles, run_refine
 from .engines import Engine, Local
@@ -34,7 +45,8 @@ from .views import image_grid
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'draw_sheet', 'denoising_steps']
+__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'draw_sheet',
+           'denoising_steps']
 
 # %% ../nbs/33_sets.ipynb #be011
 @dataclass(frozen=True)
@@ -180,10 +192,20 @@ class Bench:
         cell: Cell,  # one cell of the grid
     ) -> bool:
         "Whether its file is there, and of this definition."
-        if cell.name not in self._known and (file := self.file(cell)).is_file():
-            if read_json(file).get('key', self.key(cell)) == self.key(cell):  # files of before had none
+        if cell.name not in self._known and self.file(cell).is_file():
+            if self.content(cell).get('key', self.key(cell)) == self.key(cell):  # files of before had none
                 self._known.add(cell.name)
         return cell.name in self._known
+
+    def content(
+        self,
+        cell: Cell,  # one cell of the grid
+    ) -> dict[str, Any]:  # rows, error, and what it is about
+        "What its file says. Raises `PSRError` for a damaged one."
+        content = read_json(file := self.file(cell))
+        check_fields(content, dict(rows=list, error=str), file, f'Remove it, and its cell ({cell.name}) is made again')
+        check_format(content, GRID_FORMAT, file)
+        return content
 
     def forget(
         self,
@@ -204,16 +226,25 @@ class Bench:
         return self._chosen[key]
 
 # %% ../nbs/33_sets.ipynb #be014b
+GRID_FORMAT = 1  # of grid.json and of the files of cells
+
+
 def _read_grid_file(file: Path) -> tuple[Grid, dict[str, dict]]:  # the grid, and the methods that were added to it
     "What a folder says of its grid."
     check_kind(known := read_json(file), 'grid', file, 'the grid of a bench', 'Give another --out')
-    grid = Grid.from_json(known['grid'])
+    check_format(known, GRID_FORMAT, file)
+    grid = Grid.from_json(known.get('grid'), file)
     order = known.get('order') or list(grid.methods)
+    check_fields(dict(order=order, added=known.get('added') or {}), dict(order=list, added=dict), file)
+    if sorted(map(str, order)) != sorted(grid.methods):
+        raise PSRError(f'{file}', 'the order of its methods', repr(order)[:60], 'It is damaged: give another --out')
     return replace(grid, methods={name: grid.methods[name] for name in order}), known.get('added') or {}
 
 
 def _write_grid_file(file: Path, grid: Grid, added: dict[str, dict]) -> None:
-    about = dict(kind='grid', key=grid.key, grid=asdict(grid), added=added, order=list(grid.methods))
+    about = dict(
+        kind='grid', format=GRID_FORMAT, key=grid.key, grid=asdict(grid), added=added, order=list(grid.methods)
+    )
     write_atomic(file, to_json(about))
 
 # %% ../nbs/33_sets.ipynb #68f42129

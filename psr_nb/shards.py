@@ -94,6 +94,13 @@ def _remove(file: Path) -> None:
         file.unlink(missing_ok=True)
 
 # %% ../nbs/08_shards.ipynb #2bd2162e
+def _opened(file: Path) -> Any:
+    "A safetensors file on a disk. Raises `ValueError` for a folder, and for a pipe, which would be waited for."
+    if not file.is_file():
+        raise ValueError('no regular file')
+    return safe_open(file, 'pt')
+
+
 def read_packed(
     folder: Path,  # where it is
     stem: str,  # how the file's name begins
@@ -108,7 +115,7 @@ def read_packed(
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')])
             return load(data), json.loads(header['__metadata__']['psr_nb'])
         else:
-            with safe_open(file, 'pt') as f:
+            with _opened(file) as f:
                 return {k: f.get_tensor(k).clone() for k in f.keys()}, json.loads(f.metadata()['psr_nb'])
     return None
 
@@ -235,7 +242,7 @@ class PoolArray:
         if rows != slice(0, 0) and (reason := shard_damage(file, again=False)):
             raise PSRError(f'shard {file}', 'an intact file', reason, repair)
         try:
-            with safe_open(file, 'pt') as f:
+            with _opened(file) as f:
                 part = f.get_tensor(self.key)[rows]
         except Exception as e:
             reason = shard_damage(file) or f'{type(e).__name__}: {e}'
@@ -394,7 +401,7 @@ def intact_shards(
             if in_store(p):
                 metadata = tensor_places(p)[0].get('__metadata__')
             else:
-                with safe_open(p, 'pt') as f:
+                with _opened(p) as f:
                     metadata = f.metadata()
             about = json.loads((metadata or {}).get('psr_nb', '{}'))
         except Exception as e:

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .core import PSRError, best_dtype, content_hash, is_number, is_whole, seeded, write_atomic
+from .core import PSRError, best_dtype, check_format, content_hash, is_number, is_whole, seeded, write_atomic
 from .data import ImageData
 
 # %% auto #0
-__all__ = ['TrainStep', 'Checkpoint', 'data_settings', 'square_side', 'check_counts', 'check_rate', 'finite_loss',
-           'training_batch', 'mixed_precision', 'random_crops']
+__all__ = ['CHECKPOINT_FORMAT', 'TrainStep', 'Checkpoint', 'data_settings', 'square_side', 'check_counts', 'check_rate',
+           'finite_loss', 'training_batch', 'mixed_precision', 'random_crops']
 
 # %% ../nbs/40_training.ipynb #t005
 @dataclass
@@ -32,6 +32,9 @@ class TrainStep:
     total: int  # steps planned
     loss: float  # of this batch
     seconds: float  # since this call began
+
+
+CHECKPOINT_FORMAT = 1
 
 
 class Checkpoint:
@@ -51,10 +54,13 @@ class Checkpoint:
             return 0
         try:
             saved = torch.load(self.path, map_location=device, weights_only=True)
-            step, key = int(saved['step']), saved['key']
+            step, key, written = int(saved['step']), saved['key'], int(saved.get('format', 0))
+            if step < 1:
+                raise ValueError('no step')
         except Exception as e:  # torch says of a damaged file nearly anything
             warnings.warn(f'{self.path} cannot be read ({type(e).__name__}): the training begins again', stacklevel=3)
             return 0
+        check_format(dict(format=written), CHECKPOINT_FORMAT, self.path)
         if key != self.key:
             other = 'is of a training on other images, with other classes or with other options'
             warnings.warn(f'{self.path} {other}: this one begins at its first step', stacklevel=3)
@@ -76,7 +82,12 @@ class Checkpoint:
     ) -> None:
         "Writes the state when `step` is due."
         if force or step % self.every == 0:
-            state = {'key': self.key, 'step': step, **{k: v.state_dict() for k, v in parts.items()}}
+            state = {
+                'format': CHECKPOINT_FORMAT,
+                'key': self.key,
+                'step': step,
+                **{k: v.state_dict() for k, v in parts.items()},
+            }
             write_atomic(self.path, lambda p: torch.save(state, p))
 
     def remove(self) -> None:

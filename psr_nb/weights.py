@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shutil
 import warnings
@@ -68,6 +69,8 @@ def check_file(
     "Raises `PSRError` for what is no regular file, is empty, or only points to the file that is meant."
     if not path.is_file():
         raise PSRError(f'{path}', 'a file of weights', 'no regular file')
+    if not os.access(path, os.R_OK):
+        raise PSRError(f'{path}', 'a file that can be read', os.strerror(errno.EACCES))
     if path.stat().st_size == 0:
         raise PSRError(f'{path}', 'weights', 'an empty file', 'Fetch it again')
     if path.stat().st_size < 1000 and path.read_bytes().startswith(b'version https://git-lfs'):

@@ -87,6 +87,34 @@ def test_the_exit_code_says_that_cells_failed(tmp_path):
     assert done.returncode == 1 and "failed: random_real, 10 per class, convnet3: data set 'nowhere'" in done.stdout
 
 
+def test_damaged_and_newer_files_of_a_grid(tmp_path):
+    bench = Bench.begin(parse_grid(dict(methods=['random_real'])), tmp_path / 'out')
+    file = tmp_path / 'out' / 'grid.json'
+    whole = json.loads(file.read_text())
+    grid = whole['grid']
+    wrong = [dict(format=99), dict(grid=None), dict(order=['other']), dict(order=5), dict(added=[3])]
+    for key, values in (
+        ('methods', (None, [], {}, {'random_real': 5})),
+        ('data', (None, 5)),
+        ('ipc', (None, [], [0], ['1'], [True])),
+        ('students', ('convnet3', [3])),
+        ('seeds', (None, 0, '3', True)),
+        ('epochs', (0, '3')),
+        ('labels', (3,)),
+    ):
+        wrong += [dict(grid={**grid, key: value}) for value in values if value != [] or key == 'methods']
+    for change in wrong:
+        file.write_text(json.dumps(whole | change))
+        with pytest.raises(PSRError, match='grid.json'):
+            Bench.open(tmp_path / 'out')
+    file.write_text(json.dumps(whole))
+    [cell] = cells_of(Bench.open(tmp_path / 'out').grid)
+    for content in ([], {}, dict(rows=5, error=''), dict(rows=[]), dict(rows=[], error='', format=99)):
+        bench.file(cell).write_text(json.dumps(content))
+        with pytest.raises(PSRError, match=bench.file(cell).name):
+            Bench.open(tmp_path / 'out').done(cell)
+
+
 def test_a_set_with_missing_classes(small, tmp_path):
     torch.save([torch.rand(9, 1, 32, 32), torch.arange(9)], tmp_path / 'nine.pt')
     methods = dict(random_real=None, nine=dict(folder=str(tmp_path / 'nine.pt')))

@@ -85,7 +85,36 @@ def test_sizes_that_no_image_has(tmp_path, option):
         load_data(folders(tmp_path), **option)
 
 
+def test_folders_of_numbers_are_in_the_order_of_numbers(tmp_path):
+    names = [f'{i}' for i in range(11)]
+    listing = recognise(folders(tmp_path, names, 1))
+    assert listing.classes == names and listing.split('train').labels.tolist() == [0, 1, 10, *range(2, 10)]
+
+
+def test_folders_that_become_one_class_are_doubted(tmp_path):
+    assert 'one class, cat' in describe(folders(tmp_path, ('cat', 'cat ', 'dog'))).problems[0]
+
+
+@pytest.mark.parametrize(
+    'images, other', [('images', 'annotations'), ('JPEGImages', 'Annotations'), ('images/train', 'labels/train')]
+)
+def test_sets_for_detection_are_named(tmp_path, images, other):
+    named(tmp_path / images)
+    (tmp_path / other).mkdir(parents=True)
+    (tmp_path / other / '0.xml').write_text('<annotation/>')
+    with pytest.raises(PSRError, match='object detection'):
+        recognise(tmp_path)
+
+
 # ---- tables
+
+
+def test_what_a_table_does_not_say_is_counted(tmp_path):
+    named(tmp_path)
+    (tmp_path / 'labels.csv').write_text('file,class,label\n0.png,a,x\n1.png,b,y\n')
+    listing = recognise(tmp_path)
+    assert listing.classes == ['x', 'y'] and listing.left_out['images without a row in a table'] == 2
+    assert any('column class: the labels are those of label' in what for what in listing.left_out)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +298,28 @@ def test_zips_of_windows_and_of_macs(tmp_path):
     assert recognise(tmp_path / 'a.zip').classes == ['Bär', 'dog']
 
 
+@pytest.mark.parametrize('order', [1, -1])
+def test_a_file_and_a_folder_of_one_name(tmp_path, order):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as z:
+        for name in ('cat', 'cat/0.png')[::order]:
+            z.writestr(name, png(0))
+    with pytest.raises(PSRError, match='a.zip: expected one thing under each name, found cat as a file'):
+        recognise(tmp_path / 'a.zip')
+
+
+def test_dots_in_the_names_of_a_shard(tmp_path):
+    entries = {
+        'd.v1/x.left.png': png(0),
+        'd.v1/x.right.png': png(1),
+        'd.v1/x.cls': b'0',
+        'y.png': png(2),
+        'y.cls': b'1',
+    }
+    listing = recognise(tar_of(tmp_path / 'train-0.tar', entries))
+    assert counts(listing) == [1, 1] and listing.left_out['pictures beside the first of their sample'] == 1
+    assert np.array_equal(load_data(tmp_path / 'train-0.tar').images[0], pixels(0).transpose(2, 0, 1))
+
+
 def tar_of(file, entries, mode='w'):
     "entries: name -> content, or the name that a link leads to"
     with tarfile.open(file, mode) as t:
@@ -353,6 +404,24 @@ def test_what_is_there_instead_is_said(tmp_path, names, say):
 
 
 # ---- pictures
+
+
+def test_heic_under_another_name(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'\0\0\0\x18ftypheic' + bytes(99))
+    for data in (tmp_path / 'a.jpg', (tmp_path / 'a.jpg').read_bytes()):
+        with pytest.raises(PSRError, match='found HEIC. Save it as JPEG'):
+            decode_image(data, where='a.jpg')
+
+
+def test_colour_profiles_are_said(tmp_path):
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    for other in (profile, profile.replace(b's\0R\0G\0B', b'A\0R\0G\0B').replace(b'sRGB', b'ARGB')):
+        folders(tmp_path, ('cat',))
+        Image.fromarray(pixels(99)).save(tmp_path / 'cat' / '0.png', icc_profile=other)
+        said = [what for what in describe(tmp_path).treated if 'colour profile' in what]
+        assert bool(said) == (other != profile)
 
 
 def test_a_row_of_pixels_is_no_trap():

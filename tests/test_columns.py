@@ -1,9 +1,14 @@
 "Score columns and derived arrays: kept, extended, computed once."
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from pools import again, flip
 
+from psr_nb.core import PSRError
 from psr_nb.pool import Pool
 from psr_nb.score import SCORES, score
 
@@ -19,6 +24,30 @@ def test_scores_persist_and_survive_extension(tiny_models, tmp_path):
     assert larger.table['reliability'].isna().sum() == 30
     assert larger.table.query('index < 10')['reliability'].tolist() == table['reliability'].tolist()
     assert not score(larger, 'reliability')['reliability'].isna().any()
+
+
+def test_tables_that_are_none_of_the_candidates(tiny_copy):
+    pool = Pool.open(tiny_copy)
+    pool.add_scores({'mine': np.linspace(0, 1, len(pool))})
+    file = tiny_copy / 'candidates.parquet'
+    table = pq.read_table(file)
+    frame = table.to_pandas()
+
+    def mine(other):
+        metadata = dict(table.schema.metadata)
+        del metadata[b'psr_nb_hash']  # as of a version that wrote none
+        new = pa.Table.from_pandas(other, preserve_index=False)
+        pq.write_table(new.replace_schema_metadata(metadata), file)
+        return Pool.open(tiny_copy).table['mine'].tolist()
+
+    assert mine(frame.sample(frac=1, random_state=0)) == frame['mine'].tolist()
+    for other, say in (
+        (frame.assign(index=frame['index'] + 0.5), 'no whole number'),
+        (pd.concat([frame, frame[:1].assign(mine=9.0)]), 'there twice'),
+        (frame.assign(mine=pd.Timestamp('2020')), 'times in the column mine'),
+    ):
+        with pytest.raises(PSRError, match=say):
+            mine(other)
 
 
 def test_cache(tiny_copy, tmp_path):

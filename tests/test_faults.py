@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from faulty import ROW
+from safetensors.torch import save_file
 
 from psr_nb import core
 from psr_nb.core import PSRError, atomic_folder, read_json, write_atomic
@@ -72,6 +73,32 @@ def test_what_is_no_file_and_no_folder_is_not_replaced(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'folder', 'pipe']
 
 
+@pytest.mark.parametrize(
+    'said',
+    [
+        'Error while serializing: I/O error: No space left on device (os error 28)',  # safetensors
+        '[enforce fail at inline_container.cc:671] . unexpected pos 960 vs 854',  # torch.save
+    ],
+)
+def test_a_full_disk_is_said_whoever_found_it(tmp_path, said):
+    def fills(path):
+        raise RuntimeError(said)
+
+    with pytest.raises(PSRError, match='a.pt: expected room on the disk'):
+        write_atomic(tmp_path / 'a.pt', fills)
+    with pytest.raises(PSRError, match='set: expected room on the disk'), atomic_folder(tmp_path / 'set') as folder:
+        fills(folder)
+    with pytest.raises(RuntimeError, match='another'), atomic_folder(tmp_path / 'set'):
+        raise RuntimeError('another')
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_that_leads_nowhere_is_no_place(tmp_path):
+    (tmp_path / 'out').symlink_to('nowhere')
+    with pytest.raises(PSRError, match='out: expected a new folder'):
+        writable(tmp_path / 'out', 'config.json')
+
+
 def test_files_of_another_kind_are_not_replaced(tiny_copy, tmp_path):
     "`psr select pool --out pool/pool.json` would lose the pool."
     before = (tiny_copy / 'pool.json').read_bytes()
@@ -108,14 +135,18 @@ def test_temporary_files_follow_no_link_and_the_umask(tmp_path, monkeypatch):
     (tmp_path / 'mine').write_text('mine')
     (tmp_path / 'a.json').symlink_to(tmp_path / 'mine')
     old = os.umask(0o027)
+    arrays = lambda file: save_file({'x': torch.zeros(1)}, file)  # a library that makes files for their owner alone
     try:
         write_atomic(tmp_path / 'a.json', 'new')
-        with atomic_folder(tmp_path / 'set'):
-            pass
+        write_atomic(tmp_path / 'b.safetensors', arrays)
+        with atomic_folder(tmp_path / 'set') as new:
+            (new / 'a').mkdir()
+            arrays(new / 'a' / 'b.safetensors')
     finally:
         os.umask(old)
     assert (tmp_path / 'mine').read_text() == 'mine' and (tmp_path / 'a.json').read_text() == 'new'
-    assert stat.S_IMODE((tmp_path / 'a.json').stat().st_mode) == 0o640
+    for name in ('a.json', 'b.safetensors', 'set/a/b.safetensors'):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / 'set').stat().st_mode) == 0o750
     monkeypatch.setattr('secrets.token_hex', lambda n: 'known')
     (tmp_path / '.b.json.known.tmp').symlink_to(tmp_path / 'mine')
@@ -200,6 +231,19 @@ def test_no_pixel_of_a_damaged_shard_is_used(tiny_copy):
         with pytest.raises(PSRError, match='altered'):
             use()
     assert pool.images[len(pool) - 1].shape == pool.images.shape[1:]  # other shards are as they were
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'folder', 'link'])
+def test_what_is_no_shard_and_no_table(tiny_copy, kind):
+    shard = Pool.open(tiny_copy).files[0, 0]
+    for file in (shard, tiny_copy / 'candidates.parquet'):
+        content = file.read_bytes()
+        file.unlink()
+        dict(pipe=os.mkfifo, folder=os.mkdir, link=lambda p: p.symlink_to('nowhere'))[kind](file)
+        with pytest.raises(PSRError, match=file.name[:5]):  # a pipe would be waited for
+            select(Pool.open(tiny_copy), 2, 'first').images  # noqa: B018
+        file.rmdir() if kind == 'folder' else file.unlink()
+        file.write_bytes(content)
 
 
 def test_an_altered_table_of_scores_is_refused(tiny_copy):
