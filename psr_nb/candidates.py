@@ -95,6 +95,22 @@ def check_request(
     if len({t.name for t in teachers}) != len(teachers):
         raise PSRError('argument teachers', 'each name once', [t.name for t in teachers])
 
+# %% ../nbs/09_candidates.ipynb #ca0a1
+FEWEST = 16  # rows of a batch from which on a row's last digits no longer depend on how many there are
+_SMALL = 50_000_000  # parameters of a network that one thread can run as fast as several
+
+
+def _small(prior: Any) -> bool:
+    "A prior that is sampled in no time, on a CPU."
+    if not isinstance(prior, Prior) or torch.device(prior.device).type != 'cpu':
+        return False
+    return sum(p.numel() for p in prior.transformer.parameters()) <= _SMALL
+
+
+def _independent(prior: Any, sampler: dict) -> bool:
+    "Whether a candidate comes out the same in whatever company."
+    return not sampler.get('cache_threshold') and sampler.get('attention_every', 1) == 1 and _small(prior)
+
 # %% ../nbs/09_candidates.ipynb #faf6d929
 def _configuration(
     prior: Any,  # a `Prior`
@@ -102,6 +118,7 @@ def _configuration(
     classes: list[str] | None,  # names asked for
     seed: int,  # root seed
     shard_size: int | None,  # candidates a shard
+    n_per_class: int,  # candidates wanted of each class
     sampling: dict,  # sampler options
     old: dict | None,  # config of the existing pool
 ) -> dict:  # config of pool.json
@@ -115,15 +132,17 @@ def _configuration(
     if old:  # the order they are given in does not matter
         position = {t['weights_hash']: i for i, t in enumerate(old['teachers'])}
         described.sort(key=lambda t: position.get(t['weights_hash'], len(position)))
+    sampler = {**prior.defaults, **((old or {}).get('sampler') or {}), **given}
+    usual = min(25, n_per_class) if _independent(prior, sampler) else 25
     config = dict(
         prior=dict(name=prior.name, weights_hash=prior.weights_hash),
         teachers=described,
         classes=classes,
         classes_hash=content_hash(classes),
         class_ids=[int(rows[prior.classes.index(c)]) for c in classes],
-        sampler={**prior.defaults, **((old or {}).get('sampler') or {}), **given},
+        sampler=sampler,
         seed=seed,
-        shard_size=shard_size or (old or {}).get('shard_size') or 25,
+        shard_size=shard_size or (old or {}).get('shard_size') or usual,
     )
     return json.loads(to_json(config))
 
@@ -154,17 +173,6 @@ def _compare(path: Path, old: dict, new: dict) -> None:
             )
 
 # %% ../nbs/09_candidates.ipynb #e3e5d822
-FEWEST = 16  # rows of a batch from which on a row's last digits no longer depend on how many there are
-_SMALL = 50_000_000  # parameters of a network that one thread can run as fast as several
-
-
-def _small(prior: Any) -> bool:
-    "A prior that is sampled in no time, on a CPU."
-    if not isinstance(prior, Prior) or torch.device(prior.device).type != 'cpu':
-        return False
-    return sum(p.numel() for p in prior.transformer.parameters()) <= _SMALL
-
-
 def stored_latents(
     prior: Any,  # a `Prior`
     labels: torch.Tensor,  # (n,) class positions of the prior
@@ -196,33 +204,32 @@ def _placed(device: torch.device, prior: Any, teachers: list, config: dict) -> t
     return prior.to(device), [t.to(device) for t in teachers], config
 
 
-def _make_shard(
+def _make_shards(
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s in the order of the config
     config: dict,  # config of pool.json
-    label: int,  # class number
-    block: int,  # which block of the class
-) -> dict[str, torch.Tensor]:
-    "One block of candidates: latents, images, and what each teacher says of the images."
-    size, name = config['shard_size'], config['classes'][label]
-    generators = candidate_generators(
-        config['seed'], [config['class_ids'][label]] * size, range(block * size, (block + 1) * size)
-    )
+    keys: list[tuple[int, int]],  # class number and block of each
+) -> list[dict[str, torch.Tensor]]:
+    "Blocks of candidates: latents, images, and what each teacher says of the images."
+    size, rows, generators = config['shard_size'], [], []
+    for label, block in keys:
+        own, within = [config['class_ids'][label]] * size, range(block * size, (block + 1) * size)
+        generators += candidate_generators(config['seed'], own, within)
+        rows += [prior.classes.index(config['classes'][label])] * size
     with torch.no_grad():
-        labels = torch.full((size,), prior.classes.index(name))
-        latents = stored_latents(prior, labels, generators, config['sampler'], size)
-        if not latents.isfinite().all():
+        latents = stored_latents(prior, torch.tensor(rows), generators, config['sampler'], len(rows))
+        if not (fine := latents.isfinite().flatten(1).all(1)).all():
             raise PSRError(
-                f'prior {prior.name}, class {name}',
+                f'prior {prior.name}, class {prior.classes[rows[int(fine.int().argmin())]]}',
                 'finite latents',
                 'NaN or numbers beyond fp16',
                 'Try dtype=torch.float32 or a smaller guidance_scale',
             )
-        shard = dict(latents=latents, images=stored_images(prior, latents))
+        found = dict(latents=latents, images=stored_images(prior, latents))
         for i, teacher in enumerate(teachers):
-            shard[f'logits.{i}'], features = teacher.predict(shard['images'])
-            shard[f'features.{i}'] = features.clamp(-65504, 65504).to(torch.float16)
-    return shard
+            found[f'logits.{i}'], features = teacher.predict(found['images'])
+            found[f'features.{i}'] = features.clamp(-65504, 65504).to(torch.float16)
+    return [dict(zip(found, parts)) for parts in zip(*(array.split(size) for array in found.values()))]
 
 # %% ../nbs/09_candidates.ipynb #887c65d5
 @dataclass
@@ -241,7 +248,7 @@ def _begin(
     path: Path,  # the folder, locked
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s
-    asked: dict,  # classes, seed, shard_size
+    asked: dict,  # classes, seed, shard_size, n_per_class
     sampling: dict,  # sampler options
     engine: Engine,  # who will sample
 ) -> tuple[dict, dict, list]:  # content of pool.json, configuration, teachers in its order
@@ -273,10 +280,12 @@ def _begin(
 # %% ../nbs/09_candidates.ipynb #ca015
 def _side_by_side(prior: Any, sampler: dict) -> int:
     "How many shards are made at once."
-    plain = not sampler.get('cache_threshold') and sampler.get('attention_every', 1) == 1
-    if not plain or not _small(prior):
-        return 1
-    return min(4, torch.get_num_threads())
+    return min(4, torch.get_num_threads()) if _independent(prior, sampler) else 1
+
+
+def _together(prior: Any, config: dict) -> int:
+    "How many shards are sampled in one batch: more than one where they are very small."
+    return max(1, FEWEST // config['shard_size']) if _independent(prior, config['sampler']) else 1
 
 # %% ../nbs/09_candidates.ipynb #146c8a06
 def _fill(
@@ -324,13 +333,14 @@ def shard_steps(
     n_per_class: int,  # candidates of each class
     classes: list[str] | None,  # names; None: all of the prior's
     seed: int,  # root seed of every candidate's generator
-    shard_size: int | None,  # candidates in one forward pass; None: the existing pool's, else 25
+    shard_size: int | None,  # candidates in one forward pass; None: the existing pool's, else 25 or fewer
     verify: bool,  # compare every existing shard with its hash first
     sampling: dict,  # sampler options; what is not given comes from the pool, else from the prior
     engine: Engine | None = None,  # who makes them; None: this process
 ) -> Iterator[PoolStep]:  # one for every shard that is made
     "Makes the shards that a folder lacks. Leaving the loop early keeps what is complete."
-    asked, engine = dict(classes=classes, seed=seed, shard_size=shard_size), engine or Local()
+    asked = dict(classes=classes, seed=seed, shard_size=shard_size, n_per_class=n_per_class)
+    engine = engine or Local()
     info, config, teachers = _begin(path, prior, teachers, asked, sampling, engine)
     info['n_wanted'] = max(n_per_class, info['n_wanted'])
     write_atomic(path / 'pool.json', to_json(info))  # first, so that the folder is known for a pool from then on
@@ -338,5 +348,13 @@ def shard_steps(
         make_folder(path / folder)
     files = intact_shards(path, info, verify)
     parts, most = (prior, teachers, config), _side_by_side(prior, config['sampler'])
-    make = lambda keys: engine.map(_make_shard, keys, parts, _placed, min(most, len(keys)))
+    each = _together(prior, config)
+
+    def make(keys):
+        jobs = [(keys[i : i + each],) for i in range(0, len(keys), each)]
+        made: Any = engine.map(_make_shards, jobs, parts, _placed, min(most, len(jobs)))
+        with contextlib.closing(made):
+            for some in made:
+                yield from some
+
     yield from _fill(path, info, make, files, n_per_class)

@@ -49,6 +49,21 @@ def test_a_candidate_alone_is_the_one_among_many(name):
     assert torch.equal(one, many[5:6]) and torch.equal(three, many[5:8])
 
 
+def test_small_pools_are_the_first_candidates_of_larger_ones(tmp_path):
+    "Blocks of three are sampled together with those of other classes; grown, the pool has the same candidates."
+    prior, names = Prior.from_pretrained('fashion', device='cpu'), ['Bag', 'Coat', 'Sandal']
+    teacher = Teacher.from_pretrained('fashion/a', device='cpu', classes=names)
+    options = dict(classes=names, progress=False, num_inference_steps=2)
+    large = Pool.sample(prior, [teacher], 20, path=tmp_path / 'large', **options)
+    small = Pool.sample(prior, [teacher], 3, path=tmp_path / 'small', **options)
+    assert (large.config['shard_size'], small.config['shard_size']) == (20, 3)
+    first = torch.arange(60).view(3, 20)[:, :3].flatten()
+    assert torch.equal(small.images[:], large.images[first]) and torch.equal(small.latents[:], large.latents[first])
+    assert torch.equal(small.logits(), large.logits()[first])
+    grown = Pool.sample(prior, [teacher], 20, path=tmp_path / 'small', **options)
+    assert grown.fingerprint == large.fingerprint and torch.equal(grown.logits(), large.logits())
+
+
 def test_a_teacher_says_the_same_of_an_image_alone(tiny_models):
     images = torch.randint(0, 256, (5, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for teacher in (tiny_models[1][0], Teacher.from_pretrained('fashion/a', device='cpu')):
@@ -259,15 +274,15 @@ def test_shards_side_by_side_are_the_same(tiny_models, tiny_pool, tmp_path):
 def test_an_error_in_a_shard_is_raised_once_and_the_others_wait(tiny_models, tmp_path, monkeypatch):
     from psr_nb import candidates
 
-    made, make = [], candidates._make_shard
+    made, make = [], candidates._make_shards
 
-    def fails(prior, teachers, config, label, block):
-        if (label, block) == (1, 0):
+    def fails(prior, teachers, config, keys):
+        if (1, 0) in keys:
             raise PSRError('shard', 'luck', 'none')
-        made.append((label, block))
-        return make(prior, teachers, config, label, block)
+        made.extend(keys)
+        return make(prior, teachers, config, keys)
 
-    monkeypatch.setattr(candidates, '_make_shard', fails)
+    monkeypatch.setattr(candidates, '_make_shards', fails)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

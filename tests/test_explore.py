@@ -74,6 +74,7 @@ def jupyterlab(folder, app='LabApp'):
         f'--ServerApp.root_dir={folder}',
         f'--{app}.expose_app_in_browser=True',
         f'--{app}.extension_manager=readonly',
+        '--LanguageServerManager.autodetect=False',  # the one for types would read the whole environment meanwhile
     ]
     with (private / 'lab.log').open('w') as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
