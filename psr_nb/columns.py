@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import warnings
 from pathlib import Path
@@ -35,7 +34,8 @@ def read_columns(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # score -> (candidates,), score -> its source
     "Score columns of the candidates shown, and what made each."
     file = path / 'candidates.parquet'
-    if not is_there(file) and not os.path.islink(file):  # a link that leads nowhere is no table that was never there
+    dangling = isinstance(file, Path) and file.is_symlink()  # on a disk: no table that was never there
+    if not is_there(file) and not dangling:
         return {}, {}
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -86,7 +86,7 @@ def choose_weights(
     end = f'.{variant}' if variant else ''
     raise PSRError(
         where,
-        f'weights: {stems[0]}{end}{SAFE} or {stems[-1]}{end}.bin',
+        f'weights{f" of the variant {variant}" if variant else ""}: {stems[0]}{end}{SAFE} or {stems[-1]}{end}.bin',
         ', '.join(lone) or foreign_weights(there) or 'no weights',
     )
 
