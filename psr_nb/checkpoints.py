@@ -17,7 +17,7 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
 from .classes import nfc
-from .core import PSRError, check_fields, is_number, lookup, read_json
+from .core import PSRError, check_fields, lookup, read_json
 from .students import register_students
 from psr_nb.weights import (
     SAFE,
@@ -174,9 +174,11 @@ def numbers(
     "Mean or spread as numbers, one for each channel."
     if found is None:
         return None
-    if is_number(found):
+    if isinstance(found, (int, float)) and not isinstance(found, bool):
         found = [found]
-    if not isinstance(found, (list, tuple)) or not all(map(is_number, found)):
+    if not isinstance(found, (list, tuple)) or not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) for v in found
+    ):
         raise PSRError(where, f'{what}: a number for each channel', str(found)[:60])
     return tuple(float(v) for v in found)
 
