@@ -40,6 +40,7 @@ from psr_nb.weights import (
     check_finite,
     choose_weights,
     is_wrapped,
+    other_kind,
     read_weights,
     weight_file,
 )
@@ -261,6 +262,8 @@ def classifier_folder(
     "A folder of timm's, of transformers', or with nothing but weights."
     if not (folder / 'config.json').is_file() and architecture is not None:
         return checkpoint_file(weight_file(folder, ('model', 'pytorch_model')), architecture, input_size)
+    if not (folder / 'config.json').is_file() and (kind := other_kind(folder)):
+        raise PSRError(f'teacher {folder}', 'the folder of a classifier, with config.json', kind)
     if is_transformers(read_json(folder / 'config.json')):
         return transformers_folder(folder, input_size)
     return timm_folder(folder, input_size)

@@ -215,7 +215,7 @@ def as_path(
         raise PSRError('argument path', 'a path or a URL', f'an object of type {type(path).__name__}')
     found = _URL.match(str(path))
     if found is None or isinstance(path, str) and found[2] == '/':
-        return Path(path)
+        return Path(os.path.expanduser(path))  # a shell leaves the ~ of `--out=~/pool` as it is
     protocol, text = found[1], str(path)
     if isinstance(path, Path):  # made from a URL, it has lost a slash
         text = text.replace(':/', '://', 1)

@@ -297,7 +297,7 @@ def found_path(
     if not isinstance(name, (str, Path)) or name in DATASETS:
         return None
     folder = os.environ.get('PSR_DATA')
-    paths = [Path(name)] + ([Path(folder) / str(name)] if folder else [])
+    paths = [Path(os.path.expanduser(name))] + ([Path(folder) / str(name)] if folder else [])
     try:
         return next((p for p in paths if p.exists()), None)
     except (OSError, ValueError):  # no name of a file: too long

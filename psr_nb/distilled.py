@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
@@ -258,7 +259,7 @@ class DistilledSet(torch.utils.data.Dataset):
         verify: bool = True,  # compare every file with its recorded hash
     ) -> DistilledSet:
         "A saved set. Raises `PSRError` when it is not one, is incomplete, was altered, or is from a newer version."
-        path = Path(path)
+        path = Path(os.path.expanduser(path))
         about = _read_provenance(path)
         images, tensors = _read_images(path, about, verify), _read_tensors(path, about, verify)
         labels = torch.tensor([r['label'] for r in about['images']])

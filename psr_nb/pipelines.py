@@ -30,6 +30,7 @@ from psr_nb.weights import (
     fit_weights,
     is_authors_dit,
     is_wrapped,
+    other_kind,
     read_file,
     strip_prefixes,
     unwrap,
@@ -351,9 +352,11 @@ def _check_folders(folder: Path) -> tuple[str, str]:  # sub-folder of the networ
         raise PSRError(
             f'prior {folder}',
             "a pipeline's folder: model_index.json, the network and its scheduler",
-            f'a single {_config(folder / "config.json").get("_class_name")}',
+            f'a single {_config(folder / "config.json").get("_class_name") or "model of another library"}',
             'Save both: DDPMPipeline(unet, scheduler).save_pretrained(folder)',
         )
+    if not (folder / 'model_index.json').is_file() and (kind := other_kind(folder)):
+        raise PSRError(f'prior {folder}', "a pipeline's folder, with model_index.json", kind)
     _config(folder / 'model_index.json')
     main = 'unet' if (folder / 'unet').is_dir() else 'transformer'
     config = folder / main / 'config.json'

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -112,7 +113,7 @@ class Prior:
         if str(name) in SUBSETS and classes is None:
             classes = str(name)
         wanted = None if classes is None else class_names(classes)
-        plain, said = split_source(str(name))
+        plain, said = split_source(os.path.expanduser(str(name)))
         given = dict(vae=vae, revision=revision, variant=variant, prediction=prediction)
         o = {**said, **{k: str(v) for k, v in given.items() if v is not None}}
         full = source_name(plain, **o)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,8 @@ class Teacher(nn.Module):
         "A teacher by name, folder or file. Raises `PSRError` where name, weights, classes or images do not fit."
         if input_size is not None and not is_whole(input_size, 1, 4096):
             raise PSRError('argument input_size', 'a whole number of pixels from 1 to 4096', repr(input_size)[:40])
-        device = known_device(device)
-        found = find_classifier(str(name), input_size, architecture, revision)
+        device, name = known_device(device), os.path.expanduser(str(name))
+        found = find_classifier(name, input_size, architecture, revision)
         found = complete(found, mean, std, label_names, headless)
         names = found.names or [str(i) for i in range(found.outputs)]  # numbers, where nobody named them
         wanted = names if classes is None else class_names(classes)

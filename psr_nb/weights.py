@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -18,14 +19,51 @@ from torch import nn
 from .core import PSRError, atomic_folder, content_hash, file_hash, read_json
 
 # %% auto #0
-__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'choose_weights', 'weight_file', 'check_file', 'weight_parts',
-           'read_file', 'unwrap', 'strip_prefixes', 'without_company', 'read_weights', 'check_types', 'check_finite',
-           'fit_weights', 'cache_folder', 'is_wrapped', 'as_safetensors', 'is_authors_dit', 'dit_from_authors']
+__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'foreign_weights', 'other_kind', 'choose_weights',
+           'weight_file', 'check_file', 'weight_parts', 'read_file', 'unwrap', 'strip_prefixes', 'without_company',
+           'read_weights', 'check_types', 'check_finite', 'fit_weights', 'cache_folder', 'is_wrapped', 'as_safetensors',
+           'is_authors_dit', 'dit_from_authors']
 
 # %% ../nbs/00_weights.ipynb #we004
 SAFE = '.safetensors'
 PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl')
 VARIANTS = ('fp16', 'bf16', 'non_ema')
+
+
+_MARKS = {  # a file by which a folder is known -> what the folder is
+    'pool.json': 'a pool',
+    'provenance.json': 'a distilled set',
+    'grid.json': 'the folder of a bench',
+    'model_index.json': 'a prior, a pipeline of several parts',
+    'adapter_config.json': 'an adapter (LoRA), which has to be merged into its model first',
+    'pytorch_lora_weights.safetensors': 'an adapter (LoRA), which has to be merged into its model first',
+}
+_FOREIGN = {  # ending of weights -> whose they are
+    '.onnx': 'ONNX',
+    '.gguf': 'GGUF',
+    '.msgpack': 'Flax',
+    '.h5': 'TensorFlow',
+    '.keras': 'TensorFlow',
+    '.pb': 'TensorFlow',
+    '.tflite': 'TensorFlow',
+    '.mlmodel': 'Core ML',
+}
+
+
+def foreign_weights(
+    names: Iterable[str],  # of files
+) -> str:  # empty: there are none
+    "Weights of other libraries among files, in words."
+    found = ((name, _FOREIGN.get(Path(name).suffix.lower())) for name in sorted(names))
+    return next((f'weights of {whose} ({name})' for name, whose in found if whose), '')
+
+
+def other_kind(
+    folder: Path,  # given as a model
+) -> str:  # empty: nobody knows
+    "What a folder is that is no model of the kind that was wanted, in words."
+    names = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    return next((what for mark, what in _MARKS.items() if mark in names), '') or foreign_weights(names)
 
 
 def choose_weights(
@@ -45,8 +83,12 @@ def choose_weights(
     lone = [n for n in sorted(there) if n.endswith((SAFE, *PICKLES)) and '-of-' not in n]
     if len(lone) == 1 and not variant:
         return lone[0]
-    wanted = f'weights{f" of the variant {variant}" if variant else ""}: {stems[0]}{SAFE} or {stems[-1]}.bin'
-    raise PSRError(where, wanted, ', '.join(lone) or 'no weights')
+    end = f'.{variant}' if variant else ''
+    raise PSRError(
+        where,
+        f'weights: {stems[0]}{end}{SAFE} or {stems[-1]}{end}.bin',
+        ', '.join(lone) or foreign_weights(there) or 'no weights',
+    )
 
 
 def weight_file(
@@ -104,6 +146,8 @@ def weight_parts(
 # %% ../nbs/00_weights.ipynb #we006
 def _unpickled(path: Path) -> object:
     "A pickle as data. `argparse.Namespace` is data too: training scripts save their options in one."
+    if other := foreign_weights([path.name]):
+        raise PSRError(f'{path}', 'weights of PyTorch', other)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch says of a foreign pickle more than its error

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from test_kinds import changed, small_dit, small_vae
 
 from psr_nb.classifiers import _preprocessing, transformers_folder
-from psr_nb.core import PSRError
+from psr_nb.core import PSRError, as_path
 from psr_nb.kinds import check_pipeline, check_scheduler
 from psr_nb.prior import Prior
 from psr_nb.teacher import Teacher
@@ -118,6 +118,45 @@ def test_labels_that_are_none(saved):
     for labels in ([], ['0'], [0.5], [10], [-1]):
         with pytest.raises(PSRError, match='argument labels'):
             prior.sample(labels, num_inference_steps=1)
+
+
+# ---- one thing in place of another
+
+
+@pytest.mark.parametrize(
+    ('mark', 'say'),
+    [
+        ('pool.json', 'a pool'),
+        ('provenance.json', 'a distilled set'),
+        ('adapter_config.json', r'an adapter \(LoRA\)'),
+        ('model.onnx', r'weights of ONNX \(model.onnx\)'),
+        ('model.gguf', 'weights of GGUF'),
+        ('flax_model.msgpack', 'weights of Flax'),
+        ('tf_model.h5', 'weights of TensorFlow'),
+    ],
+)
+def test_what_is_given_as_a_model(tmp_path, mark, say):
+    (tmp_path / mark).write_text('{}')
+    for read in (Prior.from_pretrained, Teacher.from_pretrained):
+        with pytest.raises(PSRError, match=f'found {say}'):
+            read(tmp_path, device='cpu')
+        if '.' in say or 'weights' in say:
+            with pytest.raises(PSRError, match=f'expected weights of PyTorch, found {say}'):
+                read(tmp_path / mark, device='cpu')
+
+
+def test_a_prior_is_no_teacher(saved, resnet):
+    with pytest.raises(PSRError, match='found a prior'):
+        Teacher.from_pretrained(saved, device='cpu')
+    with pytest.raises(PSRError, match='found a single model of another library'):
+        Prior.from_pretrained(resnet, device='cpu')
+
+
+def test_homes_are_spelt_out(saved, resnet, monkeypatch):
+    for folder, read in ((saved, Prior.from_pretrained), (resnet, Teacher.from_pretrained)):
+        monkeypatch.setenv('HOME', str(folder.parent))
+        assert read(f'~/{folder.name}', device='cpu')
+    assert as_path('~/pool') == resnet.parent / 'pool'
 
 
 # ---- teachers
