@@ -21,6 +21,7 @@ from psr_nb.core import (
     check_format,
     check_kind,
     content_hash,
+    is_number,
     is_whole,
     make_folder,
     read_json,
@@ -53,7 +54,7 @@ class Entry:
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.strip() or len(self.name) > LONGEST_NAME:
             raise PSRError('name of an entry', f'1 to {LONGEST_NAME} characters', repr(self.name)[:60])
-        right = lambda a: isinstance(a, (int, float)) and not isinstance(a, bool) and 0 <= a <= 1
+        right = lambda a: is_number(a) and 0 <= a <= 1
         if not 0 < len(self.accuracies) <= 100 or not all(map(right, self.accuracies)):
             raise PSRError('accuracies of an entry', '1 to 100 numbers from 0 to 1', repr(self.accuracies)[:60])
         whole = lambda i: is_whole(i, 0, 999_999)

@@ -31,7 +31,7 @@ from psr_nb.checkpoints import (
     timm_folder,
 )
 from .classes import class_names, imagenet_index
-from .core import PSRError, assets, check_fields, hub_reachable, lookup, read_json
+from .core import PSRError, assets, check_fields, hub_reachable, is_number, lookup, read_json
 from .hub import fetch
 from psr_nb.weights import (
     PICKLES,
@@ -66,7 +66,7 @@ def _preprocessing(folder: Path, default: int | None) -> dict[str, Any]:
     said, where = read_json(file), f'{file}'
     check_fields(said, {}, where)
     factor = said.get('rescale_factor', 1 / 255)
-    if not isinstance(factor, (int, float)) or isinstance(factor, bool) or not 0 < factor < 1e6:
+    if not is_number(factor) or not 0 < factor < 1e6:
         raise PSRError(where, 'a positive number under rescale_factor', repr(factor)[:40])
     size = said.get('crop_size') if said.get('do_center_crop') else said.get('size')
     if isinstance(size, dict):

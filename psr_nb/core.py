@@ -633,7 +633,7 @@ def check_format(
 ) -> None:
     "Raises `PSRError` for a file of a newer format, or of none that is a number."
     found = content.get('format', 0)
-    if not isinstance(found, int) or isinstance(found, bool):
+    if not is_whole(found):
         raise PSRError(f'{where}', 'a format number', repr(found)[:40])
     if found > newest:
         say = 'It was written by a newer psr_nb: pip install -U psr_nb'

@@ -29,6 +29,7 @@ from psr_nb.core import (
     content_hash,
     file_hash,
     is_number,
+    is_whole,
     read_json,
     to_float,
     to_json,
@@ -476,7 +477,7 @@ def _read_images(path: Path, about: dict[str, Any], verify: bool) -> torch.Tenso
     classes, images = about['classes'], []
     for record in about['images']:
         label, rank = record.get('label'), record.get('rank')
-        if not isinstance(label, int) or not isinstance(rank, int) or not 0 <= label < len(classes):
+        if not is_whole(label, 0, len(classes) - 1) or not is_whole(rank):
             raise PSRError(f'{path / "provenance.json"}', 'a label and a rank for each image', f'{label}, {rank}')
         file = path / 'train' / _image_path(classes, label, rank)
         if not file.is_file():

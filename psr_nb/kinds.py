@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .core import PSRError
+from .core import PSRError, is_whole
 from .sampling import is_flow
 
 # %% auto #0
@@ -160,7 +160,7 @@ def check_class_unet(
     found = _odd_size(config)
     if config.get('class_embed_type') is not None:
         found.append(f'class embeddings of the type {config.get("class_embed_type")}')
-    elif not isinstance(told, int) or told < 1:
+    elif not is_whole(told, 1):
         found.append('no class embedding: a model of all images at once')
     if channels is not None and c != channels:
         found.append(f'{c} input channels for latents of {channels}')

@@ -231,7 +231,8 @@ class Pool:
         path: str | Path,  # the folder or its URL; an existing pool is resumed or extended
         seed: int = 0,  # root seed of every candidate's generator
         classes: list[str] | None = None,  # names, in the order wanted; None: all of the prior's
-        shard_size: int | None = None,  # candidates sampled in one forward pass; None: the existing pool's, else 25 or fewer
+        shard_size: int
+        | None = None,  # candidates sampled in one forward pass; None: the existing pool's, else 25 or fewer
         wait: float | None = None,  # seconds to wait for another writer; None: as long as it takes, 0: not at all
         verify: bool = True,  # compare every existing shard with its hash first
         engine: str | Engine | None = None,  # who makes them: "ray", see `psr_nb.engines`; None: this process

@@ -17,7 +17,7 @@ import torch
 
 from .autoencoders import codes_from_latents, latent_code, latents_from_codes
 from .classes import class_names
-from .core import PSRError, best_dtype, candidate_noise, content_hash, file_hash, known_device
+from .core import PSRError, best_dtype, candidate_noise, content_hash, file_hash, is_whole, known_device
 from psr_nb.pipelines import (
     SUBSETS,
     bundled_priors,  # noqa: F401, stays importable from here
@@ -196,7 +196,7 @@ class Prior:
         most = self.make_scheduler(said['scheduler']).config.num_train_timesteps
         check_sampler(said['num_inference_steps'], said['guidance_scale'], said['guidance_interval'], most)
         channels, there = said['guidance_channels'], self.latent_shape[0]
-        if channels is not None and (not isinstance(channels, int) or not 1 <= channels <= there):
+        if channels is not None and not is_whole(channels, 1, there):
             raise PSRError('argument guidance_channels', f'1 to {there}, the channels of the latents', channels)
 
     @property

@@ -99,9 +99,9 @@ class RefineSettings:
         for name in ('lr', 'student_lr', 'temperature', 'enlarge'):
             if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise say(name, 'a number above zero')
-        if not isinstance(self.steps, int) or self.steps < 1:
+        if not is_whole(self.steps, 1):
             raise say('steps', 'a whole number from 1 up')
-        if not isinstance(self.seed, int) or abs(self.seed) >= 2**40:
+        if not is_whole(self.seed, 1 - 2**40, 2**40 - 1):
             raise say('seed', f'a whole number below {2**40:,}')
         lookup(TARGETS, self.target, 'soft-label target')
 

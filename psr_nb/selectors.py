@@ -35,7 +35,7 @@ class Weights:
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
+            if not is_number(value):
                 raise PSRError(f'weight {name}', 'a finite number', value)
         if self.diversity < 0:
             raise PSRError('weight diversity', 'zero or more', self.diversity)
