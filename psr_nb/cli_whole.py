@@ -81,7 +81,7 @@ def _demo(
     students: StudentsOption = ['convnet3'],  # noqa: B006, typer copies it
     steps: Annotated[
         int, typer.Option('--steps', min=1, help='Refinement steps for both refined rows of the table.')
-    ] = 26,
+    ] = 20,
     map_method: Annotated[
         str, typer.Option('--map', help='How the map of the pool is made: umap, or pca, which is quicker.')
     ] = 'umap',
