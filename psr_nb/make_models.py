@@ -12,6 +12,7 @@ from typing import Any, Iterable
 from .core import PSRError, lookup, write_atomic
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
+from .distill import writable
 from .forecast import Forecast
 from .pictures import contact_sheet
 from .prior import Prior
@@ -52,6 +53,8 @@ def run_training(
     file = out.with_name(f'{out.name}-loss.csv')
     lines: list[str] | None = None
     recent, began, forecast = [], 0.0, Forecast(title, progress)
+    if file.is_dir():
+        raise PSRError(f'{file}', 'a file for the loss curve, or nothing yet', 'a folder', 'Choose another --out')
 
     def keep() -> None:
         if lines is not None:
@@ -185,6 +188,7 @@ def make_autoencoder(
     if (folder / 'config.json').exists():
         check_autoencoder(folder, views, **options)
     else:
+        writable(folder, 'config.json')  # nothing else is replaced
         run_training(train_autoencoder(views, folder, teacher, **options), folder, 'autoencoder', progress)
     return folder
 

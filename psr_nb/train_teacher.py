@@ -14,7 +14,7 @@ import timm
 import torch
 import torch.nn.functional as F
 
-from .core import atomic_folder, known_device, lookup, make_folder, to_json
+from .core import PSRError, atomic_folder, known_device, lookup, make_folder, to_json
 from .data import ImageData
 from .pictures import augment
 from .seen import write_record
@@ -129,7 +129,13 @@ def train_teacher(
         pick, g = training_batch(len(data), batch_size, seed, step)
         images = augment(data.images[pick].to(device).float() / 255, generator=g)
         model.train()
-        logits = model(teacher.prepare(images))
+        try:
+            logits = model(teacher.prepare(images))
+        except ValueError as e:
+            if 'more than 1 value per channel' not in str(e):
+                raise
+            wanted = 'two images per step or more, for a network that compares the images of a step'
+            raise PSRError('argument batch_size (in the shell: --batch-size)', wanted, len(images)) from None
         loss = F.cross_entropy(logits, data.labels[pick].to(device), label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()

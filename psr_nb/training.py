@@ -51,6 +51,8 @@ class Checkpoint:
     def load(self, parts: Mapping[str, Any], device: torch.device) -> int:  # the step to go on from
         "Restores `parts` (name -> anything with `load_state_dict`) when there is a checkpoint of this run."
         if not self.path.is_file():
+            if self.path.exists():
+                raise PSRError(f'{self.path}', 'a checkpoint, or nothing yet', 'something else', 'Move it away')
             return 0
         try:
             saved = torch.load(self.path, map_location=device, weights_only=True)

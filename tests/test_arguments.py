@@ -116,6 +116,7 @@ REFUSED = {  # options -> words of the sentence; nothing is written
     'train-teacher --lr 0': 'argument lr.*above 0',
     'train-teacher --lr nan': 'argument lr.*found nan',
     'train-teacher --input-size 0': 'argument input_size.*from 1 to 4,096',
+    'train-teacher --architecture resnet18 --batch-size 1': 'argument batch_size .*two images per step',
     'train-teacher --epochs 100000000000': 'argument epochs',
     'train-teacher --architecture nonsense': "architecture 'nonsense'",
     'train-teacher --architecture vit_tiny_patch16_224': 'teacher vit_tiny_patch16_224: .*images of 3×8×8',
