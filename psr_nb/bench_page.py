@@ -44,6 +44,7 @@ def _rows(data: str, student: str, table: dict[str, Sequence[float]], budgets: S
 _MGD3 = 'as printed by MGD3, arXiv 2505.18963, and Minimax Diffusion, arXiv 2311.15529: best epoch, ImageNet images at 224 px'
 _WOOF = (10, 20, 50, 70, 100)
 
+# %% ../nbs/36_bench_page.ipynb #973c9820
 PUBLISHED: list[Published] = [
     *_rows(
         'imagewoof',

@@ -72,7 +72,7 @@ def two_level(
 # %% ../nbs/35_bench_table.ipynb #bt008
 _SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')
 
-
+# %% ../nbs/35_bench_table.ipynb #a61bef17
 @dataclass
 class BenchTable:
     "Means, comparisons and ranks of a grid; it shows itself as a table."
@@ -262,7 +262,7 @@ def gather(
     report.save(path)
     return report
 
-
+# %% ../nbs/35_bench_table.ipynb #29d8b8d2
 def write_results(
     bench: Bench,  # the opened grid
 ) -> BenchTable:

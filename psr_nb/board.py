@@ -40,7 +40,7 @@ LONGEST_NAME = 40  # characters
 LONGEST_CODE = 20_000  # characters
 _MARK = 'PSR-'
 
-
+# %% ../nbs/34_board.ipynb #16a26432
 @dataclass(frozen=True)
 class Entry:
     "What one learner, or one rule, picked, and how students did on it."

@@ -203,7 +203,7 @@ def _placed(device: torch.device, prior: Any, teachers: list, config: dict) -> t
     "Prior and teachers on the device of a worker."
     return prior.to(device), [t.to(device) for t in teachers], config
 
-
+# %% ../nbs/09_candidates.ipynb #891429ef
 def _make_shards(
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s in the order of the config

@@ -293,7 +293,7 @@ class TimmInterface(nn.Module):
         "Logits, (n, classes)."
         return self.forward_features(x)['logits']
 
-
+# %% ../nbs/07_checkpoints.ipynb #b450d847
 Caught = TimmInterface  # its old name
 
 # %% ../nbs/07_checkpoints.ipynb #k016

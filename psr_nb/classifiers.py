@@ -97,7 +97,7 @@ def _check_labels(
             found = f'{names[odd[0]]} under {odd[0]} and {numbers[names[odd[0]]]}'
             raise PSRError(f'{where}, config.json', 'the same numbers in id2label and label2id', found)
 
-
+# %% ../nbs/07_classifiers.ipynb #02e06ce5
 def transformers_folder(
     folder: Path,  # a model that transformers saved
     input_size: int | None = None,  # pixels per side; None: as it was trained

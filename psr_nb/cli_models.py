@@ -214,7 +214,7 @@ def _check_prior_options(
     if not judged:
         refuse_alone(ctx, 'judge_samples', '--judge or --holdout')
 
-
+# %% ../nbs/49_cli_models.ipynb #887bd318
 @commands.command('train-prior')
 def _train_prior(
     ctx: typer.Context,

@@ -68,6 +68,8 @@ TeachersOption = Annotated[
 IpcOption = Annotated[int, typer.Option('--ipc', min=1, help='Images per class.')]
 NPerClass = Annotated[int, typer.Option('--n-per-class', min=1, help='Candidates per class in the pool.')]
 LARGEST_SEED = 2**32 - 1  # that every library takes
+
+# %% ../nbs/45_cli_options.ipynb #329b1fc7
 SeedOption = Annotated[
     int,
     typer.Option('--seed', min=0, max=LARGEST_SEED, help="Seed of the pool's noise and of every other random choice."),
@@ -168,7 +170,7 @@ GuidanceChannels = Annotated[
     ),
 ]
 
-
+# %% ../nbs/45_cli_options.ipynb #7dbcda43
 def named_prior(
     prior: Optional[str],  # its name, folder or file
     **said: Optional[str],  # options by name; None: not given

@@ -229,7 +229,7 @@ def sub_folders(
     with os.scandir(folder) as entries:
         return sorted(Path(e.path) for e in entries if _is(e.is_dir) and not is_junk(e.name))
 
-
+# %% ../nbs/02_contents.ipynb #2de106fe
 def holds_images(
     folder: Path,  # where to look
     endings: set[str],  # see `image_endings`

@@ -60,7 +60,7 @@ def check_size(
     if channels is not None and (isinstance(channels, bool) or channels not in (1, 3)):
         raise PSRError('argument channels (in the shell: --channels)', '1 (grey) or 3 (RGB)', repr(channels))
 
-
+# %% ../nbs/03_data.ipynb #c7872bca
 def read_listing(
     listing: Listing,  # what `recognise` found
     split: str = 'train',  # "train", "validation" or "test"
@@ -303,7 +303,7 @@ def found_path(
     except (OSError, ValueError):  # no name of a file: too long
         return None
 
-
+# %% ../nbs/03_data.ipynb #35ba670b
 def _load_named(source: DataSource, split: str, size: int | None, channels: int | None, wanted: list[str] | None):
     "The images behind a name, before they are scaled."
     name, path = source.name, found_path(source.name)

@@ -149,7 +149,7 @@ class _Judging(PanelTraits):
 # %% ../nbs/29_deciding.ipynb #n10
 _PANELS: weakref.WeakSet = weakref.WeakSet()  # open in this kernel
 
-
+# %% ../nbs/29_deciding.ipynb #9f7ebac5
 class _Remembering(_Judging):
     "The one way to change anything, and the way back."
 

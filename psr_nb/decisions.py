@@ -21,7 +21,7 @@ __all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
 # %% ../nbs/27_decisions.ipynb #c023
 WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness', 'worth')  # the sliders among the weights
 
-
+# %% ../nbs/27_decisions.ipynb #4192c75d
 @dataclass(frozen=True)
 class Decisions:
     "What was decided about a pool, by sliders and by hand."

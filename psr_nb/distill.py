@@ -177,7 +177,7 @@ def writable(
         check_not_newer(path / mark, 1)
     return path
 
-
+# %% ../nbs/26_distill.ipynb #c5a52c07
 def known_map(
     method: str | None,  # "umap" or "pca"; None: no map
 ) -> None:
@@ -533,7 +533,7 @@ def _save_stages(
             say(f'map of the pool ({map_method}) and this page')
             run.write_report(out / 'report.html', coordinates, map_method)
 
-
+# %% ../nbs/26_distill.ipynb #bbbdc99a
 def distill(
     prior: str | Path | Prior = 'fashion',  # name, folder or hub id; or a `Prior`
     data: str

@@ -514,7 +514,7 @@ def _checked_targets(
             targets[id(data)] = _scaled(data.images, side), _targets(data, labels, teacher)
     return targets
 
-
+# %% ../nbs/23_evaluate.ipynb #2424fb3a
 def evaluate(
     # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set
     distilled: Source | dict[str, Source],

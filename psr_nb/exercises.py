@@ -363,6 +363,8 @@ EXERCISES['drift'] = function(
         (lambda a, b: np.sqrt(((b - a) ** 2).sum((1, 2, 3))), 'that grows with the size of the latent. Take the mean.'),
     ],
 )
+
+# %% ../nbs/35_exercises.ipynb #11d85cd4
 EXERCISES['take_back'] = function(
     taken_back,
     lambda: [(np.array([0.9, 0.8, 0.2, 0.6]), np.array([0.95, 0.2, 0.99, 0.35]), t) for t in (0.05, 0.3, 0.7)],

@@ -108,7 +108,7 @@ def _linked_files(
         found.append((link, at))
     return found
 
-
+# %% ../nbs/02_file_archives.ipynb #8f8ceb87
 def unpack(
     path: Path,  # a zip or tar file
     into: Path | None = None,  # None: the cache
@@ -175,7 +175,7 @@ def _bytes_at(file: Path, offset: int, size: int) -> bytes:
         f.seek(offset)
         return f.read(size)
 
-
+# %% ../nbs/02_file_archives.ipynb #b31601fd
 def _tar_label(file: Path, key: str, parts: dict, label_column: str | None) -> object:
     "The label of one sample: its .cls file, an entry of its .json, or a name in its .txt."
     if '.cls' in parts and not (label_column and '.json' in parts):

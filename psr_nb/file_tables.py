@@ -79,7 +79,7 @@ def _csv_rows(text: str, path: Path) -> list[Any]:
         rows.append(row)
     return rows
 
-
+# %% ../nbs/02_file_tables.ipynb #97d4f1f5
 def read_table(
     path: Path,  # CSV, TSV or JSON lines
 ) -> list[dict]:
@@ -298,7 +298,7 @@ def _own_file(value: Any) -> Any:
         return Path(value['path'])
     return value
 
-
+# %% ../nbs/02_file_tables.ipynb #c3b8c00c
 def _cell(value: object, base: Path, where: str) -> Encoded:
     "The image of a cell, encoded or as pixels."
     if isinstance(value, list):

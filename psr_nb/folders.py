@@ -55,7 +55,7 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
             left_out['system and hidden files'] += 1
     return files, names
 
-
+# %% ../nbs/02_folders.ipynb #39817709
 def split_folders(
     folder: Path,  # that may hold splits
     endings: set[str],  # of image files, in lower case, with the dot
@@ -100,7 +100,7 @@ def _doubts(
         f'the classes are {names}, and each holds the folders {same}: if these are the classes, give one folder of them'
     ]
 
-
+# %% ../nbs/02_folders.ipynb #16a0f036
 def read_folders(
     path: Path,  # a folder
     endings: set[str] | None = None,  # of image files, in lower case, with the dot

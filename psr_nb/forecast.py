@@ -28,7 +28,7 @@ def _print(words: str) -> None:
 
     tqdm.write(words, file=sys.stderr)
 
-
+# %% ../nbs/09_forecast.ipynb #f9c17f5d
 class Forecast:
     "Called after each step; says once how long the rest will take."
 

@@ -137,7 +137,7 @@ def write_image_folder(
             for rank, image in enumerate(distilled.images[distilled.labels == label]):
                 (home / f'{rank:05d}.png').write_bytes(_png(image))
 
-
+# %% ../nbs/25_formats.ipynb #4553ceb9
 def write_webdataset(
     distilled: DistilledSet,  # the set
     out: Path,  # the file to write

@@ -31,7 +31,7 @@ def _by_content(
     "What decides which images are taken first: the same wherever and in whatever order a set is read."
     return {k: hashlib.blake2b(k, key=str(seed).encode()).digest() for k in set(keys.tolist())}
 
-
+# %% ../nbs/02_images.ipynb #547db56b
 @dataclass(frozen=True)
 class Holdout:
     "A share of each class that is kept out of all training, chosen by what the images show."

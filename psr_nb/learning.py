@@ -147,7 +147,7 @@ def _asked_online(
     with torch.no_grad():
         return (teacher.logits(seen.to(teacher.device)) / p.temperature).softmax(1).to(x.device)
 
-
+# %% ../nbs/09_learning.ipynb #db0bccb8
 def train_student(
     images: torch.Tensor,  # (n, c, h, w) uint8, the distilled images
     targets: torch.Tensor,  # (n,) class numbers or (n, C) probabilities

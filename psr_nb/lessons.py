@@ -201,7 +201,7 @@ class SetUp:
     def _repr_html_(self) -> str:
         return object_html('Ready.' if self.ready else 'Something is missing.', ('what', 'found', ''), self.rows)
 
-
+# %% ../nbs/33_lessons.ipynb #e14d2bde
 def set_up() -> SetUp:
     "Looks at libraries, bundled files, memory, and the time that one student takes."
     import sys

@@ -168,7 +168,7 @@ def check_autoencoder(
         words = lambda pairs: ', '.join(f'{k} {v}' for k, v in pairs.items())
         raise PSRError(f'{folder}', words(differ), words({k: recorded[k] for k in differ}), cure)
 
-
+# %% ../nbs/44_make_models.ipynb #0067eb22
 def make_autoencoder(
     views: ImageData,  # training images
     out: Path,  # the prior's folder; the autoencoder goes beside it

@@ -106,7 +106,7 @@ def _filled(
     plain.paste(background, mask=holes)
     return plain
 
-
+# %% ../nbs/01_pictures.ipynb #8deef0e9
 def plain_picture(
     image: Image.Image,  # in any mode of Pillow
     background: tuple[int, int, int] = (255, 255, 255),  # what shows through transparent places
@@ -158,7 +158,7 @@ def _is_heic(data: bytes | Path | np.ndarray | Image.Image) -> bool:
             head = f.read(12)
     return head[4:8] == b'ftyp' and head[8:12] in (b'heic', b'heix', b'hevc', b'mif1', b'msf1')
 
-
+# %% ../nbs/01_pictures.ipynb #542e7f5f
 def _opened(
     data: bytes | Path | np.ndarray | Image.Image,
     where: str,
@@ -197,7 +197,7 @@ def _opened(
             where, 'a readable image', f'{type(e).__name__}: {e}'[:160], 'Remove or replace the file'
         ) from None
 
-
+# %% ../nbs/01_pictures.ipynb #2e121343
 def decode_image(
     data: bytes
     | Path
@@ -288,7 +288,7 @@ def decode_images(
         raise damaged[0] if len(damaged) == 1 else _all_damaged(damaged, n)
     return torch.from_numpy(out)
 
-
+# %% ../nbs/01_pictures.ipynb #b9e42ac7
 def _all_damaged(errors: list[PSRError], n: int) -> PSRError:
     names = [e.thing for e in errors]
     more = f' and {len(names) - 20} more' if len(names) > 20 else ''

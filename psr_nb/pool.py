@@ -189,7 +189,7 @@ class PoolLike(Protocol):
 # %% ../nbs/10_pool.ipynb #c015
 MOST = 1_000_000  # candidates of a class
 
-
+# %% ../nbs/10_pool.ipynb #d1abeddf
 class Pool:
     "Candidates (class, index) in a folder; arrays are class-major, `len(classes)` × `n_per_class`."
 

@@ -128,7 +128,7 @@ class ImagePool:
 # %% ../nbs/14_problems.ipynb #c045
 LARGE = 4000  # candidates of a class beyond which their similarities are made part by part
 
-
+# %% ../nbs/14_problems.ipynb #32575f7b
 @dataclass(eq=False, repr=False)
 class Problem:
     "One class: its candidates, what they are compared with, and what the teacher says of them."
@@ -316,7 +316,7 @@ def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float] | None:  # (clas
     share = float(table['worth_share'].iloc[0]) if 'worth_share' in table.columns else 1.0
     return np.asarray(table['worth'], np.float64), worth_counts(share)
 
-
+# %% ../nbs/14_problems.ipynb #e8479178
 class _Difficulty:
     "1 − p(y|x) of the reference images, asked once."
 

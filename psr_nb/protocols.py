@@ -120,6 +120,7 @@ VIEWS: dict[str, Callable[[torch.Tensor, torch.Generator], torch.Tensor]] = {  #
 
 VIEWS_OF_MANY = ('none', 'shift_flip')  # one call takes the images of several students, and a generator for each
 
+# %% ../nbs/05_protocols.ipynb #1a3ef3ea
 # name -> epochs (counted from 1) after which the student is tested; the last always is
 TESTS: dict[str, Callable[[int], set[int]]] = {
     'twice': lambda total: {-(-3 * total // 4)},

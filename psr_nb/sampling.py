@@ -219,7 +219,7 @@ def check_sampler(
         say = 'two noise levels from 0 to 1, the lower one first, such as (0.1, 0.9)'
         raise PSRError('argument guidance_interval', say, repr(guidance_interval)[:40])
 
-
+# %% ../nbs/03_sampling.ipynb #0cf0c927
 def denoise(
     predict: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor],  # (latents, timestep, guidance) -> answer
     noise: torch.Tensor,  # (n, c, h, w) float32, where the model is

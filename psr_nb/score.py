@@ -270,7 +270,7 @@ def _columns(
             columns[name].append(SCORES[name](**{k: given[k] for k in needs[name]}))
     return {name: torch.cat(parts) for name, parts in columns.items()}
 
-
+# %% ../nbs/11_score.ipynb #efa1d47b
 def score(
     pool: Pool,  # whose candidates are scored
     names: list[str] | str | None = None,  # see `SCORES`; None: all that need nothing beyond what is given

@@ -101,7 +101,7 @@ def _check(n: int, k: int, quantile: float, pins: list[int], bans: set[int], nam
         )
     check_quantile(quantile)
 
-
+# %% ../nbs/15_selectors.ipynb #8b9a802a
 def constraints(
     n: int,  # candidates of the class
     k: int,  # how many are wanted

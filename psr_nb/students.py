@@ -201,7 +201,7 @@ def convnet6(
     "A `ConvNet` with 6 blocks."
     return ConvNet(kwargs.pop('depth', 6), **kwargs)
 
-
+# %% ../nbs/06_students.ipynb #1f326716
 def resnet_ap10(
     pretrained: bool = False,  # must be False: no weights are published
     **kwargs: Any,  # fields of the network

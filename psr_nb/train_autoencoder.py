@@ -232,7 +232,7 @@ def _save(model: Any, out: Path, data: ImageData, teacher: Teacher | None, halvi
         helped = [read_record(teacher_folder(teacher))]
         write_record(folder, data, helped, halvings=halvings, latent_channels=latent_channels)
 
-
+# %% ../nbs/41_train_autoencoder.ipynb #77886b82
 def train_autoencoder(
     data: ImageData,  # training images
     out: str | Path,  # folder for the finished autoencoder

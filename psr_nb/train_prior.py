@@ -293,7 +293,7 @@ def _denoise(
         checkpoint.save(step + 1, run.parts)
         yield TrainStep(step + 1, run.steps, loss, time.perf_counter() - began)
 
-
+# %% ../nbs/42_train_prior.ipynb #4553ceb9
 def train_prior(
     data: ImageData,  # training images
     out: str | Path,  # folder for the finished prior (diffusers' DiTPipeline form)

@@ -36,7 +36,7 @@ class TrainStep:
 
 CHECKPOINT_FORMAT = 1
 
-
+# %% ../nbs/40_training.ipynb #5790b56f
 class Checkpoint:
     "The state of a training run in one file beside its output."
 

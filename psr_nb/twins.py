@@ -57,7 +57,7 @@ def _differing(
     labels = {c['name']: c['label'].lower() for c in STUDIO_CONTROLS}
     return ', '.join(f'{labels.get(n, n)} {own[n]:g}' if n in own else f'{labels.get(n, n)} as usual' for n in names)
 
-
+# %% ../nbs/31_twins.ipynb #4a7bc687
 class RefineTwins(ipywidgets.HBox):
     "Two studios on the same selection, side by side. `a` and `b` are the studios, `table()` what students said."
 

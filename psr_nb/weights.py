@@ -65,7 +65,7 @@ def other_kind(
     names = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
     return next((what for mark, what in _MARKS.items() if mark in names), '') or foreign_weights(names)
 
-
+# %% ../nbs/00_weights.ipynb #d4faa425
 def choose_weights(
     there: set[str],  # names of the files in a folder
     stems: tuple[str, ...],  # names before the ending, best first

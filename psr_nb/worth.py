@@ -200,7 +200,7 @@ class Opinion:
         trial, spanned = zip(*(self._known[part.tobytes()] for part in parts))
         return np.concatenate(trial), np.concatenate(spanned)
 
-
+# %% ../nbs/14_worth.ipynb #1319eb4c
 def opinion_of(
     pool: Any,  # a `Pool`
     judges: Judges,  # real images that judge
@@ -588,7 +588,7 @@ def _grown(
     _write(folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')})
     return part, size - have
 
-
+# %% ../nbs/14_worth.ipynb #2f74137a
 def measure_worth(
     pool: Any,  # a `Pool` on disk
     real: ImageData,  # real training images of its classes; never test images
