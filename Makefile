@@ -65,6 +65,8 @@ notebooks: $(STAMP)
 docs: $(STAMP)
 	"$(BIN)/python" tools/docs.py
 
+# Threads share the memory that they free: a notebook needs up to half a gigabyte less.
+lab: export MALLOC_ARENA_MAX ?= 2
 lab: $(STAMP)
 	$(call RUN,jupyter-lab) $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(wildcard nbs/tour.ipynb) nbs/00_core.ipynb)
 

@@ -132,7 +132,7 @@ def _train_teacher(
         refuse_given(
             ctx, 'architecture', 'no --recipe, because a recipe has its own architecture', f'--recipe {recipe}'
         )
-    writable(out, 'config.json')
+    writable(out, 'training.json')  # of an earlier training; somebody else's model is not replaced
     source = data_source(data, image_column, label_column, holdout)
     recipes = (recipe, architecture, size, input_size, epochs, lr, batch_size, seed)
     teacher, file = make_teacher(source, out, *recipes, not quiet, allow_overlap)
@@ -256,7 +256,7 @@ def _train_prior(
 
     judged = bool(judge) or holdout is not None
     _check_prior_options(ctx, start, tune, autoencoder, judged)
-    writable(out, 'model_index.json')
+    writable(out, 'training.json')
     source = data_source(data, image_column, label_column, holdout)
     parts = load_judges(source, listed(judge or []), size, allow_overlap) if judged else None
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)

@@ -116,6 +116,14 @@ BAD = {  # what -> (arguments after `psr`, given a folder; words that the messag
         lambda d: [(d / 'file').write_text(''), 'distill', '--out', d][1:],
         ['a folder with', 'file', 'Choose another'],
     ),
+    "somebody else's teacher": (
+        lambda d: ['train-teacher', '--data', 'fashion-mini', '--out', pickled(d / 'theirs')],
+        ['training.json to replace', 'Choose another'],
+    ),
+    "somebody else's prior": (
+        lambda d: ['train-prior', '--data', 'fashion-mini', '--out', pickled(d / 'theirs')],
+        ['training.json to replace', 'Choose another'],
+    ),
     'no such pool': (lambda d: ['select', d / 'pool'], ['pool.json', 'psr pool']),
     'no such set': (lambda d: ['evaluate', d / 'set'], ['set', 'psr distill']),
     'export format': (

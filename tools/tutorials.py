@@ -101,7 +101,8 @@ async def timed(
         resources={'metadata': {'path': str(path.parent)}},
         config=Config(KernelManager=ipc),
     )
-    own = dict(PYTHONPATH=str(ROOT), PSR_LESSONS='short' if short else '', PSR_LESSONS_FOLDER=str(pools or fresh.name))
+    own = dict(MALLOC_ARENA_MAX='2')  # as `make lab` does: threads share the memory that they free
+    own |= dict(PYTHONPATH=str(ROOT), PSR_LESSONS='short' if short else '', PSR_LESSONS_FOLDER=str(pools or fresh.name))
     async with client.async_setup_kernel(env={**os.environ, **own}):
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == 'code':
