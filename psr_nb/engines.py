@@ -400,7 +400,8 @@ class RayEngine:
                 if not open_jobs:
                     return
                 hands.fill()
-                while queue and (actor := hands.free(WAITING)) is not None:
+                # one by one after a death: whose job it was must be certain, and an answer may be lost with a worker
+                while queue and (actor := hands.free(1 if deaths else WAITING)) is not None:
                     number = queue.popleft()
                     hands.at_work[actor.run.remote(key, [sent], function, open_jobs[number])] = actor, number
                 for reference in self._wait():
