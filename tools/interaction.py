@@ -174,11 +174,16 @@ def opened(page, address: str, token: str, name: str, ready: str = '.psr.explore
     return time.perf_counter() - started
 
 
+def shut(page) -> None:
+    "Ends the notebook's kernel."
+    page.evaluate('async () => { await jupyterapp.shell.currentWidget.context.sessionContext.shutdown(); }')
+
+
 def first_drawn(page, address: str, token: str, name: str, times: int) -> float:  # seconds
     "The median over kernels that are new each time; the last one stays."
     found = [opened(page, address, token, name)]
     while len(found) < times:
-        page.evaluate('async () => { await jupyterapp.shell.currentWidget.context.sessionContext.shutdown(); }')
+        shut(page)
         found.append(opened(page, address, token, name))
     return float(np.median(found))
 
@@ -305,7 +310,7 @@ def measure(names: list[str]) -> None:
                 row('eight students, pool of the demo', seconds, 20, 's')
                 median_row('key to points while they train', keys, 200)
                 row('the slowest of these', max(keys, default=float('nan')), 200, 'ms')
-            page.evaluate('async () => { await jupyterapp.shell.currentWidget.context.sessionContext.shutdown(); }')
+            shut(page)
     print(f'\nload at the end {os.getloadavg()[0]:.1f}')
 
 
