@@ -73,7 +73,7 @@ def jupyterlab(folder, app='LabApp'):
         f'--IdentityProvider.token={token}',
         f'--ServerApp.root_dir={folder}',
         f'--{app}.expose_app_in_browser=True',
-        f'--{app}.extension_manager=readonly',
+        '--LabApp.extension_manager=readonly',
         '--LanguageServerManager.autodetect=False',  # the one for types would read the whole environment meanwhile
     ]
     with (private / 'lab.log').open('w') as log:
@@ -126,6 +126,24 @@ READY = """() => {
     const p = window.jupyterapp && window.jupyterapp.shell.currentWidget;
     return p && p.context && p.context.isReady && p.context.sessionContext.session;
 }"""
+
+
+KERNEL = """() => {
+    const p = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+    const session = p && p.context && p.context.isReady && p.context.sessionContext.session;
+    const kernel = session && session.kernel;
+    return Boolean(kernel) && kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+
+
+def kernel_is_there(page):
+    "Waits for a kernel that answers: what is run before is lost."
+    end = time.monotonic() + slow / 1000
+    while not page.evaluate(KERNEL):
+        assert time.monotonic() < end, 'no kernel'
+        which = page.locator('.jp-Dialog button.jp-mod-accept')  # which kernel? it is asked where one starts slowly
+        which.first.click() if which.count() else None
+        page.wait_for_timeout(200)
 
 
 @pytest.fixture(scope='module')
@@ -699,22 +717,9 @@ def test_notebook_7(place, browser):
     with jupyterlab(place, 'JupyterNotebookApp') as (address, token):
         page = watched(browser.new_page(viewport=dict(width=1280, height=900)))
         page.goto(f'{address}/notebooks/nbs/tour.ipynb?token={token}')
-        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]')
+        kernel_is_there(page)
         page.bad.clear()  # what Notebook says of itself
-        under_way = """() => {
-          const told = [...document.querySelectorAll('.jp-InputArea-prompt')].map(e => e.textContent);
-          const code = told.filter(text => text.includes('['));
-          return code.some(text => text.includes('*')) || (code.length > 0 && code.every(text => /\\d/.test(text)));
-        }"""
-        end = time.monotonic() + slow / 1000
-        while not page.locator('.psr.explorer[data-drawn]').count():
-            assert time.monotonic() < end, 'no panel'
-            which = page.locator('.jp-Dialog button.jp-mod-accept')  # which kernel? it is asked where one starts slowly
-            which.first.click() if which.count() else None
-            if not page.evaluate(under_way):  # idle before there is a kernel too: what was run then is lost
-                page.locator('.lm-MenuBar-itemLabel', has_text='Run').first.click()
-                page.get_by_text('Run All Cells', exact=True).click()
-            page.wait_for_timeout(3000)
+        page.evaluate(RUN)
         page.wait_for_selector('.psr.explorer[data-drawn]')
         page.wait_for_function(
             "() => [...document.querySelectorAll('.jp-InputArea-prompt')].every(e => !e.textContent.includes('*'))"
