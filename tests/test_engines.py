@@ -1,4 +1,6 @@
-"""Workers of a Ray make the same bytes as this process, whatever happens to them. One Ray serves all tests here."""
+"""Workers of a Ray make the same bytes as this process, whatever happens to them. One Ray serves all tests here.
+
+The tests that end workers come last: a new worker imports torch."""
 
 import os
 import shutil
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 
 from psr_nb.cli import app
 from psr_nb.core import PSRError
-from psr_nb.engines import LIVES, WAITING, Local, RayEngine, opened
+from psr_nb.engines import WAITING, Local, RayEngine, opened
 
 pytestmark = pytest.mark.slow
 
@@ -64,42 +66,10 @@ def test_results_come_in_the_order_of_the_jobs_and_each_worker_keeps_to_its_shar
     assert [len(part) for part in ray.parts(7)] == [1, 2, 2, 2] and ray.parts(0) == []
 
 
-def test_jobs_are_asked_for_only_as_far_ahead_as_workers_need(ray):
-    asked = []
-    jobs = ((asked.append(i) or i,) for i in range(100))
-    results = ray.map(power, jobs, (2,))
-    assert next(results)[0] == 1
-    assert len(asked) <= (WAITING + 1) * 2 + 1
-    results.close()  # what is at work is ended; the next map has workers again
-    assert [value for value, _ in ray.map(power, numbers(3), (2,))] == [1, 2, 4]
-
-
 def test_an_error_in_a_job_is_raised_as_it_is(ray):
     with pytest.raises(PSRError, match='number 3: expected another one, found 3. Take 4') as e:
         list(ray.map(fails, numbers(9), (2,)))
     assert e.value.hint == 'Take 4'
-
-
-def test_a_job_that_ends_its_worker_is_not_tried_for_ever(ray):
-    with pytest.raises(PSRError, match=f'job 3: expected a worker that survives it, found {LIVES} that died'):
-        list(ray.map(dies, numbers(9), (2,)))
-    assert [value for value, _ in ray.map(power, numbers(3), (2,))] == [1, 2, 4]
-
-
-def test_a_pool_has_the_same_fingerprint_though_a_worker_is_killed(ray, tiny_models, tiny_pool, tmp_path):
-    "One process, two workers, and two workers of which one is killed half-way: the same shards by name."
-    from psr_nb.pool import Pool
-    from psr_nb.score import score
-
-    prior, teachers = tiny_models
-    for name, kills in (('plain', ()), ('killed', (4,))):
-        for step in Pool.sample_steps(prior, teachers, 50, path=tmp_path / name, shard_size=10, engine=ray):
-            if step.step in kills:
-                os.kill(ray.ray.get(ray.hands.actors[0].ready.remote()), signal.SIGKILL)
-        pool = Pool.open(tmp_path / name)
-        assert pool.fingerprint == tiny_pool.fingerprint
-        assert pool.info == tiny_pool.info  # every shard's hash, and what they were made with
-    assert score(pool, engine=ray).equals(score(Pool.open(tiny_pool.path)))
 
 
 def test_another_teacher_and_its_views_score_the_same(ray, tiny_copy, tmp_path):
@@ -183,3 +153,35 @@ def test_what_is_asked_wrongly_is_said_before_a_ray_starts(monkeypatch, tmp_path
     with pytest.raises(PSRError, match=r'pip install psr_nb\[ray\]'):
         RayEngine()
     assert isinstance(Local(), Local)
+
+
+def test_jobs_are_asked_for_only_as_far_ahead_as_workers_need(ray):
+    asked = []
+    jobs = ((asked.append(i) or i,) for i in range(100))
+    results = ray.map(power, jobs, (2,))
+    assert next(results)[0] == 1
+    assert len(asked) <= (WAITING + 1) * 2 + 1
+    results.close()  # what is at work is ended; the next map has workers again
+    assert [value for value, _ in ray.map(power, numbers(3), (2,))] == [1, 2, 4]
+
+
+def test_a_pool_has_the_same_fingerprint_though_a_worker_is_killed(ray, tiny_models, tiny_pool, tmp_path):
+    "One process, and two workers of which one is killed half-way: the same shards by name."
+    from psr_nb.pool import Pool
+    from psr_nb.score import score
+
+    prior, teachers = tiny_models
+    for step in Pool.sample_steps(prior, teachers, 50, path=tmp_path / 'killed', shard_size=10, engine=ray):
+        if step.step == 4:
+            os.kill(ray.ray.get(ray.hands.actors[0].ready.remote()), signal.SIGKILL)
+    pool = Pool.open(tmp_path / 'killed')
+    assert pool.fingerprint == tiny_pool.fingerprint
+    assert pool.info == tiny_pool.info  # every shard's hash, and what they were made with
+    assert score(pool, engine=ray).equals(score(Pool.open(tiny_pool.path)))
+
+
+def test_a_job_that_ends_its_worker_is_not_tried_for_ever(ray, monkeypatch):
+    monkeypatch.setattr('psr_nb.engines.LIVES', 2)  # a new worker takes seconds
+    with pytest.raises(PSRError, match=f'job 3: expected a worker that survives it, found 2 that died'):
+        list(ray.map(dies, numbers(9), (2,)))
+    assert [value for value, _ in ray.map(power, numbers(3), (2,))] == [1, 2, 4]
