@@ -210,7 +210,7 @@ def home(few_images, tmp_path_factory):
         '--n-per-class',
         5,
         '--steps',
-        3,
+        2,
         '--num-inference-steps',
         6,
         '--out',
@@ -219,7 +219,6 @@ def home(few_images, tmp_path_factory):
         home / 'pool',
         '--map',
         'pca',
-        alone=True,
     )
     return home
 
@@ -282,7 +281,7 @@ def test_stages_one_by_one_are_the_whole_way(home, few_images):
     )
     assert Pool.open(home / 'pool2').fingerprint == Pool.open(home / 'pool').fingerprint
     worked_here('select', home / 'pool2', '--ipc', 2, '--data', few_images, '--out', home / 'selection.json')
-    worked_here('refine', home / 'selection.json', '--data', few_images, '--steps', 3, '--out', home / 'set2')
+    worked_here('refine', home / 'selection.json', '--data', few_images, '--steps', 2, '--out', home / 'set2')
     assert (
         'calibrated student 1'
         in worked_here(

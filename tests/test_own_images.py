@@ -13,8 +13,8 @@ from commands import here, worked_here
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / 'tools'))
 SMALLER = {  # what a test changes of each command
-    'train-teacher': '--architecture resnet10t --epochs 30 -q',
-    'train-prior': '--steps 40 --autoencoder-steps 30 --dim 48 --depth 2 --heads 2 --judge-samples 4 -q',
+    'train-teacher': '--architecture resnet10t --epochs 10 -q',
+    'train-prior': '--steps 15 --autoencoder-steps 10 --dim 48 --depth 2 --heads 2 --judge-samples 4 -q',
     'pool': '--n-per-class 8 --num-inference-steps 4 -q',
     'explore': '--no-lab',
     'distill': '--n-per-class 8 --ipc 2 --num-inference-steps 4 --steps 3 --map none -q',

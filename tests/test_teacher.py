@@ -137,7 +137,7 @@ def test_torchvision(tmp_path, name):
     ],
 )
 def test_torchvision_with_other_heads(tmp_path, name, size, own):
-    helped = dict(init_weights=False) if name in ('googlenet', 'inception_v3') else {}
+    helped = dict(init_weights=False) if name in ('googlenet', 'inception_v3', 'vgg11') else {}
     network = torchvision_file(tmp_path, name, **helped)
     options = dict(device='cpu', architecture=f'torchvision/{name}', label_names=NAMES)
     teacher = Teacher.from_pretrained(tmp_path / 'a.pth', input_size=size, mean=0.5, std=0.5, **options)
