@@ -1729,6 +1729,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.verify.verify': ('verify.html#verify', 'psr_nb/verify.py')},
             'psr_nb.views': { 'psr_nb.views.__getattr__': ('views.html#__getattr__', 'psr_nb/views.py'),
                               'psr_nb.views._groups': ('views.html#_groups', 'psr_nb/views.py'),
+                              'psr_nb.views._keep_compiled': ('views.html#_keep_compiled', 'psr_nb/views.py'),
                               'psr_nb.views._layout': ('views.html#_layout', 'psr_nb/views.py'),
                               'psr_nb.views._marker': ('views.html#_marker', 'psr_nb/views.py'),
                               'psr_nb.views._tiles': ('views.html#_tiles', 'psr_nb/views.py'),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import colorsys
+import contextlib
 import html
 import math
 import warnings
@@ -177,6 +178,15 @@ def plane(
 MAP_METHODS = ('umap', 'pca')
 
 
+def _keep_compiled() -> None:
+    "UMAP compiles these anew in each process, which takes seconds. Numba can keep them on the disk."
+    from umap import umap_
+
+    for function in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        with contextlib.suppress(Exception):  # no place for it, or another version: then it is compiled
+            function.enable_caching()
+
+
 def _umap(rows: torch.Tensor, start: np.ndarray, n_neighbors: int, min_dist: float, seed: int) -> np.ndarray:
     "UMAP of exact neighbours, begun at the plane."
     threads = torch.get_num_threads()
@@ -184,6 +194,7 @@ def _umap(rows: torch.Tensor, start: np.ndarray, n_neighbors: int, min_dist: flo
         warnings.simplefilter('ignore')
         import umap
 
+        _keep_compiled()
         k = min(n_neighbors, len(rows) - 1)
         jitter = np.random.default_rng(seed).normal(0, 1e-4, start.shape).astype(np.float32)
         fit = umap.UMAP(
