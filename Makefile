@@ -6,8 +6,9 @@
 #                       make notebooks  runs the notebooks again and keeps their outputs
 #                       make docs   the documentation site, in _site/
 #                       make export after an edit
-# Each first makes the virtual environment .venv, once (about 6 GB; again when settings.ini changes), with uv where it is
-# installed and with Python's venv and pip otherwise. PYTHON= picks the interpreter, VENV= the folder.
+# Each first makes the virtual environment .venv, once (about 6 GB; again when settings.ini changes). uv installs into it,
+# many times faster than pip; where uv is missing it is put into .venv, and where that fails pip does the work.
+# PYTHON= picks the interpreter, VENV= the folder.
 SHELL := /bin/bash
 VENV ?= .venv
 OUT ?= runs/demo
@@ -87,7 +88,9 @@ $(STAMP):
 	  uv pip install --python "$(BIN)/python" -e '.[dev]'; \
 	else \
 	  [ -x "$(BIN)/python" ] || "$(or $(PYTHON),python3)" -m venv "$(VENV)"; \
-	  "$(BIN)/python" -m pip install -e '.[dev]'; \
+	  "$(BIN)/python" -m pip install uv \
+	  && "$(BIN)/python" -m uv pip install --python "$(BIN)/python" -e '.[dev]' \
+	  || "$(BIN)/python" -m pip install -e '.[dev]'; \
 	fi; \
 	rm -f "$(VENV)"/.set-up-*; touch "$@"
 
