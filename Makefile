@@ -23,8 +23,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Two tests run side by side on two cores, each with one thread.
 JOBS ?= 2
-# One more of pytest's workers in the whole suite: some wait, for a browser, a server or a process that they started.
-TESTERS ?= $(shell echo $$(($(JOBS) + 1)))
+# Two more of pytest's workers in the whole suite: some wait, for a browser, a server or a process that they started.
+TESTERS ?= $(shell echo $$(($(JOBS) + 2)))
 test quick notebooks: export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test quick lint faults notebooks docs cover lab export set-up clean

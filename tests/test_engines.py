@@ -103,7 +103,7 @@ def test_worth_and_rows_are_the_same(ray, fashion_mini, tmp_path):
     from psr_nb.worth import measure_worth
 
     few = fashion_mini.per_class(24, 0)
-    brief = replace(PROTOCOLS['quick'], epochs=((1e9, 2),))
+    brief = replace(PROTOCOLS['quick'], epochs=((1e9, 2),), students={'convnet*': dict(width=8)})
     prior = Prior.from_pretrained('fashion', device='cpu')
     values = []
     for name, engine in (('one', None), ('two', ray)):

@@ -28,7 +28,7 @@ from psr_nb.trials import (
 )
 from psr_nb.worth import Worth, calibrate, judges_of, measure_worth
 
-BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 2),))
+BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 2),), students={'convnet*': dict(width=8)})  # as fast as can be
 
 
 @pytest.fixture(scope='module')
