@@ -23,8 +23,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Two tests run side by side on two cores, each with one thread.
 JOBS ?= 2
-# Two more of pytest's workers in the whole suite: some wait, for a browser, a server or a process that they started.
-TESTERS ?= $(shell echo $$(($(JOBS) + 2)))
+# One more at a time in the whole suite: some wait, for a browser, a server or a process that they started.
+TESTERS ?= $(shell echo $$(($(JOBS) + 1)))
 test quick notebooks: export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test quick lint faults notebooks docs cover lab export set-up clean
@@ -34,7 +34,7 @@ demo: $(STAMP)
 
 # Every notebook, then everything in tests/ (among it: modules in step with the notebooks, notebooks clean).
 test: $(STAMP)
-	$(call RUN,nbdev-test) --n-workers $(JOBS) --do-print --timing
+	$(call RUN,nbdev-test) --n-workers $(TESTERS) --do-print --timing
 	$(call RUN,pytest) -n $(TESTERS) --dist loadfile --no-loadscope-reorder --durations 15
 
 quick: $(STAMP)

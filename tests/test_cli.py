@@ -363,7 +363,7 @@ def test_interrupt(home, tmp_path):
         '--n-per-class',
         20,
         '--num-inference-steps',
-        6,
+        3,
         '--out',
         tmp_path / 'pool',
     ]
