@@ -182,6 +182,6 @@ def test_a_pool_has_the_same_fingerprint_though_a_worker_is_killed(ray, tiny_mod
 
 def test_a_job_that_ends_its_worker_is_not_tried_for_ever(ray, monkeypatch):
     monkeypatch.setattr('psr_nb.engines.LIVES', 2)  # a new worker takes seconds
-    with pytest.raises(PSRError, match=f'job 3: expected a worker that survives it, found 2 that died'):
+    with pytest.raises(PSRError, match='job 3: expected a worker that survives it, found 2 that died'):
         list(ray.map(dies, numbers(9), (2,)))
     assert [value for value, _ in ray.map(power, numbers(3), (2,))] == [1, 2, 4]
