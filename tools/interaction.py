@@ -195,7 +195,8 @@ def laps(page, act, times: int, pause: int = 250, tries: int = 40) -> list[float
         before = page.evaluate('laps.length')
         act(len(out))
         with contextlib.suppress(Exception):
-            page.wait_for_function(f'() => laps.length > {before}', timeout=3000)
+            # Asked ten times a second: to ask in every frame would make the page draw frames without an end meanwhile.
+            page.wait_for_function(f'() => laps.length > {before}', timeout=3000, polling=100)
         page.wait_for_timeout(pause)
         if page.evaluate('laps.length') > before:
             out.append(page.evaluate('laps.at(-1)'))

@@ -42,7 +42,7 @@ function markMaker(desk, by, values, radius, edge) {
   const markOf = (code, i) => {
     const state = about.states[code];
     const key = keyOf(i);
-    const name = `${code} ${key}`;
+    const name = 10000 * code + key; // a number: thousands of texts in each drawing take a millisecond
     if (!made.has(name))
       made.set(name, stamp(state.shape, colourOf(state, key), radius * state.size, state.top ? edge : null));
     return made.get(name);
