@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['LARGE', 'ImagePool', 'Problem', 'reference_images', 'worth_counts', 'PoolRows', 'ProblemMaker', 'make_problems',
-           'Problems']
+__all__ = ['LARGE', 'ImagePool', 'Problem', 'reference_images', 'worth_counts', 'worth_reaches', 'PoolRows', 'ProblemMaker',
+           'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -144,6 +144,7 @@ class Problem:
     difficulty: Callable[[], np.ndarray] | None = None  # of the reference images, when asked for
     worth: np.ndarray | None = None  # (n,) what each adds to a student, where that was measured; in its own unit
     counts: float = 1.0  # how far worth counts, 0 to 1: see `worth_counts`
+    measured_for: int | None = None  # images per class of the sets by which worth was measured; None: not known
 
     @property
     def n(self) -> int:
@@ -308,13 +309,22 @@ def worth_counts(
     return float(np.clip(2 * np.sqrt(max(share, 0.0)), 0.0, 1.0))
 
 
-def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float] | None:  # (classes · n,) and how far it counts
+def worth_reaches(
+    ipc: int,  # images per class that are chosen
+    measured_for: int | None,  # images per class for which worth was measured; None: not known
+) -> bool:
+    "Whether worth says something about another budget: about half and twice the one that it was measured for."
+    return measured_for is None or max(ipc, measured_for) <= 2 * min(ipc, measured_for)
+
+
+def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float, int | None] | None:  # (classes · n,), how far, for what
     "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     table = pool.table
     if 'worth' not in table.columns:
         return None
     share = float(table['worth_share'].iloc[0]) if 'worth_share' in table.columns else 1.0
-    return np.asarray(table['worth'], np.float64), worth_counts(share)
+    measured_for = int(table['worth_ipc'].iloc[0]) if 'worth_ipc' in table.columns else None
+    return np.asarray(table['worth'], np.float64), worth_counts(share), measured_for
 
 # %% ../nbs/14_problems.ipynb #e8479178
 class _Difficulty:
@@ -341,14 +351,14 @@ def _problem(
     centred: bool,  # take the mean out first
     scores: dict[str, np.ndarray],  # of these candidates
     difficulty: Callable[[], np.ndarray] | None,  # of these references
-    counts: float,  # how far worth does
+    *worth: Any,  # how far worth counts, and the budget that it was measured for
 ) -> Problem:
     x, y = candidates, reference
     if centred:
         middle = (x if y is None else y).mean(0)
         x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
     reliability, uncertainty, seen = (scores.get(s) for s in ('reliability', 'uncertainty', 'seen'))
-    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'), counts)
+    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'), *worth)
 
 # %% ../nbs/14_problems.ipynb #pm001
 class PoolRows:
@@ -414,7 +424,7 @@ class ProblemMaker:
         self.name = None if self.answers is None else self.answers.teacher
         columns = (('reliability', reliability, 'probability'), ('uncertainty', uncertainty, 'entropy'))
         self.columns = {t: _column(pool, named, built_in) for t, named, built_in in columns if named != built_in}
-        measured, self.counts = (_measured_worth(pool) if worth else None) or (None, 1.0)
+        measured, self.counts, self.measured_for = (_measured_worth(pool) if worth else None) or (None, 1.0, None)
         if measured is not None:
             self.columns['worth'] = measured
         self.real = about = self.hard = None
@@ -462,7 +472,7 @@ class ProblemMaker:
             if self.hard is not None and self.real is not None:
                 difficulty = partial(self.hard.of, (self.real.labels == label).numpy())
             of_class = {k: v[mine] for k, v in scores.items()}
-            own = candidates[mine], y, self.centred, of_class, difficulty, self.counts
+            own = candidates[mine], y, self.centred, of_class, difficulty, self.counts, self.measured_for
             found.append(_problem(label, pool.classes[label], *own))
         return found
 

@@ -9,6 +9,7 @@ import heapq
 import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Iterable, Sequence
@@ -20,7 +21,7 @@ from .core import PSRError, expect, is_whole, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
-from .problems import Problem, ProblemMaker, Problems
+from .problems import Problem, ProblemMaker, Problems, worth_reaches
 from .selection import Selection
 from .selectors import SELECTORS, Selector, Weights, by_class, check_quantile, constraints, quality_terms
 
@@ -194,6 +195,11 @@ class Prepared(Problems):
         gate = selector.gate if gate is None else bool(gate)
         if not is_whole(ipc, 1):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
+        each = ipc if budget is None or not is_whole(budget, 1) else max(1, budget // len(classes))
+        if weights.worth and selector.weighted and problems[0].worth is not None:
+            if not worth_reaches(each, measured_for := problems[0].measured_for):
+                notes.append(f'worth was measured for {measured_for} images per class and does not count for {each}')
+                weights = replace(weights, worth=0.0)
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]
         if quantile:

@@ -278,7 +278,7 @@ def prepared_of(
     if bench.grid.worth is not None:
         worth = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench))
         for problem, own in zip(ready.problems, worth.values):
-            problem.worth, problem.counts = own, worth.counts
+            problem.worth, problem.counts, problem.measured_for = own, worth.counts, cell.ipc
     return ready
 
 # %% ../nbs/33_sets.ipynb #bd77292b

@@ -187,7 +187,11 @@ class _Showing(_Placing):
         if problems[0].seen is not None:
             names = ['reliability', 'uncertainty', *names]
         own = {name: np.concatenate([getattr(p, name) for p in problems]) for name in names}
-        return own | {c: table[c].to_numpy() for c in table.columns if c not in ('class', 'index', *own)}
+        return own | {
+            c: table[c].to_numpy()
+            for c in table.columns
+            if c not in ('class', 'index', 'worth_ipc', 'worth_share', *own)
+        }
 
     def _described(self, ipc: int) -> dict:
         "What the front must know once."

@@ -374,10 +374,10 @@ class Worth:
         return lines
 
     def keep(self) -> None:
-        "Writes the columns `worth`, `worth_se` and `worth_share` of the pool's table; the last is one number for all."
+        "Writes the columns `worth`, `worth_se`, `worth_ipc` and `worth_share`; the last two are one number for all."
         a = self.about
         source = f'{len(self.measured)} students {a["student"]}, {a["protocol"]}, IPC {a["ipc"]}, {a["real"]}'
-        columns = {'worth': self.values.ravel()}
+        columns = {'worth': self.values.ravel(), 'worth_ipc': np.full(self.values.size, float(a['ipc']))}
         if np.isfinite(self.errors).all():
             columns['worth_se'] = self.errors.ravel()
         if self.explained:

@@ -198,6 +198,23 @@ def test_worth_counts_as_far_as_it_is_known(pool, tmp_path):
         assert opened.explain(0, first).terms['worth'] == pytest.approx(counts * full.explain(0, first).terms['worth'])
 
 
+def test_worth_is_about_a_budget(pool, real):
+    "Worth that was measured for sets of two counts for one to four images per class; elsewhere a note says so."
+    measure(pool, real, 16)
+    assert set(pool.table['worth_ipc']) == {2.0}
+    pool.add_scores({'worth_share': np.ones(80)})
+    for ipc, counts in ((1, True), (4, True), (5, False)):
+        chosen = select(pool, ipc, gate=False, weights=Weights(reliability=0, worth=1))
+        plain = select(pool, ipc, gate=False, weights=Weights(reliability=0, worth=0))
+        same = all(np.array_equal(a, b) for a, b in zip(chosen.ids, plain.ids))
+        assert ('worth' in chosen.gains[0]) == counts and same == (not counts)
+        notes = [] if counts else [f'worth was measured for 2 images per class and does not count for {ipc}']
+        assert chosen.notes == notes
+    assert 'does not count for 5' in select(pool, 1, gate=False, weights=Weights(reliability=0), budget=50).notes[0]
+    pool.add_scores({'worth': np.arange(80.0), 'worth_ipc': np.full(80, 10.0)})
+    assert 'does not count for 2' in select(pool, 2, gate=False, weights=Weights(reliability=0), at_once=4).notes[0]
+
+
 @pytest.mark.slow
 def test_a_contest_leaves_out_who_judged_worth(pool, real, few_images, monkeypatch, tmp_path):
     monkeypatch.setattr(psr_nb.contest, 'ENOUGH', 6)
