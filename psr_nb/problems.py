@@ -351,14 +351,16 @@ def _problem(
     centred: bool,  # take the mean out first
     scores: dict[str, np.ndarray],  # of these candidates
     difficulty: Callable[[], np.ndarray] | None,  # of these references
-    *worth: Any,  # how far worth counts, and the budget that it was measured for
+    counts: float,  # how far worth does
+    measured_for: int | None,  # the budget that it was measured for
 ) -> Problem:
     x, y = candidates, reference
     if centred:
         middle = (x if y is None else y).mean(0)
         x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
     reliability, uncertainty, seen = (scores.get(s) for s in ('reliability', 'uncertainty', 'seen'))
-    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, scores.get('worth'), *worth)
+    worth = scores.get('worth'), counts, measured_for
+    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, *worth)
 
 # %% ../nbs/14_problems.ipynb #pm001
 class PoolRows:

@@ -166,17 +166,18 @@ def test_jobs_are_asked_for_only_as_far_ahead_as_workers_need(ray):
 
 
 def test_a_pool_has_the_same_fingerprint_though_a_worker_is_killed(ray, tiny_models, tiny_pool, tmp_path):
-    "One process, and two workers of which one is killed half-way: the same shards by name."
+    "One process, two workers, and two workers of which one is killed half-way: the same shards by name."
     from psr_nb.pool import Pool
     from psr_nb.score import score
 
     prior, teachers = tiny_models
-    for step in Pool.sample_steps(prior, teachers, 50, path=tmp_path / 'killed', shard_size=10, engine=ray):
-        if step.step == 4:
-            os.kill(ray.ray.get(ray.hands.actors[0].ready.remote()), signal.SIGKILL)
-    pool = Pool.open(tmp_path / 'killed')
-    assert pool.fingerprint == tiny_pool.fingerprint
-    assert pool.info == tiny_pool.info  # every shard's hash, and what they were made with
+    for name, kills in (('plain', ()), ('killed', (4,))):
+        for step in Pool.sample_steps(prior, teachers, 50, path=tmp_path / name, shard_size=10, engine=ray):
+            if step.step in kills:
+                os.kill(ray.ray.get(ray.hands.actors[0].ready.remote()), signal.SIGKILL)
+        pool = Pool.open(tmp_path / name)
+        assert pool.fingerprint == tiny_pool.fingerprint
+        assert pool.info == tiny_pool.info  # every shard's hash, and what they were made with
     assert score(pool, engine=ray).equals(score(Pool.open(tiny_pool.path)))
 
 
