@@ -35,12 +35,14 @@ from psr_nb.sets import (  # noqa: F401
     Bench,
     Cell,
     cells_of,
+    contest_of,
     denoising_steps,
     draw_sheet,
     pool_of,
     prepared_of,
     set_of,
     sets_of,
+    trained_students,
 )
 
 # found here before they had rooms of their own
@@ -72,7 +74,7 @@ class _CellSets:
 def _make(bench: Bench, m: _CellSets) -> None:
     "The sets of a cell, and how long they took."
     cell, how = m.cell, bench.grid.methods[m.cell.method]
-    if 'selector' in how:
+    if {'selector', 'contest'} & set(how):
         prepared_of(bench, cell, how.get('space', 'student'))  # the pool is everybody's
     began = time.perf_counter()
     m.sets, m.test = sets_of(bench, cell)
@@ -127,6 +129,7 @@ def _train(bench: Bench, made: Sequence[_CellSets], device: Any, abreast: bool |
         more = dict(pool=cell.pool, draw=row['seed'] if draw is None else draw)
         more['set_seconds'] = round(bench.costs[m.cell.method, m.cell.ipc, m.cell.pool], 3)
         more['denoising_steps'] = denoising_steps(bench, m.cell)
+        more['set_students'] = trained_students(bench, m.cell)
         m.rows.append(row | dict(method=m.cell.method) | more)
 
 # %% ../nbs/34_bench.ipynb #be016b

@@ -130,11 +130,14 @@ def propose(
     reference: ImageData | None = None,  # real images to represent; None: the pool represents itself
     names: Iterable[str] = tuple(PROPOSALS),  # in `PROPOSALS`
     draws: int = 0,  # random draws beside them
+    worth: Worth | None = None,  # of this budget; None: the pool's column, where there is one
     **options: Any,  # for `prepare`
 ) -> dict[str, Selection]:  # name -> selection, each other than those before
     "Selections of one pool by many rules."
     found: dict[str, Selection] = {}
     prepared = prepare(pool, reference, **options)
+    if worth is not None:
+        worth.give_to(prepared.problems)
     known, judged = (getattr(prepared.problems[0], k) is not None for k in ('worth', 'reliability'))
     for name in names:
         method, weights, by_worth = PROPOSALS[name]
@@ -207,6 +210,11 @@ class Contest:
     def name(self) -> str:
         "Of the rule that won."
         return list(self.selections)[self.comparison.best]
+
+    @property
+    def students(self) -> int:
+        "How many were trained."
+        return int(np.isfinite(self.comparison.accuracy).sum()) + len(self.comparison.again)
 
     @property
     def best(self) -> Selection:

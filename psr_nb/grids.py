@@ -17,6 +17,7 @@ from .evaluate import PROTOCOLS
 from .refine import RefineSettings
 from .rivals import RIVALS
 from .select import SELECTORS, Weights
+from .spaces import is_centred
 from .stages import BASELINES
 from .students import known_student
 
@@ -104,12 +105,14 @@ METHOD_KEYS = {  # how a method's sets are made
     'folder': 'a set on disk; {ipc} and {pool} stand for the numbers of the cell',
     'rival': 'a name in `RIVALS`: another way to sample the same prior',
     'function': 'module:name of a function of (real, ipc, seed) that gives images with labels',
-    'space': 'for a selector: where images are compared',
+    'contest': 'true, or students, rounds and most of `contest`: students choose among what many rules choose from the pool',
+    'space': 'for a selector or a contest: where images are compared',
     'weights': "for a selector: terms and how much each counts, as in `Weights`; what is left out is the selector's own",
-    'refine': 'for a selector: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
+    'refine': 'for a selector or a contest: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
     'draws': 'for what is drawn by chance: how many sets per pool; each of them gets all seeds',
 }
-_WAYS = ('selector', 'baseline', 'rival', 'folder', 'function')
+_WAYS = ('selector', 'baseline', 'rival', 'folder', 'function', 'contest')
+_CONTEST: dict[str, str] = dict.fromkeys(('students', 'rounds', 'most'), '')
 
 # %% ../nbs/33_grids.ipynb #gr007
 def _list(value: Any, what: str, kind: type) -> tuple:
@@ -122,6 +125,13 @@ def _list(value: Any, what: str, kind: type) -> tuple:
     if kind is int and max(values) > 10**6:
         raise PSRError(what, 'numbers up to 1,000,000', max(values))
     return tuple(dict.fromkeys(values))
+
+
+def _number(value: Any, what: str) -> int:
+    "One whole number from 1 up."
+    if isinstance(value, (list, tuple)):
+        raise PSRError(what, 'one whole number', repr(value)[:80])
+    return _list(value, what, int)[0]
 
 
 def _weights(name: str, how: dict[str, Any]) -> dict[str, float]:
@@ -145,11 +155,33 @@ def _refine(name: str, how: dict[str, Any]) -> dict[str, Any]:
     given = how['refine']
     if given is True:
         given = {}
-    if not isinstance(given, dict) or 'selector' not in how:
-        raise PSRError(f'refine of method {name}', 'true or settings, beside a selector', repr(how)[:80])
+    if not isinstance(given, dict) or not {'selector', 'contest'} & set(how):
+        raise PSRError(f'refine of method {name}', 'true or settings, beside a selector or a contest', repr(how)[:80])
+    given, persons = {str(key): value for key, value in given.items()}, ('teacher', 'judge')
     for key in given:
-        lookup({f.name: f for f in fields(RefineSettings)} | dict(teacher='', judge=''), str(key), f'refine of {name}')
-    return {str(key): value for key, value in given.items()}
+        lookup({f.name: f for f in fields(RefineSettings)} | dict.fromkeys(persons), key, f'refine of {name}')
+    for key in persons:
+        _name(given.get(key, '-'), f'{key} of method {name}')
+    own: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k not in persons}
+    RefineSettings(**own).check()
+    return given
+
+
+def _name(value: Any, what: str) -> str:
+    "Some text. Raises `PSRError` for anything else."
+    if not isinstance(value, str) or not value.strip():
+        raise PSRError(what, 'a name or a path', repr(value)[:60])
+    return value
+
+
+def _contest(name: str, given: Any) -> dict[str, int]:
+    "The numbers of a contest. Raises `PSRError` for others."
+    given = {} if given is True or given is None else given
+    if not isinstance(given, dict):
+        raise PSRError(f'contest of method {name}', f'true, or numbers of {", ".join(_CONTEST)}', repr(given)[:60])
+    for key in given:
+        lookup(_CONTEST, str(key), f'contest of method {name}')
+    return {str(key): _number(value, f'{key} of method {name}') for key, value in given.items()}
 
 
 DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', 'mosaics_real', *RIVALS)  # what a seed decides
@@ -160,7 +192,9 @@ def _method(name: str, how: Any) -> dict[str, Any]:
     if how is None:
         if name in BASELINES:
             return dict(baseline=name)
-        lookup({**BASELINES, **SELECTORS, **RIVALS}, name, 'method')
+        if name == 'contest':
+            return dict(contest={})
+        lookup({**BASELINES, **SELECTORS, **RIVALS, 'contest': ''}, name, 'method')
         return dict(rival=name) if name in RIVALS else dict(selector=name)
     if not isinstance(how, dict):
         raise PSRError(f'method {name}', f'nothing, or one of {", ".join(METHOD_KEYS)} with a value', repr(how)[:60])
@@ -169,6 +203,12 @@ def _method(name: str, how: Any) -> dict[str, Any]:
     ways = [k for k in how if k in _WAYS]
     if len(ways) != 1:
         raise PSRError(f'method {name}', f'one of {", ".join(_WAYS)}', ' and '.join(ways) or 'none')
+    for key in {'folder', 'function', 'space'} & set(how):
+        _name(how[key], f'{key} of method {name}')
+    if 'space' in how:
+        is_centred(how['space'])  # raises where there is no such space
+        if ways[0] not in ('selector', 'contest'):
+            raise PSRError(f'space of method {name}', 'a selector or a contest beside it', ways[0])
     for key, registry in (('selector', SELECTORS), ('baseline', BASELINES), ('rival', RIVALS)):
         if key in how:
             lookup(registry, how[key], key)
@@ -177,8 +217,10 @@ def _method(name: str, how: Any) -> dict[str, Any]:
         found['weights'] = _weights(name, how)
     if 'refine' in how:
         found['refine'] = _refine(name, how)
+    if 'contest' in how:
+        found['contest'] = _contest(name, how['contest'])
     if 'draws' in how:
-        [found['draws']] = _list(how['draws'], f'draws of method {name}', int)
+        found['draws'] = _number(how['draws'], f'draws of method {name}')
         if 'function' not in how and how[ways[0]] not in DRAWN:
             raise PSRError(f'draws of method {name}', f'a function, or one of {", ".join(DRAWN)}', how[ways[0]])
     return found
@@ -204,10 +246,10 @@ def parse_grid(
             values[key] = _list(values[key], f'key {key} of the grid', kind)
     for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth'):
         if values.get(key) is not None:
-            [values[key]] = _list(values[key], f'key {key} of the grid', int)
+            values[key] = _number(values[key], f'key {key} of the grid')
     for key in ('data', 'prior', 'teacher', 'labels', 'baseline'):
-        if not isinstance(values.get(key, ''), (str, type(None))) or key == 'data' and values.get(key, '') is None:
-            raise PSRError(f'key {key} of the grid', 'a name or a path', repr(values[key])[:60])
+        if key in values and (values[key] is not None or key == 'data'):
+            _name(values[key], f'key {key} of the grid')
     if values.get('labels') not in (None, 'hard', 'soft'):
         raise PSRError('key labels of the grid', 'hard or soft', repr(values['labels']))
     for protocol in values.get('protocols', ('quick',)):
@@ -215,6 +257,10 @@ def parse_grid(
         for student in values.get('students', ()):
             known_student(student, known_protocol)
     grid = Grid(**values, base=str(base))
+    choosing = [name for name, how in grid.methods.items() if {'selector', 'contest'} & set(how)]
+    if choosing and max(grid.ipc) > grid.n_per_class:
+        most = f'numbers up to n_per_class ({grid.n_per_class}), since {choosing[0]} chooses from a pool'
+        raise PSRError('key ipc of the grid', most, max(grid.ipc))
     if grid.baseline is not None:
         lookup(grid.methods, grid.baseline, 'baseline of the grid')
     return replace(grid, baseline=grid.baseline or next(iter(grid.methods)))
@@ -284,7 +330,7 @@ def method_of(
     base: str | Path = '',  # folder that relative paths start from
 ) -> dict[str, Any]:  # see `METHOD_KEYS`
     "How a row is made that is given in a few words."
-    if what in {**BASELINES, **SELECTORS, **RIVALS}:
+    if what in {**BASELINES, **SELECTORS, **RIVALS, 'contest': ''}:
         return _method(what, None)
     fixed = Path(re.split(r'[^/]*\{', what)[0] or '.')  # a path may go on with {ipc} and {pool}
     for start in (Path(base), Path()):

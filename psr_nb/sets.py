@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
+from .contest import Contest, contest
 from psr_nb.core import (
     PSRError,
     check_fields,
@@ -36,6 +38,7 @@ from .grids import Grid, located, parse_grid
 from .pictures import to_uint8
 from .pool import Pool
 from .prior import Prior
+from .protocols import PROTOCOLS
 from .refine import RefineSettings
 from .rivals import RIVALS
 from .select import SELECTORS, Prepared, Selection, prepare
@@ -45,8 +48,8 @@ from .views import image_grid
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'set_of', 'sets_of', 'draw_sheet',
-           'denoising_steps']
+__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'worth_of', 'contest_of', 'set_of', 'sets_of',
+           'trained_students', 'draw_sheet', 'denoising_steps']
 
 # %% ../nbs/33_sets.ipynb #be011
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Bench:
         "Real images of one part, at the size and in the channels of the prior's pools where there is one."
         if split not in self._data:
             name = located(self.grid.data, 'key data of the grid')
-            if any('selector' in how or 'rival' in how for how in self.grid.methods.values()):
+            if any({'selector', 'rival', 'contest'} & set(how) for how in self.grid.methods.values()):
                 channels, size = self.prior.image_shape[0], self.prior.image_shape[-1]
                 data = load_data(name, split, size=size, channels=channels)
                 self._data[split] = data.restrict(self.prior.classes)
@@ -274,22 +277,28 @@ def prepared_of(
     "The pool of a cell made ready for selection, with worth for its budget where the grid measures it."
     pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
     real = bench.images('train')
-    ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space))
-    if bench.grid.worth is not None:
-        worth = bench.once(('worth', cell.pool, cell.ipc), lambda: _worth(pool, real, cell.ipc, bench))
-        for problem, own in zip(ready.problems, worth.values):
-            problem.worth, problem.counts, problem.measured_for = own, worth.counts, cell.ipc
+    ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space, prior=bench.prior))
+    if (worth := worth_of(bench, cell)) is not None:
+        worth.give_to(ready.problems)
     return ready
 
 # %% ../nbs/33_sets.ipynb #bd77292b
-def _worth(pool: Pool, real: ImageData, ipc: int, bench: Bench) -> Worth:
-    "What each candidate is worth for a budget; measured where it was not measured before."
-    worth, grid = None, bench.grid
-    own = grid.worth, grid.protocols[0], grid.students[0]
-    for step in measure_worth(pool, real, ipc, *own, engine=bench.engine):
-        worth = step.worth
-    assert worth is not None
-    return worth
+def worth_of(
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
+) -> Worth | None:  # None: the grid measures none
+    "What each candidate is worth for the budget of a cell; measured where it was not measured before."
+    grid, real = bench.grid, bench.images('train')
+    if grid.worth is None:
+        return None
+    pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
+
+    def measured() -> Worth:
+        own = cell.ipc, grid.worth, grid.protocols[0], grid.students[0]
+        *_, last = measure_worth(pool, real, *own, engine=bench.engine)
+        return last.worth
+
+    return bench.once(('worth', cell.pool, cell.ipc), measured)
 
 # %% ../nbs/33_sets.ipynb #be019
 def _folder_set(bench: Bench, cell: Cell, folder: str) -> tuple[Any, ImageData]:
@@ -316,8 +325,26 @@ def _function(words: str, base: str) -> Callable[..., Any]:
     return getattr(loaded, name or 'make_set')
 
 
+def contest_of(
+    bench: Bench,  # the opened grid
+    cell: Cell,  # of a method that is a contest
+) -> Contest:
+    "What students chose from the pool of a cell. The grid's first student and protocol decide, whoever is trained later."
+    grid, how = bench.grid, bench.grid.methods[cell.method]
+    pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
+    protocol = PROTOCOLS[grid.protocols[0]]
+    if grid.epochs is not None:
+        protocol = replace(protocol, epochs=((math.inf, grid.epochs),))
+    own: dict[str, Any] = dict(how['contest'], protocol=protocol, student=grid.students[0])
+    own |= dict(space=how.get('space', 'student'), prior=bench.prior, worth=worth_of(bench, cell))
+    key = 'contest', cell.method, cell.ipc, cell.pool
+    return bench.once(key, lambda: contest(pool, bench.images('train'), cell.ipc, **own))
+
+
 def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> ImageData:
-    "A selector's choice from the pool of a cell."
+    "A selector's choice from the pool of a cell, or that of a contest."
+    if 'contest' in how:
+        return _as_set(bench, cell, contest_of(bench, cell).best, how)
     ready = prepared_of(bench, cell, how.get('space', 'student'))
     weights, given = None, how.get('weights') or {}
     if given:
@@ -325,7 +352,11 @@ def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> Ima
         if given.get('worth') and ready.problems[0].worth is None:
             say = 'Give the grid the key worth, or measure it: psr worth'
             raise PSRError(f'weight worth of method {cell.method}', 'a pool whose worth was measured', 'none', say)
-    chosen = ready.select(cell.ipc, how['selector'], weights, seed=seed)
+    return _as_set(bench, cell, ready.select(cell.ipc, how['selector'], weights, seed=seed), how)
+
+
+def _as_set(bench: Bench, cell: Cell, chosen: Selection, how: dict[str, Any]) -> ImageData:
+    "The images of a selection, refined where the method says so."
     images = chosen.images if 'refine' not in how else _refined(bench, chosen, how['refine'])
     return ImageData(images, chosen.labels, list(chosen.pool.classes), cell.method)
 
@@ -363,7 +394,7 @@ def set_of(
             return lambda seed: make(bench.prior, real, cell.ipc, seed), test
         key = 'rival', how['rival'], cell.ipc, cell.pool
         return bench.once(key, lambda: make(bench.prior, real, cell.ipc, cell.pool)), test
-    if how['selector'] == 'random':  # drawn anew for each seed
+    if how.get('selector') == 'random':  # drawn anew for each seed
         return lambda seed: _chosen_set(bench, cell, how, seed), test
     return bench.once((cell.method, cell.ipc, cell.pool), lambda: _chosen_set(bench, cell, how, 0)), test
 
@@ -384,6 +415,21 @@ def sets_of(
     return {None: made.__getitem__}, test
 
 # %% ../nbs/33_sets.ipynb #be019d
+def trained_students(
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid, whose set has been made
+) -> int | None:  # None: nobody knows
+    "How many students measured worth and chose in a contest before the set of a cell was made."
+    how, measured = bench.grid.methods[cell.method], bench.grid.worth or 0
+    if {'folder', 'function'} & set(how):
+        return None
+    if 'contest' in how:
+        return measured + contest_of(bench, cell).students
+    rule = SELECTORS.get(how.get('selector', ''))
+    weighs = rule is not None and rule.weighted and replace(rule.weights, **how.get('weights', {})).worth
+    return measured if weighs else 0
+
+
 def draw_sheet(
     data: Any,  # a set
     path: Path,  # the .webp file to write
@@ -408,10 +454,10 @@ def denoising_steps(
     how = bench.grid.methods[cell.method]
     if 'baseline' in how:
         return 0
-    if 'selector' not in how and 'rival' not in how:
+    if not {'selector', 'contest', 'rival'} & set(how):
         return None
     each = len(bench.prior.classes) * bench.prior.defaults['num_inference_steps']
-    if 'selector' in how:
+    if 'rival' not in how:
         return bench.grid.n_per_class * each
     more = len(bench.prior.classes) * 100 if how['rival'] == 'condition_aware' else 0  # its optimisation
     return cell.ipc * (each * (2 if more else 1) + more)

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ from .greedy import similarity
 from .learning import train_students
 from .locks import folder_lock
 from .pictures import to_float
-from .problems import reference_images, worth_counts
+from .problems import Problem, reference_images, worth_counts
 from .protocols import PROTOCOLS, Protocol
 from .shards import read_packed, write_packed
 from psr_nb.trials import (
@@ -306,6 +306,14 @@ class Worth:
         self.calibration = calibrate(quick, beyond.mean(1), spanned, self.measured.right[:, 1])
         self._extra = self.values - r.trust * prior  # what candidates add beyond the trials
         self._usual = float((taken.mean(1) * self._extra).sum(1).mean())
+
+    def give_to(
+        self,
+        problems: Iterable[Problem],  # one for each class, of the same candidates
+    ) -> None:
+        "Makes selection use this measurement, whatever the pool's table holds."
+        for problem, own in zip(problems, self.values, strict=True):
+            problem.worth, problem.counts, problem.measured_for = own, self.counts, self.about['ipc']
 
     @property
     def counts(self) -> float:

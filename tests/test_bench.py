@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from psr_nb import sets as sets_room
 from psr_nb.bench import Bench, cells_of, parse_grid, read_grid, run_bench
 from psr_nb.bench_table import collect, tabulate, write_results
 from psr_nb.core import PSRError
+from psr_nb.worth import Worth
 
 SMALL = dict(data='fashion-mini', seeds=2, ipc=[1, 2], epochs=2, methods=['random_real', 'herding_real'])
 
@@ -226,7 +228,9 @@ def test_worth_is_asked_for_by_its_weight(few_images, tmp_path, monkeypatch):
     without = Bench.begin(parse_grid(grid), tmp_path / 'without')
     assert [('worth was measured' in s.error) for s in run_bench(without)] == [False, True]
     values = np.random.default_rng(0).normal(size=(10, 4))
-    measured = SimpleNamespace(worth=SimpleNamespace(values=values, counts=1.0))
+    worth = SimpleNamespace(values=values, counts=1.0, about=dict(ipc=2))
+    worth.give_to = partial(Worth.give_to, worth)
+    measured = SimpleNamespace(worth=worth)
     monkeypatch.setattr(sets_room, 'measure_worth', lambda *how, **more: iter([measured]))
     with_worth = Bench.begin(parse_grid(grid | dict(worth=16)), tmp_path / 'with')
     shutil.copytree(without.path / 'pools', with_worth.path / 'pools')
@@ -283,3 +287,27 @@ def test_teachers_of_a_refined_method(few_images, tmp_path):
     )
     with pytest.raises(PSRError, match="Did you mean 'steps'"):
         parse_grid(words | dict(methods=dict(mine=dict(selector='psr', refine=dict(step=1)))))
+
+
+@pytest.mark.slow
+def test_a_contest_is_a_method(few_images, tmp_path, monkeypatch):
+    "Its winner is trained like any other set; where the grid measures worth, rules with worth take part."
+    words = dict(data=str(few_images), prior='fashion', n_per_class=4, seeds=1, ipc=2, epochs=1)
+    best = dict(contest=dict(students=1, rounds=2))
+    grid = Bench.begin(parse_grid(words | dict(methods=dict(psr=None, best=best))), tmp_path / 'grid')
+    assert [s.error for s in run_bench(grid)] == ['', '']
+    cells = {cell.method: cell for cell in cells_of(grid.grid)}
+    found = bench_room.contest_of(grid, cells['best'])
+    assert torch.equal(bench_room.set_of(grid, cells['best'])[0].images, found.best.images)
+    rows = {r['method']: r for r in collect(grid)[0].rows}
+    assert (rows['psr']['set_students'], rows['best']['set_students']) == (0, found.students)
+    assert found.students > len(found.selections)
+    worth = SimpleNamespace(values=np.random.default_rng(0).normal(size=(10, 4)), counts=1.0, about=dict(ipc=2))
+    worth.give_to = partial(Worth.give_to, worth)
+    monkeypatch.setattr(sets_room, 'measure_worth', lambda *how, **more: iter([SimpleNamespace(worth=worth)]))
+    with_worth = Bench.begin(parse_grid(words | dict(worth=16, methods=dict(best=best))), tmp_path / 'with')
+    shutil.copytree(grid.path / 'pools', with_worth.path / 'pools')
+    [step] = run_bench(with_worth)
+    by = bench_room.contest_of(with_worth, step.cell)
+    assert len(by.selections) > len(found.selections) and any('worth 0.5' in name for name in by.selections)
+    assert collect(with_worth)[0].rows[0]['set_students'] == 16 + by.students
