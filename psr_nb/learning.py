@@ -166,7 +166,7 @@ def train_student(
 ) -> Iterator[StudentStep]:
     "Trains a student from scratch and tests it when the protocol says; yields every step."
     device, n, n_classes = known_device(device), len(images), len(test.classes)
-    here = scope(protocol, test.classes, images.shape[1:], student)
+    here = scope(protocol, test, images.shape[1:], student)
     about = here.family, _architecture(teacher)
     work = training_plan(here.protocol, n, n_classes, ipc, student, epochs, batch_size, *about)
     p, soft, began = work.protocol, targets.ndim == 2, time.perf_counter()
@@ -408,7 +408,7 @@ def train_students(
     seeds = range(len(sets)) if seeds is None else list(seeds)
     if not sets or len(seeds) != len(sets):
         raise PSRError('argument seeds', f'one for each of the {len(sets)} sets', len(seeds))
-    p = scope(protocol, test.classes, sets[0][0].shape[1:], student).protocol
+    p = scope(protocol, test, sets[0][0].shape[1:], student).protocol
     if p.online and sets[0][1].ndim == 2:
         raise PSRError('argument protocol', 'one that asks no teacher about every batch', protocol)
     count = len(test.classes)
@@ -452,7 +452,7 @@ def accuracies_abreast(
 ):  # epochs, and for each set one accuracy per test; None: they cannot be joined
     "Students trained as one network and tested when the protocol says, as `train_student` tests each of them alone."
     device, count, shape = known_device(device), len(test.classes), tuple(sets[0][0].shape[1:])
-    here = scope(protocol, test.classes, shape, student)
+    here = scope(protocol, test, shape, student)
     work = training_plan(here.protocol, len(sets[0][0]), count, ipc, student, epochs, batch_size, here.family)
     if not _groupable(student, work, sets, count):
         return None

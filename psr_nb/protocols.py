@@ -83,6 +83,7 @@ def _step_down(done: float, total: int) -> float:
 # name -> share of the highest rate after `done` of `total` epochs; `cosine` changes with every step, the others with every epoch
 SCHEDULES: dict[str, Callable[[float, int], float]] = {
     'cosine': lambda done, total: 0.5 * (1 + math.cos(math.pi * done / total)),  # to zero
+    'epoch_cosine': lambda done, total: 0.5 * (1 + math.cos(math.pi * int(done) / total)),
     'multistep': _step_down,  # × .2 at 2/3 and at 5/6
     'half_cosine': lambda done, total: 0.5 * (1 + math.cos(math.pi * int(done) / total / 2)),  # ends at .5
 }
@@ -127,6 +128,7 @@ TESTS: dict[str, Callable[[int], set[int]]] = {
     'hundred': lambda total: set(range(max(1, total // 100), total + 1, max(1, total // 100))),
     'end': lambda total: set(),
     'tens': lambda total: set(range(10, total + 1, 10)),
+    'first_of_tens': lambda total: set(range(1, total + 1, 10)),
     'late': lambda total: {e for e in range(10, total + 1, 10) if e - 1 > 0.8 * total},
 }
 
@@ -254,12 +256,12 @@ PROTOCOLS['sre2l'] = replace(
     PROTOCOLS['rded'],
     source="Yin et al. 2023, arXiv 2306.13092; values from the authors' train_FKD.py and its script",
     lr={'*': 0.001},
-    schedule='cosine',
+    schedule='epoch_cosine',
     batch_size=((math.inf, 1024),),
     class_batches={},
     exact_ipc=False,
     views='sre2l',
-    tests='tens',
+    tests='first_of_tens',
     extra_forward=False,
     decay_vectors=False,
     special={},

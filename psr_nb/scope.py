@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
-from .classes import imagenet_index
+from .classes import class_hash, imagenet_index
 from .core import lookup
-from .data import FASHION_CLASSES
+from .data import FASHION_CLASSES, ImageData
 from .protocols import PROTOCOLS, Protocol
 
 # %% auto #0
@@ -28,26 +28,44 @@ CIFAR100_CLASSES = """
     possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
     sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
     willow_tree wolf woman worm""".split()
-_KNOWN = {'cifar10': CIFAR10_CLASSES, 'cifar100': CIFAR100_CLASSES, 'fashion': FASHION_CLASSES}
+_DIGITS = 'zero one two three four five six seven eight nine'.split()
+_KNOWN = {
+    'cifar10': CIFAR10_CLASSES,
+    'cifar100': CIFAR100_CLASSES,
+    'fashion': FASHION_CLASSES,
+    'mnist': [f'{i} - {word}' for i, word in enumerate(_DIGITS)],  # as torchvision calls them
+}
+_NUMBERED = dict(mnist=10, svhn=10, fashion=10, cifar10=10, cifar100=100)  # sets whose classes may be called by numbers
+_TITLES = dict(fashionmnist='fashion', svhncropped='svhn')  # other names of these sets
+# names of sets that have the classes of a known set, and other images
+_NAMESAKES = re.compile(r'cinic10|qmnist|cifar100?c|cifar10[12]|imagenet(v2\w*|a|c|r|sketch)')
+_TINY = 'fc4944cf9a7ee2a6d4d6804005b2ffa90100e3dba5090d8f56b9d8c4b660540a'  # of the WordNet ids of Tiny-ImageNet
 
 
 def data_family(
     classes: Sequence[str],  # names of the classes, in any order
-    channels: int = 3,  # 1 (grey) or 3 (RGB)
+    name: str = '',  # of the data set, where it is known: "SVHN", "ufldl-stanford/svhn"
     size: int | None = None,  # pixels a side, as stored
 ) -> str:  # "imagenet", "tiny", "cifar10", "cifar100", "svhn", "mnist" or "fashion"; "" for other data
-    "Which data of the field these are, by their classes."
+    "Which data of the field these are: by their classes, or by the name of the set where classes are numbers."
     plain = lambda names: {re.sub(r'[\W_]+', ' ', str(n)).strip().lower() for n in names}
+    title = re.sub(r'[\W_]+', '', name.rpartition('/')[2]).lower()
+    if _NAMESAKES.fullmatch(title):
+        return ''
     found = plain(classes)
+    if 'cra' in found:  # on the Hub, CIFAR-100's crab is called so
+        found = found - {'cra'} | {'crab'}
     for family, names in _KNOWN.items():
         if found == plain(names):
             return family
-    if found == set('0123456789'):
-        return 'mnist' if channels == 1 else 'svhn'
-    known = sum(imagenet_index(str(c)) is not None for c in classes)
-    if len(classes) == 200 and size == 64 and known > 150:
-        return 'tiny'  # some of its 200 are not among ImageNet-1k's classes
-    return 'imagenet' if classes and known == len(classes) else ''
+    title = _TITLES.get(title, title)
+    if title in _NUMBERED and found == set(map(str, range(_NUMBERED[title]))):
+        return title
+    numbers = [number for c in classes if (number := imagenet_index(str(c))) is not None]
+    if not classes or len(numbers) < len(classes):
+        return ''
+    in_order = [str(name) for _, name in sorted(zip(numbers, classes))]
+    return 'tiny' if (size or 64) <= 64 and class_hash(in_order) == _TINY else 'imagenet'
 
 # %% ../nbs/05_scope.ipynb #sc008
 @dataclass(frozen=True)
@@ -72,31 +90,55 @@ class Scope:
         return name + (f', adapted: {"; ".join(self.changes)}' if self.changes else '')
 
 # %% ../nbs/05_scope.ipynb #sc009
-def _changes(protocol: Protocol, family: str, size: int, student: str) -> tuple[str, ...]:
+_GREY = ('mnist', 'fashion')  # the others are in RGB
+
+
+def _student_words(protocol: Protocol, student: str) -> str:
+    "A student that the protocol does not have for these data, and whether it keeps norms that the protocol replaces."
+    named = any(fnmatch(student, pattern) for _, pattern, _ in protocol.cells)
+    return f'student {student}' + ('' if named or protocol.norm == 'batch' else ' with its own norms')
+
+
+def _changes(
+    protocol: Protocol,
+    family: str,
+    image_shape: Sequence[int],  # (c, h, w)
+    size: int,  # pixels a side that students see
+    student: str,
+) -> tuple[str, ...]:
     "What keeps this from being the protocol as it was defined."
-    pixels = f'{size} px'
-    if not (rows := [row for row in protocol.cells if row[0] == family]):
+    channels, height, width = image_shape
+    pixels = f'{size} px' if height == width else f'{width}×{height} px'
+    rows = [row for row in protocol.cells if row[0] == family]
+    if not rows:
         return 'other data', pixels
-    if not (rows := [row for row in rows if fnmatch(student, row[1])]):
-        return (f'student {student}',)
-    return () if size in {row[2] for row in rows} else (pixels,)
+    words = []
+    if (channels == 1) != (family in _GREY):
+        words.append('grey' if channels == 1 else 'RGB')
+    fitting = [row for row in rows if fnmatch(student, row[1])]
+    if not fitting:
+        words.append(_student_words(protocol, student))
+    if height != width or size not in {row[2] for row in fitting or rows}:
+        words.append(pixels)
+    return tuple(words)
 
 
 def scope(
     protocol: str | Protocol,  # a name in `PROTOCOLS`, or your own
-    classes: Sequence[str],  # of the data
+    data: ImageData | Sequence[str],  # the test images; where they are not at hand, the names of their classes
     image_shape: Sequence[int],  # (c, h, w) of the images to train on
     student: str = 'convnet3',  # see `students.STUDENTS`
 ) -> Scope:
     "A protocol for this data, size and student; `changes` is empty where it was defined for them."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
-    channels, stored = image_shape[0], image_shape[-1]
+    stored = image_shape[-1]
     if not p.cells:
         return Scope(p, '', stored)
-    family = data_family(classes, channels, stored)
+    classes, name = (data.classes, data.name) if isinstance(data, ImageData) else (data, '')
+    family = data_family(classes, name, stored)
     branch = p.branches.get(family or ('small' if stored <= 32 else ''), {})
     size = stored if p.largest is None else min(stored, p.largest)
-    changes = _changes(p, family, size, student)
+    changes = _changes(p, family, image_shape, size, student)
     if size < stored and p.test_crop:  # the field's code crops such images while they are large
         changes += (f'{stored} px scaled to {size}',)
     return Scope(replace(p, branches={}, **branch), family, size, changes)

@@ -360,13 +360,19 @@ def _torchvision_student(
     image_shape: tuple[int, ...],  # (c, h, w)
     n_classes: int,
 ) -> nn.Module:
-    "One of torchvision's networks as it comes: its first weights, its dropout."
+    """One of torchvision's networks: its first weights, its dropout. The last layer has the first rows of one for 1,000
+    classes, as in RDED's code: EfficientNet's first weights are smaller the more classes there are."""
     import torchvision
 
     if image_shape[0] != 3:
         raise PSRError(f'images for {name}', '3 channels', image_shape[0])
     more: dict[str, Any] = dict(image_size=image_shape[1]) if name.startswith('vit') else {}
-    return torchvision.models.get_model(name, weights=None, num_classes=n_classes, **more)
+    network = torchvision.models.get_model(name, weights=None, num_classes=max(1000, n_classes), **more)
+    head = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+    head.weight = nn.Parameter(head.weight.detach()[:n_classes].clone())
+    head.bias = nn.Parameter(head.bias.detach()[:n_classes].clone())
+    head.out_features = n_classes
+    return network
 
 # %% ../nbs/06_students.ipynb #a3471945
 def known_student(
@@ -383,6 +389,17 @@ def known_student(
     return architecture
 
 
+def _check_square(
+    name: str,  # of a student
+    image_shape: tuple[int, ...],  # (c, h, w)
+) -> None:
+    "Raises `PSRError` where a network with a layer for each place gets images that are not square."
+    height, width = image_shape[1:]
+    if height != width and re.match(r'convnet[1-9]$|vit|deit|swin(?!_v2_t)', name):
+        cure = 'Pass size= to load_data (in the shell: --size)'
+        raise PSRError(f'images for {name}', 'square images', f'{width}×{height} pixels', cure)
+
+
 def make_student(
     name: str,  # in `STUDENTS`, or any timm name
     image_shape: tuple[int, ...],  # (c, h, w)
@@ -393,6 +410,7 @@ def make_student(
     "A network with weights that depend on `seed` alone."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
     architecture = known_student(name, p)
+    _check_square(architecture, image_shape)
     if name in p.torchvision:
         with seeded(seed):
             return _torchvision_student(name, image_shape, n_classes)

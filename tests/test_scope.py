@@ -1,0 +1,157 @@
+"What a protocol is called: plain where it was defined for the data, adapted everywhere else."
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from psr_nb.classes import class_names
+from psr_nb.core import PSRError
+from psr_nb.data import FASHION_CLASSES
+from psr_nb.images import ImageData
+from psr_nb.learning import train_student
+from psr_nb.protocols import training_plan
+from psr_nb.scope import CIFAR10_CLASSES, CIFAR100_CLASSES, data_family, scope
+from psr_nb.students import make_student
+
+WOOF = class_names('imagewoof')
+NUMBERS = [str(i) for i in range(10)]
+DIGITS = [f'{i} - {w}' for i, w in enumerate('zero one two three four five six seven eight nine'.split())]
+
+
+def noise(classes, shape, name='data', per_class=1):
+    n = len(classes) * per_class
+    images = torch.randint(0, 256, (n, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return ImageData(images, torch.arange(n) % len(classes), list(classes), name)
+
+
+@pytest.mark.parametrize(
+    ('classes', 'shape', 'name'),
+    [
+        (NUMBERS, (3, 32, 32), 'cifarpng'),
+        (NUMBERS, (3, 32, 32), 'cinic-10'),
+        (NUMBERS, (1, 28, 28), 'fashpng'),
+        (NUMBERS, (1, 28, 28), 'emnist'),
+        ([str(i) for i in range(100)], (3, 32, 32), 'data'),
+        (CIFAR10_CLASSES, (3, 32, 32), 'cinic-10'),
+        (DIGITS, (1, 28, 28), 'QMNIST'),
+        (WOOF, (3, 224, 224), 'imagenet-sketch'),
+    ],
+)
+def test_unknown_data_have_no_plain_name(classes, shape, name):
+    here = scope('minimax', noise(classes, shape, name), shape, 'convnet3')
+    assert here.named('minimax') == f'minimax, adapted: other data; {shape[-1]} px'
+    assert here.protocol.views != 'dsa_digits'  # nobody knows that these are digits
+    if shape[-1] <= 32:
+        assert here.protocol.mean is None  # their own colours
+
+
+@pytest.mark.parametrize(
+    ('classes', 'shape', 'name', 'family'),
+    [
+        (NUMBERS, (3, 32, 32), 'SVHN', 'svhn'),
+        (NUMBERS, (3, 32, 32), 'ufldl-stanford/svhn', 'svhn'),
+        (NUMBERS, (1, 28, 28), 'MNIST', 'mnist'),
+        (DIGITS, (1, 28, 28), 'MNIST', 'mnist'),
+        (DIGITS, (1, 28, 28), 'data', 'mnist'),
+        (NUMBERS, (1, 28, 28), 'fashion-mnist', 'fashion'),
+        (NUMBERS, (3, 32, 32), 'cifar10', 'cifar10'),
+        (CIFAR10_CLASSES, (3, 32, 32), 'data', 'cifar10'),
+        (['cra' if c == 'crab' else c for c in CIFAR100_CLASSES], (3, 32, 32), 'data', 'cifar100'),
+    ],
+)
+def test_known_data_keep_the_name(classes, shape, name, family):
+    here = scope('minimax', noise(classes, shape, name), shape, 'convnet3')
+    assert (here.family, here.named('minimax')) == (family, 'minimax')
+
+
+@pytest.mark.parametrize('protocol', ['minimax', 'rded', 'sre2l'])
+def test_colours_belong_to_the_data(protocol):
+    assert scope(protocol, WOOF, (1, 224, 224), 'resnet18').named('x') == 'x, adapted: grey'
+    assert scope(protocol, WOOF, (3, 224, 224), 'resnet18').named('x') == 'x'
+
+
+def test_fashion_in_colour_is_said():
+    assert scope('minimax', FASHION_CLASSES, (3, 28, 28)).named('minimax') == 'minimax, adapted: RGB'
+    assert scope('minimax', CIFAR10_CLASSES, (1, 32, 32)).named('minimax') == 'minimax, adapted: grey'
+
+
+def test_two_hundred_classes_are_not_always_tiny_imagenet():
+    assert data_family(class_names('imagenet1k')[:200], size=64) == 'imagenet'
+
+
+def test_everything_that_differs_is_said():
+    "A student that has no place, and a size that has none."
+    assert scope('rded', WOOF, (3, 64, 64), 'convnet3').named('rded') == 'rded, adapted: student convnet3; 64 px'
+    words = 'minimax, adapted: student densenet121 with its own norms'
+    assert scope('minimax', WOOF, (3, 224, 224), 'densenet121').named('minimax') == words
+    norms = [
+        m for m in make_student('densenet121', (3, 64, 64), 10, 'minimax').modules() if 'BatchNorm' in str(type(m))
+    ]
+    assert norms
+
+
+@pytest.mark.parametrize('shape', [(3, 300, 224), (3, 300, 256), (3, 224, 300)])
+def test_images_that_are_not_square_are_said(shape):
+    named = scope('minimax', WOOF, shape, 'resnet18').named('minimax')
+    assert named == f'minimax, adapted: {shape[2]}×{shape[1]} px'
+
+
+@pytest.mark.parametrize('student', ['convnet3', 'vit_tiny_patch16_224'])
+@pytest.mark.parametrize('protocol', ['quick', 'minimax'])
+def test_square_networks_say_so(student, protocol):
+    "Also in the middle of a training, in place of torch's words."
+    few = noise(WOOF, (3, 40, 32))
+    with pytest.raises(PSRError, match='expected square images, found 32×40 pixels'):
+        next(train_student(few.images, few.labels, few, protocol, student, epochs=1))
+
+
+def test_heads_of_rded_are_cut_from_a_thousand_outputs():
+    "The spread of EfficientNet's first weights depends on the number of outputs; the others' does not."
+    torch.manual_seed(0)
+    for name in ('efficientnet_b0', 'mobilenet_v2'):
+        ours = make_student(name, (3, 64, 64), 10, 'rded').classifier[1]
+        theirs = torchvision.models.get_model(name, weights=None, num_classes=1000).classifier[1]
+        assert ours.weight.std().item() == pytest.approx(theirs.weight.std().item(), rel=0.05)
+        assert ours.weight.shape == (10, theirs.in_features) and ours.bias.shape == (10,)
+
+
+@pytest.mark.parametrize('name', ['vgg11', 'alexnet', 'vit_b_16', 'swin_v2_t'])
+def test_cut_heads_answer(name):
+    "Each of torchvision's students still ends in one output per class."
+    net = make_student(name, (3, 64, 64), 7, 'rded').eval()
+    with torch.no_grad():
+        assert net(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+    assert [m for m in net.modules() if isinstance(m, nn.Linear)][-1].out_features == 7
+
+
+def test_schedule_and_tests_of_sre2l():
+    "A cosine that moves with every epoch; tests after epochs 1, 11, …, 291 and the last."
+    work = training_plan('sre2l', 10_000, 1000, 10, 'resnet18')
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], work.lr)
+    theirs = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda e: 0.5 * (1 + math.cos(math.pi * e / work.epochs)))
+    for epoch in range(work.epochs):
+        assert work.rate(epoch) == work.rate(epoch + 0.9) == pytest.approx(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        theirs.step()
+    assert work.tests == (*range(1, 300, 10), 300)
+
+
+def test_the_name_of_the_set_reaches_the_plan():
+    "Numbered classes of CIFAR-100: the special case of RDED's ConvNet-3."
+    few = noise([str(i) for i in range(100)], (3, 32, 32), 'cifar100')
+
+    class Judge:
+        name, recipe, device = 'x', dict(architecture='convnet3'), torch.device('cpu')
+
+        def logits(self, x):
+            return torch.zeros(len(x), 100)
+
+    first = next(train_student(few.images, torch.full((100, 100), 0.01), few, 'rded', teacher=Judge(), ipc=1, epochs=1))
+    assert (first.total, first.lr) == (4, 0.002)
+    unknown = replace(few, name='data')
+    asked = few.images, torch.full((100, 100), 0.01), unknown, 'rded'
+    assert next(train_student(*asked, teacher=Judge(), ipc=1, epochs=1)).lr == 0.001
