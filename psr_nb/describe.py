@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from .core import PSRError, lookup
 from .data import DATASETS, DataSource, ImageData, dark_words, found_path
 from .forms import Listing, recognise
 from .front import object_html
-from .pictures import decode_image, pixel_hash
+from .pictures import decode_image, pixel_hash, to_float
 
 # %% auto #0
-__all__ = ['sketch', 'look_alike', 'DataReport', 'describe', 'data_line', 'overlap', 'check_overlap']
+__all__ = ['sketch', 'look_alike', 'DataReport', 'describe', 'data_line', 'overlap', 'near_copies', 'check_overlap']
 
 # %% ../nbs/03_describe.ipynb #de004
 def sketch(
@@ -229,6 +230,32 @@ def overlap(
     known = {k.decode() for k in train.image_keys.tolist()} | set(train.pixel_keys)
     pairs = zip(test.image_keys.tolist(), test.pixel_keys)
     return sum(key.decode() in known or pixels in known for key, pixels in pairs)
+
+
+def _thumbs(
+    images: torch.Tensor,  # (n, c, h, w) uint8
+    side: int = 16,  # pixels of the small copies
+) -> torch.Tensor:  # (n, d) rows of mean 0 and length 1
+    "Small copies, without brightness and contrast."
+    small = [F.interpolate(to_float(part), (side, side), mode='area') for part in images.cpu().split(500)]
+    rows = torch.cat(small).flatten(1)
+    rows = rows - rows.mean(1, keepdim=True)
+    return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-3)
+
+
+def near_copies(
+    images: torch.Tensor,  # (n, c, h, w) uint8
+    others: torch.Tensor,  # (m, c, H, W) uint8, of any size
+    most: float = 0.003,  # 1 − correlation of small copies, up to which two images count as one picture
+) -> torch.Tensor:  # (n,) bool
+    "Which images are others in disguise: compressed anew, scaled, brightened or mirrored. Not: cropped."
+    found = torch.zeros(len(images), dtype=torch.bool)
+    if not len(images) or not len(others):
+        return found
+    known = _thumbs(others)
+    for view in (images, images.flip(-1)):
+        found |= torch.cat([(rows @ known.T).amax(1) >= 1 - most for rows in _thumbs(view).split(200)])
+    return found
 
 
 def check_overlap(

@@ -34,11 +34,11 @@ from psr_nb.core import (
     to_float,
     to_json,
     to_pil,
-    to_uint8,
     what_lies_at,
 )
 from .data import ImageData, decode_image
 from .front import object_html
+from .images import checked_images
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -63,21 +63,6 @@ def _plain(obj: Any, paths: bool = True) -> Any:
         return [tidy(v) for v in o] if isinstance(o, list) else o
 
     return tidy(json.loads(to_json(obj, indent=None)))
-
-
-def _checked_images(images: Any, labels: Any, n_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    "(n, c, h, w) uint8 and (n,) int64. Raises when they are something else."
-    images, labels = torch.as_tensor(images).detach().cpu(), torch.as_tensor(labels).detach().cpu().long()
-    if images.is_floating_point():
-        images = to_uint8(images)
-    if images.ndim != 4 or images.dtype != torch.uint8:
-        found = f'{tuple(images.shape)} of {images.dtype}'
-        raise PSRError('images', '(n, c, h, w) of bytes or of floats in [0, 1]', found)
-    if labels.shape != images.shape[:1]:
-        raise PSRError('labels', f'one for each of {len(images)} images', f'shape {tuple(labels.shape)}')
-    if len(labels) and not 0 <= (low := int(labels.min())) <= (high := int(labels.max())) < n_classes:
-        raise PSRError('labels', f'0 to {n_classes - 1}, for {n_classes} classes', f'{low} to {high}')
-    return images, labels
 
 
 def _checked_soft_labels(soft: Any, n: int, n_classes: int) -> torch.Tensor:
@@ -106,7 +91,7 @@ class DistilledSet(torch.utils.data.Dataset):
     seen: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        images, labels = _checked_images(self.images, self.labels, len(self.classes))
+        images, labels = (v.cpu() for v in checked_images(self.images, self.labels, len(self.classes)))
         n, soft, latents = len(labels), self.soft_labels, self.latents
         if soft is not None:
             soft = _checked_soft_labels(soft, n, len(self.classes))

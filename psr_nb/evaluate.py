@@ -10,22 +10,25 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, cast
 from typing import Protocol as Shape
 
 import torch
 import torch.nn.functional as F
 
+from .classes import imagenet_index
 from .core import PSRError, expect, is_whole, keep_memory, known_device, lookup
 from .data import ImageData
-from .describe import check_overlap
+from .describe import check_overlap, near_copies
 from .distilled import DistilledSet, class_folder
 from .engines import Engine, opened
 from .forecast import Forecast
 from .greedy import herding
+from .images import checked_images
 from .learning import accuracies_abreast, threads_each, train_student
 from .pictures import to_float, to_uint8
 from .protocols import PROTOCOLS, Protocol, training_plan
@@ -35,10 +38,11 @@ from .students import make_student, register_students
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['plan', 'Source', 'random_real', 'herding_real', 'ImageSet', 'class_numbers', 'match_numbers', 'evaluate', 'PROTOCOLS',
-           'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter',
-           'lighting', 'random_resized_crop', 'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval', 'Comparison',
-           'Comparisons', 'label_robust_score', 'augmentation_robust_score', 'StudentStep', 'train_student']
+__all__ = ['plan', 'Source', 'random_real', 'herding_real', 'ImageSet', 'class_numbers', 'match_numbers', 'named_as',
+           'doubts_about', 'evaluate', 'PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol',
+           'make_student', 'cutmix', 'colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches', 'Report',
+           'REPORT_FORMAT', 'interval', 'Comparison', 'Comparisons', 'label_robust_score', 'augmentation_robust_score',
+           'StudentStep', 'train_student']
 
 # %% ../nbs/23_evaluate.ipynb #e002
 from .learning import StudentStep  # noqa: F401
@@ -165,10 +169,32 @@ def match_numbers(
         raise PSRError(
             f'numbers of the classes of {data.name}', 'test images whose classes have names', test.classes[0]
         )
-    shown = [f'{data.classes[numbers.index(i)]} → {test.classes[i]}' for i in range(min(3, count))]
-    words = f'classes of {data.name} by number: {", ".join(shown)}{", …" if count > 3 else ""}'
+    shown = [f'{data.classes[numbers.index(i)]} → {test.classes[i]}' for i in range(min(20, count))]
+    words = f'classes of {data.name} by number: {", ".join(shown)}{", …" if count > 20 else ""}'
     new = torch.tensor(numbers)
     return replace(data, labels=new[data.labels], classes=list(test.classes)), words
+
+
+def _without_copies(images: ImageData) -> ImageData:
+    "Without the folders NAME_ss that CaO2 leaves beside NAME: the candidates it chose from."
+    kept = [c for c in images.classes if not (c.endswith('_ss') and c[:-3] in images.classes)]
+    return images if len(kept) == len(images.classes) else images.restrict(kept)
+
+
+def named_as(
+    images: ImageData,  # a set whose classes may be numbers, WordNet ids or names
+    test: ImageData,  # real test images
+) -> tuple[ImageData, str]:  # the set with the names of the test images' classes, and what was done
+    "Names, WordNet ids and numbers of one set of classes mean the same. Raises `PSRError` where that is ambiguous."
+    images, words = match_numbers(_without_copies(images), test)
+    if set(images.classes) != set(test.classes) and all(imagenet_index(c) is not None for c in images.classes):
+        known = {imagenet_index(c) for c in test.classes}
+        if more := [c for c in images.classes if imagenet_index(c) not in known]:
+            raise PSRError(
+                f'classes of {images.name}', 'those of the test images', f'others too: {", ".join(more[:5])}'
+            )
+        images = images.restrict(test.classes)
+    return images, words
 
 
 def _as_data(data: ImageSet) -> ImageData:
@@ -178,6 +204,38 @@ def _as_data(data: ImageSet) -> ImageData:
     return ImageData(data.images, data.labels, list(data.classes), getattr(data, 'name', 'the set'))
 
 # %% ../nbs/23_evaluate.ipynb #cce54f64
+def _own_kind(data: ImageSet) -> ImageSet:
+    "A set of somebody's own kind, checked as ours are."
+    if isinstance(data, (ImageData, DistilledSet)):
+        return data
+    images, labels = checked_images(data.images, data.labels, len(data.classes))
+    more = {k: getattr(data, k) for k in ('soft_labels', 'method', 'name') if hasattr(data, k)}
+    found: Any = SimpleNamespace(images=images, labels=labels, classes=list(data.classes), **more)
+    return found
+
+
+def doubts_about(
+    sets: Mapping[tuple[str | None, int], ImageSet],  # (name, seed) -> set
+    test: ImageData,  # real test images
+) -> list[str]:  # sentences
+    "What a table of these sets would not show: classes without images, unequal classes, test images in disguise."
+    kinds: dict[str, dict[int, ImageSet]] = {}
+    for (name, _), data in sets.items():
+        kinds.setdefault(str(name or getattr(data, 'name', 'the set')), {})[id(data)] = data
+    said = []
+    for name, own in kinds.items():
+        counts = torch.stack([data.labels.bincount(minlength=len(test.classes)) for data in own.values()]).amin(0)
+        most = max(int(data.labels.bincount().max()) for data in own.values())
+        if missing := [test.classes[c] for c in torch.nonzero(counts == 0)[:, 0].tolist()]:
+            said.append(f'{name} has no images of {", ".join(missing[:5])}{", …" if len(missing) > 5 else ""}')
+        elif int(counts.min()) < most:
+            said.append(f'{name} has {int(counts.min())} to {most} images of a class; the table says {most}')
+        images = torch.cat([data.images for data in own.values()])
+        if near := int(near_copies(images, test.images).sum()):
+            said.append(f'{name}: {near:,} of {len(images):,} images look like test images, scaled or compressed anew')
+    return said
+
+
 def _targets(
     data: ImageSet,
     labels: str,  # "hard" or "soft"
@@ -240,14 +298,16 @@ def _sets(
     if isinstance(distilled, dict) and not distilled:
         raise PSRError('argument distilled', 'at least one set', 'none')
     named = list(distilled.items()) if isinstance(distilled, dict) else [(method, distilled)]
-    sets: dict[tuple[str | None, int], Any] = {
-        (m, s): each(s) if callable(each) and not hasattr(each, 'images') else each for m, each in named for s in seeds
-    }
+    sets: dict[tuple[str | None, int], Any] = {}
+    for m, each in named:
+        drawn = callable(each) and not hasattr(each, 'images')
+        one = None if drawn else _own_kind(cast(ImageSet, each))
+        sets |= {(m, s): _own_kind(cast(Any, each)(s)) if drawn else one for s in seeds}
     numbered: dict[int, ImageData] = {}
     for key, data in sets.items():
         if isinstance(data, ImageData):
             if id(data) not in numbered:
-                numbered[id(data)], words = match_numbers(data, test)
+                numbered[id(data)], words = named_as(data, test)
                 if words:
                     warnings.warn(words, stacklevel=3)
             sets[key] = numbered[id(data)]
@@ -550,6 +610,8 @@ def evaluate(
     names = {student: _protocol_name(protocol, test, shape, student, epochs, batch_size) for student in students}
     here = scope(p, test.classes, shape, students[0])
     targets = _checked_targets(sets, test, here, min(here.size, shape[-1]), labels, teacher, allow_overlap)
+    for words in doubts_about(sets, test):
+        warnings.warn(words, stacklevel=2)
     if p.online and labels == 'soft' and teacher is None:
         raise PSRError('argument teacher', f'one: protocol {names[students[0]]} asks it about every batch', None)
     seen = (shape[0], here.size, here.size)

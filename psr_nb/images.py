@@ -18,10 +18,10 @@ from PIL import Image
 
 from .classes import class_names, find_classes, nfc
 from .core import PSRError, content_hash
-from .pictures import contact_sheet, pixel_hashes, to_float
+from .pictures import contact_sheet, pixel_hashes, to_float, to_uint8
 
 # %% auto #0
-__all__ = ['Holdout', 'ImageData']
+__all__ = ['Holdout', 'checked_images', 'ImageData']
 
 # %% ../nbs/02_images.ipynb #im005
 def _by_content(
@@ -110,12 +110,47 @@ def _check_sizes(
         f'The largest parts of these proportions that every class has: {fit}; or shares of each class: {shares}',
     )
 
+# %% ../nbs/02_images.ipynb #im007b
+def _as_bytes(
+    images: torch.Tensor,  # of numbers that are no bytes
+) -> torch.Tensor:  # uint8
+    "Floats in [0, 1] scaled, whole numbers from 0 to 255 as they are. Raises `PSRError` for others."
+    low, high = (float(v) for v in images.double().aminmax()) if images.numel() else (0.0, 0.0)
+    if images.is_floating_point():
+        if -0.1 <= low and high <= 1.1:  # a little outside is rounding or interpolation
+            return to_uint8(images)
+        cure = 'Divide by 255, or undo the normalisation'
+        raise PSRError('images', 'bytes, or floats in [0, 1]', f'floats from {low:.3g} to {high:.3g}', cure)
+    if images.dtype == torch.bool or low < 0 or high > 255:
+        raise PSRError('images', 'bytes, or floats in [0, 1]', f'{images.dtype} from {low:g} to {high:g}')
+    return images.to(torch.uint8)
+
+
+def checked_images(
+    images: Any,  # (n, c, h, w) bytes, floats in [0, 1] or whole numbers from 0 to 255
+    labels: Any,  # (n,) whole numbers
+    n_classes: int,
+) -> tuple[torch.Tensor, torch.Tensor]:  # (n, c, h, w) uint8 and (n,) int64
+    "Images as bytes, labels as positions. Raises `PSRError` when they are something else."
+    images, labels = torch.as_tensor(images).detach(), torch.as_tensor(labels).detach()
+    if images.ndim != 4:
+        raise PSRError('images', '(n, c, h, w) of bytes or of floats in [0, 1]', tuple(images.shape))
+    images = images if images.dtype == torch.uint8 else _as_bytes(images)
+    if labels.shape != images.shape[:1]:
+        raise PSRError('labels', f'one for each of {len(images)} images', f'shape {tuple(labels.shape)}')
+    if labels.dtype == torch.bool or not torch.equal(labels.long().double(), labels.double()):
+        raise PSRError('labels', 'whole numbers', f'{labels.dtype}')
+    labels = labels.long()
+    if len(labels) and not 0 <= (low := int(labels.min())) <= (high := int(labels.max())) < n_classes:
+        raise PSRError('labels', f'0 to {n_classes - 1}, for {n_classes} classes', f'{low} to {high}')
+    return images, labels
+
 # %% ../nbs/02_images.ipynb #im008
 @dataclass(frozen=True, repr=False, eq=False)
 class ImageData:
     "Labelled images in memory."
 
-    images: torch.Tensor  # (n, c, h, w) uint8
+    images: torch.Tensor  # (n, c, h, w) uint8; floats in [0, 1] are rounded
     labels: torch.Tensor  # (n,) int64, positions in `classes`
     classes: list[str]  # class names, in the order of the labels
     name: str = 'data'  # what it is, for tables and captions
@@ -125,6 +160,11 @@ class ImageData:
     holdout: Holdout | None = None  # how these images were chosen, where some were held out
     whose_split: str = ''  # whose split into train and test this is, where there are several: "fastai split"
     names: np.ndarray | None = None  # (n,) file names, where each image is a file
+
+    def __post_init__(self) -> None:
+        images, labels = checked_images(self.images, self.labels, len(self.classes))
+        object.__setattr__(self, 'images', images)
+        object.__setattr__(self, 'labels', labels)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -13,7 +13,7 @@ from typing import Any, Callable, Sequence
 
 from filelock import FileLock
 
-from .classes import imagenet_index, nfc
+from .classes import class_names, nfc
 from .contest import Contest, contest
 from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, read_json, to_json, write_atomic
 from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
@@ -22,7 +22,7 @@ from .describe import check_overlap
 from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, writable
 from .distilled import DistilledSet
 from .engines import Engine
-from .evaluate import PROTOCOLS, Report, evaluate, herding_real, match_numbers, random_real
+from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
@@ -33,7 +33,7 @@ from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
-from .subsets import split_words
+from .subsets import split_note
 from .tables import save_rows
 from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
@@ -267,13 +267,15 @@ def _open_images(
     path: Path,
     data: str | DataSource,
     size: int | None,  # None: as the test images are; as the set is, where these differ in size
+    classes: list[str] | None = None,  # of the test images; None: all
 ) -> tuple[ImageData, ImageData]:  # the set and the test images, of one size
     "Plain labelled images as a set to judge."
     try:
-        test = load_data(data, 'test', size=size)
+        test = load_data(data, 'test', size=size, classes=classes)
     except SizesDiffer:
         images = load_data(path)
-        return images, load_data(data, 'test', size=images.images.shape[-1], channels=images.images.shape[1])
+        shape: dict[str, Any] = dict(size=images.images.shape[-1], channels=images.images.shape[1])
+        return images, load_data(data, 'test', classes=classes, **shape)
     return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1]), test
 
 # %% ../nbs/29_stages.ipynb #144894aa
@@ -281,24 +283,25 @@ def open_set(
     path: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
     data: str | DataSource,  # the real images
     size: int | None = None,  # scale plain images to this many pixels a side; a distilled set keeps its own
+    classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
 ) -> tuple[
     DistilledSet | ImageData, ImageData
 ]:  # the set and real test images, of one size and in one order of classes
     "A set to judge, and what to judge it by."
-    path = Path(path)
+    path, wanted = Path(path), None if classes is None else class_names(classes)
     if (path / 'provenance.json').is_file():
         images = DistilledSet.open(path)
         channels, own = images.images.shape[1], images.images.shape[-1]
         if size not in (None, own):
             say = 'Leave --size out: the test images are scaled to it'
             raise PSRError('option --size', f'{own}, the size of the distilled set {path}', size, say)
-        test = load_data(data, 'test', size=own, channels=channels)
+        test = load_data(data, 'test', size=own, channels=channels, classes=wanted)
     elif path.exists():
-        images, test = _open_images(path, data, size)
+        images, test = _open_images(path, data, size, wanted)
     else:
         raise PSRError(f'{path}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
     same = sorted(map(nfc, images.classes)) == sorted(map(nfc, test.classes))  # names count, not positions
-    if not same:
+    if not same and (wanted is None or isinstance(images, DistilledSet) or class_numbers(images.classes) is not None):
         return images, test
     if isinstance(images, ImageData):
         return images.restrict(test.classes), test
@@ -332,7 +335,8 @@ def check_seen(
         found = f'{n:,} of {len(test):,} are among the real images that the set was distilled from'
         raise PSRError(f'test images of {test.name}', 'images that were not distilled', found, cure)
     words = seen_words(test, seen, dict.fromkeys(unknown)) if seen or unknown else []
-    return words + ([split_words(test)] if unknown and test.whose_split else [])
+    note = split_note(test)
+    return words + ([note] if note else [])
 
 
 def earlier_rows(
@@ -373,22 +377,15 @@ def _as_protocol(
 ) -> tuple[DistilledSet | ImageData, ImageData]:
     "The set with the classes' names, and test images that are read at the size at which the protocol tests."
     if isinstance(images, ImageData):
-        images, words = match_numbers(_without_copies(images), test)
+        images, words = named_as(images, test)
         if words:
             say(words)
-        if set(images.classes) != set(test.classes) and all(imagenet_index(c) is not None for c in images.classes):
-            images = images.restrict(test.classes)  # WordNet ids on one side
     here = scope(protocol, test.classes, images.images.shape[1:], student)
     if here.test_size == test.images.shape[-1] or here.size <= 64:  # small data are stored at their own size
         return images, test
-    again = load_data(data, 'test', size=here.test_size, channels=test.images.shape[1])
+    shape: dict[str, Any] = dict(size=here.test_size, channels=test.images.shape[1])
+    again = load_data(data, 'test', classes=list(test.classes), **shape)
     return images, again.restrict(test.classes)
-
-
-def _without_copies(images: ImageData) -> ImageData:
-    "Without the folders NAME_ss that CaO2 leaves beside NAME: the candidates it chose from."
-    kept = [c for c in images.classes if not (c.endswith('_ss') and c[:-3] in images.classes)]
-    return images if len(kept) == len(images.classes) else images.restrict(kept)
 
 # %% ../nbs/29_stages.ipynb #493fa937
 def evaluate_set(
@@ -408,25 +405,27 @@ def evaluate_set(
     say: Callable[[str], Any] | None = None,  # is told what prior and teachers have seen of the test images
     size: int | None = None,  # scale plain images to this many pixels a side
     engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
+    classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
+    batch_size: int | None = None,  # images per step; None: as the protocol says
 ) -> Report:
     "Trains students from scratch on a set in a folder and tests them on real images."
     lookup(PROTOCOLS, protocol, 'protocol')
     for b in baselines:
         lookup(BASELINES, b, 'baseline')
     earlier_rows(out, append)
-    images, test = open_set(distilled, data, size)
+    images, test = open_set(distilled, data, size, classes)
     images, test = _as_protocol(images, test, data, protocol, students[0], say or warnings.warn)
     judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
     for words in check_seen(images, test, judge, allow_overlap):
         (say or warnings.warn)(words)
     sets: dict[str, Any] = {name or getattr(images, 'method', None) or images.name: images}
     if baselines:
-        real = load_data(data, 'train', size=images.images.shape[-1], channels=test.images.shape[1])
-        real = real.restrict(test.classes)  # in their order
+        shape: dict[str, Any] = dict(size=images.images.shape[-1], channels=test.images.shape[1])
+        real = load_data(data, 'train', classes=list(test.classes), **shape)  # in their order
         check_overlap(real, test, allow_overlap)
         ipc = int(images.labels.bincount().max())
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
-    options: dict[str, Any] = dict(teacher=judge, allow_overlap=allow_overlap, engine=engine)
+    options: dict[str, Any] = dict(teacher=judge, allow_overlap=allow_overlap, engine=engine, batch_size=batch_size)
     report = evaluate(sets, test, protocol, list(students), seeds, labels, None, progress, **options)
     if out is not None and append:
         return add_rows(report, out)

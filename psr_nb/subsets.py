@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .classes import imagenet_index
 from .contents import Listing, Split, image_endings, is_image
 from .images import ImageData
 
 # %% auto #0
-__all__ = ['FASTAI', 'file_names', 'imagenet_kinds', 'split_by_names', 'split_of', 'split_words', 'imagenet_subset',
+__all__ = ['FASTAI', 'file_names', 'imagenet_kinds', 'split_by_names', 'split_of', 'split_words', 'split_note', 'imagenet_subset',
            'own_validation']
 
 # %% ../nbs/02_subsets.ipynb #su005
@@ -72,6 +73,21 @@ def split_words(
         count = f'in the original {_SHARE.get(test.published, "most")} of the'
     what = f'{test.name} has the {test.whose_split}: {count} test images are ImageNet training images by file name'
     return f'{what}; a model that was trained on ImageNet has seen them, and the accuracy is not comparable with published tables'
+
+
+def split_note(
+    test: ImageData,  # real test images
+) -> str:  # "" where there is nothing to say
+    "What is to be known about a split wherever its numbers are shown."
+    if test.whose_split:
+        return split_words(test)
+    if not len(test) or not all(imagenet_index(c) is not None for c in test.classes):
+        return ''
+    most = int(test.labels.bincount().max())
+    if most <= 50:
+        return ''
+    other = f'{test.name} has up to {most:,} test images of a class of ImageNet, whose own validation part has 50'
+    return f"{other}: it is another split, such as fastai's, and the accuracy is not comparable with published tables"
 
 # %% ../nbs/02_subsets.ipynb #su011
 def _listing(files: dict[str, list[tuple[Path, int]]], wnids: list[str], path: Path) -> Listing:
