@@ -12,11 +12,12 @@ import typer
 
 # %% auto #0
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
-           'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'QuietOption', 'EngineOption',
-           'AddressOption', 'WorkersOption', 'MethodOption', 'StudentsOption', 'StepsOption', 'ByStudents',
-           'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption',
-           'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels', 'named_prior', 'given', 'refuse_given',
-           'refuse_alone', 'sampling_options', 'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
+           'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'ClassesOption', 'BatchSize',
+           'QuietOption', 'EngineOption', 'AddressOption', 'WorkersOption', 'MethodOption', 'StudentsOption',
+           'StepsOption', 'ByStudents', 'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale',
+           'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels',
+           'named_prior', 'given', 'refuse_given', 'refuse_alone', 'sampling_options', 'data_source', 'worth_words',
+           'opened_engine', 'listed', 'command_table']
 
 # %% ../nbs/45_cli_options.ipynb #78b04f61
 PriorOption = Annotated[
@@ -76,6 +77,21 @@ SeedOption = Annotated[
 ]
 SizeOption = Annotated[
     Optional[int], typer.Option('--size', min=1, help='Scale the images to this many pixels per side.')
+]
+ClassesOption = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--classes',
+        metavar='SUBSET_OR_NAMES',
+        help='Only these classes of the real images, in this order, in which numbered classes of a set are counted: a '
+        'subset of ImageNet such as imagewoof, or names or WordNet ids; give it again or use commas for more.',
+    ),
+]
+BatchSize = Annotated[
+    Optional[int],
+    typer.Option(
+        '--batch-size', min=1, help='Images per training step; the table says so. [default: as the protocol says]'
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]
 EngineOption = Annotated[

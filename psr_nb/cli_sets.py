@@ -14,6 +14,8 @@ from psr_nb.cli_options import (
     LARGEST_SEED,
     AddressOption,
     AllowOverlap,
+    BatchSize,
+    ClassesOption,
     DataOption,
     EngineOption,
     HoldoutOption,
@@ -125,6 +127,31 @@ _Baseline = Annotated[
 ]
 _Labels = Annotated[Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')]
 _Name = Annotated[Optional[str], typer.Option('--name', help='Name of the set in the table. [default: its method]')]
+_LabelParts = Annotated[
+    Optional[str],
+    typer.Option(
+        '--label-parts',
+        metavar='PARTS',
+        help='Soft labels in some parts of the training and hard ones in others: 0.5:soft,1:hard is soft in the first '
+        'half and hard in the second.',
+    ),
+]
+
+
+def _schedule(
+    protocol: str,  # its name
+    parts: Optional[str],  # see `with_label_parts`; None: as the protocol says
+    labels: Optional[str],  # what --labels says
+) -> str:  # the name of the protocol to use
+    "The protocol with the hybrid schedule that was asked for, if any."
+    if parts is None:
+        return protocol
+    from psr_nb.core import PSRError
+    from psr_nb.protocols import with_label_parts
+
+    if labels == 'hard':
+        raise PSRError('option --labels', 'soft, or not given: --label-parts needs soft labels', labels)
+    return with_label_parts(protocol, parts)
 
 # %% ../nbs/48_cli_sets.ipynb #c031
 @commands.command('evaluate')
@@ -147,6 +174,9 @@ def _evaluate(
         bool, typer.Option('--append', help='Keep the rows that are in the file and add the new ones.')
     ] = False,
     size: SizeOption = None,
+    classes: ClassesOption = None,
+    batch_size: BatchSize = None,
+    label_parts: _LabelParts = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
@@ -160,12 +190,12 @@ def _evaluate(
     from psr_nb.stages import evaluate_set
     from psr_nb.tables import text_table
 
-    others = listed(baseline or [])
+    others, chosen = listed(baseline or []), listed(classes or [])
     with opened_engine(engine, address, workers) as who:
         report = evaluate_set(
             distilled,
             data_source(data, image_column, label_column, holdout),
-            protocol,
+            _schedule(protocol, label_parts, labels),
             listed(students),
             seeds,
             labels,
@@ -179,6 +209,8 @@ def _evaluate(
             typer.echo,
             size,
             who,
+            chosen[0] if len(chosen) == 1 else chosen or None,
+            batch_size,
         )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:

@@ -28,8 +28,9 @@ from .data import augment
 _all_ = ['colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% auto #0
-__all__ = ['SCHEDULES', 'VIEWS', 'VIEWS_OF_MANY', 'TESTS', 'PROTOCOLS', 'Protocol', 'Plan', 'training_plan', 'colour_jitter',
-           'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
+__all__ = ['SCHEDULES', 'VIEWS', 'VIEWS_OF_MANY', 'TESTS', 'PROTOCOLS', 'Protocol', 'with_label_parts', 'Plan', 'training_plan',
+           'colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop',
+           'shuffle_patches']
 
 # %% ../nbs/05_protocols.ipynb #c014
 @dataclass(frozen=True)
@@ -269,6 +270,36 @@ PROTOCOLS['sre2l'] = replace(
     torchvision=(),
     cells=tuple(('imagenet', name, 224) for name in ('resnet18', 'resnet50', 'resnet101')),
 )
+
+# %% ../nbs/05_protocols.ipynb #lp000002
+def _parts(
+    text: str,  # "0.5:soft,1:hard"
+) -> tuple[tuple[float, str], ...]:
+    "Parts of a training as they are typed. Raises `PSRError` for anything else."
+    parts = []
+    for word in text.split(','):
+        share, _, kind = word.strip().partition(':')
+        try:
+            parts.append((float(share), kind))
+        except ValueError:
+            parts.append((math.nan, kind))
+    ends = [0.0, *(share for share, _ in parts)]
+    rising = all(a < b for a, b in zip(ends, ends[1:])) and ends[-1] == 1
+    if not rising or not all(kind in ('soft', 'hard') for _, kind in parts):
+        wanted = 'rising shares of the training up to 1, each with soft or hard, such as 0.5:soft,1:hard'
+        raise PSRError('argument parts (in the shell: --label-parts)', wanted, repr(text))
+    return tuple(parts)
+
+
+def with_label_parts(
+    protocol: str,  # a name in `PROTOCOLS`
+    parts: str,  # shares of the epochs and the labels up to there: "0.5:soft,1:hard"
+) -> str:  # the name of the new protocol, which is in `PROTOCOLS` too
+    "A protocol with soft labels in some parts of the training and hard ones in others."
+    p, found = lookup(PROTOCOLS, protocol, 'protocol'), _parts(parts)
+    name = f'{protocol}, labels {", ".join(f"{kind} to {100 * share:g} %" for share, kind in found)}'
+    PROTOCOLS[name] = replace(p, labels='soft', label_parts=found)
+    return name
 
 # %% ../nbs/05_protocols.ipynb #c016
 @dataclass(frozen=True)

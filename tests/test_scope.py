@@ -3,18 +3,24 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from commands import here
+from PIL import Image
 from torch import nn
 
-from psr_nb.classes import class_names
+from psr_nb.classes import IMAGENET_SUBSETS, class_names
 from psr_nb.core import PSRError
-from psr_nb.data import FASHION_CLASSES
+from psr_nb.data import FASHION_CLASSES, load_data
+from psr_nb.distilled import DistilledSet
 from psr_nb.images import ImageData
 from psr_nb.learning import train_student
 from psr_nb.protocols import training_plan
+from psr_nb.results import Report
 from psr_nb.scope import CIFAR10_CLASSES, CIFAR100_CLASSES, data_family, scope
+from psr_nb.stages import evaluate_set, open_set
 from psr_nb.students import make_student
 
 WOOF = class_names('imagewoof')
@@ -155,3 +161,80 @@ def test_the_name_of_the_set_reaches_the_plan():
     unknown = replace(few, name='data')
     asked = few.images, torch.full((100, 100), 0.01), unknown, 'rded'
     assert next(train_student(*asked, teacher=Judge(), ipc=1, epochs=1)).lr == 0.001
+
+
+def put(path, seed, size=16):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    "Five classes of real images by WordNet id, and sets of the last three: by id, and by number in another order."
+    home = tmp_path_factory.mktemp('photos')
+    ids = sorted(IMAGENET_SUBSETS['imagewoof'].split())[:5]
+    chosen = ids[:1:-1]
+    for i, wnid in enumerate(ids):
+        put(home / 'real' / 'train' / wnid / 'a.png', 10 + i)
+        put(home / 'real' / 'train' / wnid / 'b.png', 20 + i)
+        put(home / 'real' / 'val' / wnid / 'a.png', 30 + i)
+    for i, wnid in enumerate(chosen):
+        put(home / 'ids' / wnid / '0.png', i)
+        put(home / 'numbers' / f'{i:05d}' / f'class{i:05d}_id00000.jpg', i)
+    return home, chosen
+
+
+def test_classes_of_others_sets(photos):
+    "Numbers count in the order that was asked for; ids and names are taken by what they mean."
+    home, chosen = photos
+    for name in ('ids', 'numbers'):
+        images, test = open_set(home / name, str(home / 'real'), classes=chosen)
+        assert (test.classes, len(test)) == (chosen, 3)
+        assert test.images[0, :, 0, 0].tolist() != test.images[2, :, 0, 0].tolist()
+        if name == 'ids':
+            assert images.classes == chosen and images.labels.tolist() == [2, 1, 0]  # in the order of the folders
+    with pytest.raises(PSRError, match='numbers of the classes of numbers: expected 0 to 4'):
+        evaluate_set(home / 'numbers', str(home / 'real'), seeds=1, progress=False)
+
+
+@pytest.mark.slow
+def test_classes_and_batch_size_in_the_shell(photos):
+    "Every layout, with --classes and --size, and a budget that rded has no batch size for."
+    home, chosen = photos
+    more = ['--data', str(home / 'real'), '--classes', ','.join(chosen), '--size', '16', '--students', 'convnet2']
+    more += ['--seeds', '1', '-q', '--protocol', 'quick', '--baseline', 'random_real']
+    for name in ('ids', 'numbers'):
+        out = home / f'{name}.json'
+        done = here('evaluate', home / name, *more, '--batch-size', 2, '--out', out)
+        assert done.returncode == 0, done.stderr
+        rows = Report.open(out).rows
+        assert [(r['protocol'], r['ipc']) for r in rows] == [('quick (batch 2)', 1)] * 2
+
+
+def test_a_batch_size_for_rded(photos):
+    "Two images per class: no batch size of the protocol; one that is given is said."
+    home, chosen = photos
+    how = dict(labels='hard', seeds=1, progress=False, students=['convnet2'], classes=chosen)
+    where = home / 'real' / 'train', str(home / 'real'), 'rded'
+    with pytest.raises(PSRError, match='argument batch_size'):
+        evaluate_set(*where, **how)
+    rows = evaluate_set(*where, batch_size=3, **how).rows
+    assert rows[0]['protocol'] == 'rded, adapted: student convnet2; 16 px (batch 3)'
+
+
+def test_hybrid_schedules_in_the_shell(tmp_path):
+    "Soft labels, then hard ones; the table says so."
+    images = load_data('fashion-mini').per_class(1)
+    provenance = dict(method='mine', data=dict(name='fashion'))
+    soft = torch.nn.functional.one_hot(images.labels, 10) * 0.8 + 0.02
+    DistilledSet(images.images, images.labels, images.classes, soft, provenance).save(tmp_path / 'set')
+    words = ['evaluate', tmp_path / 'set', '--data', 'fashion-mini', '--seeds', 1, '-q', '--out', tmp_path / 'r.json']
+    done = here(*words, '--label-parts', '0.5:soft,1:hard')
+    assert done.returncode == 0, done.stderr
+    row = Report.open(tmp_path / 'r.json').rows[0]
+    assert (row['protocol'], row['labels']) == ('quick, labels soft to 50 %, hard to 100 %', 'soft')
+    for more, say in ((['0.5:soft'], 'such as 0.5:soft,1:hard'), (['1:soft', '--labels', 'hard'], '--label-parts')):
+        done = here(*words, '--label-parts', *more)
+        assert done.returncode == 1 and say in done.stderr
