@@ -21,8 +21,8 @@ from .core import PSRError
 # %% auto #0
 __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
            'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
-           'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'one_numbering', 'row_splits',
-           'some_columns', 'find_column']
+           'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'one_numbering', 'names_of_numbers',
+           'named_numbers', 'row_splits', 'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -379,6 +379,41 @@ def one_numbering(
             union.index(own[v]) if isinstance(v, (int, np.integer)) and 0 <= v < len(own) else v for v in column
         ]
     return out, union
+
+# %% ../nbs/02_contents.ipynb #ct14
+def names_of_numbers(
+    numbers: Iterable,  # labels as they are stored, one for each image
+    names: Iterable,  # what stands beside them; None where nothing does
+) -> dict[int, str] | None:  # number -> name; None: these are not the names of these numbers
+    "Which class each number means, where every image has a name, and each number has its own."
+    numbers, names = list(numbers), list(names)
+    whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in numbers)
+    worded = all(isinstance(n, str) and n.strip() and not n.strip().isdecimal() for n in names)
+    if not numbers or len(numbers) != len(names) or not whole or not worded:
+        return None
+    found: dict[int, str] = {}
+    for number, name in zip(numbers, names):
+        if found.setdefault(int(number), nfc(name.strip())) != nfc(name.strip()):
+            return None
+    return found if len(set(found.values())) == len(found) else None
+
+
+def named_numbers(
+    values: Mapping[str, list],  # part -> labels as they are stored
+    beside: Mapping[str, list],  # part -> the name beside each label, or None
+    where: str,  # for errors
+) -> tuple[dict[str, list], list[str] | None]:  # as `one_numbering` gives them
+    "Labels that are numbers, with the names that stand beside them. Numbers stay numbers where there are no such names."
+    known = {part: names_of_numbers(column, beside[part]) for part, column in values.items()}
+    numbered: dict[str, list] = {}
+    names: dict[str, list[str] | None] = {}
+    for part, own in known.items():
+        if own is None:
+            return {part: list(column) for part, column in values.items()}, None
+        order = sorted(own)
+        numbered[part] = [order.index(int(number)) for number in values[part]]
+        names[part] = [own[number] for number in order]
+    return one_numbering(numbered, names, where)
 
 # %% ../nbs/02_contents.ipynb #ct06
 FILE_COLUMNS = [

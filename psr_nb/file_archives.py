@@ -28,6 +28,7 @@ from psr_nb.contents import (
     find_column,
     image_endings,
     is_junk,
+    named_numbers,
     read_labels,
     split_name,
     split_of_file,
@@ -197,6 +198,18 @@ def _tar_label(file: Path, key: str, parts: dict, label_column: str | None) -> o
     return None
 
 
+def _tar_name(file: Path, parts: dict, label: object) -> object:
+    "The name that a sample's .json has beside the number in its .cls file."
+    if not isinstance(label, int) or not {'.cls', '.json'} <= parts.keys():
+        return None
+    try:
+        about = json.loads(_bytes_at(file, *parts['.json'][1:]))
+    except (ValueError, RecursionError):
+        return None
+    named = [about[c] for c in about if c.lower() in LABEL_COLUMNS] if isinstance(about, dict) else []
+    return next((n for n in named if isinstance(n, str)), None)
+
+
 def _check_captions(texts: set[str], n: int, path: Path) -> None:
     "Raises `PSRError` where the texts beside the images are sentences and not the names of classes."
     if 2 * len(texts) > n:
@@ -219,13 +232,13 @@ def read_shards(
     path: Path,  # a folder of tar shards, or one
     label_column: str | None = None,  # column with the labels; None: found by its name
 ) -> Listing | None:  # None: not this form
-    "WebDataset shards: tar files of pairs such as `0001.jpg` and `0001.cls`."
+    "WebDataset shards: tar files of pairs such as `0001.jpg` and `0001.cls`. A name in `0001.json` counts more than the number."
     tars = [path] if path.is_file() and path.suffix.lower() == '.tar' else []
     if path.is_dir():
         tars = sorted(p for p in path.rglob('*.tar') if not is_junk(p.name))
     if not tars:
         return None
-    endings, left_out, values, places = image_endings(), Counter(), {}, {}
+    endings, left_out, values, places, beside = image_endings(), Counter(), {}, {}, {}
     texts: list[str] = []  # labels that came out of .txt files
     for file in tars:
         split = split_of_file(file.name) or split_name(file.parent.name) or 'train'
@@ -240,6 +253,7 @@ def read_shards(
             if isinstance(label, str) and '.txt' in parts and not {'.cls', '.json'} & set(parts):
                 texts.append(label)
             values.setdefault(split, []).append(label)
+            beside.setdefault(split, []).append(_tar_name(file, parts, label))
             places.setdefault(split, []).append((file, *image))
     if not values and path.is_file():
         return None  # a tar of something else
@@ -253,6 +267,8 @@ def read_shards(
         _check_captions(set(texts), len(texts), path)
     left_out += Counter()  # without what there is none of
     names = _listed_names(path if path.is_dir() else path.parent)
+    if names is None:
+        values, names = named_numbers(values, beside, f'data {path}')
     classes, labels, notes = read_labels(values, names, f'data {path}')
 
     def rows(split: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:

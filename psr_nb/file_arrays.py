@@ -27,7 +27,7 @@ __all__ = ['as_pixels', 'array_listing', 'read_npz', 'read_pickled_arrays', 'rea
 def as_pixels(
     array: np.ndarray,  # (n, h, w), (n, h, w, c) or (n, c, h, w); bytes, or floats in [0, 1]
     where: str,  # the file, for the error
-    binary: bool = True,  # whole numbers that are all 0 or 1 are black and white
+    binary: bool = True,  # all images of a set: whole numbers that are all 0 or 1 are black and white
 ) -> np.ndarray:  # (n, c, h, w) uint8
     "An array of images in the one layout. Raises `PSRError` for shapes and values that are not images."
     if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
@@ -50,8 +50,10 @@ def as_pixels(
         raise PSRError(where, 'finite values from 0', f'{low:g} to {high:g}', 'Undo the normalisation before saving')
     if floats and high <= 1.05:  # resampling leaves values a little outside
         return np.round(array.clip(0, 1) * 255).astype(np.uint8)
-    if floats and high < 2:
-        raise PSRError(where, 'floats in [0, 1], or up to 255', f'{low:g} to {high:g}', 'Scale them before saving')
+    fractions = floats and binary and high <= 16 and bool((array != np.round(array)).any())  # all nearly black
+    if floats and high < 2 or fractions:
+        cure = 'Scale them before saving, and undo a normalisation'
+        raise PSRError(where, 'floats in [0, 1], or up to 255', f'{low:g} to {high:g}', cure)
     if high <= 255:
         return np.round(array.clip(0)).astype(np.uint8)
     if array.dtype == np.uint16:
@@ -85,6 +87,7 @@ _NPZ_KEYS = {  # split -> (images, labels) under their usual names
     'validation': (('val_images', 'x_val', 'x_valid', 'X_val'), ('val_labels', 'y_val', 'y_valid')),
     'test': (('test_images', 'x_test', 'test_x', 'X_test'), ('test_labels', 'y_test', 'test_y')),
 }
+_NPZ_NAMES = ('classes', 'class_names', 'label_names')  # of the classes 0, 1, …
 
 
 _MOST_RATIO = 1000  # times its own size: more is a trap, not a data set
@@ -111,10 +114,24 @@ def _check_sizes(
                 )
 
 # %% ../nbs/02_file_arrays.ipynb #0dfb6ab1
+def _npz_names(stored: Any, path: Path) -> tuple[list[str] | None, list[str]]:  # names, and what to say
+    "Class names in an .npz file. Objects are pickles, and stay closed."
+    key = next((k for k in _NPZ_NAMES if k in stored.files), None)
+    if key is None:
+        return None, []
+    try:
+        names = stored[key]
+    except ValueError:
+        return None, [f'{key} are pickled objects, which are not opened: the classes keep their numbers']
+    if names.ndim != 1 or names.dtype.kind not in 'US':
+        return None, []
+    return [n.decode('utf-8', 'replace') if isinstance(n, bytes) else str(n) for n in names.tolist()], []
+
+
 def read_npz(
     path: Path,  # a file
 ) -> Listing | None:  # None: not this form
-    """Arrays of images and labels in one .npz file. No pickled objects are read. Raises `PSRError` for names that are
+    """Arrays of images and labels in one .npz file; `classes` are names. No pickled objects are read. Raises `PSRError` for names that are
     not images and labels, and for a damaged file."""
     if not (path.is_file() and path.suffix.lower() == '.npz'):
         return None
@@ -125,6 +142,7 @@ def read_npz(
                 k: stored[k] for k in stored.files if any(k in keys for pair in _NPZ_KEYS.values() for keys in pair)
             }
             there = stored.files
+            names, doubts = _npz_names(stored, path)
     except PSRError:
         raise
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as e:
@@ -140,7 +158,9 @@ def read_npz(
             'train_images and train_labels, x_train and y_train, or images and labels',
             ', '.join(there) or 'nothing',
         )
-    return array_listing('arrays (.npz)', arrays, path)
+    listing = array_listing('arrays (.npz)', arrays, path, names)
+    listing.doubts += doubts
+    return listing
 
 # %% ../nbs/02_file_arrays.ipynb #fo029
 class _Arrays(pickle.Unpickler):

@@ -29,6 +29,7 @@ from psr_nb.contents import (
     find_column,
     image_endings,
     is_junk,
+    names_of_numbers,
     one_numbering,
     read_labels,
     row_splits,
@@ -124,6 +125,17 @@ def named_file(
     return None
 
 
+def _names_column(
+    columns: list[str],  # of a table
+    label: str,  # the one with the labels
+    cells: Callable[[str], list],  # the cells of a column
+) -> str:
+    "The column with the names of the classes, where that of the labels has numbers and another one their names."
+    others = [c for c in columns if c != label and c.lower().strip() in LABEL_COLUMNS]
+    numbers = _as_numbers(cells(label)) if others else []
+    return next((c for c in others if names_of_numbers(numbers, cells(c))), label)
+
+
 class NoColumns(PSRError):
     "A table that does not name files and labels, or not under the names that were given."
 
@@ -166,6 +178,8 @@ def _table_rows(
     found = [f for f in files if f is not None]
     if missing := [str(r.get(file)) for r, f in zip(rows, files) if f is None]:
         raise PSRError(f'{table}', 'a file for every row', f'{len(missing)} rows without one: {", ".join(missing[:5])}')
+    if label_column is None:
+        label = _names_column(columns, label, lambda c: [r.get(c) for r in rows])
     said: dict[Path, object] = {}
     for f, r in zip(found, rows):
         if said.setdefault(f, r.get(label)) != r.get(label):
@@ -386,6 +400,8 @@ def read_parquet_forms(
             names[f'{file}'], part_of[f'{file}'] = _schema_names(table, label), split
             own = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{file}') if set(files) == {'train'} else None
             try:
+                if label_column is None and not names[f'{file}']:
+                    label = _names_column(columns, label, lambda c, t=table: t.read([c])[c].to_pylist())
                 values[f'{file}'] = table.read([label])[label].to_pylist()
                 said += table.read([own])[own].to_pylist() if own else [None] * len(values[f'{file}'])
             except (OSError, ValueError) as e:
@@ -479,6 +495,8 @@ def from_datasets(
         if isinstance(table.features[image], datasets.Image):
             table = table.cast_column(image, datasets.Image(decode=False))
         names[split] = getattr(table.features[label], 'names', None)
+        if label_column is None and not names[split]:
+            label = _names_column(table.column_names, label, lambda c, t=table: list(t[c]))
         values[split] = list(table[label])
         splits[split] = lambda rows, table=table, image=image, where=where: (
             (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +23,146 @@ __all__ = ['COLOURS', 'undo_normalisation', 'read_tensors', 'unpack_images']
 
 # %% ../nbs/02_file_tensors.ipynb #ft005
 COLOURS = {  # name -> mean and standard deviation of the usual normalisations
-    'CIFAR': ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    'CIFAR': ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),  # as DC, DSA and MTT have it
+    'CIFAR-10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    'CIFAR-100': ((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),  # others write .4865: the same bytes
+    'SVHN': ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
     'ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     'one half': ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     'MNIST': ((0.1307,), (0.3081,)),
     'Fashion-MNIST': ((0.2861,), (0.3530,)),
     'one half, grey': ((0.5,), (0.5,)),
 }
+_PLAIN = {'[0, 1]': 1.0, '[0, 255]': 1 / 255}  # not normalised
+
+
+@dataclass(frozen=True)
+class _Fit:
+    "How images look under one explanation of their numbers."
+
+    name: str
+    mean: torch.Tensor  # (c, 1)
+    std: torch.Tensor  # (c, 1)
+    sample: torch.Tensor  # (c, k) values under this explanation: 0 is black, 1 is white
+    ends: torch.Tensor  # (c, 2) the darkest and the brightest value of each channel
+
+    def shown(
+        self,
+        images: torch.Tensor,  # (n, c, h, w) as they are stored
+    ) -> torch.Tensor:  # in [0, 1]
+        "The images under this explanation."
+        return (images * self.std[..., None] + self.mean[..., None]).clamp(0, 1)
+
+    def apart(self, other: _Fit) -> float:  # of 255
+        "How much the pixels differ under another explanation."
+        return 255 * (self.sample.clamp(0, 1) - other.sample.clamp(0, 1)).abs().mean().item()
+
+    @property
+    def outside(self) -> float:
+        "How far the values lie beyond black and white, on average."
+        return (self.sample - self.sample.clamp(0, 1)).abs().mean().item()
+
+    @property
+    def misfit(self) -> float:
+        "How far the ends of the channels are from black and white, on average."
+        return (self.ends - torch.tensor([0.0, 1.0])).abs().mean().item()
+
+
+def _fits(images: torch.Tensor) -> dict[str, _Fit]:  # name -> fit
+    "All explanations for images of this many channels."
+    values = images.transpose(0, 1).flatten(1)
+    ends = torch.stack([values.amin(1), values.amax(1)], 1)
+    sample = values[:, :: 1 + values.shape[1] // 2**18]
+    known = {name: (m, s) for name, (m, s) in COLOURS.items() if len(m) == len(values)}
+    known |= {name: ((0.0,) * len(values), (s,) * len(values)) for name, s in _PLAIN.items()}
+    fits = {}
+    for name, colours in known.items():
+        mean, std = (torch.tensor(c).view(-1, 1) for c in colours)
+        fits[name] = _Fit(name, mean, std, sample * std + mean, ends * std + mean)
+    return fits
+
+# %% ../nbs/02_file_tensors.ipynb #ft0b
+_ALIKE = 2.0  # of 255: explanations that differ less show the same pictures
+
+
+def _whole(fit: _Fit) -> bool:
+    "Whether all values are levels of bytes. Each level counts once: most of a page may be white."
+    if fit.ends[:, 0].min() < -0.003 or fit.ends[:, 1].max() > 1.003:
+        return False
+    levels = torch.cat([channel.unique() for channel in fit.sample]) * 255
+    return bool((levels - levels.round()).abs().mean() < 0.06)  # half precision rounds; chance gives 0.25
+
+
+def _little_outside(fit: _Fit) -> bool:
+    "Whether images that were not normalised explain the values: a small part of them lies outside, and not far."
+    inside = fit.sample.abs().mean().item()
+    low, high = fit.sample.quantile(0.001).item(), fit.sample.quantile(0.999).item()
+    scale = 0.35 if fit.name == '[0, 1]' else 0.1
+    bright = fit.name == '[0, 1]' or fit.ends.max() > 16 / 255  # darker bytes are rather normalised
+    return bool(bright) and fit.outside <= 0.2 * inside and low >= -scale and high <= 1 + scale
+
+
+def _by_levels(fits: dict[str, _Fit]) -> list[_Fit]:
+    "The explanations under which all values are levels of bytes."
+    whole = {name: fit for name, fit in fits.items() if _whole(fit)}
+    half = next((name for name in whole if name.startswith('one half')), None)
+    if '[0, 1]' in whole and half:  # levels of one half are odd levels of [0, 1]: many of them are no chance
+        whole.pop('[0, 1]' if sum(len(c.unique()) for c in fits[half].sample) >= 8 else half)
+    if '[0, 1]' in whole:
+        whole.pop('[0, 255]', None)  # zeros and ones
+    return list(whole.values())
+
+
+def _by_ends(fits: dict[str, _Fit]) -> list[_Fit]:
+    "The normalisation under which every channel reaches from black to white, where no other comes near."
+    order = sorted((fit for name, fit in fits.items() if name not in _PLAIN), key=lambda fit: fit.misfit)
+    best = order[0]
+    worst = (best.ends - torch.tensor([0.0, 1.0])).abs().max()
+    near = any(f.misfit < 3 * best.misfit + 0.02 and f.apart(best) > _ALIKE for f in order[1:])
+    return [] if worst > 0.05 or best.misfit > 0.02 or near else [best]
+
+# %% ../nbs/02_file_tensors.ipynb #ft0c
+def _explanations(images: torch.Tensor) -> list[_Fit]:  # the best first; several where they cannot be told apart
+    "What the numbers of images may mean."
+    fits = _fits(images)
+    if whole := _by_levels(fits):
+        return whole
+    usual = [fit for name, fit in fits.items() if name not in _PLAIN and fit.outside <= 0.02]
+    usual.sort(key=lambda fit: fit.misfit)
+    unit, deep = fits['[0, 1]'], fits['[0, 255]']
+    if _little_outside(unit):
+        low, high = unit.ends.min(), unit.ends.max()
+        one_sided = low < -0.1 and high <= 1.001  # noise goes beyond both ends, normalised images beyond one
+        return [unit, *(fit for fit in usual if one_sided and fit.name.startswith('one half'))]
+    if _little_outside(deep):
+        return [deep]
+    return _by_ends(fits) or usual
 
 
 def undo_normalisation(
-    images: torch.Tensor,  # (n, c, h, w) floats, some below zero
+    images: torch.Tensor,  # (n, c, h, w) floats
     where: str,  # the file, for the error
-) -> tuple[torch.Tensor, str]:  # in [0, 1], and which normalisation it was
-    """Images as they were before the normalisation that explains them best: from black to white, and hardly beyond.
-    Raises `PSRError` where none explains them."""
-    shown, misfit = {}, {}
-    for name, (mean, std) in COLOURS.items():
-        if len(mean) == images.shape[1]:
-            shown[name] = out = images * torch.tensor(std).view(1, -1, 1, 1) + torch.tensor(mean).view(1, -1, 1, 1)
-            ends = out.flatten().sort().values[[len(out.flatten()) // 1000, -1 - len(out.flatten()) // 1000]]
-            misfit[name] = (
-                10 * (out - out.clamp(0, 1)).abs().mean().item() + (ends - torch.tensor([0.0, 1.0])).abs().sum().item()
-            )
-    unlikely = 'ImageNet' if images.shape[-1] <= 32 else 'CIFAR'  # the two are much alike
-    misfit |= {unlikely: misfit[unlikely] + 0.05} if unlikely in misfit else {}
-    best = min(misfit, key=lambda name: misfit[name])
-    if (shown[best] - shown[best].clamp(0, 1)).abs().mean() > 0.02:
-        low, high = images.min().item(), images.max().item()
+) -> tuple[torch.Tensor, str]:  # in [0, 1], and what the numbers were: a name of `COLOURS`, "[0, 1]" or "[0, 255]"
+    """Images as they were before a normalisation, or as they are. Raises `PSRError` where nothing explains their numbers,
+    and where several explanations show different pictures."""
+    low, high = images.min().item(), images.max().item()
+    found, other = f'{low:.2f} to {high:.2f}', 'images in [0, 1] or [0, 255], or normalised as usual'
+    explained = _explanations(images)
+    if not explained:
         cure = 'Save the images in [0, 1]: what was done to them (whitening, perhaps) cannot be undone here'
-        raise PSRError(where, 'images in [0, 1] or [0, 255], or normalised as usual', f'{low:.2f} to {high:.2f}', cure)
-    return shown[best].clamp(0, 1), best
+        raise PSRError(where, other, found, cure)
+    best = explained[0]
+    if rival := next((fit for fit in explained[1:] if fit.apart(best) > _ALIKE), None):
+        found += f', which may be {best.name} or {rival.name}: colours {best.apart(rival):.0f} of 255 apart'
+        raise PSRError(where, other, found, 'Save the images as uint8 or in [0, 1]: images * std + mean')
+    return best.shown(images), best.name
 
 # %% ../nbs/02_file_tensors.ipynb #ft008
+_IMAGES = ('images', 'image', 'x', 'images_train', 'syn_images', 'image_syn', 'data')
+_LABELS = ('labels', 'label', 'y', 'targets', 'target', 'labels_train', 'syn_labels', 'label_syn', 'soft_labels')
+_NAMES = ('classes', 'class_names')
+
+
 def _beside(path: Path) -> Path | None:
     "The file of labels that belongs to a file of images: images_best.pt, labels_best.pt."
     for own, other in (('images', 'labels'), ('image', 'label'), ('data', 'labels'), ('x', 'y')):
@@ -64,23 +172,93 @@ def _beside(path: Path) -> Path | None:
     return None
 
 
-def _pair(content: Any, path: Path) -> tuple[Any, Any]:  # images and labels; None where there are none
+@dataclass
+class _Content:
+    "Images, labels and class names as a file has them; None where it has none."
+
+    images: Any
+    labels: Any = None
+    names: list[str] | None = None
+
+
+def _by_class(content: Any) -> _Content | None:  # None: not this form
+    "A tensor for each class, in a list, or in a dictionary by number or name."
+    parts = list(content.values() if isinstance(content, dict) else content)
+    if len(parts) < 2 or not all(isinstance(p, torch.Tensor) for p in parts):
+        return None
+    if {p.ndim for p in parts} == {3} and isinstance(content, dict):
+        parts = [p[None] for p in parts]  # one image per class
+    if {p.ndim for p in parts} != {4} or len({p.shape[1:] for p in parts}) > 1:
+        return None
+    keys = list(content) if isinstance(content, dict) else list(range(len(parts)))
+    if any(k in (*_IMAGES, *_LABELS) for k in keys):
+        return None
+    numbers = [int(k) for k in keys if str(k).isdecimal()]
+    named = numbers != [] and len(numbers) == len(keys)
+    labels = torch.tensor(numbers if named else list(range(len(keys))))
+    counts = torch.tensor([len(p) for p in parts])
+    return _Content(torch.cat(parts), labels.repeat_interleave(counts), None if named else [str(k) for k in keys])
+
+
+def _content(content: Any, path: Path) -> _Content:
     "Images and labels, wherever the file has them."
+    named: Any = next((content[n] for n in _NAMES if n in content), None) if isinstance(content, dict) else None
+    texts = isinstance(named, (list, tuple)) and named and all(isinstance(n, str) for n in named)
+    names = list(named) if texts else None
     if isinstance(content, dict) and isinstance(content.get('data'), (list, tuple)) and content['data']:
         content = content['data'][-1]  # one pair for each experiment
+    if isinstance(content, (dict, list, tuple)) and (found := _by_class(content)) is not None:
+        return found
     if isinstance(content, (list, tuple)) and len(content) == 2:
-        return content[0], content[1]
+        images, labels = content
+        if isinstance(images, torch.Tensor) and images.ndim < 3 and isinstance(labels, torch.Tensor):
+            images, labels = labels, images  # the labels come first
+        return _Content(images, labels, names)
     if isinstance(content, dict):
-        named = lambda *names: next((content[n] for n in names if n in content), None)
-        images = named('images', 'image', 'x', 'images_train', 'syn_images', 'data')
-        return images, named('labels', 'label', 'y', 'targets', 'labels_train', 'syn_labels', 'soft_labels')
+        of = lambda keys: next((content[k] for k in keys if k in content), None)
+        return _Content(of(_IMAGES), of(_LABELS), names)
     labels = _beside(path)
-    return content, None if labels is None else read_file(labels)
+    return _Content(content, None if labels is None else read_file(labels))
 
 
 def _plain(tensor: torch.Tensor) -> bool:
     "Whether a tensor holds real numbers, one after the other."
     return tensor.layout == torch.strided and not (tensor.is_complex() or tensor.is_quantized)
+
+# %% ../nbs/02_file_tensors.ipynb #ft0e
+def _as_tensor(found: _Content) -> None:
+    "Labels that are a list become a tensor; names become numbers."
+    labels = found.labels
+    if not isinstance(labels, (list, tuple)) or not labels:
+        return
+    if all(isinstance(label, str) for label in labels):
+        found.names = sorted(set(labels))
+        labels = [found.names.index(label) for label in labels]
+    try:
+        found.labels = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError):  # no numbers, or rows of different lengths
+        return
+
+
+def _as_rows(found: _Content, path: Path) -> None:
+    "Images (n, c, h, w), from (classes, images per class, c, h, w), from channels last, and from grey without channels."
+    images, labels = found.images, found.labels
+    if images.ndim == 5:
+        classes, each = images.shape[:2]
+        if labels is None:
+            words = f'{path}: {classes}×{each} images without labels are taken as {classes} classes of {each} images'
+            warnings.warn(words, stacklevel=4)
+            labels = torch.arange(classes)
+        if isinstance(labels, torch.Tensor) and labels.shape == (classes,) and classes * each > classes:
+            labels = labels.repeat_interleave(each)
+        elif isinstance(labels, torch.Tensor) and labels.shape[:2] == (classes, each):
+            labels = labels.flatten(0, 1)
+        images = images.flatten(0, 1)
+    if images.ndim == 3 and isinstance(labels, torch.Tensor) and labels.ndim and len(labels) == len(images):
+        images = images[:, None]
+    if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+        images = images.permute(0, 3, 1, 2)
+    found.images, found.labels = images, labels
 
 
 def _class_numbers(labels: torch.Tensor, count: int, path: Path) -> torch.Tensor:  # (n,)
@@ -102,40 +280,67 @@ def _class_numbers(labels: torch.Tensor, count: int, path: Path) -> torch.Tensor
         raise PSRError(f'{path}', f'a class number for each of {count} images', f'{len(labels)} values')
     return labels.long()
 
+
+def _names_of_width(labels: torch.Tensor, numbers: torch.Tensor) -> list[str] | None:  # None: only those that occur
+    "The classes of labels that have a column for each, where most of them have images."
+    if labels.ndim != 2 or labels.shape[1] < 2 or 2 * len(numbers.unique()) < labels.shape[1]:
+        return None
+    return [str(i) for i in range(labels.shape[1])]
+
 # %% ../nbs/02_file_tensors.ipynb #ft009
+def _checked(found: _Content, path: Path) -> tuple[torch.Tensor, torch.Tensor]:  # images (n, c, h, w), labels
+    "Images and labels of a file. Raises `PSRError` for other shapes, and where there are no labels."
+    _as_tensor(found)
+    if isinstance(found.images, torch.Tensor):
+        _as_rows(found, path)
+    images, labels = found.images, found.labels
+    if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] not in (1, 3):
+        seen = (
+            'shape ' + '×'.join(map(str, images.shape)) if isinstance(images, torch.Tensor) else type(images).__name__
+        )
+        raise PSRError(f'{path}', 'images (n, 3, height, width) and class numbers (n,)', seen)
+    odd = next((x for x in (images, labels) if isinstance(x, torch.Tensor) and not _plain(x)), None)
+    if odd is not None or 0 in images.shape[1:]:
+        seen = f'{images.dtype} {tuple(images.shape)}' if odd is None else f'{odd.dtype}, {odd.layout}'
+        raise PSRError(f'{path}', 'plain tensors of images and class numbers', seen)
+    if not isinstance(labels, torch.Tensor):
+        cure = f'Save the class numbers as {path.with_name("labels.pt").name} beside {path.with_name("images.pt").name}'
+        raise PSRError(f'{path}', 'class numbers beside the images', 'none', cure)
+    return images.detach(), labels.detach()
+
+
+def _bytes(images: torch.Tensor, path: Path) -> torch.Tensor:
+    "What `as_pixels` takes: whole numbers as they are, floats in [0, 1]. What was done to them is said."
+    if not images.is_floating_point() or not images.numel():
+        return images
+    images = images.float()
+    if not bool(images.isfinite().all()):
+        raise PSRError(f'{path}', 'finite images', 'NaN or infinity')
+    shown, colours = undo_normalisation(images, f'{path}')
+    low, high = images.min().item(), images.max().item()
+    if colours in COLOURS:
+        warnings.warn(f'{path}: normalised images; the colours of {colours} are undone', stacklevel=4)
+    elif low * _PLAIN[colours] < -0.05 or high * _PLAIN[colours] > 1.05:
+        warnings.warn(f'{path}: values from {low:.2f} to {high:.2f} are clipped to {colours}', stacklevel=4)
+    return shown
+
+
 def read_tensors(
     path: Path,  # a .pt or .pth file, or a folder with images*.pt or data.pt
 ) -> Listing | None:  # None: not this form
     """Images and labels as tensors, as DC, DSA, IDC, MTT and DD-Ranking leave them. Nothing in the file can run. Raises
-    `PSRError`  for other shapes, numbers that are not finite, and files without labels."""
+    `PSRError` for other shapes, numbers that are not finite or not clear, and files without labels."""
     if path.is_dir():
         found = [p for name in ('images_best.pt', 'images.pt', 'data.pt') if (p := path / name).is_file()]
         return read_tensors(found[0]) if found else None
     if path.suffix.lower() not in ('.pt', '.pth'):
         return None
-    images, labels = _pair(read_file(path), path)
-    if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] not in (1, 3):
-        found = (
-            'shape ' + '×'.join(map(str, images.shape)) if isinstance(images, torch.Tensor) else type(images).__name__
-        )
-        raise PSRError(f'{path}', 'images (n, 3, height, width) and class numbers (n,)', found)
-    odd = next((x for x in (images, labels) if isinstance(x, torch.Tensor) and not _plain(x)), None)
-    if odd is not None or 0 in images.shape[1:]:
-        found = f'{images.dtype} {tuple(images.shape)}' if odd is None else f'{odd.dtype}, {odd.layout}'
-        raise PSRError(f'{path}', 'plain tensors of images and class numbers', found)
-    if not isinstance(labels, torch.Tensor):
-        cure = f'Save the class numbers as {path.with_name("labels.pt").name} beside {path.with_name("images.pt").name}'
-        raise PSRError(f'{path}', 'class numbers beside the images', 'none', cure)
-    images = images.detach().float()
-    if not bool(images.isfinite().all()):
-        raise PSRError(f'{path}', 'finite images', 'NaN or infinity')
-    if images.numel() and images.min() < -0.05:
-        images, colours = undo_normalisation(images, f'{path}')
-        warnings.warn(f"{path}: normalised images; {colours}'s colours are undone", stacklevel=3)
-    elif images.numel() and images.max() <= 1.05:
-        images = images.clamp(0, 1)  # a little outside is what optimisation leaves
-    pixels = as_pixels(images.clamp(min=0).numpy(), f'{path}')
-    return array_listing('tensors (.pt)', {'train': (pixels, _class_numbers(labels, len(pixels), path).numpy())}, path)
+    content = _content(read_file(path), path)
+    images, labels = _checked(content, path)
+    numbers = _class_numbers(labels, len(images), path)
+    pixels = as_pixels(_bytes(images, path).numpy(), f'{path}')
+    names = content.names or _names_of_width(labels, numbers)
+    return array_listing('tensors (.pt)', {'train': (pixels, numbers.numpy())}, path, names)
 
 # %% ../nbs/02_file_tensors.ipynb #ft012
 def unpack_images(

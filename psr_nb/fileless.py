@@ -51,8 +51,11 @@ def _rows_of(dataset: Any, where: str) -> tuple[list[tuple[Any, int]], list[str]
         cure = 'Give the data set inside it' if hasattr(dataset, 'dataset') else ''
         raise PSRError(where, 'a data set with a length and rows (image, label)', found, cure)
     names: Any = getattr(dataset, 'classes', None)
+    numbers: Any = getattr(dataset, 'class_to_idx', None)
+    if names is None and isinstance(numbers, dict) and sorted(numbers.values()) == list(range(len(numbers))):
+        names = sorted(numbers, key=lambda name: numbers[name])
     named = isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
-    known = list(names) if named and getattr(dataset, 'target_transform', None) is None else None
+    known: Any = list(names) if named and getattr(dataset, 'target_transform', None) is None else None
     plain = _without_transform(dataset)
     return [(plain, i) for i in range(len(plain))], known
 

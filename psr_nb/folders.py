@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -28,15 +29,49 @@ from .core import PSRError
 __all__ = ['split_folders', 'read_folders']
 
 # %% ../nbs/02_folders.ipynb #fo016
+def _class_name(
+    folder: str,  # its name
+) -> str:
+    "The class of a folder. What file systems refuse in a name, exports write as %2F and the like."
+    refused = r'%(0[1-9A-F]|1[0-9A-F]|7F|2F|5C|3A|2A|3F|22|3C|3E|7C|25|2E|20)'
+    return re.sub(refused, lambda m: chr(int(m[1], 16)), folder)
+
+
+_CANDIDATES = 'pictures in folders NAME_ss: the candidates from which CaO2 chose those of NAME'
+
+
+def _without_candidates(
+    files: list[Path],  # of one class
+    home: Path,  # its folder
+    left_out: Counter,
+) -> list[Path]:
+    "Without what lies in a folder NAME_ss inside the class folder, where the class has other images."
+    kept = [f for f in files if not any(part.endswith('_ss') for part in f.relative_to(home).parts[:-1])]
+    if not kept or len(kept) == len(files):
+        return files
+    left_out[_CANDIDATES] += len(files) - len(kept)
+    return kept
+
+
+def _class_homes(folder: Path, left_out: Counter, endings: set[str]) -> list[Path]:
+    "The folders of the classes: all, but not NAME_ss beside NAME."
+    homes = sub_folders(folder)
+    names = {one.name for one in homes}
+    kept = [one for one in homes if not (one.name.endswith('_ss') and one.name[:-3] in names)]
+    for one in set(homes) - set(kept):
+        left_out[_CANDIDATES] += sum(1 for _ in walk(one, Counter(), endings))
+    return kept
+
+
 _OF_DETECTION = ('annotations', 'labels', 'imagesets', 'segmentationclass')  # folders of COCO, VOC and YOLO
 
 
 def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str]) -> tuple[list[Path], list[str]]:
     "The images of one folder of class folders, and each one's class."
     files, names = [], []
-    for one in sub_folders(folder):
+    for one in _class_homes(folder, left_out, endings):
         other: Counter = Counter()
-        found = list(walk(one, other, endings))
+        found = _without_candidates(list(walk(one, other, endings)), one, other)
         if not found and one.name.lower() in _OF_DETECTION:
             cure = 'Give each class a folder of its own, or add a table with the columns file_name and label'
             raise PSRError(
@@ -47,7 +82,7 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
             raise PSRError(f'class folder {one}', 'at least one image', there, 'Add images or remove the folder')
         left_out.update(other)
         files += found
-        names += [one.name] * len(found)
+        names += [_class_name(one.name)] * len(found)
     for entry in os.scandir(folder):
         if entry.is_file():
             left_out['system and hidden files' if is_junk(entry.name) else f'beside the class folders of {split}'] += 1

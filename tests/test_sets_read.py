@@ -1,0 +1,254 @@
+"""Sets as people leave them: names that files hold, colours that files do not tell, layouts of tensors."""
+
+import io
+import json
+import tarfile
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from psr_nb.core import PSRError
+from psr_nb.data import load_data
+from psr_nb.distilled import DistilledSet
+from psr_nb.formats import EXPORTS
+
+NAMES = ['owl', 'T-shirt/top', 'ant', 'dog 50%']
+
+
+def a_set(names=NAMES):
+    images = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return DistilledSet(images, torch.arange(4).repeat_interleave(2), list(names))
+
+
+@pytest.mark.parametrize('form', [f for f in EXPORTS if f not in ('sheet', 'safetensors')])
+def test_exports_keep_the_names_of_the_classes(tmp_path, form):
+    "Each image has its name again, whatever order the classes had."
+    write, ending = EXPORTS[form]
+    write(a_set(), tmp_path / f'set{ending}')
+    home = tmp_path / f'set{ending}'
+    back = load_data(home / 'train' if form == 'folder' else home).restrict(NAMES)
+    assert sorted(back.classes) == sorted(NAMES)
+    rows = {image.numpy().tobytes(): back.classes[c] for image, c in zip(back.images, back.labels)}
+    mine = a_set()
+    assert [rows[i.numpy().tobytes()] for i in mine.images] == [NAMES[c] for c in mine.labels]
+
+
+def shard(path, rows):
+    "A tar of a picture, a number and a JSON for each row."
+    picture = io.BytesIO()
+    Image.new('RGB', (8, 8)).save(picture, 'png')
+    with tarfile.open(path, 'w') as tar:
+        for i, (number, about) in enumerate(rows):
+            for ending, data in (('png', picture.getvalue()), ('cls', f'{number}'.encode()), ('json', about.encode())):
+                entry = tarfile.TarInfo(f'{i:03}.{ending}')
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+
+
+def test_names_in_shards_are_those_of_classes(tmp_path):
+    "Two splits that number their classes differently; captions and broken JSON are no names."
+    say = lambda name: json.dumps(dict(label=name))
+    shard(tmp_path / 'train.tar', [(0, say('owl')), (5, say('ant'))])
+    shard(tmp_path / 'test.tar', [(0, say('ant')), (1, say('owl'))])
+    train, test = load_data(tmp_path), load_data(tmp_path, 'test')
+    named = [[data.classes[c] for c in data.labels] for data in (train, test)]
+    assert train.classes == test.classes and named == [['owl', 'ant'], ['ant', 'owl']]
+    shard(tmp_path / 'captions.tar', [(0, say('an owl')), (0, say('two owls')), (1, say('an ant'))])
+    assert load_data(tmp_path / 'captions.tar').classes == ['0', '1']
+    shard(tmp_path / 'broken.tar', [(0, '{'), (1, say('ant'))])
+    assert load_data(tmp_path / 'broken.tar').classes == ['0', '1']
+
+
+def test_names_in_arrays_and_tables(tmp_path):
+    "Pickled names stay closed, and that is said; a column of names beside one of numbers counts."
+    images, labels = np.zeros((3, 8, 8), np.uint8), np.array([1, 0, 1])
+    images[:] = np.arange(20, 23)[:, None, None]
+    np.savez(tmp_path / 'a.npz', images=images, labels=labels, classes=np.array(['owl', 'ant', 'bee']))
+    assert load_data(tmp_path / 'a.npz').classes == ['owl', 'ant', 'bee']
+    np.savez(tmp_path / 'b.npz', images=images, labels=labels, classes=np.array(['owl', 'ant'], object))
+    with pytest.warns(UserWarning, match='not opened'):
+        assert load_data(tmp_path / 'b.npz').classes == ['0', '1']
+    np.savez(tmp_path / 'c.npz', images=images, labels=labels, classes=np.array(['owl']))
+    with pytest.raises(PSRError, match='one for each class name'):
+        load_data(tmp_path / 'c.npz')
+    (tmp_path / 'table').mkdir()
+    lines = ['file_name,label,class_name,species']
+    for i, (number, name) in enumerate(((0, 'owl'), (1, 'ant'), (0, 'owl'))):
+        Image.new('L', (8, 8), 99 + i).save(tmp_path / 'table' / f'{i}.png')
+        lines.append(f'{i}.png,{number},{name},wild')
+    (tmp_path / 'table' / 'metadata.csv').write_text('\n'.join(lines))
+    data = load_data(tmp_path / 'table')
+    assert [data.classes[c] for c in data.labels] == ['owl', 'ant', 'owl']
+    assert load_data(tmp_path / 'table', label_column='label').classes == ['0', '1']
+
+
+COLOURS = {
+    'CIFAR': ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    'CIFAR-10': ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    'CIFAR-100': ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    'SVHN': ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+    'ImageNet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    'one half': ((0.5,) * 3, (0.5,) * 3),
+}
+
+
+def smooth(low=0.0, high=1.0, size=32):
+    "Floats that have no levels of bytes and no clipped ends."
+    coarse = torch.rand(12, 3, 6, 6, generator=torch.Generator().manual_seed(4))
+    images = torch.nn.functional.interpolate(coarse, (size, size), mode='bicubic', align_corners=False)
+    images = (images - images.min()) / (images.max() - images.min())
+    return low + (high - low) * images
+
+
+def normalised(images, name):
+    mean, std = (torch.tensor(c).view(1, 3, 1, 1) for c in COLOURS[name])
+    return (images - mean) / std
+
+
+def away(path, stored, want):
+    "How far the pixels that are read are from those that are wanted, of 255; None: refused with a way out."
+    torch.save([stored, torch.arange(12)], path / 'data.pt')
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter('always')
+        try:
+            data = load_data(path / 'data.pt')
+        except PSRError as e:
+            assert 'uint8' in str(e) or '[0, 1]' in e.hint
+            return None
+    return (data.images / 255 - want.clamp(0, 1)).abs().mean().item() * 255
+
+
+@pytest.mark.parametrize('noise', [0.02, 0.05, 0.1])
+@pytest.mark.parametrize('scale', [1, 255])
+def test_values_a_little_outside_are_clipped(tmp_path, noise, scale):
+    "Noise does not make images normalised ones."
+    images = smooth()
+    noisy = images + noise * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    if scale == 255 and noise == 0.1:
+        return  # 60 below black is more than a little
+    found = away(tmp_path, scale * noisy, noisy)
+    assert found is not None and found < 0.5
+
+
+def test_overshoot_of_bytes_is_clipped(tmp_path):
+    images = smooth(-3 / 255, 258 / 255)
+    found = away(tmp_path, 255 * images, images)
+    assert found is not None and found < 0.5
+
+
+@pytest.mark.parametrize('name', COLOURS)
+@pytest.mark.parametrize(('low', 'high'), [(0, 1), (0.25, 0.75), (0.5, 1), (0, 0.5), (0.8, 1)])
+def test_normalised_images_that_were_files_are_undone(tmp_path, name, low, high):
+    "Levels of bytes tell the normalisation, whatever the contrast; half precision does not hide it."
+    levels = (255 * smooth(low, high)).round() / 255
+    for stored in (normalised(levels, name), normalised(levels, name).half()):
+        found = away(tmp_path, stored, levels)
+        assert found is not None and found < 0.6
+
+
+@pytest.mark.parametrize('name', COLOURS)
+def test_colours_are_not_guessed(tmp_path, name):
+    "Without levels a set is read rightly or refused. Exactly [0, 1] is the one case that nothing could tell."
+    for low, high in ((0, 1), (0.15, 0.85), (0.25, 0.75), (0, 0.5), (0.5, 1), (0.3, 1)):
+        images = smooth(low, high)
+        for more in (0, 0.05):
+            noisy = images + more * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
+            if name == 'one half' and low == 0.5:
+                continue
+            found = away(tmp_path, normalised(noisy, name), noisy)
+            assert found is None or found < 2, (low, high, more, found)
+    ends = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = away(tmp_path, normalised(ends, name), ends)
+    assert found is not None and found < 2
+
+
+def test_dark_floats_in_arrays_are_refused(tmp_path):
+    "All-bright normalised images are no bytes that are nearly black."
+    bright = normalised(smooth(0.6, 1), 'ImageNet').permute(0, 2, 3, 1).numpy()
+    np.savez(tmp_path / 'a.npz', images=bright, labels=np.arange(12))
+    with pytest.raises(PSRError, match='undo a normalisation'):
+        load_data(tmp_path / 'a.npz')
+
+
+@pytest.mark.parametrize('split', ['', 'train', 'run/train'])
+def test_candidates_of_cao2_are_left_out(tmp_path, split):
+    "Folders NAME_ss beside the classes and inside them, with a sentence; a class that is only called so stays."
+    for i, name in enumerate(('n02086240', 'n02087394', 'glass_ss')):
+        folders = [name, f'{name}_ss', f'{name}/{name}_ss'] if i < 2 else [name]
+        for j, folder in enumerate(folders):
+            home = tmp_path / split / folder
+            home.mkdir(parents=True, exist_ok=True)
+            for k in range(1 + 2 * (j > 0)):
+                Image.new('RGB', (8, 8), (60 * i, 60 * j, 9 * k)).save(home / f'{k}.png')
+    with pytest.warns(UserWarning, match='left out 12 pictures in folders NAME_ss'):
+        data = load_data(tmp_path)
+    assert data.classes == ['glass_ss', 'n02086240', 'n02087394'] and len(data) == 3
+
+
+def reread(path, content):
+    torch.save(content, path / 'data.pt')
+    return load_data(path / 'data.pt')
+
+
+def test_layouts_of_tensors(tmp_path):
+    "Lists, a tensor for each class, five dimensions, channels last, grey without channels: the same images and labels."
+    images, labels = (255 * smooth(size=8)).round() / 255, torch.arange(6).repeat_interleave(2)
+    five, parts = images.view(6, 2, 3, 8, 8), list(images.split(2))
+    contents = [
+        [images, labels.tolist()],
+        [images, [[label] for label in labels.tolist()]],
+        (labels, images),
+        parts,
+        dict(enumerate(parts)),
+        {str(5 - k): parts[5 - k] for k in range(6)},
+        [five, labels],
+        [five, labels.view(6, 2)],
+        [five, torch.arange(6)],
+        [images.permute(0, 2, 3, 1), labels],
+        [(255 * images).to(torch.uint8).permute(0, 2, 3, 1), labels],
+        {'image_syn': images, 'label_syn': labels},
+        {'data': images, 'target': labels},
+    ]
+    wanted = {(i.numpy().tobytes(), f'{c}') for i, c in zip((255 * images).to(torch.uint8), labels)}
+    for content in contents:
+        data = reread(tmp_path, content)
+        assert {(i.numpy().tobytes(), data.classes[c]) for i, c in zip(data.images, data.labels)} == wanted
+    with pytest.warns(UserWarning, match='taken as 6 classes of 2 images'):
+        torch.save(five, tmp_path / 'images.pt')
+        assert len(load_data(tmp_path / 'images.pt').classes) == 6
+    assert reread(tmp_path, [images[:, 0], labels]).images.shape == (12, 1, 8, 8)
+    assert reread(tmp_path, {i: images[i] for i in range(12)}).labels.tolist() == list(range(12))
+    named = reread(tmp_path, {'owl': images[:5], 'ant': images[5:]})
+    assert [named.classes[c] for c in named.labels] == ['owl'] * 5 + ['ant'] * 7
+    words = reread(tmp_path, [images, ['owl'] * 5 + ['ant'] * 7])
+    assert [words.classes[c] for c in words.labels] == ['owl'] * 5 + ['ant'] * 7
+
+
+def test_names_in_tensors(tmp_path):
+    images, labels = smooth(size=8), torch.arange(12) % 3
+    for key in ('classes', 'class_names'):
+        assert reread(tmp_path, {'images': images, 'labels': labels, key: ['c', 'a', 'b']}).classes == ['c', 'a', 'b']
+    with pytest.raises(PSRError, match='one for each class name'):
+        reread(tmp_path, {'images': images, 'labels': labels, 'classes': ['c', 'a']})
+
+
+def test_soft_labels_say_how_many_classes_there_are(tmp_path):
+    "A class that no image is likeliest of is a class; of a thousand outputs those count that occur."
+    images, labels = smooth(size=8), torch.arange(12).clamp(max=8)
+    for kind in (torch.nn.functional.one_hot(labels, 10), torch.nn.functional.one_hot(labels, 10) * 0.9 + 0.01):
+        data = reread(tmp_path, [images, kind])
+        assert data.classes == [str(i) for i in range(10)] and data.labels.tolist() == labels.tolist()
+    wide = torch.zeros(12, 1000)
+    wide[torch.arange(12), 100 * labels] = 9.5
+    assert reread(tmp_path, [images, wide]).classes == [str(100 * i) for i in range(9)]
+
+
+def test_what_is_still_refused(tmp_path):
+    "Images without labels, one picture, rows of different lengths."
+    images = smooth(size=8)
+    for content in (images, list(images), [images[0], images[1]], [images, [[1], [2, 3]]], {'owl': images}):
+        with pytest.raises(PSRError):
+            reread(tmp_path, content)
