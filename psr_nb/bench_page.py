@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,11 @@ from markupsafe import Markup
 
 from .bench import Bench, Cell
 from .bench_table import BenchTable, collect, visible_difference, write_results
-from .classes import class_names
+from .classes import class_names, imagenet_index
 from .core import make_folder, write_atomic
 from .front import render
+from .images import ImageData
+from .subsets import imagenet_kinds
 
 # %% auto #0
 __all__ = ['PUBLISHED', 'Published', 'published_for', 'table_sections', 'figure_sections', 'bench_page']
@@ -35,6 +38,7 @@ class Published:
     method: str
     accuracies: dict[int, float]  # images per class -> %
     source: str
+    labels: str = 'hard'  # what students learned from
 
 
 def _rows(data: str, student: str, table: dict[str, Sequence[float]], budgets: Sequence[int], source: str) -> list:
@@ -102,15 +106,28 @@ PUBLISHED: list[Published] = [
 ]
 
 # %% ../nbs/36_bench_page.ipynb #82094079
+def _authors_images(
+    test: ImageData,
+) -> bool:
+    "Whether test images are ImageNet's own validation images, all 50 of each class, by their file names."
+    if test.names is None or not imagenet_kinds(test.names)[1].all():
+        return False
+    return bool((test.labels.bincount(minlength=len(test.classes)) == 50).all())
+
+
 def published_for(
-    classes: Sequence[str],  # of the test images
+    test: ImageData | Sequence[str],  # the test images; names of classes alone do not say which images were tested
     protocol: str,  # as the table calls it
     student: str,  # as the table calls it
     ipc: int,  # images per class
+    labels: str = 'hard',  # "hard" or "soft"
 ) -> list[tuple[str, float, str]]:  # method, %, source
-    "What authors print for the same data, protocol, student and budget; nothing where one of them differs."
-    same = [p for p in PUBLISHED if (p.protocol, p.student) == (protocol, student)]
-    same = [p for p in same if set(class_names(p.data)) == set(classes)]
+    "What authors print for the same test images, protocol, student, labels and budget; nothing where one of them differs."
+    if not isinstance(test, ImageData) or not _authors_images(test):
+        return []
+    numbers = lambda classes: {imagenet_index(c) for c in classes}
+    same = [p for p in PUBLISHED if (p.protocol, p.student, p.labels) == (protocol, student, labels)]
+    same = [p for p in same if numbers(class_names(p.data)) == numbers(test.classes)]
     return [(p.method, p.accuracies[ipc], p.source) for p in same if ipc in p.accuracies]
 
 # %% ../nbs/36_bench_page.ipynb #bp008
@@ -138,7 +155,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 def table_sections(
     table: BenchTable,  # the collected rows
-    classes: Sequence[str],  # of the test images
+    test: ImageData | Sequence[str],  # the test images; or names of their classes: nothing published is known to fit
 ) -> list[dict[str, Any]]:
     "One for each setting: its words, its rows, and what others print for it."
     found: dict[tuple, list[dict]] = {}
@@ -148,25 +165,39 @@ def table_sections(
     failed: dict[tuple, dict[str, dict]] = {}
     for row in table.rows:
         if row.get('failed'):
-            failed.setdefault((row['student'], row['ipc']), {})[row['method']] = row
+            failed.setdefault((row['protocol'], row['student'], row['ipc']), {})[row['method']] = row
     out = []
     for (protocol, student, labels, ipc), rows in found.items():
         ordered = sorted(rows, key=lambda r: -r['mean'])
-        others = published_for(classes, protocol, student, ipc)
+        others = published_for(test, protocol, student, ipc, labels)
         title = f'{ipc} image{"s" if ipc > 1 else ""} per class, {student}, protocol {protocol}, {labels} labels'
-        lines = [_row(r) for r in [*ordered, *failed.get((student, ipc), {}).values()]]
+        plain = re.split('[,(]', protocol)[0].strip()  # without what was changed
+        lines = [_row(r) for r in [*ordered, *failed.pop((plain, student, ipc), {}).values()]]
         visible = visible_difference(rows)
         seen = '' if math.isnan(visible) else f'{100 * visible:.1f}'
         out.append(dict(title=title, rows=lines, seen=seen, published=[(m, f'{v:.1f}', s) for m, v, s in others]))
+    for (protocol, student, ipc), rows in failed.items():  # settings in which nothing went well
+        title = f'{ipc} image{"s" if ipc > 1 else ""} per class, {student}, protocol {protocol}'
+        out.append(dict(title=title, rows=[_row(r) for r in rows.values()], seen='', published=[]))
     return out
 
 # %% ../nbs/36_bench_page.ipynb #bp010
-def _means(report: Any, key: str) -> dict[tuple, float]:  # (student, method, ipc) -> mean of a column
+_Means = dict[tuple[str, str, int], float]  # (student with what tells it apart, method, ipc) -> mean of a column
+
+
+def _who(report: Any) -> Any:  # row -> what its figure is called
+    "The student, with protocol and labels where there are several."
+    more = [k for k in ('dataset', 'protocol', 'labels') if len({r[k] for r in report.rows}) > 1]
+    return lambda row: ', '.join(str(row[k]) for k in ('student', *more))
+
+
+def _means(report: Any, key: str) -> _Means:
     "Means of a column, where it is known."
-    found: dict[tuple, list[float]] = {}
+    found: dict[tuple[str, str, int], list[float]] = {}
+    who = _who(report)
     for row in report.rows:
         if row.get(key) is not None:
-            found.setdefault((row['student'], row['method'], row['ipc']), []).append(row[key])
+            found.setdefault((who(row), row['method'], row['ipc']), []).append(row[key])
     return {where: sum(values) / len(values) for where, values in found.items()}
 
 
@@ -194,10 +225,10 @@ def _figure(id: str, title: str, x: str, lines: dict[str, list[tuple[float, floa
 def figure_sections(
     report: Any,  # rows of a grid
 ) -> list[dict[str, Any]]:
-    "For each student: accuracy against images per class, against denoising steps, and against seconds."
+    "For each student and protocol: accuracy against images per class, against denoising steps, and against seconds."
     accuracy, out = _means(report, 'accuracy_last'), []
     steps, made, trained = (_means(report, key) for key in ('denoising_steps', 'set_seconds', 'seconds'))
-    for number, student in enumerate(dict.fromkeys(r['student'] for r in report.rows)):
+    for number, student in enumerate(dict.fromkeys(map(_who(report), report.rows))):
         budget: dict[str, list] = {}
         asked: dict[str, list] = {}
         time: dict[str, list] = {}
@@ -258,7 +289,7 @@ def bench_page(
         title=f'{test.label}: {len(grid.methods)} methods',
         words=table.words,
         baseline=table.baseline,
-        tables=table_sections(table, test.classes),
+        tables=table_sections(table, test),
         ranks=ranks,
         figures=figure_sections(report),
         pictures=_pictures(bench),

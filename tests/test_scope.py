@@ -11,6 +11,8 @@ from commands import here
 from PIL import Image
 from torch import nn
 
+from psr_nb.bench_page import published_for, table_sections
+from psr_nb.bench_table import tabulate
 from psr_nb.classes import IMAGENET_SUBSETS, class_names
 from psr_nb.core import PSRError
 from psr_nb.data import FASHION_CLASSES, load_data
@@ -238,3 +240,38 @@ def test_hybrid_schedules_in_the_shell(tmp_path):
     for more, say in ((['0.5:soft'], 'such as 0.5:soft,1:hard'), (['1:soft', '--labels', 'hard'], '--label-parts')):
         done = here(*words, '--label-parts', *more)
         assert done.returncode == 1 and say in done.stderr
+
+
+def tested(classes, files):
+    images = torch.zeros(len(files), 3, 1, 1, dtype=torch.uint8)
+    return ImageData(images, torch.arange(len(files)) % len(classes), list(classes), names=np.array(files))
+
+
+def test_published_numbers_stand_beside_the_same_conditions_only():
+    own = [f'ILSVRC2012_val_{i:08d}.JPEG' for i in range(500)]
+    fastai = [f'n02096294_{i}.JPEG' if i % 3 else name for i, name in enumerate(own)]
+    asked = 'minimax', 'resnet_ap10', 10
+    for classes in (WOOF, IMAGENET_SUBSETS['imagewoof'].split(), WOOF[::-1]):
+        assert len(published_for(tested(classes, own), *asked)) == 7
+        assert not published_for(tested(classes, own), *asked, 'soft')
+        assert not published_for(tested(classes, fastai), *asked)
+        assert not published_for(tested(classes, own[:490]), *asked)
+        assert not published_for(classes, *asked)  # nobody knows which images
+    assert not published_for(replace(tested(WOOF, own), names=None), *asked)
+    assert not published_for(tested(class_names('imagenette'), own), 'minimax', 'convnet6', 10)
+
+
+def test_sections_of_a_page_know_labels():
+    about = dict(
+        dataset='imagewoof-val', ipc=10, protocol='minimax', student='resnet_ap10', pool=0, draw=0, seconds=1.0
+    )
+    about |= dict(accuracy_best=0.5, network_evaluations=1)
+    rows = [
+        about | dict(method=m, seed=s, labels=kind, accuracy_last=0.4 + 0.01 * s)
+        for m in 'ab'
+        for s in range(3)
+        for kind in ('hard', 'soft')
+    ]
+    test = tested(WOOF, [f'ILSVRC2012_val_{i:08d}.JPEG' for i in range(500)])
+    sections = table_sections(tabulate(Report(rows), 'a'), test)
+    assert {('hard labels' in s['title'], len(s['published'])) for s in sections} == {(True, 7), (False, 0)}
