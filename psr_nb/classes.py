@@ -14,7 +14,8 @@ from typing import Iterable
 from .core import PSRError, content_hash, lookup
 
 # %% auto #0
-__all__ = ['IMAGENET_SUBSETS', 'nfc', 'imagenet_index', 'class_names', 'spoken', 'class_hash', 'find_classes']
+__all__ = ['IMAGENET_SUBSETS', 'nfc', 'imagenet_index', 'class_names', 'spoken', 'class_hash', 'find_classes', 'field_order',
+           'numbered_classes']
 
 # %% ../nbs/02_classes.ipynb #k002
 _IDC = 'n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797'
@@ -172,3 +173,48 @@ def find_classes(
             ', '.join(w for w, i in zip(wanted, positions) if positions.count(i) > 1),
         )
     return positions
+
+# %% ../nbs/02_classes.ipynb #k00c
+def field_order(
+    classes: list[str],  # names or WordNet ids
+) -> (
+    tuple[str, list[int]] | None
+):  # the subset's name, and its field's order as positions in `classes`; None: there is one order
+    "The other order that these classes have, where they are a known subset of ImageNet in the order of their WordNet ids."
+    indices = [imagenet_index(c) for c in classes]
+    if None in indices:
+        return None
+    for name, wnids in IMAGENET_SUBSETS.items():
+        field = [imagenet_index(w) for w in wnids.split()]
+        if sorted(map(str, field)) == sorted(map(str, indices)) and field != indices:
+            in_order = indices == sorted(indices, key=lambda i: -1 if i is None else i)
+            return (name, [indices.index(i) for i in field]) if in_order else None
+    return None
+
+
+def numbered_classes(
+    numbers: list[int],  # by which a set calls its classes
+    classes: list[str],  # the classes of the test images, in their order
+    what: str = 'numbers of the classes',  # whose they are, for the error
+) -> list[int]:  # of each number its position in `classes`
+    """What numbers mean: positions, or ImageNet's own numbers. Raises `PSRError` for other numbers, and where the classes
+    are known in two orders."""
+    count, indices = len(classes), [imagenet_index(c) for c in classes]
+    known = [i for i in indices if i is not None]
+    of_imagenet = len(known) == count and sorted(numbers) == sorted(known)
+    by_position = sorted(numbers) == list(range(count))
+    if of_imagenet and not (by_position and known != sorted(known)):
+        return [known.index(n) for n in numbers]
+    if not by_position:
+        wanted = f'0 to {count - 1}, each once' + (
+            ", or ImageNet's numbers of its classes" if len(known) == count else ''
+        )
+        found = f'{min(numbers)} to {max(numbers)}, {len(numbers)} classes'
+        raise PSRError(what, wanted, found, 'Rename the folders, or save the names of the classes with the tensors')
+    if (other := field_order(classes)) is not None:
+        name, order = other
+        found = f'0 to {count - 1}, where 0 may be {spoken(classes[0])} (by WordNet id) or {spoken(classes[order[0]])}'
+        found += f" (the field's list of {name})"
+        cure = f"Name the folders by WordNet id, or save the names with the tensors; for the field's list: --classes {name}"
+        raise PSRError(what, 'names, as these classes have two orders', found, cure)
+    return list(numbers)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from psr_nb.classes import IMAGENET_SUBSETS, class_names, imagenet_index, numbered_classes
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.distilled import DistilledSet
@@ -252,3 +253,28 @@ def test_what_is_still_refused(tmp_path):
     for content in (images, list(images), [images[0], images[1]], [images, [[1], [2, 3]]], {'owl': images}):
         with pytest.raises(PSRError):
             reread(tmp_path, content)
+
+
+@pytest.mark.parametrize('subset', IMAGENET_SUBSETS)
+def test_numbers_that_may_mean_two_orders(subset):
+    "ImageNet's own numbers are clear; positions are clear where the field's list and the WordNet ids have one order."
+    field = IMAGENET_SUBSETS[subset].split()
+    by_id = sorted(field)
+    places = list(range(len(field)))
+    own = [imagenet_index(w) for w in field]
+    assert [by_id[i] for i in numbered_classes(own, by_id)] == field
+    assert numbered_classes(places, class_names(subset)) == places
+    if field == by_id:
+        assert numbered_classes(places[::-1], by_id) == places[::-1]
+        return
+    with pytest.raises(PSRError, match=f'two orders.*--classes {subset}'):
+        numbered_classes(places, by_id)
+    with pytest.raises(PSRError, match='two orders'):
+        numbered_classes(places, [class_names([w])[0] for w in by_id])
+    assert numbered_classes(places[:5], by_id[:5]) == places[:5]  # a part of the classes is no list of the field
+
+
+def test_numbers_that_mean_nothing():
+    for numbers in ([1, 2, 3], [0, 1], [0, 1, 1], [0, 2, 9]):
+        with pytest.raises(PSRError, match='0 to 2, each once'):
+            numbered_classes(numbers, ['owl', 'ant', 'bee'])
