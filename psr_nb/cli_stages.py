@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -291,7 +291,18 @@ def _select(
     selection, file = make_selection(
         pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out, at_once
     )
-    typer.echo(f'{selection}\n{file}')
+    typer.echo('\n'.join([f'{selection}', *_told(selection), f'{file}']))
+
+
+def _told(selection: Any) -> list[str]:
+    "The notes of a selection, and the accuracy that is expected of it."
+    notes = selection.notes[:5]
+    if more := len(selection.notes) - len(notes):
+        notes.append(f'and {more} more notes, all in the file')
+    expected = selection.expected()
+    if expected is not None:
+        notes.append(f'expected accuracy {expected.accuracy:.1%} ({expected.low:.1%} to {expected.high:.1%})')
+    return notes
 
 # %% ../nbs/47_cli_stages.ipynb #worthcli1
 _WorthData = Annotated[
@@ -320,8 +331,13 @@ def _worth(
         str, typer.Option('--protocol', help='How the students are trained: quick, minimax, rded or sre2l.')
     ] = 'quick',
     student: Annotated[
-        str, typer.Option('--student', metavar='NAME', help='Architecture of the students.')
-    ] = 'convnet3',
+        Optional[str],
+        typer.Option(
+            '--student',
+            metavar='NAME',
+            help="Architecture of the students. [default: the ConvNet of the images' size]",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -336,7 +352,8 @@ def _worth(
 
     real = data_source(data, image_column, label_column, holdout)
     with opened_engine(engine, address, workers) as who:
-        worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet, who)
+        how: dict = dict(student=student)  # None: by the images' size
+        worth = measure_pool(pool, real, ipc, students, protocol, seed=seed, progress=not quiet, engine=who, **how)
     typer.echo('\n'.join(worth.words()))
     typer.echo(f'columns worth and worth_se of {pool / "candidates.parquet"}; psr select {pool} --ipc {ipc} uses them')
 

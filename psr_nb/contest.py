@@ -11,7 +11,7 @@ from typing import Any, Iterable
 import numpy as np
 import torch
 
-from .core import PSRError, best_device
+from .core import PSRError, best_device, is_whole
 from .data import ImageData
 from .learning import train_students
 from .pictures import to_uint8
@@ -21,7 +21,7 @@ from .select import prepare
 from .selection import Selection
 from .selectors import Weights
 from .students import student_of_size
-from .worth import MOST_JUDGES, Worth, judges_of
+from .worth import MOST_JUDGES, Worth
 
 # %% auto #0
 __all__ = ['MOST_CHOOSE', 'STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'choosers_and_keepers', 'at_most', 'compare_sets',
@@ -50,11 +50,11 @@ class Comparison:
 def choosers_and_keepers(
     real: ImageData,  # real training images
 ) -> tuple[ImageData, ImageData]:  # to choose by, and to measure the winner by
-    "Every second image of each class, and the others."
+    "Every second image of each class, and the others; the same in whatever order the images lie."
     count = real.labels.bincount(minlength=len(real.classes))
     if int(count.min()) < 2:
         raise PSRError(f'real images {real.name}', 'at least two of each class', int(count.min()))
-    order = torch.cat([torch.nonzero(real.labels == c)[:, 0] for c in range(len(real.classes))])
+    order = np.concatenate(real.by_content())
     return real.take(order[::2]), real.take(order[1::2])
 
 
@@ -73,6 +73,18 @@ def at_most(
     return real.take(np.sort(np.concatenate([own[:each] for own in real.by_content(seed)])))
 
 # %% ../nbs/20_contest.ipynb #a2100007
+def _check_contest(students: int, rounds: int, seed: int, most: int | None, real: ImageData) -> None:
+    "Raises `PSRError` for numbers and images with which nothing can be compared."
+    for name, value, least in (('students', students, 1), ('rounds', rounds, 1), ('seed', seed, 0)):
+        if not is_whole(value, least):
+            raise PSRError(f'argument {name}', f'a whole number from {least} up', value)
+    if most is not None and not is_whole(most, 1):
+        raise PSRError('argument most', 'a whole number from 1 up, or None for all', most)
+    if len(real.classes) < 2:
+        say = 'A student of one class learns nothing, because every answer is right'
+        raise PSRError(f'real images {real.name}', 'two classes or more', f'{len(real.classes)}', say)
+
+
 def compare_sets(
     sets: torch.Tensor,  # (S, n, c, H, W) float in [0, 1] or uint8
     labels: torch.Tensor,  # (n,) class positions
@@ -86,9 +98,9 @@ def compare_sets(
     most: int | None = MOST_CHOOSE,  # real images that choose, equally many of each class; None: all
 ) -> Comparison:
     "Which set teaches most, and how much on images that had no part in the choice: every second of each class."
-    for name, value in (('students', students), ('rounds', rounds)):
-        if value < 1:
-            raise PSRError(f'argument {name}', 'at least 1', value)
+    _check_contest(students, rounds, seed, most, real)
+    if not len(sets):
+        raise PSRError('argument sets', 'at least one set', 'none')
     images = sets if sets.dtype == torch.uint8 else torch.stack([to_uint8(s) for s in sets])
     could, keeps = choosers_and_keepers(real)
     chooses = at_most(could, most, seed)
@@ -172,12 +184,12 @@ def without_judges(
 ) -> tuple[ImageData, bool]:  # those that did not judge the pool's worth, and whether that was known and possible
     "Leaves out the images by which worth was measured for this budget."
     try:
-        about = Worth.open(pool, ipc).about
+        judges = Worth.open(pool, ipc).judges(real, MOST_JUDGES)
     except PSRError:
         return real, 'worth' not in pool.table
-    if judges_of(pool, real, MOST_JUDGES, about['seed']).digest != about['digest']:
+    if judges is None:
         return real, False
-    taken = reference_images(pool, real, MOST_JUDGES, about['seed']).image_keys
+    taken = ImageData(judges.images, judges.labels, real.classes).image_keys
     left = real.take(~np.isin(real.image_keys, taken))
     return (left, True) if _fewest(left) >= ENOUGH else (real, False)
 
@@ -187,15 +199,13 @@ def reference_and_rest(
     most: int = 500,  # reference images of each class
     seed: int = 0,  # seed of every random choice
 ) -> tuple[ImageData, ImageData]:  # the reference, and the images that choose and measure again
-    "Up to half of each class as the reference, the rest to ask."
-    g, reference, ask = torch.Generator().manual_seed(seed), [], []
-    for label in range(len(real.classes)):
-        rows = torch.nonzero(real.labels == label)[:, 0]
-        rows = rows[torch.randperm(len(rows), generator=g)]
+    "Up to half of each class as the reference, the rest to ask; the same in whatever order the images lie."
+    reference, ask = [], []
+    for rows in real.by_content(seed):
         many = min(most, len(rows) // 2)
         reference.append(rows[:many])
         ask.append(rows[many:])
-    return real.take(torch.cat(reference)), real.take(torch.cat(ask))
+    return real.take(np.concatenate(reference)), real.take(np.concatenate(ask))
 
 # %% ../nbs/20_contest.ipynb #a2100022
 @dataclass
@@ -258,6 +268,7 @@ def contest(
     **options: Any,  # for `prepare`
 ) -> Contest:
     "Proposes selections by many rules and finds the one from which students learn most."
+    _check_contest(students, rounds, seed, most, real)
     real = reference_images(pool, real, len(real), seed)
     left, apart = without_judges(pool, real, ipc)
     if (least := _fewest(left)) < ENOUGH:

@@ -248,6 +248,7 @@ def reference_images(
     reference: ImageData,  # real images, of its classes and perhaps others
     most: int,  # of each class
     seed: int,  # of the draw, where there are more
+    by_content: bool = True,  # the same images in whatever order they lie; False: as before November 2026, by place
 ) -> ImageData:
     "The reference images of the pool's classes, in the pool's order, at most `most` of each."
     position = {c: i for i, c in enumerate(reference.classes)}
@@ -266,14 +267,16 @@ def reference_images(
             '{}×{}×{}'.format(*reference.images.shape[1:]),
             f'Load it with size={shape[1]}, channels={shape[0]}',
         )
-    picks, labels = [], []
-    for label, c in enumerate(pool.classes):
-        mine = np.flatnonzero(reference.labels.numpy() == position[c])
-        if not len(mine):
-            raise PSRError(f'reference {reference.name}', f'images of class {c}', 'none')
-        mine = np.sort(np.random.default_rng([seed, label]).permutation(mine)[:most])
-        picks.append(mine)
-        labels += [label] * len(mine)
+    own = [np.flatnonzero(reference.labels.numpy() == position[c]) for c in pool.classes]
+    if missing := [c for c, rows in zip(pool.classes, own) if not len(rows)]:
+        raise PSRError(f'reference {reference.name}', f'images of class {missing[0]}', 'none')
+    if by_content:
+        rows = reference.by_content(seed)
+        picks = [rows[position[c]][:most] for c in pool.classes]
+    else:
+        drawn = lambda label: np.random.default_rng([seed, label]).permutation(own[label])[:most]
+        picks = [np.sort(drawn(label)) for label in range(len(own))]
+    labels = [label for label, rows in enumerate(picks) for _ in rows]
     chosen = reference.take(torch.from_numpy(np.concatenate(picks)))
     return replace(chosen, labels=torch.tensor(labels), classes=list(pool.classes))
 
@@ -317,14 +320,38 @@ def worth_reaches(
     return measured_for is None or max(ipc, measured_for) <= 2 * min(ipc, measured_for)
 
 
+def _odd_column(name: str, wanted: str, found: str) -> PSRError:
+    say = 'Measure worth again, which writes it anew: psr worth POOL --data …'
+    return PSRError(f"column {name} of the pool's table", wanted, found, say)
+
+
+def _numbers(table: pandas.DataFrame, name: str) -> np.ndarray:  # (classes · n,) float64
+    "A column of worth; NaN where nothing is known."
+    try:
+        return np.asarray(table[name], np.float64)
+    except (TypeError, ValueError):
+        raise _odd_column(name, 'numbers', f'values of type {table[name].dtype}') from None
+
+
+def _one_number(table: pandas.DataFrame, name: str) -> float | None:  # None: not known
+    "What a column says that has one number for all candidates; candidates that came later have none."
+    values = _numbers(table, name) if name in table.columns else np.zeros(0)
+    said = np.unique(values[np.isfinite(values)])
+    if len(said) > 1:
+        raise _odd_column(name, 'one number for all candidates', f'{len(said)}: {said[0]:g}, {said[1]:g}, …')
+    return float(said[0]) if len(said) else None
+
+
 def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float, int | None] | None:  # (classes · n,), how far, for what
     "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     table = pool.table
     if 'worth' not in table.columns:
         return None
-    share = float(table['worth_share'].iloc[0]) if 'worth_share' in table.columns else 1.0
-    measured_for = int(table['worth_ipc'].iloc[0]) if 'worth_ipc' in table.columns else None
-    return np.asarray(table['worth'], np.float64), worth_counts(share), measured_for
+    share, measured_for = _one_number(table, 'worth_share'), _one_number(table, 'worth_ipc')
+    if measured_for is not None and (measured_for < 1 or measured_for % 1):
+        raise _odd_column('worth_ipc', 'a whole number from 1 up', f'{measured_for:g}')
+    counts = worth_counts(1.0 if share is None else share)
+    return _numbers(table, 'worth'), counts, None if measured_for is None else int(measured_for)
 
 # %% ../nbs/14_problems.ipynb #e8479178
 class _Difficulty:

@@ -191,7 +191,7 @@ class Prepared(Problems):
         if weights is not None and not selector.weighted:
             notes.append(f'{method} takes no weights')
             weights = None
-        weights = weights or selector.weights
+        asked, weights = weights is not None, weights or selector.weights
         gate = selector.gate if gate is None else bool(gate)
         if not is_whole(ipc, 1):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
@@ -200,6 +200,8 @@ class Prepared(Problems):
             if not worth_reaches(each, measured_for := problems[0].measured_for):
                 notes.append(f'worth was measured for {measured_for} images per class and does not count for {each}')
                 weights = replace(weights, worth=0.0)
+            elif asked and not problems[0].counts:
+                notes.append('measured worth explains nothing of the differences between sets and does not count')
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]
         if quantile:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import pandas
     import PIL.Image
 
+    from psr_nb.worth import Prediction
+
 # %% auto #0
 __all__ = ['Explanation', 'Selection']
 
@@ -322,7 +324,7 @@ class Selection:
         even = len(set(self.counts)) == 1
         size = f'{self.ipc} of' if even else f'{min(self.counts)} to {self.ipc} of'
         size = f'{size} {self.pool.n_per_class} in each of {len(self.ids)} classes'
-        notes = f', {len(self.notes)} notes' if self.notes else ''
+        notes = f', {len(self.notes)} note{"s"[: len(self.notes) > 1]}' if self.notes else ''
         return f'Selection {self.method}: {size}, space {self.config["space"]}{notes}'
 
     def take(
@@ -409,6 +411,16 @@ class Selection:
                 )
             self.prepared = Problems(self.pool, *made, torch.device(best_device()))
         return self.prepared.problems
+
+    def expected(self) -> Prediction | None:  # None: worth was not measured for this budget
+        "The accuracy that one student is expected to have after it, where the pool's folder has a finished measurement."
+        path = getattr(self.pool, 'path', None)
+        if path is None or len(set(self.counts)) != 1 or not is_there(path / 'worth'):
+            return None
+        from psr_nb.worth import Worth
+
+        worth = Worth.find(self.pool, self.ipc)
+        return None if worth is None else worth.predict(self)
 
     def objective(
         self,

@@ -17,10 +17,13 @@ from .problems import Problem
 from .trials import standardised
 
 # %% auto #0
-__all__ = ['SELECTORS', 'Weights', 'objective', 'volume', 'check_quantile', 'constraints', 'by_class', 'Selector',
-           'quality_terms']
+__all__ = ['LARGEST_WEIGHT', 'SELECTORS', 'Weights', 'objective', 'volume', 'check_quantile', 'constraints', 'by_class',
+           'Selector', 'quality_terms']
 
 # %% ../nbs/15_selectors.ipynb #c039
+LARGEST_WEIGHT = 1e100  # beyond it, sums are no numbers any more
+
+
 @dataclass(frozen=True)
 class Weights:
     "How much each term counts."
@@ -37,10 +40,14 @@ class Weights:
         for name, value in asdict(self).items():
             if not is_number(value):
                 raise PSRError(f'weight {name}', 'a finite number', value)
+            if abs(value) > LARGEST_WEIGHT:
+                raise PSRError(f'weight {name}', f'a number from {-LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}', value)
         if self.diversity < 0:
             raise PSRError('weight diversity', 'zero or more', self.diversity)
         if self.scale <= 0:
             raise PSRError('weight scale', 'more than zero', self.scale)
+        if self.scale < 1 / LARGEST_WEIGHT:
+            raise PSRError('weight scale', f'at least {1 / LARGEST_WEIGHT:g}', self.scale)
 
 # %% ../nbs/15_selectors.ipynb #b74b34ba
 def objective(

@@ -61,15 +61,25 @@ def preferred_sets(
     return np.stack([volume_in_lockstep(kernel, b, ipc) for kernel, b in zip(kernels, bonus.swapaxes(0, 1))], 1)
 
 
+def _scaled(values: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    "Values × 2**powers, in two steps: one factor alone can be out of range."
+    half = powers // 2
+    return np.ldexp(np.ldexp(values, half), powers - half)
+
+
 def standardised(
     values: np.ndarray,  # (..., n)
 ) -> np.ndarray:  # (..., n) mean 0 and standard deviation 1 over the last axis; 0 where all are equal or unknown
     "Values in standard deviations; what is unknown counts as the mean."
+    values = np.asarray(values, np.float64)
     known = np.isfinite(values)
     count = np.maximum(known.sum(-1, keepdims=True), 1)
-    mean = np.where(known, values, 0.0).sum(-1, keepdims=True) / count
-    away = np.where(known, values - mean, 0.0)
-    return away / np.maximum(np.sqrt((away**2).sum(-1, keepdims=True) / count), 1e-12)
+    values = np.where(known, values, 0.0)
+    _, power = np.frexp(np.abs(values).max(-1, keepdims=True, initial=0.0))
+    values = _scaled(values, -power)  # near one, by a power of two, which rounds nothing
+    away = np.where(known, values - values.sum(-1, keepdims=True) / count, 0.0)
+    spread = np.sqrt((away**2).sum(-1, keepdims=True) / count)
+    return np.where(spread > 1e-12, away, 0.0) / np.maximum(spread, 1e-12)
 
 # %% ../nbs/13_trials.ipynb #ac91af3b
 @torch.no_grad()

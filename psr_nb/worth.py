@@ -9,7 +9,7 @@ import json
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator
 
@@ -24,6 +24,7 @@ from psr_nb.core import (
     check_format,
     check_not_newer,
     content_hash,
+    expect,
     is_there,
     is_whole,
     known_device,
@@ -41,8 +42,10 @@ from .learning import train_students
 from .locks import folder_lock
 from .pictures import to_float
 from .problems import Problem, reference_images, worth_counts
-from .protocols import PROTOCOLS, Protocol
+from .protocols import PROTOCOLS, Protocol, training_plan
+from .scope import scope
 from .shards import read_packed, write_packed
+from .students import make_student, student_of_size
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -91,9 +94,10 @@ def judges_of(
     real: ImageData,  # real training images
     most: int,  # of each class
     seed: int,  # of the split
+    by_content: bool = True,  # see `reference_images`; False: as measurements before November 2026 were judged
 ) -> Judges:
     "The real images of the pool's classes, every fourth of each class kept aside."
-    part = reference_images(pool, real, most, seed)
+    part = reference_images(pool, real, most, seed, by_content)
     count = part.labels.bincount(minlength=len(pool.classes))
     if int(count.min()) < 2 * PARTS:
         label = int(count.argmin())
@@ -335,19 +339,33 @@ class Worth:
             raise PSRError('this measurement', f'at least {GENERATION} students', len(self.measured))
         if getattr(chosen, 'pool', None) is not None and chosen.pool.fingerprint != self.about['pool']:
             raise PSRError('argument chosen', 'a selection from the pool that was measured', 'one from another pool')
-        ids = [np.asarray(i) for i in getattr(chosen, 'ids', chosen)]
-        if {len(i) for i in ids} != {self.about['ipc']}:
-            found = sorted({len(i) for i in ids})
-            raise PSRError('argument chosen', f'{self.about["ipc"]} of each class, as was measured', found)
-        sets = np.stack(ids)
+        sets = self._checked(getattr(chosen, 'ids', chosen))
         quick = self.opinion.trial.scores(sets[None])[0].mean()
         beyond = np.take_along_axis(self._extra, sets, 1).sum(1).mean() - self._usual
         inner = np.stack(
             [similarity(rows[i], rows[i]) for rows, i in zip(self.opinion.rows, sets)]
         )  # only of the chosen
         spanned = volumes(np.broadcast_to(np.arange(sets.shape[1]), (1, *sets.shape)), inner)[0]
-        expected = float(self.calibration.weights @ [1.0, quick, beyond, spanned])
-        return Prediction(expected, expected - 1.96 * self.calibration.error, expected + 1.96 * self.calibration.error)
+        expected, away = float(self.calibration.weights @ [1.0, quick, beyond, spanned]), 1.96 * self.calibration.error
+        return Prediction(*(min(max(a, 0.0), 1.0) for a in (expected, expected - away, expected + away)))
+
+    def _checked(self, ids: Any) -> np.ndarray:  # (classes, ipc)
+        "Candidate numbers as an array. Raises `PSRError` for such as no set of this measurement can have."
+        (classes, n), each, wrong = self.values.shape, self.about['ipc'], 'argument chosen'
+        ids = list(ids) if isinstance(ids, Iterable) else None
+        if ids is None or not all(np.ndim(i) == 1 for i in ids):
+            raise PSRError(wrong, 'a selection, or candidate numbers of each class', 'something else')
+        if len(ids) != classes:
+            raise PSRError(wrong, f'candidates of all {classes} classes', f'those of {len(ids)}')
+        if (sizes := {len(i) for i in ids}) != {each}:
+            raise PSRError(wrong, f'{each} of each class, as was measured', sorted(sizes))
+        sets = np.stack([np.asarray(i) for i in ids])
+        if not np.issubdtype(sets.dtype, np.integer) or sets.min() < 0 or sets.max() >= n:
+            raise PSRError(wrong, f'whole numbers from 0 to {n - 1}', f'{sets.dtype} from {sets.min()} to {sets.max()}')
+        for name, own in zip(self.pool.classes, sets):
+            if len(set(own.tolist())) < each:
+                raise PSRError(wrong, 'different candidates', f'one twice in class {name}: {own.tolist()[:12]}')
+        return sets
 
     @property
     def gains(self) -> dict[str, float]:
@@ -398,67 +416,163 @@ class Worth:
         pool: Any,  # a `Pool`
         ipc: int | None = None,  # the budget; None: the latest measurement of any
     ) -> Worth:
-        "The latest measurement in a pool's folder. Raises `PSRError` where there is none for these candidates."
-        found = []
-        files = [f for folder in listed(pool.path / 'worth') if is_there(f := folder / 'worth.json')]
-        for file in sorted(files, key=lambda f: f.stat().st_mtime):
-            about = _read_about(file)
-            if about['pool'] == pool.fingerprint and ipc in (None, about['ipc']):
-                found.append((file.parent, about))
-        if not found:
-            wanted = 'a measurement of these candidates' + ('' if ipc is None else f' for {ipc} images per class')
-            say = f'Measure it: psr worth {pool.path} --data …'
-            raise PSRError(f'{pool.path / "worth"}', wanted, 'none', say)
-        folder, about = found[-1]
-        opinion = _read_opinion(folder)
-        if opinion is None:
-            raise PSRError(f'{folder}', 'intact trials', 'none', f'Make them again: psr worth {pool.path} --data …')
-        measured = Measured.none(len(pool.classes), about['ipc'])
-        for part in _generations(folder, about):
-            measured = measured + part
-        return cls(pool, about, opinion, measured)
+        "The latest finished measurement that is intact. Raises `PSRError` where there is none for these candidates."
+        worth, wrong = _latest(pool, ipc)
+        if worth is not None:
+            return worth
+        if wrong:
+            raise wrong[0]
+        wanted = 'a measurement of these candidates' + ('' if ipc is None else f' for {ipc} images per class')
+        say = f'Measure it: psr worth {pool.path} --data …'
+        raise PSRError(f'{pool.path / "worth"}', wanted, 'none', say)
+
+    @classmethod
+    def find(
+        cls,
+        pool: Any,  # a `Pool`
+        ipc: int | None = None,  # the budget; None: the latest measurement of any
+    ) -> Worth | None:
+        "The same, or None where none is intact and finished; damaged ones are named in a warning."
+        worth, wrong = _latest(pool, ipc)
+        if worth is None:
+            _tell_passed_over(wrong)
+        return worth if worth is not None and worth.about.get('finished', True) else None
+
+    def judges(
+        self,
+        real: ImageData,  # real training images
+        most: int = MOST_JUDGES,  # of each class, where the measurement does not say it
+    ) -> Judges | None:
+        "The images that judged, found among real images again; None where these are others."
+        most, seed = self.about.get('most', most), self.about['seed']
+        found = (judges_of(self.pool, real, most, seed, by_content) for by_content in (True, False))
+        return next((judges for judges in found if judges.digest == self.about['digest']), None)
 
 # %% ../nbs/14_worth.ipynb #092ff781
 def _read_about(file: Path) -> dict:
     "What a measurement is about. Raises `PSRError` for a file of another kind."
-    about = read_json(file)
-    check_format(about, WORTH_FORMAT, file)
-    kinds = dict(pool=str, ipc=int, student=str, protocol=str, real=str, key=str)
-    check_fields(about, kinds, file, 'Remove its folder and measure again')
+    try:
+        about = read_json(file)
+        check_fields(about, {}, file)
+        check_format(about, WORTH_FORMAT, file)
+        check_fields(
+            about, dict(pool=str, ipc=int, student=str, protocol=str, real=str, key=str, digest=str, seed=int), file
+        )
+    except PSRError as e:
+        raise PSRError(e.thing, e.expected, e.found, e.hint or _mend(file.parent)) from None
     return about
 
 
-def _arrays(folder: Path, stem: str) -> dict[str, torch.Tensor] | None:  # None: there is none that is intact
+def _mend(folder: Path) -> str:
+    "What to do about a damaged measurement."
+    return f'Remove its folder, or mend it by the same psr worth {folder.parent.parent} --data … as before'
+
+
+def _in_place(write: Callable[[], Any]) -> Any:
+    "Writes; what is in the way inside `worth` has to go, because no other place will do."
+    try:
+        return write()
+    except PSRError as e:
+        if 'in the way' not in str(e.found):
+            raise
+        raise PSRError(e.thing, e.expected, e.found, 'Remove it, and measure again') from None
+
+
+def _arrays(folder: Path, stem: str, cure: str) -> dict[str, torch.Tensor] | None:  # None: there is none that is intact
     "The arrays of a file whose name begins so."
-    found = read_packed(folder, stem, 'to be made again')
+    found = read_packed(folder, stem, cure)
     return None if found is None else found[0]
 
 
 def _write(folder: Path, stem: str, arrays: dict[str, Any]) -> None:
     "A file in place of an earlier one of the same beginning."
-    write_packed(folder, stem, {k: torch.as_tensor(v) for k, v in arrays.items()}, {'name': stem})
+    packed = {k: torch.as_tensor(v) for k, v in arrays.items()}
+    _in_place(lambda: write_packed(folder, stem, packed, {'name': stem}))
 
 
-def _read_opinion(folder: Path) -> Opinion | None:
-    arrays = _arrays(folder, 'trials')
+def _read_opinion(folder: Path, cure: str = 'to be made again') -> Opinion | None:
+    arrays = _arrays(folder, 'trials', cure)
     if arrays is None:
         return None
     return Opinion(arrays['prior'].numpy(), arrays['candidates'], arrays['real'], arrays['labels'])
 
 
-def _generation(folder: Path, g: int) -> Measured | None:
-    arrays = _arrays(folder, f'students-{g:03d}')
+def _generation(folder: Path, g: int, cure: str = 'to be made again') -> Measured | None:
+    arrays = _arrays(folder, f'students-{g:03d}', cure)
     return None if arrays is None else Measured(*(arrays[k].numpy() for k in ('sets', 'judged', 'kept', 'right')))
 
 
 def _generations(folder: Path, about: dict) -> Iterator[Measured]:
     "The generations that are there, up to the first that is missing or not full."
     for g in range(10_000):
-        part = _generation(folder, g)
+        part = _generation(folder, g, 'left out; the same measurement makes it again')
         if part is not None:
             yield part
         if part is None or len(part) < about.get('generation', GENERATION):
             return
+
+
+def _students_there(folder: Path, each: int) -> int:
+    "How many students an earlier run has left, judged by the last generation that is there."
+    numbers = [name.split('-')[1] for name in (f.name for f in listed(folder, 'students-*.safetensors'))]
+    if not (known := [int(n) for n in numbers if n.isdecimal()]):
+        return 0
+    part = _generation(folder, max(known))
+    return max(known) * each + (0 if part is None else len(part))
+
+# %% ../nbs/14_worth.ipynb #wo17open
+def _measurements(
+    pool: Any,
+    ipc: int | None,  # None: any
+    unread: list[PSRError],  # takes what is wrong with those that cannot be read
+) -> list[tuple[Path, dict]]:
+    "Measurements of these candidates: finished ones first, and of these the latest."
+    found = []
+    for folder in listed(pool.path / 'worth'):
+        if not is_there(file := folder / 'worth.json'):
+            continue  # no generation was finished there
+        try:
+            about = _read_about(file)
+        except PSRError as e:
+            unread.append(e)
+            continue
+        if about['pool'] == pool.fingerprint and ipc in (None, about['ipc']):
+            found.append((about.get('finished', True), file.stat().st_mtime, folder, about))
+    found.sort(key=lambda entry: entry[:2], reverse=True)
+    return [(folder, about) for _, _, folder, about in found]
+
+
+def _opened(pool: Any, folder: Path, about: dict) -> Worth:
+    "A measurement with all its students. Raises `PSRError` where it is not intact."
+    opinion = _read_opinion(folder, 'left out; the same measurement makes it again')
+    if opinion is None:
+        raise PSRError(f'{folder}', 'intact trials', 'none', _mend(folder))
+    measured = Measured.none(len(pool.classes), about['ipc'])
+    for part in _generations(folder, about):
+        measured = measured + part
+    if len(measured) < GENERATION:
+        raise PSRError(f'{folder}', f'at least {GENERATION} intact students', f'{len(measured)}', _mend(folder))
+    return Worth(pool, about, opinion, measured)
+
+
+def _latest(pool: Any, ipc: int | None) -> tuple[Worth | None, list[PSRError]]:  # and what is wrong with others
+    "The first measurement that is intact. Those that were passed over for it are named in warnings."
+    unread: list[PSRError] = []
+    broken: list[PSRError] = []
+    for folder, about in _measurements(pool, ipc, unread):
+        try:
+            worth = _opened(pool, folder, about)
+        except PSRError as e:
+            broken.append(e)
+            continue
+        _tell_passed_over(broken + unread)
+        return worth, broken + unread
+    return None, broken + unread
+
+
+def _tell_passed_over(wrong: list[PSRError]) -> None:
+    for e in wrong:
+        warnings.warn(f'a measurement of worth is passed over: {e}', stacklevel=4)
 
 # %% ../nbs/14_worth.ipynb #43fd3c9e
 @dataclass
@@ -519,7 +633,7 @@ def _ask(
 
 # %% ../nbs/14_worth.ipynb #7042f747
 def _about(
-    pool: Any, judges: Judges, ipc: int, p: Protocol, named: str, student: str, seed: int, trials: int, generation: int
+    judges: Judges, pool: Any, ipc: int, p: Protocol, named: str, student: str, seed: int, trials: int, generation: int
 ) -> dict[str, Any]:
     "All that decides a measurement, with its key."
     about = dict(
@@ -528,7 +642,7 @@ def _about(
         ipc=ipc,
         student=student,
         protocol=named,
-        values=json.loads(to_json(asdict(p))),
+        values=json.loads(to_json(_plain(asdict(p)))),
         real=f'{judges.name}, {len(judges.labels):,} images',
         digest=judges.digest,
         seed=seed,
@@ -539,6 +653,31 @@ def _about(
         about['generation'] = generation
     decides = {k: v for k, v in about.items() if k not in ('real', 'protocol')}
     return about | dict(key=content_hash(decides))
+
+
+def _plain(value: Any) -> Any:
+    "Values of a protocol whose keys are texts, as JSON wants them: ('cifar10', 'resnet18') becomes 'cifar10, resnet18'."
+    if not isinstance(value, dict):
+        return value
+    return {', '.join(map(str, k)) if isinstance(k, tuple) else k: _plain(v) for k, v in value.items()}
+
+
+def _judged(
+    pool: Any,
+    real: ImageData,
+    most: int,
+    seed: int,
+    about_of: Callable[[Judges], dict],  # what decides a measurement by these judges
+) -> tuple[Judges, dict, Path]:  # with the folder of the measurement
+    "Judges by content. A measurement that an earlier version began with others is gone on with."
+    choices = []
+    for by_content in (True, False):
+        judges = judges_of(pool, real, most, seed, by_content)
+        about = about_of(judges)
+        choices.append((judges, about | dict(most=most), pool.path / 'worth' / about['key'][:16]))
+        if is_there(choices[-1][2] / 'worth.json'):
+            return choices[-1]
+    return choices[0]
 
 
 MOST_STUDENTS = 1_000_000
@@ -554,15 +693,67 @@ def _students(students: int | None, device: torch.device) -> int:
 # %% ../nbs/14_worth.ipynb #90d32ec8
 def _check_measurement(pool: Any, real: ImageData, ipc: int) -> None:
     "Raises `PSRError` for a pool, images or a budget with which nothing can be measured."
+    expect(pool, 'pool', 'a Pool', hint='Open it first: Pool.open(PATH)')
     if getattr(pool, 'path', None) is None:
         raise PSRError('argument pool', 'a pool on disk, to keep the measurement in', 'one that is only in memory')
+    if len(pool.classes) < 2:
+        say = 'A student of one class learns nothing, because every answer is right'
+        raise PSRError(f'pool {pool.path}', 'two classes or more', f'{len(pool.classes)}', say)
     if not isinstance(real, ImageData) or not len(real):
         raise PSRError('argument real', 'real training images, to judge by', 'none', 'Pass --data NAME_OR_PATH')
     if not is_whole(ipc, 1, pool.n_per_class - 1):
-        say = 'Extend the pool: psr pool --n-per-class …'
+        say = 'Extend the pool: psr pool --n-per-class …' if is_whole(ipc, 1) else ''
         raise PSRError(
             'argument ipc', f'1 to {pool.n_per_class - 1}, fewer than the candidates of each class', ipc, say
         )
+
+
+def _check_numbers(**given: tuple[Any, int, bool]) -> None:  # name -> value, the least, whether None will do
+    "Raises `PSRError` for what is no whole number, or too small."
+    for name, (value, least, optional) in given.items():
+        if not is_whole(value, least) and not (optional and value is None):
+            raise PSRError(f'argument {name}', f'a whole number from {least} up{", or None" * optional}', value)
+
+
+def _check_training(p: Protocol, named: str, student: str, pool: Any, judges: Judges, ipc: int) -> None:
+    "Raises `PSRError` where no student can be trained so, before anything is written."
+    shape, count = tuple(pool.images[:1].shape[1:]), len(pool.classes)
+    own = scope(p, ImageData(judges.images, judges.labels, pool.classes), shape, student).protocol
+    make_student(student, shape, count, own)
+    try:
+        training_plan(own, ipc * count, count, None, student)
+    except PSRError as e:
+        if e.thing != 'argument batch_size':
+            raise
+        say = 'Measure for another budget, or by --protocol quick'
+        raise PSRError(f'protocol {named}', f'values for {ipc} images per class', 'none', say) from None
+
+
+def _known_protocol(protocol: str | Protocol) -> tuple[Protocol, str]:  # with the name that is kept
+    "By its name, or as it is."
+    if isinstance(protocol, str):
+        return lookup(PROTOCOLS, protocol, 'protocol'), protocol
+    expect(protocol, 'protocol', Protocol)
+    return protocol, 'own'
+
+
+def _with_those_there(folder: Path, wanted: int, asked: int | None, each: int) -> int:
+    "How many students will count: no fewer than an earlier run has left, so that selection and prediction agree."
+    there = _students_there(folder, each)
+    if asked is not None and there > wanted:
+        warnings.warn(f'{folder}: all {there} students that are there count, not only {wanted}', stacklevel=3)
+    return max(wanted, there)
+
+
+def _keep_about(folder: Path, about: dict, finished: bool) -> dict:
+    "Says what was measured, once there is something; a measurement that was finished before stays so."
+    try:
+        before = _read_about(folder / 'worth.json').get('finished', True)
+    except PSRError:
+        before = False
+    about = about | dict(finished=finished or before)
+    _in_place(lambda: write_atomic(folder / 'worth.json', to_json(about)))
+    return about
 
 
 def _kept_opinion(folder: Path, make: Callable[[], Opinion]) -> Opinion:
@@ -603,7 +794,7 @@ def measure_worth(
     ipc: int = 10,  # images per class
     students: int | None = None,  # in all; those of an earlier measurement count; None: 128, on a GPU 768
     protocol: str | Protocol = 'quick',  # how they are trained
-    student: str = 'convnet3',  # in `STUDENTS`, or any timm name
+    student: str | None = None,  # in `STUDENTS`, or any timm name; None: the ConvNet of the images' size
     seed: int = 0,  # of sets, students, and which real images
     most: int = MOST_JUDGES,  # real images of each class
     trials: int = 4000,  # quick trials before the first student
@@ -615,21 +806,23 @@ def measure_worth(
     "Measures what each candidate is worth, and keeps it in the pool's folder and table."
     began = time.perf_counter()
     _check_measurement(pool, real, ipc)
+    _check_numbers(seed=(seed, 0, False), most=(most, 2 * PARTS, False), trials=(trials, 1, False))
+    _check_numbers(generation=(generation, 1, True), workers=(workers, 1, True))
+    p, named = _known_protocol(protocol)
+    student = student_of_size(pool.images.shape[-1]) if student is None else student
     with opened(engine) as who:
         own = known_device(device)  # of the quick trials
         device = who.device or own
         wanted = _students(students, device)
-        p = lookup(PROTOCOLS, protocol, 'protocol') if isinstance(protocol, str) else protocol
-        judges = judges_of(pool, real, most, seed)
         each = generation or (8 * GENERATION if device.type == 'cuda' else GENERATION)
-        about = _about(
-            pool, judges, ipc, p, protocol if isinstance(protocol, str) else 'own', student, seed, trials, each
-        )
-        folder = make_folder(pool.path / 'worth' / about['key'][:16])
+        decides = dict(pool=pool, ipc=ipc, p=p, named=named, student=student, seed=seed, trials=trials, generation=each)
+        judges, about, folder = _judged(pool, real, most, seed, partial(_about, **decides))
+        _check_training(p, named, student, pool, judges, ipc)
+        _in_place(lambda: make_folder(folder))
         train = dict(protocol=p, student=student, workers=workers, device=device)
         with folder_lock(folder, None):
             check_not_newer(folder / 'worth.json', WORTH_FORMAT)
-            write_atomic(folder / 'worth.json', to_json(about))
+            wanted = _with_those_there(folder, wanted, students, each)
             opinion = _kept_opinion(folder, lambda: opinion_of(pool, judges, ipc, student, p, trials, seed, own))
             shared, measured = (pool.images[:], judges, pool.classes, train), Measured.none(len(pool.classes), ipc)
             worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
@@ -639,6 +832,7 @@ def measure_worth(
                 part, trained = _grown(folder, g, size, seed + g * each, worth, seed, who, shared)
                 new += trained
                 measured = measured + part
+                about = _keep_about(folder, about, len(measured) >= wanted)
                 worth = Worth(pool, about, opinion, measured)
                 one = (time.perf_counter() - since) / new if new else float('nan')
                 seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))

@@ -1,5 +1,7 @@
 "Worth: measured once, kept, gone on with, and used by selection where it is there."
 
+import os
+import shutil
 import warnings
 from dataclasses import replace
 
@@ -8,7 +10,8 @@ import pytest
 from commands import here
 
 import psr_nb.contest
-from psr_nb.contest import without_judges
+import psr_nb.worth as worth_module
+from psr_nb.contest import at_most, compare_sets, reference_and_rest, without_judges
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.pool import Pool
@@ -302,3 +305,327 @@ def test_from_the_shell(pool):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         Pool.open(pool.path)
+
+
+@pytest.fixture(scope='module')
+def measured_pool(sampled, real, tmp_path_factory):
+    "One finished measurement, by 32 students at two images per class."
+    path = tmp_path_factory.mktemp('measured') / 'pool'
+    shutil.copytree(sampled.path, path)
+    pool = Pool.open(path)
+    return pool, measure(pool, real)
+
+
+@pytest.fixture
+def measured(measured_pool, tmp_path):
+    pool, worth = measured_pool
+    shutil.copytree(pool.path, tmp_path / 'measured')
+    return Pool.open(tmp_path / 'measured'), worth
+
+
+def older(pool, *keys, by=100):
+    "As if these had been measured earlier."
+    for file in (pool.path / 'worth').glob('*/worth.json'):
+        if not keys or file.parent.name in keys:
+            os.utime(file, (file.stat().st_mtime - by,) * 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', sorted(PROTOCOLS))
+def test_every_protocol(pool, real, name):
+    "Also one whose values have keys that JSON does not know."
+    brief = replace(PROTOCOLS[name], epochs=((1e9, 1),))
+    assert measure(pool, real, 16, ipc=1, protocol=brief, student='convnet1').values.shape == (10, 8)
+    assert next(measure_worth(pool, real, 1, 16, name, 'convnet1', trials=10, device='cpu')).students == 0
+
+
+def test_a_budget_that_a_protocol_does_not_have(pool, real):
+    with pytest.raises(PSRError, match='protocol rded: expected values for 2 images per class, found none. Measure'):
+        measure(pool, real, 16, protocol='rded')
+    assert not (pool.path / 'worth').exists()
+
+
+@pytest.mark.slow
+def test_a_finished_measurement_is_not_hidden(measured, real):
+    "Not by one that was refused, interrupted before its first generation or in its second, damaged, or newer."
+    pool, worth = measured
+    older(pool)
+    same = lambda: np.array_equal(Worth.open(pool, 2).values, worth.values)
+    with pytest.raises(PSRError, match='convnet6'):
+        measure(pool, real, 16, student='convnet6')
+    assert len(list((pool.path / 'worth').iterdir())) == 1 and same()
+    for stop in (0, 1):
+        steps = measure_worth(pool, real, 2, 32, BRIEF, 'convnet1', trials=100, device='cpu')
+        assert [next(steps).students for _ in range(stop + 1)][-1] == 16 * stop
+        steps.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            assert same()
+    (other,) = (f for f in (pool.path / 'worth').iterdir() if f.name != worth.about['key'][:16])
+    assert Worth.open(pool, 2).about['finished']
+    measure(pool, real, 32, student='convnet1')
+    assert not same()  # the other is finished, too, and it is the latest
+    for file in other.glob('students-000-*'):
+        file.write_bytes(b'')
+    with pytest.warns(UserWarning, match='passed over: .*at least 16 intact students, found 0'):
+        assert same()
+    for content, said in (('{', 'expected JSON'), ('{"format": 99}', 'format 99. It was written by a newer')):
+        (other / 'worth.json').write_text(content)
+        with pytest.warns(UserWarning, match=f'passed over: .*{said}'):
+            assert same()
+    (other / 'worth.json').unlink()
+    (other / 'worth.json').mkdir()
+    with pytest.warns(UserWarning, match='passed over: .*found a folder. Remove its folder, or mend it'):
+        assert same()
+    shutil.rmtree(pool.path / 'worth' / worth.about['key'][:16])
+    with pytest.raises(PSRError, match='Remove its folder, or mend it by the same psr worth'):
+        Worth.open(pool, 2)
+    with pytest.warns(UserWarning, match='passed over'):
+        assert Worth.find(pool, 2) is None
+
+
+@pytest.mark.slow
+def test_a_measurement_of_an_earlier_version(measured):
+    "It does not say whether it was finished, and it may have no students."
+    pool, worth = measured
+    folder = pool.path / 'worth' / worth.about['key'][:16]
+    about = {k: v for k, v in Worth.open(pool).about.items() if k not in ('finished', 'most')}
+    (folder / 'worth.json').write_text(worth_module.to_json(about))
+    assert np.array_equal(Worth.open(pool, 2).values, worth.values) and Worth.find(pool, 2) is not None
+    older(pool)
+    shutil.copytree(folder, folder.parent / 'abandoned', ignore=shutil.ignore_patterns('students-*'))
+    os.utime(folder.parent / 'abandoned' / 'worth.json')
+    with pytest.warns(UserWarning, match='passed over'):
+        assert np.array_equal(Worth.open(pool, 2).values, worth.values)
+
+
+@pytest.mark.slow
+def test_fewer_students_later(measured, real):
+    "All that are there count, in the columns as in the predictions."
+    pool, worth = measured
+    with pytest.warns(UserWarning, match='all 32 students that are there count, not only 16'):
+        again = measure(pool, real, 16)
+    assert len(again.measured) == len(Worth.open(pool, 2).measured) == 32
+    assert np.array_equal(again.values, worth.values)
+    assert np.array_equal(Pool.open(pool.path).table['worth'].to_numpy(), worth.values.ravel())
+
+
+@pytest.mark.slow
+def test_the_order_of_the_real_images_does_not_matter(measured, real, few_images):
+    pool, worth = measured
+    turned = real.take(np.random.default_rng(1).permutation(len(real)))
+    assert np.array_equal(measure(pool, turned).values, worth.values)
+    assert len(list((pool.path / 'worth').iterdir())) == 1
+    assert judges_of(pool, real, 8, 0).digest == judges_of(pool, turned, 8, 0).digest
+    assert judges_of(pool, real, 8, 0).digest != judges_of(pool, real, 8, 1).digest
+    ids = [[i.tolist() for i in select(pool, 2, 'psr_mmd', reference=r, max_reference=5, gate=False).ids]
+           for r in (real, turned)]  # fmt: skip
+    assert ids[0] == ids[1]
+    for parts in (lambda r: reference_and_rest(r, 4), lambda r: (at_most(r, 50),), psr_nb.contest.choosers_and_keepers):
+        assert [set(p.image_keys) for p in parts(real)] == [set(p.image_keys) for p in parts(turned)]
+
+
+@pytest.mark.slow
+def test_a_measurement_by_judges_of_an_earlier_version_is_gone_on_with(pool, real, monkeypatch):
+    "They were drawn by their places. Its students are kept, and a contest finds its judges."
+    by_place = lambda *given: judges_of(*given[:4], by_content=False)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(worth_module, 'judges_of', by_place)
+        before = measure(pool, real, 16)
+    (folder,) = (pool.path / 'worth').iterdir()
+    file = next(folder.glob('students-000-*'))
+    after = measure(pool, real, 32)
+    assert next(folder.glob('students-000-*')) == file and [folder] == list((pool.path / 'worth').iterdir())
+    assert after.about['digest'] == before.about['digest'] != judges_of(pool, real, 400, 0).digest
+    judges = Worth.open(pool, 2).judges(real)
+    assert judges is not None and judges.digest == before.about['digest']
+    assert Worth.open(pool, 2).judges(real.per_class(12)) is None
+
+
+@pytest.mark.slow
+def test_predictions_of_what_cannot_be(measured_pool):
+    _, worth = measured_pool
+    right = np.tile([0, 1], (10, 1))
+    assert worth.predict(right) == worth.predict(right.tolist())
+    for wrong, said in (
+        (right + 7, 'whole numbers from 0 to 7, found int64 from 7 to 8'),
+        (right - 1, 'whole numbers from 0 to 7'),
+        (right + 0.5, 'whole numbers from 0 to 7'),
+        (0 * right, 'different candidates, found one twice in class'),
+        (right[:9], 'candidates of all 10 classes, found those of 9'),
+        (np.tile(right, (2, 1)), 'candidates of all 10 classes, found those of 20'),
+        ([[0, 1]] * 9 + [[0]], '2 of each class, as was measured'),
+        (None, 'a selection, or candidate numbers'),
+        (3, 'a selection, or candidate numbers'),
+        ('0123456789', 'a selection, or candidate numbers'),
+    ):
+        with pytest.raises(PSRError, match=f'argument chosen: expected {said}'):
+            worth.predict(wrong)
+
+
+@pytest.mark.slow
+def test_an_accuracy_is_a_share(measured_pool):
+    _, worth = measured_pool
+    for error in (0.0, 1.0):
+        for constant in (-3.0, 0.5, 3.0):
+            assert worth.calibration is not None
+            other = replace(worth.calibration, weights=np.array([constant, 0, 0, 0]), error=error)
+            worth_so = replace(worth)
+            worth_so.calibration = other
+            p = worth_so.predict(np.tile([0, 1], (10, 1)))
+            assert 0 <= p.low <= p.accuracy <= p.high <= 1
+
+
+def test_one_class(fashion_prior, real, tmp_path):
+    "Every answer of its students is right."
+    from psr_nb.prior import Prior
+
+    prior = Prior.from_pretrained('fashion', classes=['Coat'])
+    one = Pool.sample(prior, n_per_class=4, path=tmp_path / 'one', num_inference_steps=2, progress=False)
+    with pytest.raises(PSRError, match='two classes or more, found 1. A student of one class learns nothing'):
+        measure(one, real)
+    with pytest.raises(PSRError, match='two classes or more, found 1. A student of one class learns nothing'):
+        compare_sets(one.images[:2][None], one.labels[:2], real.restrict(['Coat']))
+    assert not (one.path / 'worth').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'values'),
+    [
+        ('seed', (-1, 0.5, None, 'x', True)),
+        ('most', (0, 7, -1, 8.0, None)),
+        ('trials', (0, -5, 1.5, None)),
+        ('generation', (0, -1, 2.5, 'x')),
+        ('workers', (0, -1, 1.5)),
+        ('students', (3, 16.0, True, -1)),
+        ('protocol', (5, None, {})),
+    ],
+)
+def test_numbers_of_a_measurement(pool, real, name, values):
+    for value in values:
+        with pytest.raises(PSRError, match=f'^argument {name}: expected '):
+            measure(pool, real, **{name: value})
+    assert not (pool.path / 'worth').exists()
+
+
+def test_other_things_in_the_place_of_a_pool_or_a_student(pool, real):
+    for wrong in (str(pool.path), pool.path, None, 5):
+        with pytest.raises(PSRError, match=r'argument pool: expected a Pool, found .*Open it first: Pool.open\(PATH\)'):
+            measure(wrong, real)
+    for wrong in (5, '', 'convnet99', []):
+        with pytest.raises(PSRError, match='student'):
+            measure(pool, real, student=wrong)
+
+
+def test_the_student_is_that_of_the_size(pool, real, monkeypatch):
+    "As a contest has it; and what was measured at this size before is the same measurement."
+    first = lambda **more: next(measure_worth(pool, real, 1, 16, BRIEF, trials=10, device='cpu', **more)).worth.about
+    assert first()['student'] == 'convnet3' and first()['key'] == first(student='convnet3')['key']
+    monkeypatch.setattr(worth_module, 'student_of_size', lambda size: f'convnet{size // 16}')
+    assert first()['student'] == 'convnet2'
+
+
+@pytest.mark.slow
+def test_what_is_in_the_way_has_to_go(measured, real):
+    pool, worth = measured
+    folder = pool.path / 'worth' / worth.about['key'][:16]
+    for stem in ('trials', 'students-000'):
+        file = next(folder.glob(f'{stem}-*'))
+        content = file.read_bytes()
+        file.unlink()
+        file.mkdir()
+        with pytest.warns(UserWarning), pytest.raises(PSRError, match='folder is in the way. Remove it, and measure'):
+            measure(pool, real)
+        file.rmdir()
+        file.write_bytes(content)
+    (folder / 'worth.json').unlink()
+    (folder / 'worth.json').mkdir()
+    with pytest.raises(PSRError, match='folder is in the way. Remove it, and measure'):
+        measure(pool, real)
+    shutil.rmtree(pool.path / 'worth')
+    (pool.path / 'worth').write_text('')
+    with pytest.raises(PSRError, match='file is in the way. Remove it, and measure'):
+        measure(pool, real)
+
+
+def test_numbers_of_a_comparison(real):
+    sets, labels = real.per_class(1).images[None], real.per_class(1).labels
+    for name, values in dict(students=(0, 1.5, None), rounds=(0, 1.5), seed=(-1, 0.5), most=(0, 2.5)).items():
+        for value in values:
+            with pytest.raises(PSRError, match=f'argument {name}: expected a whole number from'):
+                compare_sets(sets, labels, real, **{name: value})
+    with pytest.raises(PSRError, match='argument sets: expected at least one set'):
+        compare_sets(sets[:0], labels, real)
+
+
+@pytest.mark.slow
+def test_a_selection_knows_the_accuracy_that_is_expected(measured, monkeypatch):
+    pool, worth = measured
+    chosen = select(pool, 2, gate=False, weights=Weights(reliability=0))
+    assert chosen.expected() == worth.predict(chosen)
+    assert select(pool, 3, 'random').expected() is None
+    done = here('select', pool.path, '--ipc', '2', '--method', 'random')
+    lines = done.stdout.splitlines()
+    p = worth.predict(select(pool, 2, 'random'))
+    assert done.returncode == 0 and lines[-1].endswith('.json'), done.stderr
+    assert lines[-2] == f'expected accuracy {p.accuracy:.1%} ({p.low:.1%} to {p.high:.1%})'
+    assert 'expected accuracy' not in here('select', pool.path, '--ipc', '3', '--method', 'random').stdout
+
+
+def test_notes_are_printed(pool):
+    pool.add_scores({'worth': np.arange(80.0), 'worth_ipc': np.full(80, 2.0), 'worth_share': np.ones(80)})
+    words = ['select', pool.path, '--worth', '1']
+    done = here(*words, '--no-gate', '--reliability', '0', '--ipc', '5')
+    assert ', 1 note\nworth was measured for 2 images per class and does not count for 5\n' in done.stdout, done.stderr
+    assert ', 1 note\nherding takes no weights\n' in here(*words, '--method', 'herding', '--ipc', '2').stdout
+    pool.add_scores({'worth_share': np.full(80, -0.1)})
+    done = here(*words, '--no-gate', '--reliability', '0', '--ipc', '2')
+    assert '\nmeasured worth explains nothing of the differences between sets' in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ('columns', 'said'),
+    [
+        (dict(worth_ipc=np.full(80, -1.0)), 'column worth_ipc .* a whole number from 1 up, found -1'),
+        (dict(worth_ipc=np.full(80, 2.5)), 'column worth_ipc .* a whole number from 1 up, found 2.5'),
+        (dict(worth_ipc=np.arange(1.0, 81)), 'column worth_ipc .* one number for all candidates, found 80: 1, 2'),
+        (dict(worth_share=np.arange(80.0)), 'column worth_share .* one number for all candidates'),
+    ],
+)
+def test_columns_that_cannot_be(pool, columns, said):
+    pool.add_scores({'worth': np.arange(80.0), **columns})
+    with pytest.raises(PSRError, match=f'{said}.*Measure worth again'):
+        select(pool, 2, gate=False, weights=Weights(reliability=0))
+
+
+def test_columns_that_do_not_know(pool):
+    "A column without numbers says as much as none. Candidates that came later have no numbers."
+    values, some = np.random.default_rng(0).normal(size=80), np.full(80, np.nan)
+    ids = lambda: [i.tolist() for i in select(pool, 2, gate=False, weights=Weights(reliability=0, worth=1)).ids]
+    pool.add_scores({'worth': values})
+    plain = ids()
+    pool.add_scores({'worth_share': some, 'worth_ipc': some})
+    assert ids() == plain
+    some = some.copy()
+    some[5] = 2.0
+    pool.add_scores({'worth_share': some, 'worth_ipc': some})
+    assert ids() == plain
+
+
+def test_the_unit_of_worth_does_not_matter(pool):
+    values = np.random.default_rng(0).normal(size=80)
+    found = []
+    for unit in (1.0, 1e300, 1e-300, 1e-13):
+        pool.add_scores({'worth': unit * values})
+        chosen = select(pool, 2, gate=False, weights=Weights(reliability=0, worth=1))
+        found.append(([i.tolist() for i in chosen.ids], chosen.gains[0]['worth']))
+    assert all(ids == found[0][0] and np.allclose(gain, found[0][1]) for ids, gain in found)
+    assert standardised(np.full(3, 0.1)).tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize('name', ['worth', 'reliability', 'uncertainty', 'representativeness', 'diversity'])
+def test_weights_beyond_sums(name):
+    with pytest.raises(PSRError, match=f'weight {name}: expected a number from -1e\\+100 to 1e\\+100, found 1e\\+308'):
+        Weights(**{name: 1e308})
+    with pytest.raises(PSRError, match='weight scale: expected at least'):
+        Weights(scale=1e-308)
