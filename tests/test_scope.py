@@ -242,7 +242,7 @@ def test_hybrid_schedules_in_the_shell(tmp_path):
         assert done.returncode == 1 and say in done.stderr
 
 
-def tested(classes, files):
+def real_images(classes, files):
     images = torch.zeros(len(files), 3, 1, 1, dtype=torch.uint8)
     return ImageData(images, torch.arange(len(files)) % len(classes), list(classes), names=np.array(files))
 
@@ -252,13 +252,13 @@ def test_published_numbers_stand_beside_the_same_conditions_only():
     fastai = [f'n02096294_{i}.JPEG' if i % 3 else name for i, name in enumerate(own)]
     asked = 'minimax', 'resnet_ap10', 10
     for classes in (WOOF, IMAGENET_SUBSETS['imagewoof'].split(), WOOF[::-1]):
-        assert len(published_for(tested(classes, own), *asked)) == 7
-        assert not published_for(tested(classes, own), *asked, 'soft')
-        assert not published_for(tested(classes, fastai), *asked)
-        assert not published_for(tested(classes, own[:490]), *asked)
+        assert len(published_for(real_images(classes, own), *asked)) == 7
+        assert not published_for(real_images(classes, own), *asked, 'soft')
+        assert not published_for(real_images(classes, fastai), *asked)
+        assert not published_for(real_images(classes, own[:490]), *asked)
         assert not published_for(classes, *asked)  # nobody knows which images
-    assert not published_for(replace(tested(WOOF, own), names=None), *asked)
-    assert not published_for(tested(class_names('imagenette'), own), 'minimax', 'convnet6', 10)
+    assert not published_for(replace(real_images(WOOF, own), names=None), *asked)
+    assert not published_for(real_images(class_names('imagenette'), own), 'minimax', 'convnet6', 10)
 
 
 def test_sections_of_a_page_know_labels():
@@ -272,6 +272,6 @@ def test_sections_of_a_page_know_labels():
         for s in range(3)
         for kind in ('hard', 'soft')
     ]
-    test = tested(WOOF, [f'ILSVRC2012_val_{i:08d}.JPEG' for i in range(500)])
+    test = real_images(WOOF, [f'ILSVRC2012_val_{i:08d}.JPEG' for i in range(500)])
     sections = table_sections(tabulate(Report(rows), 'a'), test)
     assert {('hard labels' in s['title'], len(s['published'])) for s in sections} == {(True, 7), (False, 0)}
