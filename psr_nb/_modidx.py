@@ -1938,6 +1938,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth._judged': ('worth.html#_judged', 'psr_nb/worth.py'),
                               'psr_nb.worth._keep_about': ('worth.html#_keep_about', 'psr_nb/worth.py'),
                               'psr_nb.worth._kept_opinion': ('worth.html#_kept_opinion', 'psr_nb/worth.py'),
+                              'psr_nb.worth._known_name': ('worth.html#_known_name', 'psr_nb/worth.py'),
                               'psr_nb.worth._known_protocol': ('worth.html#_known_protocol', 'psr_nb/worth.py'),
                               'psr_nb.worth._latest': ('worth.html#_latest', 'psr_nb/worth.py'),
                               'psr_nb.worth._measurements': ('worth.html#_measurements', 'psr_nb/worth.py'),

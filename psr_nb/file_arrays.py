@@ -50,7 +50,8 @@ def as_pixels(
         raise PSRError(where, 'finite values from 0', f'{low:g} to {high:g}', 'Undo the normalisation before saving')
     if floats and high <= 1.05:  # resampling leaves values a little outside
         return np.round(array.clip(0, 1) * 255).astype(np.uint8)
-    fractions = floats and binary and high <= 16 and bool((array != np.round(array)).any())  # all nearly black
+    dark = 16 if binary else 6  # one image alone may well be dark
+    fractions = floats and high <= dark and bool((array != np.round(array)).any())  # normalised, and all bright
     if floats and high < 2 or fractions:
         cure = 'Scale them before saving, and undo a normalisation'
         raise PSRError(where, 'floats in [0, 1], or up to 255', f'{low:g} to {high:g}', cure)

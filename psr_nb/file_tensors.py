@@ -5,6 +5,7 @@
 # %% ../nbs/02_file_tensors.ipynb #ft002
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 from .contents import Listing
 from .core import PSRError
 from .file_arrays import array_listing, as_pixels
-from .weights import read_file
+from .weights import SAFE, read_file
 
 # %% auto #0
 __all__ = ['COLOURS', 'undo_normalisation', 'read_tensors', 'unpack_images']
@@ -221,6 +222,18 @@ def _content(content: Any, path: Path) -> _Content:
     return _Content(content, None if labels is None else read_file(labels))
 
 
+def _metadata_names(path: Path) -> list[str] | None:
+    "The class names that `psr export --format safetensors` puts into the file's metadata."
+    from safetensors import safe_open
+
+    with safe_open(path, 'pt') as file:
+        text = (file.metadata() or {}).get('classes', '')
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 def _plain(tensor: torch.Tensor) -> bool:
     "Whether a tensor holds real numbers, one after the other."
     return tensor.layout == torch.strided and not (tensor.is_complex() or tensor.is_quantized)
@@ -326,16 +339,21 @@ def _bytes(images: torch.Tensor, path: Path) -> torch.Tensor:
 
 
 def read_tensors(
-    path: Path,  # a .pt or .pth file, or a folder with images*.pt or data.pt
+    path: Path,  # a .pt, .pth or .safetensors file, or a folder with images*.pt or data.pt
 ) -> Listing | None:  # None: not this form
     """Images and labels as tensors, as DC, DSA, IDC, MTT and DD-Ranking leave them. Nothing in the file can run. Raises
     `PSRError` for other shapes, numbers that are not finite or not clear, and files without labels."""
     if path.is_dir():
         found = [p for name in ('images_best.pt', 'images.pt', 'data.pt') if (p := path / name).is_file()]
         return read_tensors(found[0]) if found else None
-    if path.suffix.lower() not in ('.pt', '.pth'):
+    if path.suffix.lower() not in ('.pt', '.pth', SAFE):
         return None
-    content = _content(read_file(path), path)
+    stored = read_file(path)
+    if path.suffix.lower() == SAFE:
+        if not isinstance(stored, dict) or not {'images', 'labels'} <= stored.keys():
+            return None  # weights
+        stored = stored | {'classes': _metadata_names(path)}
+    content = _content(stored, path)
     images, labels = _checked(content, path)
     numbers = _class_numbers(labels, len(images), path)
     pixels = as_pixels(_bytes(images, path).numpy(), f'{path}')

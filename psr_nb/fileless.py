@@ -55,7 +55,7 @@ def _rows_of(dataset: Any, where: str) -> tuple[list[tuple[Any, int]], list[str]
     if names is None and isinstance(numbers, dict) and sorted(numbers.values()) == list(range(len(numbers))):
         names = sorted(numbers, key=lambda name: numbers[name])
     named = isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
-    known: Any = list(names) if named and getattr(dataset, 'target_transform', None) is None else None
+    known = list(names or ()) if named and getattr(dataset, 'target_transform', None) is None else None
     plain = _without_transform(dataset)
     return [(plain, i) for i in range(len(plain))], known
 
