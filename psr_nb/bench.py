@@ -114,6 +114,7 @@ def _train(bench: Bench, made: Sequence[_CellSets], device: Any, abreast: bool |
     assert made[0].test is not None
     given = {name: source for name, (_, _, source) in sets.items()}
     try:
+        more['teacher'] = bench.soft_teacher(cell.protocol)
         report = evaluate(given, made[0].test, cell.protocol, cell.student, seeds, grid.labels, **more)
     except Exception as e:
         report, why = None, _words(e)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -17,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from .bench import Bench, cells_of
-from .core import to_json, write_atomic
+from .core import PSRError, to_json, write_atomic
 from .front import object_html
 from .results import Report, holm, interval, paired
+from .sets import notes_of
 
 # %% auto #0
 __all__ = ['resample', 'two_level', 'BenchTable', 'visible_difference', 'tabulate', 'collect', 'save_results', 'gather',
@@ -84,6 +86,7 @@ class BenchTable:
     seeds: int
     ranks: list[tuple[str, float, float, float]] = field(default_factory=list)  # method, mean rank, low, high
     visible: float = math.nan  # points that the median comparison would see with 80 % chance
+    notes: list[str] = field(default_factory=list)  # about the test images
 
     @property
     def words(self) -> list[str]:
@@ -93,7 +96,7 @@ class BenchTable:
         said.append('sets: how many different ones, drawn or chosen, the students of a row were trained on')
         if not math.isnan(self.visible):
             said.append(f'a difference of {100 * self.visible:.1f} points would have been seen with a chance of 80 %')
-        return said + [f'failed: {name}: {why}' for name, why in self.failures]
+        return said + self.notes + [f'failed: {name}: {why}' for name, why in self.failures]
 
     @property
     def _compared(self) -> int:
@@ -211,7 +214,9 @@ def tabulate(
     values = {s: {m: _of(own, 'accuracy_last') for m, own in found.items()} for s, found in by.items()}
     pools = len({r.get('pool', 0) for r in report.rows}) or 1
     seeds = max((len(own) // pools for found in by.values() for own in found.values()), default=0)
-    named = [(f'{c["method"]}, {c["ipc"]} per class, {c["student"]}', why) for c, why in failures]
+    several = [k for k in ('protocol', 'pool') if len({c[k] for c, _ in failures}) > 1]
+    more = lambda c: ''.join(f', {k} {c[k]}' for k in several)
+    named = [(f'{c["method"]}, {c["ipc"]} per class, {c["student"]}{more(c)}', why) for c, why in failures]
     return BenchTable(rows, named, baseline, pools, seeds, _ranks(values, methods), visible_difference(rows))
 
 # %% ../nbs/35_bench_table.ipynb #bt013
@@ -268,4 +273,7 @@ def write_results(
 ) -> BenchTable:
     "Writes results.json and results.parquet, and gives the table."
     report, failed = save_results(bench)
-    return tabulate(report, bench.grid.baseline or '', failed)
+    table = tabulate(report, bench.grid.baseline or '', failed)
+    with suppress(PSRError):  # cells without data or prior say so themselves
+        table.notes = notes_of(bench)
+    return table

@@ -45,6 +45,8 @@ class Grid:
     baseline: str | None = None  # the others are compared with it; None: the first method
     base: str = ''  # folder that relative paths start from
     worth: int | None = None  # students that measure worth in each pool and for each budget; None: not measured
+    size: int | None = None  # pixels a side where no prior is asked; None: the images' own
+    soft_teacher: str | None = None  # gives soft labels to sets without any; None: a bundled one that did not score
 
     @property
     def key(self) -> str:
@@ -67,14 +69,13 @@ class Grid:
     def _check_types(values: Any, where: str | Path) -> None:
         say = 'It is damaged: give another --out'
         check_fields(values, dict(methods=dict), where, say)
-        texts = dict.fromkeys(('prior', 'teacher', 'labels', 'baseline'), (str, type(None)))
+        texts = dict.fromkeys(('prior', 'teacher', 'labels', 'baseline', 'soft_teacher'), (str, type(None)))
         lists = dict.fromkeys(('ipc', 'students', 'protocols'), (list, tuple))
         kinds: dict[str, Any] = dict(data=str, base=str, **texts, **lists)
         check_fields(values, {k: v for k, v in kinds.items() if k in values}, where, say)
-        for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth'):
-            if not (
-                is_whole(values.get(key, 1), 1) or values[key] is None and key in ('epochs', 'batch_size', 'worth')
-            ):
+        for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth', 'size'):
+            may_lack = key in ('epochs', 'batch_size', 'worth', 'size')
+            if not (is_whole(values.get(key, 1), 1) or values[key] is None and may_lack):
                 raise PSRError(f'{where}', f'a whole number from 1 up under {key}', repr(values[key])[:40], say)
         right = dict(ipc=lambda v: is_whole(v, 1), students=lambda v: isinstance(v, str))
         for key, fits in (right | dict(protocols=right['students'])).items():
@@ -86,7 +87,8 @@ class Grid:
     def fixed(self) -> dict[str, Any]:
         "What holds for every cell: a folder is of one such choice."
         growing = 'methods', 'ipc', 'students', 'protocols', 'pools', 'baseline', 'base'
-        return {k: v for k, v in asdict(self).items() if k not in growing}
+        found = {k: v for k, v in asdict(self).items() if k not in growing}
+        return {k: v for k, v in found.items() if k not in ('size', 'soft_teacher') or v is not None}  # younger keys
 
     def covers(
         self,
@@ -244,10 +246,10 @@ def parse_grid(
     for key, kind in (('ipc', int), ('students', str), ('protocols', str)):
         if key in values:
             values[key] = _list(values[key], f'key {key} of the grid', kind)
-    for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth'):
+    for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth', 'size'):
         if values.get(key) is not None:
             values[key] = _number(values[key], f'key {key} of the grid')
-    for key in ('data', 'prior', 'teacher', 'labels', 'baseline'):
+    for key in ('data', 'prior', 'teacher', 'labels', 'baseline', 'soft_teacher'):
         if key in values and (values[key] is not None or key == 'data'):
             _name(values[key], f'key {key} of the grid')
     if values.get('labels') not in (None, 'hard', 'soft'):

@@ -32,24 +32,27 @@ from psr_nb.core import (
     write_atomic,
 )
 from .data import ImageData, load_data
-from .distill import Roles, run_refine
+from .distill import Roles, run_refine, training_records
 from .engines import Engine, Local
+from .evaluate import named_as
 from .grids import Grid, located, parse_grid
-from .pictures import to_uint8
+from .pictures import SizesDiffer, to_uint8
 from .pool import Pool
 from .prior import Prior
 from .protocols import PROTOCOLS
 from .refine import RefineSettings
 from .rivals import RIVALS
+from .seen import seen_words
 from .select import SELECTORS, Prepared, Selection, prepare
 from .stages import BASELINES, free_teachers, make_pool, open_set
-from .teacher import Teacher
+from .subsets import split_note
+from .teacher import Teacher, default_teachers
 from .views import image_grid
 from .worth import Worth, measure_worth
 
 # %% auto #0
 __all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'worth_of', 'contest_of', 'set_of', 'sets_of',
-           'trained_students', 'draw_sheet', 'denoising_steps']
+           'trained_students', 'notes_of', 'draw_sheet', 'denoising_steps']
 
 # %% ../nbs/33_sets.ipynb #be011
 @dataclass(frozen=True)
@@ -149,11 +152,42 @@ class Bench:
             name = located(self.grid.data, 'key data of the grid')
             if any({'selector', 'rival', 'contest'} & set(how) for how in self.grid.methods.values()):
                 channels, size = self.prior.image_shape[0], self.prior.image_shape[-1]
+                if self.grid.size not in (None, size):
+                    raise PSRError('key size of the grid', f'none, or {size} as the prior makes', self.grid.size)
                 data = load_data(name, split, size=size, channels=channels)
                 self._data[split] = data.restrict(self.prior.classes)
             else:
-                self._data[split] = load_data(name, split)
+                self._data[split] = self._own_size(name, split)
         return self._data[split]
+
+    def _own_size(self, name: str, split: str) -> ImageData:
+        "Real images at the size that the grid says, or at their own."
+        try:
+            return load_data(name, split, size=self.grid.size)
+        except SizesDiffer as e:
+            cure = 'Give the grid the key size, such as size: 64'
+            raise PSRError(
+                'key size of the grid', 'pixels a side, since the images differ in size', 'none', cure
+            ) from e
+
+    def soft_teacher(
+        self,
+        protocol: str,  # a name in `PROTOCOLS`
+    ) -> Teacher | None:  # None: labels are hard
+        "Who gives soft labels to sets that have none. Raises `PSRError` where there is nobody."
+        if (self.grid.labels or PROTOCOLS[protocol].labels) == 'hard':
+            return None
+        return self.once(('soft teacher',), self._soft_teacher)
+
+    def _soft_teacher(self) -> Teacher:
+        test = self.images('test')
+        known = default_teachers(self.grid.prior or '', test.published, classes=test.classes)
+        scored = self.grid.teacher or (known[0] if known else None)
+        free = [name for name in known if name != scored] + ([scored] if scored else [])
+        name = self.grid.soft_teacher or (free[0] if free else None)
+        if name is None:
+            raise PSRError('key soft_teacher of the grid', 'a teacher, since labels are soft', 'none')
+        return Teacher.from_pretrained(located(name, 'key soft_teacher of the grid'), classes=test.classes)
 
     @cached_property
     def prior(self) -> Prior:
@@ -304,12 +338,19 @@ def worth_of(
 def _folder_set(bench: Bench, cell: Cell, folder: str) -> tuple[Any, ImageData]:
     "A set on disk, and the test images at its size."
     path = Path(bench.grid.base) / folder.format(ipc=cell.ipc, pool=cell.pool)
-    found, test = open_set(path, located(bench.grid.data, 'key data of the grid'))
-    counts = found.labels.bincount(minlength=len(test.classes))
+    found, test = open_set(path, located(bench.grid.data, 'key data of the grid'), bench.grid.size)
+    if isinstance(found, ImageData) and len(found.classes) >= len(test.classes):
+        found = named_as(found, test)[0]
+    return _whole(found, cell, test, f'{path}'), test
+
+
+def _whole(found: Any, cell: Cell, test: ImageData, what: str) -> Any:
+    "The set itself. Raises `PSRError` unless it has as many images of each class as the cell says."
+    counts = torch.as_tensor(found.labels).long().bincount(minlength=len(test.classes))
     if int(counts.max()) != cell.ipc or int(counts.min()) != cell.ipc:
         numbers = f'{int(counts.min())} to {int(counts.max())} images in {len(found.classes)} classes'
-        raise PSRError(f'{path}', f'{cell.ipc} images of each of {len(test.classes)} classes', numbers)
-    return found, test
+        raise PSRError(what, f'{cell.ipc} images of each of {len(test.classes)} classes', numbers)
+    return found
 
 
 def _function(words: str, base: str) -> Callable[..., Any]:
@@ -387,7 +428,7 @@ def set_of(
         return bench.once(('baseline', how['baseline'], cell.ipc), lambda: make(real, cell.ipc)), test
     if 'function' in how:
         make = _function(str(how['function']), bench.grid.base)
-        return lambda seed: make(real, cell.ipc, seed), test
+        return lambda seed: _whole(make(real, cell.ipc, seed), cell, test, f'function of method {cell.method}'), test
     if 'rival' in how:
         make = RIVALS[how['rival']]
         if 'draws' in how:
@@ -428,6 +469,22 @@ def trained_students(
     rule = SELECTORS.get(how.get('selector', ''))
     weighs = rule is not None and rule.weighted and replace(rule.weights, **how.get('weights', {})).worth
     return measured if weighs else 0
+
+
+def notes_of(
+    bench: Bench,  # the opened grid
+) -> list[str]:  # sentences
+    "What a table of the grid holds for: its test images, their split, and who has seen some of them."
+    grid, test = bench.grid, bench.images('test')
+    said = [f'test images: {len(test):,} of {test.label}']
+    said += [note] if (note := split_note(test)) else []
+    if not any({'selector', 'rival', 'contest'} & set(how) for how in grid.methods.values()):
+        return said
+    named = grid.teacher and located(grid.teacher, 'key teacher of the grid')
+    scores = Teacher.from_pretrained(named, classes=bench.prior.classes) if named else None
+    records = training_records(bench.prior, Roles(scores, None, None))
+    seen = {who: record.keys for who, record in records.items() if record is not None}
+    return said + seen_words(test, seen, [who for who, record in records.items() if record is None])
 
 
 def draw_sheet(

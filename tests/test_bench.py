@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 from commands import server
+from PIL import Image
 
 from psr_nb import bench as bench_room
 from psr_nb import sets as sets_room
 from psr_nb.bench import Bench, cells_of, parse_grid, read_grid, run_bench
+from psr_nb.bench_page import figure_sections, table_sections
 from psr_nb.bench_table import collect, tabulate, write_results
 from psr_nb.core import PSRError
+from psr_nb.results import Report
 from psr_nb.worth import Worth
 
 SMALL = dict(data='fashion-mini', seeds=2, ipc=[1, 2], epochs=2, methods=['random_real', 'herding_real'])
@@ -311,3 +314,59 @@ def test_a_contest_is_a_method(few_images, tmp_path, monkeypatch):
     by = bench_room.contest_of(with_worth, step.cell)
     assert len(by.selections) > len(found.selections) and any('worth 0.5' in name for name in by.selections)
     assert collect(with_worth)[0].rows[0]['set_students'] == 16 + by.students
+
+
+@pytest.mark.slow
+def test_soft_labels_come_from_a_teacher(few_images, tmp_path):
+    "Sets without soft labels get them from a teacher that did not score, or from the one that the grid names."
+    words = dict(data=str(few_images), prior='fashion', n_per_class=2, seeds=1, ipc=1, epochs=1)
+    words |= dict(labels='soft', methods=['first', 'random_real'])
+    grid = Bench.begin(parse_grid(words), tmp_path / 'grid')
+    assert [s.error for s in run_bench(grid)] == ['', '']
+    assert {r['labels'] for r in collect(grid)[0].rows} == {'soft'}
+    assert grid.soft_teacher('quick').name == 'fashion/b'
+    named = Bench(parse_grid(words | dict(soft_teacher='fashion/c')), tmp_path)
+    assert named.soft_teacher('quick').name == 'fashion/c'
+    assert Bench(parse_grid(words | dict(labels='hard')), tmp_path).soft_teacher('rded') is None
+    nobody = Bench(parse_grid(dict(data=str(few_images), labels='soft', methods=['random_real'])), tmp_path)
+    with pytest.raises(PSRError, match='key soft_teacher of the grid'):
+        nobody.soft_teacher('quick')
+
+
+def test_a_function_gives_as_many_images_as_the_cell_says(few_images, tmp_path):
+    (tmp_path / 'theirs.py').write_text('def make_set(real, ipc, seed):\n    return real.per_class(5, seed)\n')
+    (tmp_path / 'grid.yaml').write_text(
+        f'data: {few_images}\nseeds: 1\nipc: 1\nmethods:\n  theirs: {{function: "theirs:make_set"}}\n'
+    )
+    grid = Bench.begin(read_grid(tmp_path / 'grid.yaml'), tmp_path / 'out')
+    [step] = run_bench(grid)
+    assert 'function of method theirs: expected 1 images of each of 10 classes, found 5 to 5' in step.error
+
+
+def test_images_of_several_sizes_need_the_key_size(tmp_path):
+    for split in ('train', 'test'):
+        for i, name in enumerate(('cat', 'dog')):
+            for n, side in enumerate((20, 30)):
+                folder = tmp_path / 'data' / split / name
+                folder.mkdir(parents=True, exist_ok=True)
+                pixels = np.random.default_rng([i, n, len(split)]).integers(0, 256, (side, side, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f'{n}.png')
+    words = dict(data=str(tmp_path / 'data'), methods=['random_real'], ipc=1, seeds=1, epochs=1)
+    with pytest.raises(PSRError, match='Give the grid the key size'):
+        Bench(parse_grid(words), tmp_path).images('test')
+    sized = Bench(parse_grid(words | dict(size=24)), tmp_path)
+    assert tuple(sized.images('test').images.shape[1:]) == (3, 24, 24)
+    assert 'size' not in parse_grid(words).fixed() and sized.grid.fixed()['size'] == 24
+
+
+def test_a_figure_is_of_one_protocol():
+    row = dict(
+        method='ours', dataset='d', ipc=1, student='convnet3', labels='hard', seed=0, set_seconds=1.0, seconds=1.0
+    )
+    rows = [row | dict(protocol=p, accuracy_last=a, accuracy_best=a) for p, a in (('quick', 0.2), ('minimax', 0.8))]
+    sections = figure_sections(Report(rows))
+    assert [s['student'] for s in sections] == ['convnet3, quick', 'convnet3, minimax']
+    table = tabulate(Report(rows), 'ours', [(row | dict(protocol='rded', pool=0), 'no labels')])
+    titles = {s['title']: [r['failed'] for r in s['rows']] for s in table_sections(table, ['a', 'b'])}
+    assert [failed for title, failed in titles.items() if 'rded' in title] == [['no labels']]
+    assert [failed for title, failed in titles.items() if 'quick' in title] == [['']]
