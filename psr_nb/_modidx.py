@@ -433,6 +433,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'psr_nb.distill.selection_words': ('distill.html#selection_words', 'psr_nb/distill.py'),
                                 'psr_nb.distill.teacher_roles': ('distill.html#teacher_roles', 'psr_nb/distill.py'),
                                 'psr_nb.distill.training_records': ('distill.html#training_records', 'psr_nb/distill.py'),
+                                'psr_nb.distill.unrecorded': ('distill.html#unrecorded', 'psr_nb/distill.py'),
                                 'psr_nb.distill.writable': ('distill.html#writable', 'psr_nb/distill.py')},
             'psr_nb.distilled': { 'psr_nb.distilled.DistilledSet': ('distilled.html#distilledset', 'psr_nb/distilled.py'),
                                   'psr_nb.distilled.DistilledSet.__getitem__': ( 'distilled.html#distilledset.__getitem__',

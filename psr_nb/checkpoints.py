@@ -5,6 +5,7 @@
 # %% ../nbs/07_checkpoints.ipynb #k002
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import dataclass, replace
@@ -30,9 +31,9 @@ from psr_nb.weights import (
 )
 
 # %% auto #0
-__all__ = ['TABLES', 'Caught', 'Classifier', 'named_as', 'first_layer', 'last_layer', 'label_list', 'load_timm', 'build_timm',
-           'sized', 'numbers', 'timm_classifier', 'timm_folder', 'TimmInterface', 'torchvision_classifier',
-           'checkpoint_file']
+__all__ = ['TABLES', 'Caught', 'Classifier', 'named_as', 'first_layer', 'last_layer', 'label_list', 'load_timm', 'trained_size',
+           'build_timm', 'sized', 'numbers', 'timm_classifier', 'timm_folder', 'TimmInterface',
+           'torchvision_classifier', 'checkpoint_file']
 
 # %% ../nbs/07_checkpoints.ipynb #k005
 register_students()
@@ -123,11 +124,27 @@ def load_timm(
     fit_weights(network, state, where, TABLES)
 
 
+def trained_size(
+    network: Any,  # of timm's, as its name builds it
+    state: dict[str, torch.Tensor],  # weights by name
+) -> int | None:  # None: they have no positions, or those of this network's own size
+    "Pixels per side that weights were trained with, by the grid of their positions."
+    own, theirs = network.state_dict().get('pos_embed'), state.get('pos_embed')
+    embed = getattr(network, 'patch_embed', None)
+    patches, patch = getattr(embed, 'num_patches', None), getattr(embed, 'patch_size', None)
+    if own is None or theirs is None or theirs.ndim != 3 or own.shape == theirs.shape or not patches or not patch:
+        return None
+    tokens = theirs.shape[1] - (own.shape[1] - patches)  # without those that are no patches
+    side = math.isqrt(max(tokens, 0))
+    return side * (patch[0] if isinstance(patch, (tuple, list)) else patch) if side**2 == tokens > 0 else None
+
+
 def build_timm(
     architecture: str,  # timm's name
     state: dict[str, torch.Tensor],  # its weights, which say how many channels and outputs it has
     arguments: dict[str, Any],  # of `timm.create_model`
     where: str,  # for errors
+    size: int | None = None,  # pixels per side of its images; None: as its positions say
 ) -> tuple[Any, dict[str, Any]]:  # the network, the arguments that built it
     "timm's network in the shape of these weights, with them."
     try:
@@ -140,6 +157,9 @@ def build_timm(
             shaped['in_chans'] = state[first].shape[1]
         if last in state and 'num_classes' not in arguments and own[last].shape[0] != state[last].shape[0]:
             shaped['num_classes'] = state[last].shape[0]
+        trained = trained_size(network, state)
+        if trained and 'img_size' not in arguments and size in (None, trained):
+            shaped['img_size'] = trained  # so that positions stay as they were trained
         if shaped != arguments:
             network = timm.create_model(architecture, **shaped)
     except Exception as e:
@@ -156,6 +176,12 @@ def sized(
 ) -> dict[str, Any]:
     "What a network with a fixed grid of positions must be told about the size of its images."
     return dict(img_size=input_size) if input_size and cfg.get('fixed_input_size') else {}
+
+
+def _size(cfg: dict[str, Any]) -> int | None:
+    "Pixels per side of the images, as timm's configuration has them."
+    shape = cfg.get('input_size')
+    return shape[-1] if isinstance(shape, (list, tuple)) and shape and isinstance(shape[-1], int) else None
 
 
 def _timm_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -193,8 +219,6 @@ def timm_classifier(
     "What timm's configuration says of a network."
     linear = [m.out_features for m in network.modules() if isinstance(m, nn.Linear)]
     n = int(getattr(network, 'num_classes', linear[-1] if linear else 0))  # our own students do not say
-    shape = cfg.get('input_size')
-    size = shape[-1] if isinstance(shape, (list, tuple)) and shape and isinstance(shape[-1], int) else None
     names = label_list(cfg.get('label_names'), n, where) if n else None
     if names is None and n > 1000 and (subset := infer_imagenet_subset(cfg)):
         names = label_list(ImageNetInfo(subset).label_names(), n, where)
@@ -203,7 +227,7 @@ def timm_classifier(
         where,
         numbers(cfg.get('mean'), where, 'mean'),
         numbers(cfg.get('std'), where, 'std'),
-        input_size or size,
+        input_size or _size(cfg),
         names,
         bool(cfg.get('fixed_input_size')),
         n,
@@ -238,7 +262,7 @@ def timm_folder(
         found = torchvision_classifier(architecture.partition('/')[2], state, where)
         named = timm_classifier(found.network, {**cfg, 'fixed_input_size': found.fixed}, where)
         return replace(named, recipe=found.recipe)
-    network, arguments = build_timm(architecture, state, arguments, where)
+    network, arguments = build_timm(architecture, state, arguments, where, input_size or _size(cfg))
     return timm_classifier(network, cfg, where, input_size, dict(architecture=architecture, model_args=arguments))
 
 # %% ../nbs/07_checkpoints.ipynb #k015
@@ -390,10 +414,11 @@ def checkpoint_file(
         cfg = timm.get_pretrained_cfg(plain)
         cfg = cfg.to_dict() if cfg else {}
         try:
-            network, arguments = build_timm(plain, state, sized(cfg, input_size), where)
+            network, arguments = build_timm(plain, state, sized(cfg, input_size), where, input_size)
             cfg = {k: v for k, v in cfg.items() if k not in ('label_names', 'num_classes')}
             recipe = dict(architecture=plain, model_args=arguments)
-            return replace(timm_classifier(network, cfg, where, input_size, recipe), assumed=True)
+            size = input_size or arguments.get('img_size')
+            return replace(timm_classifier(network, cfg, where, size, recipe), assumed=True)
         except PSRError as e:
             errors.append(e)
     import torchvision

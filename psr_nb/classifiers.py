@@ -88,8 +88,11 @@ def _check_labels(
     where: str,  # for the error
 ) -> None:
     "Raises `PSRError` for outputs that are not one class each, and for names that contradict each other."
-    if config.get('problem_type') == 'multi_label_classification':
-        raise PSRError(where, 'one class for each image', 'a model of several labels per image (problem_type)')
+    problem = config.get('problem_type')
+    if problem not in (None, 'single_label_classification'):
+        kinds = dict(multi_label_classification='several labels per image', regression='numbers, not of classes')
+        found = f'a model of {kinds.get(str(problem), "something else")} (problem_type {problem})'
+        raise PSRError(where, 'one class for each image', found)
     names, numbers = config.get('id2label'), config.get('label2id')
     if isinstance(names, dict) and isinstance(numbers, dict) and names and numbers:
         odd = [k for k, name in names.items() if str(numbers.get(name, k)) != str(k)]

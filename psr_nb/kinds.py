@@ -5,13 +5,18 @@
 # %% ../nbs/04_kinds.ipynb #ki004
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import torch
 
 from .core import PSRError, is_whole
 from .sampling import is_flow
 
 # %% auto #0
-__all__ = ['PREDICTIONS', 'check_scheduler', 'check_transformer', 'check_pipeline', 'check_unet', 'check_class_unet']
+__all__ = ['PREDICTIONS', 'check_scheduler', 'check_transformer', 'check_pipeline', 'check_unet', 'check_class_unet',
+           'check_autoencoder', 'authors_arguments', 'check_authors_arguments', 'noise_is_last', 'authors_classes',
+           'authors_heads', 'check_authors_layers']
 
 # %% ../nbs/04_kinds.ipynb #pi005
 PREDICTIONS = ('epsilon', 'v_prediction', 'sample')
@@ -170,3 +175,133 @@ def check_class_unet(
         found.append(f'{config.get("out_channels")} output channels for {c} input channels')
     if found:
         raise PSRError(where, 'a UNet2DModel with a label for each class (num_class_embeds)', '; '.join(found))
+
+# %% ../nbs/04_kinds.ipynb #ki0a0002
+_MEDIA = {  # a word in the name of a class -> what such a class encodes
+    **dict.fromkeys(('Temporal', 'CogVideo', 'Mochi', 'Wan', 'Allegro', 'Magvit', 'Cosmos', 'LTX', 'Hunyuan'), 'video'),
+    'Qwen': 'video',  # its images have an axis for time
+    'Oobleck': 'sound',
+}
+
+
+def check_autoencoder(
+    config: dict[str, Any],  # of vae/config.json
+    where: str,  # the file, for the error
+) -> None:
+    "Raises `PSRError` for what is no autoencoder, or one of anything but grey or RGB images."
+    name = str(config.get('_class_name'))
+    media = next((kind for word, kind in _MEDIA.items() if word in name), None)
+    channels = config.get('in_channels', 3)
+    given = config.get('out_channels', channels)
+    if not any(word in name for word in ('Autoencoder', 'VAE', 'VQ')):
+        found = f'{name}, which is no autoencoder'
+    elif media:
+        found = f'one of {media} ({name})'
+    elif channels not in (1, 3) or given != channels:
+        found = f'{channels} channels in and {given} out'
+    else:
+        return
+    say = 'an autoencoder of images with 1 channel (grey) or 3 (RGB), such as AutoencoderKL'
+    raise PSRError(where, say, found, 'Give another one: vae=FOLDER, or --vae FOLDER')
+
+# %% ../nbs/04_kinds.ipynb #ki0b0002
+_STRAIGHT = dict(path_type=('linear',), prediction=('velocity', 'v'))  # of SiT and REPA
+_NOISE = dict(  # of DiT
+    predict_xstart=('false',), noise_schedule=('linear',), diffusion_steps=('1000',), prediction=('epsilon', 'noise')
+)
+
+
+def authors_arguments(
+    found: Any,  # what a checkpoint file holds
+) -> dict[str, Any]:  # empty: it keeps none
+    "The arguments of the training that a script has put beside the weights."
+    args = found.get('args') if isinstance(found, dict) else None
+    return dict(args) if isinstance(args, dict) else dict(getattr(args, '__dict__', {}))
+
+
+def check_authors_arguments(
+    args: dict[str, Any],  # see `authors_arguments`
+    flow: bool,  # it is sampled as a SiT
+    where: str,  # the file, for the error
+) -> None:
+    "Raises `PSRError` for a DiT or SiT that was trained to predict something else."
+    for name, known in (_STRAIGHT if flow else _NOISE).items():
+        if args.get(name) is not None and str(args[name]).lower() not in known:
+            kind = 'SiT that predicts the velocity along straight lines' if flow else 'DiT that predicts the noise'
+            cure = 'Sampled as one it would give wrong images'
+            raise PSRError(where, f'a {kind} (args.{name} {known[0]})', f'args.{name} {args[name]!r}'[:60], cure)
+
+
+def noise_is_last(
+    args: dict[str, Any],  # see `authors_arguments`
+    names: Any,  # of all weights in the file
+) -> bool:
+    "Whether a SiT has noise at time 1, as REPA has it. Source: Yu et al. 2025, arXiv 2410.06940."
+    small = args.get('path_type') == 'linear' or args.get('prediction') == 'v'
+    return small or any(str(name).startswith('projectors.') for name in names)
+
+# %% ../nbs/04_kinds.ipynb #ki0b0003
+def authors_classes(
+    rows: int,  # of the table of labels
+    args: dict[str, Any],  # see `authors_arguments`
+    where: str,  # the file, for the error
+) -> tuple[int, bool]:  # how many classes, and whether the last row stands for no class
+    "What the rows of a table of labels are. Raises `PSRError` where that cannot be known."
+    said: Any = args.get('num_classes')
+    what = f'{where}, y_embedder.embedding_table'
+    if is_whole(said, 1):
+        if rows not in (said, said + 1):
+            raise PSRError(what, f'{said} or {said + 1} rows, since args.num_classes is {said}', rows)
+        return int(said), rows == said + 1
+    dropped = args.get('class_dropout_prob')
+    if dropped is None and rows in (10, 100, 200):
+        cure = 'Say it in the file, for example: torch.save({"ema": weights, "args": {"num_classes": %d}}, file)' % rows
+        raise PSRError(what, 'rows whose number says whether one of them stands for no class', rows, cure)
+    whole = dropped == 0 if dropped is not None else rows == 1000
+    if not whole and rows < 2:
+        raise PSRError(what, 'two rows at least', rows)
+    return (rows, False) if whole else (rows - 1, True)
+
+
+def authors_heads(
+    args: dict[str, Any],  # see `authors_arguments`
+    width: int,  # of the network
+    where: str,  # the file, for the error
+) -> int | None:  # None: nobody says
+    "How many heads the attention has."
+    heads: Any = args.get('num_heads')
+    if heads is not None and (not is_whole(heads, 1) or width % heads):
+        raise PSRError(f'{where}, args.num_heads', f'a whole number that divides the width, {width}', repr(heads)[:40])
+    return heads
+
+# %% ../nbs/04_kinds.ipynb #ki0b0004
+_OUTSIDE = ('x_embedder.proj', 't_embedder.mlp.0', 't_embedder.mlp.2', 'final_layer.linear')
+_OUTSIDE += ('final_layer.adaLN_modulation.1',)
+_INSIDE = ('attn.qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2', 'adaLN_modulation.1')
+
+
+def check_authors_layers(
+    state: dict[str, torch.Tensor],  # weights by the authors' names
+    where: str,  # the file, for the error
+) -> None:
+    "Raises `PSRError` where a DiT's layers are not all there, or its positions are no square of patches."
+    numbers = [int(m[1]) for name in state if (m := re.match(r'blocks\.(\d+)\.', name))]
+    blocks = min(1 + max(numbers, default=0), 1000)
+    layers = [*_OUTSIDE, *(f'blocks.{i}.{layer}' for i in range(blocks) for layer in _INSIDE)]
+    missing = [f'{layer}.{kind}' for layer in layers for kind in ('weight', 'bias') if f'{layer}.{kind}' not in state]
+    unknown = [k for k in state if k.startswith('t_embedder.') and k.rpartition('.')[0] not in layers]
+    said = [f'{what} {len(k)}: {", ".join(k[:3])}' for what, k in (('missing', missing), ('unknown', unknown)) if k]
+    if said:
+        cure = 'The file is incomplete or of another model'
+        raise PSRError(where, f'the layers of a DiT with {blocks} blocks', '; '.join(said), cure)
+    patches, table = state['x_embedder.proj.weight'], state['y_embedder.embedding_table.weight']
+    if patches.ndim != 4 or patches.shape[2] != patches.shape[3] or table.ndim != 2:
+        found = f'x_embedder {tuple(patches.shape)}, y_embedder {tuple(table.shape)}'
+        raise PSRError(where, 'square patches and a table of labels', found)
+    places = state.get('pos_embed')
+    if places is None:
+        return
+    square = places.ndim == 3 and round(places.shape[1] ** 0.5) ** 2 == places.shape[1] > 0
+    if not square or places.shape[0] != 1 or places.shape[2] != len(patches):
+        say = f'positions (pos_embed) of a square of patches, each of width {len(patches)}'
+        raise PSRError(where, say, f'shape {tuple(places.shape)}', 'A DiT has no tokens beside its patches')

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -17,7 +18,20 @@ from .autoencoders import PixelSpace
 from .classes import class_names, find_classes, nfc, spoken
 from .core import PSRError, assets, check_fields, is_number, lookup, read_json
 from .hub import fetch
-from .kinds import check_class_unet, check_pipeline, check_scheduler, check_transformer, check_unet
+from psr_nb.kinds import (
+    authors_arguments,
+    authors_classes,
+    authors_heads,
+    check_authors_arguments,
+    check_authors_layers,
+    check_autoencoder,
+    check_class_unet,
+    check_pipeline,
+    check_scheduler,
+    check_transformer,
+    check_unet,
+    noise_is_last,
+)
 from .sampling import FLOW_SCHEDULERS, SCHEDULERS, is_flow, new_scheduler, quiet
 from psr_nb.weights import (
     PICKLES,
@@ -39,9 +53,9 @@ from psr_nb.weights import (
 )
 
 # %% auto #0
-__all__ = ['SUBSETS', 'DIT_SCHEDULE', 'SIT_SCHEDULE', 'Backwards', 'load_part', 'prompt_table', 'bundled_priors',
-           'files_to_fetch', 'source_name', 'split_source', 'prior_folder', 'read_prior', 'ReversedTime', 'vae_home',
-           'read_authors_dit']
+__all__ = ['SUBSETS', 'DIT_SCHEDULE', 'NO_ROW', 'SIT_SCHEDULE', 'Backwards', 'load_part', 'prompt_table', 'bundled_priors',
+           'files_to_fetch', 'source_name', 'split_source', 'prior_folder', 'load_autoencoder', 'read_prior',
+           'UnitTime', 'ReversedTime', 'vae_home', 'read_authors_dit']
 
 # %% ../nbs/04_pipelines.ipynb #pi008
 _NO_WEIGHTS = ('pos_embed.pos_embed', 'position_ids', 'num_batches_tracked')
@@ -116,6 +130,31 @@ def _check_width(config: dict[str, Any], file: Path) -> None:
         raise PSRError(f'{file}', f'the weights of layers {max(numbers):,} wide', f'{size:,} bytes')
 
 # %% ../nbs/04_pipelines.ipynb #4bf6fce7
+def _stored_positions(folder: Path, variant: str | None) -> torch.Tensor | None:  # (1, tokens, width)
+    "The positions that a network's file has beside its weights."
+    from safetensors import safe_open
+
+    for part in weight_parts(weight_file(folder, ('diffusion_pytorch_model',), variant)):
+        with safe_open(part, 'pt') as file:
+            if (name := 'pos_embed.pos_embed') in file.keys():
+                return file.get_tensor(name)
+    return None
+
+
+def _use_positions(network: Any, positions: torch.Tensor, where: str) -> None:
+    "Gives a DiT the positions of its file, where they are no rounding of its own. Raises `PSRError` for another number."
+    embed: Any = getattr(network, 'pos_embed', None)
+    own = getattr(embed, 'pos_embed', None)
+    if own is None:
+        return
+    if own.shape != positions.shape:
+        say = f'{own.shape[1]} positions of width {own.shape[2]}, as its sample_size and patch_size have them'
+        raise PSRError(f'{where}, pos_embed', say, f'shape {tuple(positions.shape)}')
+    if (own - positions.to(own)).abs().max() > 0.01:
+        del embed.pos_embed
+        embed.register_parameter('pos_embed', torch.nn.Parameter(positions.to(own), requires_grad=False))
+
+
 def load_part(
     folder: Path,  # of the pipeline
     part: str,  # its sub-folder: "transformer", "unet", "vae"
@@ -134,7 +173,10 @@ def load_part(
     _check_width(
         config, weight_file(folder / part, ('diffusion_pytorch_model',), variant if readable == folder / part else None)
     )
-    return _loaded(cls, readable, variant, use_safetensors=True)
+    model = _loaded(cls, readable, variant, use_safetensors=True)
+    if (positions := _stored_positions(readable, variant)) is not None:
+        _use_positions(model, positions, f'{folder / part}')
+    return model
 
 # %% ../nbs/04_pipelines.ipynb #pi010
 def _check_text(folder: Path) -> None:
@@ -303,14 +345,17 @@ def _told_by_label(folder: Path, names: Any, n: int, what: str = 'transformer') 
     return found
 
 
-def _check_kind(folder: Path, main: str) -> None:
-    "Raises `PSRError` for a model that the sampling loop would sample wrongly."
+def _check_kind(folder: Path, main: str, home: Path | None) -> None:
+    "Raises `PSRError` for a model that the sampling loop would sample wrongly. Its autoencoder is in `home`."
     config = _config(folder / main / 'config.json')
     where = f'{folder / main / "config.json"}'
     index = folder / 'model_index.json'
     check_pipeline(str(_config(index).get('_class_name')), f'{index}')
-    vae = folder / 'vae' / 'config.json'
-    channels = _config(vae).get('latent_channels', 4) if vae.is_file() else None
+    vae = None if home is None else home / 'vae' / 'config.json'
+    channels = None
+    if vae is not None and vae.is_file():
+        check_autoencoder(_config(vae), f'{vae}')
+        channels = _config(vae).get('latent_channels', 4)
     if main == 'transformer':
         check_transformer(config, channels, where)
     elif config.get('_class_name') == 'UNet2DModel':
@@ -387,6 +432,19 @@ def _read_schedule(folder: Path) -> dict[str, Any]:
     return config
 
 
+def load_autoencoder(
+    home: Path,  # a folder with vae in it
+    variant: str | None = None,  # "fp16" or "bf16"; None: full precision, or the only one there is
+) -> Any:
+    "An autoencoder of grey or RGB images. Raises `PSRError` for one of anything else."
+    file = home / 'vae' / 'config.json'
+    check_autoencoder(_config(file), f'{file}')
+    autoencoder = load_part(home, 'vae', variant)
+    if any(isinstance(layer, (torch.nn.Conv1d, torch.nn.Conv3d)) for layer in autoencoder.modules()):
+        raise PSRError(f'{file}', 'an autoencoder of images', f'{type(autoencoder).__name__}, of video or sound')
+    return autoencoder
+
+
 def _check_scale(autoencoder: Any, name: str) -> None:
     "Raises `PSRError` for an autoencoder whose scale is no number, is nothing, or is of other channels."
     where, config = f'prior {name}, vae/config.json', autoencoder.config
@@ -417,13 +475,14 @@ def read_prior(
     main, kind = _check_folders(folder)
     index, text = read_json(folder / 'model_index.json'), main == 'unet' and kind != 'UNet2DModel'
     schedule = _read_schedule(folder)
-    _check_kind(folder, main)
+    own = folder if (folder / 'vae').is_dir() else None
+    home = own if vae is None else vae_home(vae)
+    _check_kind(folder, main, home)
     prompts = _told_by_text(folder, name, wanted, prompt) if text else None
     network = load_part(folder, main, variant)
-    if (folder / 'vae').is_dir() or vae is not None:
-        home = folder if vae is None else vae_home(vae)
-        own = variant is not None and vae is None and any((home / 'vae').glob(f'*.{variant}.*'))
-        autoencoder = load_part(home, 'vae', variant if own else None)  # often there in one form only
+    if home is not None:
+        same = variant is not None and vae is None and any((home / 'vae').glob(f'*.{variant}.*'))
+        autoencoder = load_autoencoder(home, variant if same else None)  # often there in one form only
     else:
         autoencoder = PixelSpace(network.config.in_channels)
     _check_scale(autoencoder, name)
@@ -460,11 +519,12 @@ DIT_SCHEDULE = dict(
     set_alpha_to_one=True,
     steps_offset=0,
 )
+NO_ROW = -1  # `null_id` of a DiT that was trained without a row for no class
 SIT_SCHEDULE = dict(_class_name='FlowMatchEulerDiscreteScheduler', num_train_timesteps=1000, shift=1.0)
 
 
-class ReversedTime(torch.nn.Module):
-    "A SiT in its authors' time, 0 noise and 1 image, asked in diffusers': 1000 noise and 0 image."
+class UnitTime(torch.nn.Module):
+    "A SiT in REPA's time, 0 image and 1 noise, asked in diffusers': 1000 noise and 0 image."
 
     def __init__(
         self,
@@ -483,6 +543,19 @@ class ReversedTime(torch.nn.Module):
         timestep: torch.Tensor,  # (n,) from 0 (image) to 1000 (noise)
         class_labels: torch.Tensor,  # (n,) rows of the label embedding
     ) -> Any:  # with the velocity towards noise as `.sample`, (n, c, h, w)
+        "The velocity as it is."
+        return self.inner(hidden_states, timestep=timestep / 1000, class_labels=class_labels)
+
+
+class ReversedTime(UnitTime):
+    "A SiT in its authors' time, 0 noise and 1 image, asked in diffusers': 1000 noise and 0 image."
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,  # noisy latents, (n, c, h, w)
+        timestep: torch.Tensor,  # (n,) from 0 (image) to 1000 (noise)
+        class_labels: torch.Tensor,  # (n,) rows of the label embedding
+    ) -> Any:  # with the velocity towards noise as `.sample`, (n, c, h, w)
         "The velocity in diffusers' direction."
         answer = self.inner(hidden_states, timestep=1 - timestep / 1000, class_labels=class_labels)
         return type(answer)(sample=-answer.sample)
@@ -491,6 +564,9 @@ class ReversedTime(torch.nn.Module):
 Backwards = ReversedTime  # its old name
 
 # %% ../nbs/04_pipelines.ipynb #pi019b
+_TABLE = 'y_embedder.embedding_table.weight'
+
+
 def vae_home(
     vae: str | Path,  # a pipeline's folder or id, or a folder vae
 ) -> Path:  # the folder that has vae in it
@@ -499,16 +575,43 @@ def vae_home(
     return home if (home / 'vae').is_dir() else home.parent if home.name == 'vae' else home
 
 
-def _is_sit(file: Path, found: Any, state: dict[str, torch.Tensor], prediction: str | None) -> bool:
+def _is_sit(file: Path, args: dict[str, Any], state: dict[str, torch.Tensor], prediction: str | None) -> bool:
     "Whether a checkpoint under DiT's names is a SiT."
     if prediction is not None:
         return lookup({'epsilon': False, 'flow': True}, prediction, 'prediction')
-    args = found.get('args') if isinstance(found, dict) else None
-    model = str(getattr(args, 'model', '') or '')
+    model = str(args.get('model') or '')
     if model.startswith(('DiT', 'SiT')):
         return model.startswith('SiT')
-    projected = any(k.startswith('projectors.') for k in state)  # Yu et al. 2025, arXiv 2410.06940, trains SiT so
-    return projected or re.search(r'(^|[^a-z])sit([^a-z]|$)', file.name, re.IGNORECASE) is not None
+    if args.get('path_type') is not None or any(k.startswith('projectors.') for k in state):
+        return True  # SiT's training script has the first; REPA, which trains SiT, has both
+    return re.search(r'(^|[^a-z])sit([^a-z]|$)', file.name, re.IGNORECASE) is not None
+
+
+def _authors_network(
+    state: dict[str, torch.Tensor], args: dict[str, Any], channels: int | None, where: str
+) -> tuple[Any, int, bool]:  # the transformer, how many classes, whether a row stands for no class
+    "diffusers' DiT with the weights of a file of the authors; without a row for no class it gets one of zeros."
+    import diffusers
+
+    check_authors_layers(state, where)
+    table = state[_TABLE]
+    n, spare = authors_classes(len(table), args, where)
+    if not spare:
+        state = {**state, _TABLE: torch.cat([table, torch.zeros_like(table[:1])])}
+    told = authors_heads(args, table.shape[1], where)
+    config, weights = dit_from_authors(state, told)
+    check_transformer({'_class_name': 'DiTTransformer2DModel', **config}, channels, where)
+    if told is None and table.shape[1] not in (1152, 1024, 768, 384):
+        heads = f'{config["num_attention_heads"]} heads in its attention'
+        warnings.warn(f'{where}: nothing says that it has {heads}; args.num_heads in the file would', stacklevel=4)
+    with quiet():
+        transformer: Any = getattr(diffusers, 'DiTTransformer2DModel')(**config)  # noqa: B009
+    fit_weights(transformer, weights, where, _NO_WEIGHTS)
+    if 'pos_embed' in state:
+        _use_positions(transformer, state['pos_embed'], where)
+    for block in transformer.transformer_blocks:
+        block.norm1.emb.time_proj.downscale_freq_shift = 0  # the authors' spacing of frequencies
+    return transformer, n, spare
 
 # %% ../nbs/04_pipelines.ipynb #pi019c
 def read_authors_dit(
@@ -518,8 +621,6 @@ def read_authors_dit(
     prediction: str | None = None,  # "epsilon" (DiT) or "flow" (SiT); None: as the checkpoint or its name says
 ) -> dict[str, Any]:  # arguments of `Prior`
     "A DiT or SiT in its authors' form. Source: Peebles & Xie 2023, arXiv 2212.09748; Ma et al. 2024, arXiv 2401.08740."
-    import diffusers
-
     found = read_file(file)
     state = strip_prefixes(unwrap(found, f'{file}'))
     check_finite(state, f'{file}')
@@ -537,22 +638,23 @@ def read_authors_dit(
             'none beside it',
             'Give it: vae="stabilityai/sd-vae-ft-ema" as a folder, or --vae FOLDER',
         )
-    flow = _is_sit(file, found, state, prediction)
-    config, weights = dit_from_authors({k: v for k, v in state.items() if not k.startswith('projectors.')})
-    with quiet():
-        transformer: Any = getattr(diffusers, 'DiTTransformer2DModel')(**config)  # noqa: B009
-    fit_weights(transformer, weights, f'{file}', _NO_WEIGHTS)
-    for block in transformer.transformer_blocks:
-        block.norm1.emb.time_proj.downscale_freq_shift = 0  # the authors' spacing of frequencies
-    n = config['num_embeds_ada_norm']
+    args, where, home = authors_arguments(found), f'{file}', vae_home(vae or file.parent / 'vae')
+    flow = _is_sit(file, args, state, prediction)
+    if flow or prediction is None:
+        check_authors_arguments(args, flow, where)
+    autoencoder = load_autoencoder(home)
+    own = {k: v for k, v in state.items() if not k.startswith('projectors.')}
+    network, n, spare = _authors_network(own, args, autoencoder.config.get('latent_channels'), where)
+    if flow:
+        network = (UnitTime if noise_is_last(args, state) else ReversedTime)(network)
     names = class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]
     ids = None if wanted is None else find_classes(wanted, names, f'prior {file}')
     return dict(
-        transformer=ReversedTime(transformer) if flow else transformer,
-        vae=load_part(vae_home(vae or file.parent / 'vae'), 'vae'),
+        transformer=network,
+        vae=autoencoder,
         scheduler_config=SIT_SCHEDULE if flow else DIT_SCHEDULE,
         classes=wanted or names,
         class_ids=ids,
-        defaults=_defaults({}, flow, True, False),
-        null_id=n,
+        defaults=_defaults({}, flow, spare, False),
+        null_id=n if spare else NO_ROW,
     )

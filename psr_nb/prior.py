@@ -19,6 +19,7 @@ from .autoencoders import codes_from_latents, latent_code, latents_from_codes
 from .classes import class_names
 from .core import PSRError, best_dtype, candidate_noise, content_hash, file_hash, is_whole, known_device
 from psr_nb.pipelines import (
+    NO_ROW,
     SUBSETS,
     bundled_priors,  # noqa: F401, stays importable from here
     prior_folder,
@@ -69,7 +70,8 @@ class Prior:
         compile: bool = False,
         # what was measured to suit it: fields of `RefineSettings`, used where a call gives none
         refinement: dict | None = None,
-        null_id: int | None = None,  # row of the label embedding for no class; None: a DiT's last, and a UNet has none
+        # row of the label embedding for no class; None: a DiT's last, and a UNet has none; `NO_ROW`: a DiT has none either
+        null_id: int | None = None,
     ):
         self.device = known_device(device)
         self.dtype = dtype or best_dtype(self.device)
@@ -85,7 +87,7 @@ class Prior:
         self.prompts = None if prompts is None else prompts.to(self.device, self.dtype)
         if null_id is None:  # the last row of either table
             null_id = transformer.config.get('num_embeds_ada_norm') if prompts is None else len(prompts) - 1
-        self.null_id = null_id
+        self.null_id = None if null_id == NO_ROW else null_id
         self.refinement = dict(refinement or {})
         self.largest_batch: dict[str, int] = {}  # 'sampling' or 'decoding' -> rows, once memory has run out
         self._calls = itertools.count()

@@ -10,10 +10,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import torch
 
+from .classes import find_classes
 from .core import PSRError, expect, is_number, is_whole, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
 from .engines import Engine
@@ -37,7 +38,8 @@ from .teacher import Teacher
 # %% auto #0
 __all__ = ['TERMS', 'SEES_IMAGES', 'RefineSettings', 'RefineStep', 'Latents', 'Batch', 'drawn_rows', 'draw_network',
            'student_term', 'soft_label_term', 'distribution_matching_term', 'proximal_term', 'denoising_term',
-           'roundtrip_term', 'check_parts', 'channel_statistics', 'Refinement', 'accept', 'refine', 'run_refinements']
+           'roundtrip_term', 'label_names', 'check_classes', 'check_parts', 'channel_statistics', 'Refinement',
+           'accept', 'refine', 'run_refinements']
 
 # %% ../nbs/19_refine.ipynb #c007
 @dataclass
@@ -308,17 +310,72 @@ TERMS: dict[str, Callable[[Refinement, Batch], torch.Tensor]] = {  # field of `R
 }
 SEES_IMAGES = ('student', 'soft_label', 'distribution_matching')  # these need the decoder
 
+# %% ../nbs/19_refine.ipynb #rf0c1a01
+def label_names(
+    prior: Prior,  # the one that made the latents
+    teacher: Teacher | None,  # labels and guides
+    real: ImageData | None,  # real training images
+    classes: Sequence[str] | None = None,  # of the selection; None: nobody says
+) -> list[str]:
+    "What labels stand for. Where no selection says it: the prior's classes, or those that real images or teacher have of them."
+    if classes is not None:
+        return list(classes)
+    known = teacher if real is None else real
+    return list(prior.classes if known is None or set(known.classes) == set(prior.classes) else known.classes)
+
+
+def _name_of(part: Any) -> str:
+    return getattr(part, 'name', '…')
+
+
+def _same_classes(own: Sequence[str], wanted: Sequence[str]) -> bool:
+    "Whether the same number is the same class in both; a class may go by another of its names."
+    if list(own) == list(wanted):
+        return True
+    try:
+        return len(own) == len(wanted) and find_classes(list(wanted), list(own)) == list(range(len(wanted)))
+    except PSRError:
+        return False
+
+# %% ../nbs/19_refine.ipynb #rf0c1a02
+def check_classes(
+    prior: Prior,  # the one that made the latents
+    teacher: Teacher | None,  # labels and guides
+    real: ImageData | None,  # real training images
+    settings: RefineSettings,  # of the refinement
+    classes: Sequence[str] | None = None,  # of the selection; None: see `label_names`
+    judge: Teacher | None = None,  # accepts or rolls back
+) -> None:
+    "Raises `PSRError` where a label is not the same class to all who read it."
+    names = label_names(prior, teacher, real, classes)
+    some = lambda names: ', '.join(map(str, names[:8])) + (', …' if len(names) > 8 else '')
+    expected = f'the classes of the latents in their order ({some(names)})'
+    load = 'Load it with {}.from_pretrained({!r}, classes=selection.classes)'
+    for argument, part in (('teacher', teacher), ('judge', judge)):
+        if part is not None and not _same_classes(part.classes, names):
+            raise PSRError(f'argument {argument}', expected, some(part.classes), load.format('Teacher', _name_of(part)))
+    if real is not None and not _same_classes(real.classes, names):
+        cure = 'Give real.restrict(selection.classes), which goes by the names'
+        raise PSRError('argument real', expected, some(real.classes), cure)
+    asked = settings.denoising or settings.roundtrip  # the prior is told labels
+    if asked and not _same_classes(prior.classes[: len(names)], names):
+        raise PSRError('argument prior', expected, some(prior.classes), load.format('Prior', _name_of(prior)))
+
 # %% ../nbs/19_refine.ipynb #afb809cd
 def check_parts(
     prior: Prior,  # the one that made the latents
     teacher: Teacher | None,  # labels and guides; None: no such terms
     real: ImageData | None,  # real training images; None: no such terms
     settings: RefineSettings,  # of the refinement
+    classes: Sequence[str] | None = None,  # names of the labels, in their order; None: see `label_names`
+    judge: Teacher | None = None,  # accepts or rolls back
 ) -> None:
     "Raises `PSRError` where the settings need a part that is missing, or the parts do not fit."
     expect(prior, 'prior', 'a Prior')
     expect(teacher, 'teacher', 'a Teacher', optional=True)
     expect(real, 'real', 'an ImageData', optional=True)
+    expect(judge, 'judge', 'a Teacher', optional=True)
+    check_classes(prior, teacher, real, settings, classes, judge)
     if settings.soft_label and teacher is None:
         raise PSRError('argument teacher', 'a Teacher, since soft_label is not 0', None)
     for name in ('student', 'distribution_matching'):
@@ -358,12 +415,14 @@ class Refinement(Latents):
         teacher: Teacher | None,  # gives soft labels; needed where `soft_label` is not 0
         real: ImageData | None = None,  # training images: for the student, for matching, for two of the targets
         settings: RefineSettings | None = None,  # may be changed between steps
+        classes: Sequence[str] | None = None,  # names of the labels, in their order; None: see `label_names`
+        judge: Teacher | None = None,  # who judges the result later: only its classes are looked at
     ):
         s, d = settings or RefineSettings.suited(prior), prior.device
         self.prior, self.real, self.settings = prior, real, s
         if d.type == 'cpu':
             keep_memory()
-        check_parts(prior, teacher, real, s)
+        check_parts(prior, teacher, real, s, classes, judge)
         self.teacher = teacher and teacher.at_most(int(s.enlarge * prior.image_shape[-1]))
         super().__init__(latents.detach().to(d, torch.float32), s.lr)
         self.labels = labels.to(d)
@@ -371,9 +430,18 @@ class Refinement(Latents):
         self.mean, self.std = (v.to(d) for v in channel_statistics(real))
         where = lambda y: {int(c): torch.nonzero(y == int(c))[:, 0] for c in self.classes}
         self.rows = where(real.labels) if real is not None else {}  # real images of each class
+        self._check_rows()
         self.mine = where(self.labels)  # latents of each class
         self._target: tuple[tuple, torch.Tensor] | None = None
         self._trip: torch.Tensor | None = None
+
+    def _check_rows(self) -> None:
+        "Raises `PSRError` where a class that is compared with real images has none."
+        s, real = self.settings, self.real
+        if real is None or not (s.distribution_matching or (s.soft_label and s.target != 'own')):
+            return
+        if empty := [real.classes[label] for label, rows in self.rows.items() if not len(rows)]:
+            raise PSRError('argument real', f'images of class {empty[0]}', 'none')
 
     def target(self) -> torch.Tensor:  # (n, classes)
         "The soft labels; made again when target or temperature change."
@@ -476,15 +544,14 @@ def refine(
     """
     expect(selection, 'selection', 'a Selection')
     expect(prior, 'prior', 'a Prior')
-    expect(judge, 'judge', 'a Teacher', optional=True)
     expect(settings, 'settings', RefineSettings, optional=True)
     if not is_whole(preview, 1):
         raise PSRError('argument preview', 'a whole number of steps from 1 up', preview)
     settings = settings or RefineSettings.suited(prior, **options)
     settings.check()
-    state = Refinement(
-        torch.as_tensor(selection.latents), torch.as_tensor(selection.labels), prior, teacher, real, settings
-    )
+    latents, labels = torch.as_tensor(selection.latents), torch.as_tensor(selection.labels)
+    classes = getattr(selection, 'classes', None)
+    state = Refinement(latents, labels, prior, teacher, real, settings, classes, judge)
     while state.done < settings.steps:
         losses = state.step()
         last, images = state.done >= settings.steps, None
@@ -515,9 +582,10 @@ def _refined(
     settings: RefineSettings,
     latents: torch.Tensor,  # (n, c, h, w) of a selection
     labels: torch.Tensor,  # (n,)
+    classes: list[str] | None,  # names of the labels
 ) -> list[RefineStep]:
     "All steps of a refinement, made by a worker."
-    selection = SimpleNamespace(latents=latents, labels=labels)
+    selection = SimpleNamespace(latents=latents, labels=labels, classes=classes)
     return list(refine(selection, prior, teacher, real, judge, settings, preview=settings.steps + 1))
 
 # %% ../nbs/19_refine.ipynb #778ede1b
@@ -533,7 +601,8 @@ def run_refinements(
 ) -> list[list[RefineStep]]:  # one list per selection
     "All steps of each refinement, only the last with its images. On a CPU several run side by side."
     if engine is not None and engine.device is not None:
-        jobs = [(torch.as_tensor(s.latents), torch.as_tensor(s.labels)) for s in selections]
+        names = [getattr(s, 'classes', None) for s in selections]
+        jobs = [(torch.as_tensor(s.latents), torch.as_tensor(s.labels), n) for s, n in zip(selections, names)]
         found = []
         for steps in engine.map(_refined, jobs, (prior, teacher, real, judge, settings), _placed):
             found.append(steps)

@@ -260,6 +260,26 @@ class Teacher(nn.Module):
             (new / 'config.json').write_text(to_json(config))
         return Path(folder)
 
-    def accuracy(self, data: ImageData) -> float:  # fraction
-        "Share of `data` whose arg-max is its label."
-        return (self.predict(data.images)[0].argmax(1) == data.labels).float().mean().item()
+    def positions(
+        self,
+        data: ImageData,  # of the teacher's classes or of some of them, in any order
+    ) -> torch.Tensor:  # (classes of the data,) positions among the teacher's
+        "Which of the teacher's classes each class of the data is, by name. Raises `PSRError` where one is not among them."
+        if list(data.classes) == self.classes:
+            return torch.arange(len(self.classes))
+        try:
+            return torch.tensor(find_classes(list(data.classes), self.classes))
+        except PSRError:
+            some = lambda names: ', '.join(map(str, names[:8])) + (', …' if len(names) > 8 else '')
+            cure = 'Load it with classes=data.classes; where its outputs have no names, give label_names too'
+            raise PSRError(
+                f'teacher {self.name}', f'the classes of {data.name}: {some(data.classes)}', some(self.classes), cure
+            ) from None
+
+    def accuracy(
+        self,
+        data: ImageData,  # of the teacher's classes or of some of them, in any order
+    ) -> float:  # fraction
+        "Share of `data` whose arg-max, over all classes of the teacher, is the class that its label names."
+        right = self.positions(data)[data.labels]
+        return (self.predict(data.images)[0].argmax(1) == right).float().mean().item()

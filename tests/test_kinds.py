@@ -422,3 +422,201 @@ def test_configurations_of_another_kind_and_packed_weights(tmp_path):
     save_file({k: (v * 10).to(torch.int8) for k, v in state.items()}, file, metadata={'format': 'pt'})
     with pytest.raises(PSRError, match='quantised'):
         Prior.from_pretrained(tmp_path / 'p', device='cpu')
+
+
+def authors_prior(path, state=None, **company):
+    "A checkpoint of these weights in the company of a training script, read again."
+    torch.manual_seed(0)
+    small_vae().save_pretrained(path.parent / 'vae')
+    torch.save({'ema': authors_dit() if state is None else state, **company}, path)
+    return Prior.from_pretrained(path, device='cpu')
+
+
+TABLE = 'y_embedder.embedding_table.weight'
+
+
+def test_a_table_without_a_row_for_no_class(tmp_path):
+    "A DiT trained without dropped labels: every row is a class, and guidance is impossible."
+    whole = {**authors_dit(), TABLE: torch.randn(1000, D)}
+    said = argparse.Namespace(class_dropout_prob=0.0)
+    ten = {**authors_dit(), TABLE: torch.randn(10, D)}
+    for i, (state, company) in enumerate(
+        [(whole, {}), (whole, dict(args=said)), (ten, dict(args=said)), (ten, dict(args={'num_classes': 10}))]
+    ):
+        prior = authors_prior(tmp_path / f'{i}.pt', state, **company)
+        n = len(state[TABLE])
+        assert len(prior.classes) == n and prior.null_id is None and prior.defaults['guidance_scale'] == 1.0
+        last = prior.sample([n - 1], noise_of(1, prior.latent_shape), num_inference_steps=1)
+        table = prior.transformer.transformer_blocks[0].norm1.emb.class_embedder.embedding_table.weight
+        assert last.isfinite().all() and torch.equal(table[:n], state[TABLE])
+        with pytest.raises(PSRError, match='no row for no class'):
+            prior.sample([0], num_inference_steps=1, guidance_scale=2.0)
+    with_row = authors_prior(tmp_path / 'row.pt', {**ten, TABLE: torch.randn(11, D)}, args={'num_classes': 10})
+    assert len(with_row.classes) == with_row.null_id == 10
+    for args, say in (({}, 'stands for no class.*args'), ({'num_classes': 7}, '7 or 8 rows.*found 10')):
+        with pytest.raises(PSRError, match=say):
+            authors_prior(tmp_path / 'x.pt', ten, args=args)
+
+
+@pytest.mark.parametrize(
+    'name, args',
+    [
+        ('SiT.pt', dict(model='SiT-XL/2', path_type='GVP')),
+        ('SiT.pt', dict(model='SiT-XL/2', path_type='VP', prediction='noise')),
+        ('last.pt', dict(path_type='Linear', prediction='score')),
+        ('last.pt', dict(path_type='cosine', prediction='v')),
+        ('DiT.pt', dict(model='DiT-XL/2', prediction='velocity')),
+        ('DiT.pt', dict(model='DiT-XL/2', predict_xstart=True)),
+    ],
+)
+def test_paths_and_predictions_that_are_not_followed(tmp_path, name, args):
+    with pytest.raises(PSRError, match='args.* it would give wrong images'):
+        authors_prior(tmp_path / name, args=argparse.Namespace(**args))
+    if name == 'SiT.pt':
+        with pytest.raises(PSRError, match='straight lines'):
+            Prior.from_pretrained(tmp_path / name, device='cpu', prediction='flow')
+
+
+def test_repas_time_is_not_sits(tmp_path):
+    "Noise at 1 and the image at 0, along what the network answers (Yu et al. 2025); SiT has it the other way."
+    projectors = {'projectors.0.0.weight': torch.randn(4, D), 'projectors.0.0.bias': torch.zeros(4)}
+    said = dict(args=argparse.Namespace(model='SiT-XL/2', path_type='linear', prediction='v'))
+    repa = authors_prior(tmp_path / 'last.pt', {**authors_dit(), **projectors})
+    again, sit = authors_prior(tmp_path / 'a.pt', **said), authors_prior(tmp_path / 'SiT.pt')
+    labels, steps, inner = torch.tensor([3, 7]), 5, repa.transformer.inner
+    z = noise = noise_of(2, repa.latent_shape)
+    times = torch.cat([prior_timesteps(repa, steps) / 1000, torch.zeros(1)])
+    with torch.no_grad():
+        for now, then in zip(times[:-1], times[1:]):
+            z = z + (then - now) * inner(z, timestep=now.expand(2), class_labels=labels).sample[:, :4]
+    one, two, other = (
+        p.sample(labels, noise, num_inference_steps=steps, guidance_scale=1.0) for p in (repa, again, sit)
+    )
+    assert repa.flow and (one - z).abs().max() < 1e-4 and torch.equal(one, two) and not torch.allclose(one, other)
+
+
+def test_positions_of_a_file_are_used(tmp_path):
+    "The sine-cosine table is worked out; others are the file's own; a wrong number of them is refused."
+    from diffusers.models.embeddings import get_2d_sincos_pos_embed
+
+    table = torch.as_tensor(get_2d_sincos_pos_embed(D, 4, base_size=4)).float()[None]
+    learned = table + 0.5 * torch.randn(table.shape, generator=torch.Generator().manual_seed(0))
+    priors = []
+    for i, positions in enumerate((table, table.half(), learned)):
+        priors.append(authors_prior(tmp_path / f'{i}.pt', {**authors_dit(), 'pos_embed': positions}))
+    x = noise_of(1, priors[0].latent_shape)
+    plain, half, own = (p.sample([3], x, num_inference_steps=2) for p in priors)
+    assert torch.equal(plain, half) and not torch.allclose(plain, own)
+    assert torch.equal(priors[2].transformer.pos_embed.pos_embed, learned)
+    assert priors[0].weights_hash == priors[1].weights_hash != priors[2].weights_hash
+    for shape in ((1, 17, D), (1, 12, D), (16, D), (1, 16, D + 2)):
+        with pytest.raises(PSRError, match=f'square of patches, each of width {D}'):
+            authors_prior(tmp_path / 'x.pt', {**authors_dit(), 'pos_embed': torch.zeros(shape)})
+
+
+def test_positions_of_a_folder_are_used(tmp_path):
+    "The folders of 2022 have them beside the weights."
+    torch.manual_seed(0)
+    pipe = diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler())
+    pipe.save_pretrained(tmp_path / 'p')
+    file = tmp_path / 'p' / 'transformer' / 'diffusion_pytorch_model.safetensors'
+    state, own = load_file(file), pipe.transformer.pos_embed.pos_embed.clone()
+    images = []
+    for positions in (own, own + 0.5, torch.cat([own, own], 1)):
+        save_file({**state, 'pos_embed.pos_embed': positions.contiguous()}, file, metadata={'format': 'pt'})
+        if positions.shape != own.shape:
+            with pytest.raises(PSRError, match='as its sample_size and patch_size have them'):
+                Prior.from_pretrained(tmp_path / 'p', device='cpu')
+            continue
+        prior = Prior.from_pretrained(tmp_path / 'p', device='cpu')
+        images.append(prior.sample([1], noise_of(1, prior.latent_shape), num_inference_steps=2))
+    assert not torch.allclose(*images)
+
+
+def test_heads_that_a_file_names(tmp_path):
+    state = {**authors_dit(), 'pos_embed': torch.zeros(1, 16, D)}
+    named = [authors_prior(tmp_path / f'{n}.pt', state, args=argparse.Namespace(num_heads=n)) for n in (2, 4)]
+    assert [p.transformer.config.num_attention_heads for p in named] == [2, 4]
+    two, four = (p.sample([3], noise_of(1, p.latent_shape), num_inference_steps=2) for p in named)
+    assert not torch.allclose(two, four)
+    with pytest.warns(UserWarning, match='nothing says that it has 2 heads'):
+        guessed = authors_prior(tmp_path / 'x.pt', state)
+    assert torch.equal(guessed.sample([3], noise_of(1, guessed.latent_shape), num_inference_steps=2), two)
+    for heads in (3, 0, 'four'):
+        with pytest.raises(PSRError, match='args.num_heads: expected a whole number that divides the width, 32'):
+            authors_prior(tmp_path / 'x.pt', state, args=argparse.Namespace(num_heads=heads))
+
+
+def without(state, *starts):
+    return {k: v for k, v in state.items() if not k.startswith(starts)}
+
+
+@pytest.mark.parametrize(
+    'change, say',
+    [
+        (lambda s: without(s, 't_embedder.mlp.2.weight'), 'missing 1: t_embedder.mlp.2.weight'),
+        (lambda s: without(s, 'blocks.0.attn.qkv.bias'), 'missing 1: blocks.0.attn.qkv.bias'),
+        (lambda s: without(s, 'blocks.0.'), '2 blocks, found missing 10'),
+        (lambda s: {**s, 't_embedder.mlp.4.weight': torch.zeros(1)}, 'unknown 1: t_embedder.mlp.4.weight'),
+        (lambda s: {**s, 'x_embedder.proj.weight': torch.zeros(D, 16)}, 'square patches'),
+        (lambda s: {**s, 'x_embedder.proj.weight': torch.zeros(D, 16, 2, 2)}, '4 in_channels.*found 16'),
+        (
+            lambda s: {
+                **s,
+                'final_layer.linear.weight': torch.zeros(48, D),
+                'final_layer.linear.bias': torch.zeros(48),
+            },
+            '4 or 8 out_channels.*found 12',
+        ),
+    ],
+)
+def test_authors_files_that_do_not_fit_together(tmp_path, change, say):
+    with pytest.raises(PSRError, match=say):
+        authors_prior(tmp_path / 'DiT.pt', change(authors_dit()))
+
+
+def vae_of(channels, out=None):
+    return diffusers.AutoencoderKL(
+        in_channels=channels,
+        out_channels=out or channels,
+        block_out_channels=(16, 32),
+        down_block_types=('DownEncoderBlock2D',) * 2,
+        up_block_types=('UpDecoderBlock2D',) * 2,
+        norm_num_groups=8,
+    )
+
+
+@pytest.mark.parametrize(
+    'make, say',
+    [
+        (lambda: unet(), 'UNet2DModel, which is no autoencoder'),
+        (
+            lambda: diffusers.AutoencoderKLTemporalDecoder(
+                block_out_channels=(32, 32), down_block_types=('DownEncoderBlock2D',) * 2
+            ),
+            'one of video',
+        ),
+        (lambda: vae_of(2), '2 channels in and 2 out'),
+        (lambda: vae_of(4), '4 channels in and 4 out'),
+        (lambda: vae_of(5), '5 channels in and 5 out'),
+        (lambda: vae_of(3, 1), '3 channels in and 1 out'),
+    ],
+)
+def test_what_is_no_autoencoder_of_images(flow, tmp_path, make, say):
+    "As a folder's own, as another one, and beside a checkpoint file: refused when it is loaded."
+    import shutil
+
+    make().save_pretrained(tmp_path / 'vae')
+    own = shutil.copytree(flow, tmp_path / 'p')
+    shutil.rmtree(own / 'vae')
+    shutil.copytree(tmp_path / 'vae', own / 'vae')
+    torch.save(authors_dit(), tmp_path / 'DiT.pt')
+    for prior, options in ((own, {}), (flow, dict(vae=tmp_path / 'vae')), (tmp_path / 'DiT.pt', {})):
+        with pytest.raises(PSRError, match=f'vae.config.json: expected an autoencoder of images.*{say}'):
+            Prior.from_pretrained(prior, device='cpu', **options)
+
+
+def test_another_autoencoder_has_the_same_latents(flow, tmp_path):
+    diffusers.AutoencoderKL(latent_channels=8).save_pretrained(tmp_path / 'vae')
+    with pytest.raises(PSRError, match='8 in_channels, as many as the latents of its autoencoder, found 4'):
+        Prior.from_pretrained(flow, device='cpu', vae=tmp_path / 'vae')

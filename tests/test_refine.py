@@ -1,6 +1,7 @@
 "Refinement on the bundled prior: what it lowers, what it keeps, and that it can be steered and taken back."
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,17 @@ import torch
 
 from psr_nb.core import PSRError
 from psr_nb.prior import Prior
-from psr_nb.refine import TARGETS, Refinement, RefineSettings, accept, fresh_network, refine, student_loss
+from psr_nb.refine import (
+    TARGETS,
+    Refinement,
+    RefineSettings,
+    accept,
+    fresh_network,
+    refine,
+    run_refinements,
+    student_loss,
+)
+from psr_nb.teacher import Teacher
 
 pytestmark = pytest.mark.slow
 
@@ -253,3 +264,40 @@ def test_says_what_is_missing(pieces):
 def test_settings_that_move_nothing_are_refused(options):
     with pytest.raises(PSRError, match='refinement|soft-label target'):
         RefineSettings(**options).check()
+
+
+def test_a_label_is_the_same_class_to_all(pieces):
+    "Real images, teacher and judge that count the classes in another order than the latents: refused, not followed."
+    classes = list(pieces.prior.classes)
+    turned, other = classes[::-1], [f'class {i}' for i in range(10)]
+    start = SimpleNamespace(**vars(pieces.start), classes=classes)
+    backwards = SimpleNamespace(**vars(pieces.start), classes=turned)
+    few = dict(steps=1, warm_up=2, unroll=2, student_real=32, width=8)
+    begin = lambda p=pieces, start=start, **more: next(
+        refine(start, p.prior, p.teacher, more.pop('real', p.real), p.judge, **{**few, **more})
+    )
+    plain = begin().losses
+    for wrong in (pieces.real.restrict(turned), pieces.real.restrict(classes[:9]), replace(pieces.real, classes=other)):
+        for chosen in (start, pieces.start):  # a selection that names its classes, and latents alone
+            if chosen is start or set(wrong.classes) == set(classes):
+                with pytest.raises(PSRError, match=r'argument real.*restrict\(selection.classes\)'):
+                    begin(start=chosen, real=wrong)
+    assert begin(real=pieces.real.restrict(turned).restrict(classes)).losses == plain
+    theirs = Teacher.from_pretrained('fashion/b', classes=turned, device='cpu')
+    for name in ('teacher', 'judge'):
+        with pytest.raises(PSRError, match=rf'argument {name}: .*in their order.*classes=selection.classes'):
+            begin(SimpleNamespace(**{**vars(pieces), name: theirs}))
+    with pytest.raises(PSRError, match='argument teacher'):
+        begin(start=backwards)
+    settings = dict(student=0.0, soft_label=0.0, denoising=1.0)
+    with pytest.raises(PSRError, match='argument prior.*in their order'):
+        next(refine(backwards, pieces.prior, settings=RefineSettings(**settings)))
+    with pytest.raises(PSRError, match='argument judge'):
+        run_refinements([start], pieces.prior, pieces.teacher, pieces.real, theirs, RefineSettings(**few))
+
+
+def test_a_class_without_real_images(pieces):
+    real = pieces.real.take(torch.nonzero(pieces.real.labels != 3)[:, 0])
+    for options in (dict(distribution_matching=1.0, soft_label=0.0), dict(soft_label=1.0)):
+        with pytest.raises(PSRError, match='images of class Dress'):
+            next(refine(pieces.start, pieces.prior, pieces.teacher, real, student=0.0, **options))

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
 
 from psr_nb.core import PSRError
+from psr_nb.data import ImageData
 from psr_nb.teacher import Teacher
 
 NAMES = ['truck', 'cat', 'dog']
@@ -366,6 +367,7 @@ os.environ.update(HF_ENDPOINT=f'http://127.0.0.1:{server.server_port}', HF_HOME=
                   HF_HUB_DISABLE_XET='1', HF_HUB_DISABLE_PROGRESS_BARS='1')
 import torch
 from psr_nb.core import PSRError
+from psr_nb.data import ImageData
 from psr_nb.teacher import Teacher
 names = ('test_resnet.r160_in1k', 'timm/test_resnet.r160_in1k', 'hf-hub:timm/test_resnet.r160_in1k')
 one, *others = [Teacher.from_pretrained(n, 'imagewoof', 'cpu') for n in names]
@@ -402,3 +404,51 @@ def test_ids_of_the_hub(tmp_path):
     (tmp_path / 'somebody' / 'xl' / 'model_index.json').write_text('{"_class_name": "StableDiffusionXLPipeline"}')
     done = subprocess.run([sys.executable, '-c', HUB, str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == 'all of them', done.stderr[-2000:]
+
+
+def test_accuracy_goes_by_names(resnet, tmp_path):
+    "The order of the data's classes does not matter; a class that the teacher does not know is no other class."
+    teacher = Teacher.from_pretrained(timm_folder(tmp_path / 't', resnet), device='cpu')
+    images = torch.randint(0, 256, (30, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    seen = teacher.predict(images)[0].argmax(1)
+    known = ImageData(images, seen, NAMES, 'known')
+    assert teacher.accuracy(known) == 1.0
+    assert (
+        teacher.accuracy(known.restrict(NAMES[::-1])) == teacher.accuracy(known.restrict(['dog', 'truck', 'cat'])) == 1
+    )
+    first = known.restrict([NAMES[int(seen[0])]])  # one of the teacher's classes; it answers among all three
+    assert teacher.accuracy(first) == 1.0 and teacher.positions(first).tolist() == [int(seen[0])]
+    for names in (['a', 'b', 'c'], ['truck', 'cat', 'horse']):
+        with pytest.raises(PSRError, match='the classes of known: .*, found truck, cat, dog. Load it with classes='):
+            teacher.accuracy(ImageData(images, seen, names, 'known'))
+
+
+def test_positions_say_what_a_vit_was_trained_with(tmp_path):
+    "Nobody wrote down its size: it is not built for another one, which would change its positions twice."
+    torch.manual_seed(0)
+    small = timm.create_model('test_vit', num_classes=3, img_size=32).eval()
+    small.pos_embed.data.normal_()
+    for i, fixed in enumerate((True, False)):
+        cfg = dict(fixed_input_size=fixed)
+        folder = timm_folder(tmp_path / f'{i}', small, architecture='test_vit', cfg=cfg)
+        teacher = Teacher.from_pretrained(folder, device='cpu')
+        assert teacher.input_size == 32 and same(teacher, small) < 1e-6
+        assert torch.equal(teacher.model.pos_embed, small.pos_embed)
+        teacher.save(tmp_path / 'kept')
+        assert same(Teacher.from_pretrained(tmp_path / 'kept', device='cpu'), small) < 1e-6
+    torch.save(small.state_dict(), tmp_path / 'vit.pth')
+    options = dict(device='cpu', architecture='test_vit', mean=0.5, std=0.5)
+    bare = Teacher.from_pretrained(tmp_path / 'vit.pth', **options)
+    assert bare.input_size == 32 and same(bare, small) < 1e-6
+    larger = Teacher.from_pretrained(tmp_path / 'vit.pth', input_size=64, **options)
+    assert larger.input_size == 64 and larger.logits(torch.rand(1, 3, 64, 64)).isfinite().all()
+
+
+@pytest.mark.parametrize('problem', ['regression', 'multi_label_classification', 'ranking'])
+def test_outputs_that_are_no_classes(tmp_path, problem):
+    pytest.importorskip('transformers')
+    transformers_network('vit').save_pretrained(tmp_path)
+    file = tmp_path / 'config.json'
+    file.write_text(json.dumps({**json.loads(file.read_text()), 'problem_type': problem}))
+    with pytest.raises(PSRError, match=f'one class for each image, found .*problem_type {problem}'):
+        Teacher.from_pretrained(tmp_path, device='cpu', mean=0.5, std=0.5)
