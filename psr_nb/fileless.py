@@ -54,8 +54,9 @@ def _rows_of(dataset: Any, where: str) -> tuple[list[tuple[Any, int]], list[str]
     numbers: Any = getattr(dataset, 'class_to_idx', None)
     if names is None and isinstance(numbers, dict) and sorted(numbers.values()) == list(range(len(numbers))):
         names = sorted(numbers, key=lambda name: numbers[name])
-    named = isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
-    known = list(names or ()) if named and getattr(dataset, 'target_transform', None) is None else None
+    listed = list(names) if isinstance(names, (list, tuple)) else []
+    named = bool(listed) and all(isinstance(n, str) for n in listed)
+    known = listed if named and getattr(dataset, 'target_transform', None) is None else None
     plain = _without_transform(dataset)
     return [(plain, i) for i in range(len(plain))], known
 
