@@ -26,6 +26,7 @@ from psr_nb.core import (
     as_path,
     assets,
     check_not_newer,
+    content_hash,
     in_store,
     is_whole,
     lookup,
@@ -39,6 +40,7 @@ from .engines import Engine, opened
 from .forecast import Forecast
 from .pool import Pool, PoolStep
 from .prior import Prior
+from .problems import reference_images
 from .refine import RefineSettings, RefineStep, run_refinements
 from .score import score
 from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
@@ -48,12 +50,13 @@ from .spaces import is_centred
 from .tables import COLUMNS, SETTING, save_rows, text_table  # noqa: F401, where they were before
 from .teacher import Teacher, default_teachers
 from .views import MAP_METHODS, pool_umap, report_page
+from .worth import Worth
 
 # %% auto #0
 __all__ = ['IMAGENET_TERMS', 'LICENCES', 'Progress', 'Stages', 'Roles', 'teacher_roles', 'load_matching', 'writable', 'known_map',
            'check_budget', 'licence', 'data_source', 'loaded_words', 'sampler_words', 'selection_words',
-           'refinement_words', 'run_pool', 'load_parts', 'run_refine', 'training_records', 'bill', 'make_set',
-           'layout_aside', 'Distillation', 'distill']
+           'refinement_words', 'run_pool', 'load_parts', 'run_refine', 'training_records', 'bill', 'unrecorded',
+           'make_set', 'layout_aside', 'Distillation', 'distill']
 
 # %% ../nbs/26_distill.ipynb #efd9da9a
 @dataclass(frozen=True)
@@ -404,6 +407,29 @@ def bill(
     return dict(weights=named, python=platform.python_version(), packages=packages, device=device)
 
 # %% ../nbs/26_distill.ipynb #42bec5bb
+def unrecorded(
+    selection: Selection,  # the chosen candidates
+    data: ImageData,  # real images that are recorded as seen
+    within: bool = False,  # the choice is known to be by some of `data`
+) -> list[str]:  # who
+    "Whose real images had a part in the choice, where they are not known to be among `data`."
+    config, found = selection.config, []
+    if (about := config.get('reference')) and not within:
+        try:
+            part = reference_images(selection.pool, data, config['max_reference'], config['reference_seed'])
+            same = content_hash(part.images.numpy().tobytes()) == about['hash']
+        except PSRError:  # other classes
+            same = False
+        found += [] if same else [f'the selection, by real images {about["name"]}']
+    if 'worth' in config and selection.weights.worth:
+        try:
+            judged = Worth.open(selection.pool, selection.ipc).judges(data) is not None
+        except PSRError:  # from elsewhere, or of other classes
+            judged = False
+        found += [] if judged else ['measured worth, by its judges']
+    return found
+
+
 def make_set(
     selection: Selection,  # the chosen candidates
     steps: list[RefineStep],  # of its refinement; none: as selected
@@ -411,6 +437,7 @@ def make_set(
     data: ImageData,  # real images
     prior: Prior,  # the diffusion prior
     roles: Roles,  # who refines also gives soft labels
+    within: bool = False,  # the choice is known to be by some of `data`
 ) -> DistilledSet:
     "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."
     last = steps[-1] if steps else None
@@ -426,7 +453,8 @@ def make_set(
         n_per_class=selection.pool.n_per_class,
         data={k: v for k, v in data.identity.items() if k != 'classes'},
         bill=bill(prior, roles),
-        trained_on={who: None if record is None else record.words for who, record in records.items()},
+        trained_on={who: None if record is None else record.words for who, record in records.items()}
+        | dict.fromkeys(unrecorded(selection, data, within)),
     )
     keys = {who: record.keys for who, record in records.items() if record is not None}
     keys[f'real images {data.name}'] = short_keys(data)
@@ -587,7 +615,7 @@ def distill(
             with stages.stage('refine') as say:
                 [steps] = run_refine([selection], prior, roles, data, settings, progress, stages, who)
                 say(refinement_words(settings, roles, steps))
-    distilled = make_set(selection, steps, method, data, prior, roles)
+    distilled = make_set(selection, steps, method, data, prior, roles, by_students)
     run = Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
     if out is not None:
         _save_stages(run, out, map_method, embedding)

@@ -9,10 +9,12 @@ from psr_nb.contest import propose
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.demo import DEMO_REFINEMENT
-from psr_nb.distill import Progress, Stages, distill, licence, load_matching, writable
+from psr_nb.distill import Progress, Roles, Stages, distill, licence, load_matching, make_set, unrecorded, writable
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import Report
 from psr_nb.pool import Pool
+from psr_nb.select import select
+from psr_nb.stages import check_seen
 from psr_nb.tables import text_table
 
 SMALL = dict(
@@ -164,3 +166,24 @@ def test_table_of_one_method_and_many_settings():
     lines = text_table(Report([row | dict(ipc=1), row | dict(ipc=10)])).splitlines()
     assert lines[0].split() == ['method', 'ipc', 'accuracy', '%', '95', '%', 'interval', 'best', 'seeds']
     assert [line.split()[:3] for line in lines[2:]] == [['psr', '1', '80.0'], ['psr', '10', '80.0']]
+
+
+@pytest.mark.slow
+def test_images_that_chose_and_are_not_recorded_are_said(told, tmp_path):
+    "The choice represents all real images, worth was judged by others: the set says that it does not know what they saw."
+    run = told[3]
+    assert unrecorded(run.selection, run.data) == []
+    rest = run.data.split(20)[0]
+    assert unrecorded(run.selection, rest) == ['the selection, by real images fashion']
+    assert unrecorded(run.selection, rest, within=True) == []
+    pool = Pool.open(run.pool.path)
+    pool.add_scores({'worth': [float(i) for i in range(len(pool))]}, 'made up')
+    by_worth = select(pool, 1, reference=run.data)
+    assert unrecorded(by_worth, run.data) == ['measured worth, by its judges']
+    made = make_set(by_worth, [], 'psr', rest, run.prior, Roles())
+    assert set(made.provenance['trained_on']) >= {
+        'the selection, by real images fashion',
+        'measured worth, by its judges',
+    }
+    words = check_seen(made, load_data('fashion-mini', 'test', size=32))
+    assert any('no record of what' in w and 'measured worth' in w for w in words)
