@@ -104,7 +104,7 @@ def compare_sets(
     images = sets if sets.dtype == torch.uint8 else torch.stack([to_uint8(s) for s in sets])
     could, keeps = choosers_and_keepers(real)
     chooses = at_most(could, most, seed)
-    student = student or student_of_size(images.shape[-1])
+    student = student_of_size(images.shape[-1]) if student is None else student
     train: dict[str, Any] = dict(protocol=protocol, student=student, device=device or best_device())
 
     def ask(which: np.ndarray, data: ImageData, first: int) -> np.ndarray:  # (sets, students)

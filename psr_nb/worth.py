@@ -737,6 +737,13 @@ def _known_protocol(protocol: str | Protocol) -> tuple[Protocol, str]:  # with t
     return protocol, 'own'
 
 
+def _known_name(student: str | None, pool: Any) -> str:
+    "Of the student; None: the ConvNet of the images' size."
+    if student is not None and not isinstance(student, str):
+        raise PSRError('argument student', 'a name, or None', f'an object of type {type(student).__name__}')
+    return student_of_size(pool.images.shape[-1]) if student is None else student
+
+
 def _with_those_there(folder: Path, wanted: int, asked: int | None, each: int) -> int:
     "How many students will count: no fewer than an earlier run has left, so that selection and prediction agree."
     there = _students_there(folder, each)
@@ -809,7 +816,7 @@ def measure_worth(
     _check_numbers(seed=(seed, 0, False), most=(most, 2 * PARTS, False), trials=(trials, 1, False))
     _check_numbers(generation=(generation, 1, True), workers=(workers, 1, True))
     p, named = _known_protocol(protocol)
-    student = student_of_size(pool.images.shape[-1]) if student is None else student
+    student = _known_name(student, pool)
     with opened(engine) as who:
         own = known_device(device)  # of the quick trials
         device = who.device or own
