@@ -20,7 +20,7 @@ from typing import Protocol as Shape
 import torch
 import torch.nn.functional as F
 
-from .classes import imagenet_index
+from .classes import imagenet_index, numbered_classes
 from .core import PSRError, expect, is_whole, keep_memory, known_device, lookup
 from .data import ImageData
 from .describe import check_overlap, near_copies
@@ -160,18 +160,14 @@ def match_numbers(
     numbers, count = class_numbers(data.classes), len(test.classes)
     if numbers is None or sorted(data.classes) == sorted(test.classes):
         return data, ''
-    if sorted(numbers) != list(range(count)):
-        wrong = f'{min(numbers)} to {max(numbers)}, {len(numbers)} folders'
-        raise PSRError(
-            f'numbers of the classes of {data.name}', f'0 to {count - 1}, each once', wrong, 'Rename the folders'
-        )
+    places = numbered_classes(numbers, list(test.classes), f'numbers of the classes of {data.name}')
     if (own := class_numbers(test.classes)) is not None and own != list(range(count)):
         raise PSRError(
             f'numbers of the classes of {data.name}', 'test images whose classes have names', test.classes[0]
         )
-    shown = [f'{data.classes[numbers.index(i)]} → {test.classes[i]}' for i in range(min(20, count))]
+    shown = [f'{data.classes[places.index(i)]} → {test.classes[i]}' for i in range(min(20, count))]
     words = f'classes of {data.name} by number: {", ".join(shown)}{", …" if count > 20 else ""}'
-    new = torch.tensor(numbers)
+    new = torch.tensor(places)
     return replace(data, labels=new[data.labels], classes=list(test.classes)), words
 
 
@@ -262,7 +258,9 @@ def _protocol_name(
     batch_size: int | None,
 ) -> str:
     "What the protocol is called in the table: with what is not as it was defined."
-    name = 'own' if isinstance(protocol, Protocol) else scope(protocol, test.classes, shape, student).named(protocol)
+    name = 'own'
+    if not isinstance(protocol, Protocol):
+        name = scope(protocol, test, shape, student).named(protocol, min(test.images.shape[2:]))
     name += f' ({epochs} epochs)' if epochs is not None else ''
     return name + (f' (batch {batch_size})' if batch_size is not None else '')
 
@@ -542,11 +540,14 @@ def _by_this_machine(
 
 # %% ../nbs/23_evaluate.ipynb #c041
 def _scaled(images: torch.Tensor, size: int) -> torch.Tensor:
-    "Bytes at another size, bilinear and smoothed, as torchvision's Resize does."
-    if images.shape[-1] == size:
+    "The middle of bytes whose shorter side is scaled, bilinear and smoothed, as torchvision's Resize and CenterCrop do."
+    sides = list(images.shape[2:])
+    if sides == [size, size]:
         return images
-    parts = [F.interpolate(to_float(part), (size, size), mode='bilinear', antialias=True) for part in images.split(500)]
-    return to_uint8(torch.cat(parts))
+    large = [size * side // min(sides) for side in sides]
+    top, left = (round((side - size) / 2) for side in large)
+    parts = [F.interpolate(to_float(part), large, mode='bilinear', antialias=True) for part in images.split(500)]
+    return to_uint8(torch.cat([part[..., top : top + size, left : left + size] for part in parts]))
 
 
 def _test_view(test: ImageData, here: Scope) -> ImageData:
@@ -571,7 +572,8 @@ def _checked_targets(
         if id(data) not in targets:
             _check(data, test, here)
             check_overlap(_as_data(data), test, allow_overlap)
-            targets[id(data)] = _scaled(data.images, side), _targets(data, labels, teacher)
+            images = _scaled(data.images, side) if here.protocol.cells else data.images
+            targets[id(data)] = images, _targets(data, labels, teacher)
     return targets
 
 # %% ../nbs/23_evaluate.ipynb #2424fb3a
@@ -608,16 +610,17 @@ def evaluate(
     sets = _sets(distilled, method, seeds, test)
     shape = tuple(next(iter(sets.values())).images.shape[1:])
     names = {student: _protocol_name(protocol, test, shape, student, epochs, batch_size) for student in students}
-    here = scope(p, test.classes, shape, students[0])
-    targets = _checked_targets(sets, test, here, min(here.size, shape[-1]), labels, teacher, allow_overlap)
+    here = scope(p, test, shape, students[0])
+    targets = _checked_targets(sets, test, here, min(here.size, *shape[1:]), labels, teacher, allow_overlap)
     for words in doubts_about(sets, test):
         warnings.warn(words, stacklevel=2)
     if p.online and labels == 'soft' and teacher is None:
         raise PSRError('argument teacher', f'one: protocol {names[students[0]]} asks it about every batch', None)
-    seen = (shape[0], here.size, here.size)
+    seen = (shape[0], here.size, here.size) if p.cells else shape
     for student in students:  # an unknown name fails before the first minute
         make_student(student, seen, len(test.classes), here.protocol)
-    test = _test_view(test, here) if (shape[-1], here.test_size) != (here.size, here.size) else test
+    if p.cells and (*shape[1:], here.test_size) != (here.size,) * 3:
+        test = _test_view(test, here)
     if validation is not None and validation.images.shape[1:] != test.images.shape[1:]:
         validation = _test_view(validation, here)
     table = _Table(test, here.protocol, names, labels, teacher, validation, epochs, batch_size, device)

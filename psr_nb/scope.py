@@ -85,9 +85,13 @@ class Scope:
     def named(
         self,
         name: str,  # of the protocol
+        tested: int | None = None,  # pixels a side of the test images at hand; None: as the protocol wants them
     ) -> str:
         "The name for tables."
-        return name + (f', adapted: {"; ".join(self.changes)}' if self.changes else '')
+        changes = self.changes
+        if tested is not None and self.protocol.test_crop and self.size > 64 and tested < self.test_size:
+            changes += (f'test images enlarged from {tested} px',)  # smaller data are stored at their own size
+        return name + (f', adapted: {"; ".join(changes)}' if changes else '')
 
 # %% ../nbs/05_scope.ipynb #sc009
 _GREY = ('mnist', 'fashion')  # the others are in RGB
@@ -108,7 +112,8 @@ def _changes(
 ) -> tuple[str, ...]:
     "What keeps this from being the protocol as it was defined."
     channels, height, width = image_shape
-    pixels = f'{size} px' if height == width else f'{width}×{height} px'
+    square = height == width or (size > 64 and not protocol.test_crop)  # the field's code cuts out the middle
+    pixels = f'{size} px' if square else f'{width}×{height} px'
     rows = [row for row in protocol.cells if row[0] == family]
     if not rows:
         return 'other data', pixels
@@ -118,7 +123,7 @@ def _changes(
     fitting = [row for row in rows if fnmatch(student, row[1])]
     if not fitting:
         words.append(_student_words(protocol, student))
-    if height != width or size not in {row[2] for row in fitting or rows}:
+    if not square or size not in {row[2] for row in fitting or rows}:
         words.append(pixels)
     return tuple(words)
 
@@ -131,9 +136,9 @@ def scope(
 ) -> Scope:
     "A protocol for this data, size and student; `changes` is empty where it was defined for them."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
-    stored = image_shape[-1]
     if not p.cells:
-        return Scope(p, '', stored)
+        return Scope(p, '', image_shape[-1])
+    stored = min(image_shape[1:])
     classes, name = (data.classes, data.name) if isinstance(data, ImageData) else (data, '')
     family = data_family(classes, name, stored)
     branch = p.branches.get(family or ('small' if stored <= 32 else ''), {})

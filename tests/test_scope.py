@@ -10,6 +10,7 @@ import torchvision
 from commands import here
 from PIL import Image
 from torch import nn
+from torchvision.transforms import v2
 
 from psr_nb.bench_page import published_for, table_sections
 from psr_nb.bench_table import tabulate
@@ -17,6 +18,7 @@ from psr_nb.classes import IMAGENET_SUBSETS, class_names
 from psr_nb.core import PSRError
 from psr_nb.data import FASHION_CLASSES, load_data
 from psr_nb.distilled import DistilledSet
+from psr_nb.evaluate import _scaled, evaluate
 from psr_nb.images import ImageData
 from psr_nb.learning import train_student
 from psr_nb.protocols import training_plan
@@ -103,9 +105,38 @@ def test_everything_that_differs_is_said():
 
 
 @pytest.mark.parametrize('shape', [(3, 300, 224), (3, 300, 256), (3, 224, 300)])
-def test_images_that_are_not_square_are_said(shape):
-    named = scope('minimax', WOOF, shape, 'resnet18').named('minimax')
-    assert named == f'minimax, adapted: {shape[2]}×{shape[1]} px'
+def test_images_that_are_not_square_are_cut_or_said(shape):
+    "minimax cuts out the middle, as the field's code does; rded's code does not, in training."
+    assert scope('minimax', WOOF, shape, 'resnet18').named('minimax') == 'minimax'
+    assert f'{shape[2]}×{shape[1]} px' in scope('rded', WOOF, shape, 'resnet18').named('rded')
+
+
+@pytest.mark.parametrize('shape', [(3, 300, 224), (3, 300, 256), (3, 224, 300)])
+def test_the_middle_is_cut_out_as_torchvision_does(shape):
+    few = noise(WOOF, shape)
+    theirs = v2.Compose([v2.Resize(224, antialias=True), v2.CenterCrop(224)])(few.images)
+    assert (_scaled(few.images, 224).int() - theirs.int()).abs().max() <= 1
+
+
+def test_evaluate_knows_the_name_of_the_set():
+    "House numbers keep the protocol's name; numbered folders of unknown content do not; sets that are not square work."
+    few, how = noise(NUMBERS, (3, 32, 32), 'SVHN'), dict(seeds=1, epochs=1, progress=False, students='convnet3')
+    other = replace(few, images=255 - few.images)
+    assert evaluate(other, few, 'minimax', **how).rows[0]['protocol'] == 'minimax (1 epochs)'
+    unknown = replace(few, name='data')
+    assert 'other data; 32 px' in evaluate(other, unknown, 'minimax', **how).rows[0]['protocol']
+    wide = noise(WOOF, (3, 40, 32))
+    how |= dict(students='resnet_ap10')
+    for protocol in ('quick', 'minimax'):
+        assert evaluate(replace(wide, images=255 - wide.images), wide, protocol, **how).rows
+
+
+def test_enlarged_test_images_are_said():
+    here = scope('rded', WOOF, (3, 224, 224), 'resnet18')
+    assert [here.named('rded', side) for side in (256, 300)] == ['rded', 'rded']
+    assert here.named('rded', 224) == 'rded, adapted: test images enlarged from 224 px'
+    assert scope('rded', CIFAR10_CLASSES, (3, 32, 32)).named('rded', 32) == 'rded'
+    assert scope('minimax', WOOF, (3, 224, 224), 'resnet18').named('minimax', 224) == 'minimax'
 
 
 @pytest.mark.parametrize('student', ['convnet3', 'vit_tiny_patch16_224'])
