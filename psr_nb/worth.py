@@ -204,6 +204,16 @@ class Opinion:
         trial, spanned = zip(*(self._known[part.tobytes()] for part in parts))
         return np.concatenate(trial), np.concatenate(spanned)
 
+    def remember(
+        self,
+        sets: np.ndarray,  # (s, classes, ipc)
+        trial: np.ndarray,  # (s,)
+        spanned: np.ndarray,  # (s,)
+    ) -> None:
+        "What `tried` said of sets before, so that it is not computed again."
+        for part in (slice(i, i + GENERATION) for i in range(0, len(sets), GENERATION)):
+            self._known[sets[part].tobytes()] = trial[part], spanned[part]
+
 # %% ../nbs/14_worth.ipynb #1319eb4c
 def opinion_of(
     pool: Any,  # a `Pool`
@@ -552,6 +562,9 @@ def _opened(pool: Any, folder: Path, about: dict) -> Worth:
         measured = measured + part
     if len(measured) < GENERATION:
         raise PSRError(f'{folder}', f'at least {GENERATION} intact students', f'{len(measured)}', _mend(folder))
+    known = _arrays(folder, 'tried', 'computed again')
+    if known is not None and np.array_equal(known['sets'].numpy(), measured.sets):
+        opinion.remember(*(known[k].numpy() for k in ('sets', 'trial', 'spanned')))  # most of the time of opening
     return Worth(pool, about, opinion, measured)
 
 
@@ -843,5 +856,8 @@ def measure_worth(
                 worth = Worth(pool, about, opinion, measured)
                 one = (time.perf_counter() - since) / new if new else float('nan')
                 seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))
+                if about['finished']:
+                    trial, spanned = opinion.tried(measured.sets)
+                    _write(folder, 'tried', dict(sets=measured.sets, trial=trial, spanned=spanned))
                 yield WorthStep(len(measured), wanted, float(part.right[:, 1].mean()), seconds, left, worth)
     worth.keep()

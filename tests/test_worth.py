@@ -628,3 +628,19 @@ def test_weights_beyond_sums(name):
         Weights(**{name: 1e308})
     with pytest.raises(PSRError, match='weight scale: expected at least'):
         Weights(scale=1e-308)
+
+
+@pytest.mark.slow
+def test_a_finished_measurement_is_opened_without_trials(measured, monkeypatch):
+    "What trials say of its sets is kept; where that is damaged, it is computed again."
+    pool, worth = measured
+    asked, scores = [], QuickTrial.scores
+    monkeypatch.setattr(QuickTrial, 'scores', lambda trial, sets: asked.append(len(sets)) or scores(trial, sets))
+    opened = Worth.open(pool, 2)
+    assert not asked and opened.calibration is not None and worth.calibration is not None
+    assert opened.calibration.weights.tolist() == worth.calibration.weights.tolist()
+    next((pool.path / 'worth').glob('*/tried-*')).write_bytes(b'')
+    with pytest.warns(UserWarning, match='cut short .*computed again'):
+        again = Worth.open(pool, 2)
+    assert asked and again.calibration is not None
+    assert np.allclose(again.calibration.weights, opened.calibration.weights)
