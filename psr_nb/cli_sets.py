@@ -127,6 +127,15 @@ _Baseline = Annotated[
 ]
 _Labels = Annotated[Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')]
 _Name = Annotated[Optional[str], typer.Option('--name', help='Name of the set in the table. [default: its method]')]
+_Colours = Annotated[
+    Optional[str],
+    typer.Option(
+        '--colours',
+        metavar='NAME',
+        help='How a set of tensors was normalised, where its numbers do not show it: CIFAR, CIFAR-10, CIFAR-100, SVHN, '
+        'ImageNet, MNIST, Fashion-MNIST or "one half".',
+    ),
+]
 _LabelParts = Annotated[
     Optional[str],
     typer.Option(
@@ -176,6 +185,7 @@ def _evaluate(
     size: SizeOption = None,
     classes: ClassesOption = None,
     batch_size: BatchSize = None,
+    colours: _Colours = None,
     label_parts: _LabelParts = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -211,6 +221,7 @@ def _evaluate(
             who,
             chosen[0] if len(chosen) == 1 else chosen or None,
             batch_size,
+            colours,
         )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:

@@ -77,7 +77,7 @@ def _check_contest(students: int, rounds: int, seed: int, most: int | None, real
     "Raises `PSRError` for numbers and images with which nothing can be compared."
     for name, value, least in (('students', students, 1), ('rounds', rounds, 1), ('seed', seed, 0)):
         if not is_whole(value, least):
-            raise PSRError(f'argument {name}', f'a whole number from {least} up', value)
+            raise PSRError(f'argument {name}', f'a whole number, at least {least}', value)
     if most is not None and not is_whole(most, 1):
         raise PSRError('argument most', 'a whole number from 1 up, or None for all', most)
     if len(real.classes) < 2:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,12 @@ from typing import Any
 import torch
 
 from .contents import Listing
-from .core import PSRError
+from .core import PSRError, lookup
 from .file_arrays import array_listing, as_pixels
 from .weights import SAFE, read_file
 
 # %% auto #0
-__all__ = ['COLOURS', 'undo_normalisation', 'read_tensors', 'unpack_images']
+__all__ = ['COLOURS', 'colours_of', 'undo_normalisation', 'read_tensors', 'unpack_images']
 
 # %% ../nbs/02_file_tensors.ipynb #ft005
 COLOURS = {  # name -> mean and standard deviation of the usual normalisations
@@ -140,12 +143,40 @@ def _explanations(images: torch.Tensor) -> list[_Fit]:  # the best first; severa
     return _by_ends(fits) or usual
 
 
+_told: ContextVar[str | None] = ContextVar('colours of tensors', default=None)
+
+
+@contextmanager
+def colours_of(
+    name: str | None,  # in `COLOURS`; None: they are recognised
+) -> Iterator[None]:
+    "A block in which the floats of tensors are taken as normalised by these colours."
+    if name is not None:
+        lookup(COLOURS, name, 'colours')
+    before = _told.set(name)
+    try:
+        yield
+    finally:
+        _told.reset(before)
+
+
+def _as_told(images: torch.Tensor, where: str, name: str) -> torch.Tensor:  # in [0, 1]
+    "Images whose colours somebody knows. Raises `PSRError` where they have other channels."
+    if name not in (fits := _fits(images)):
+        raise PSRError(
+            where, f'images of {len(COLOURS[name][0])} channels, as the colours of {name} have', images.shape[1]
+        )
+    return fits[name].shown(images)
+
+
 def undo_normalisation(
     images: torch.Tensor,  # (n, c, h, w) floats
     where: str,  # the file, for the error
 ) -> tuple[torch.Tensor, str]:  # in [0, 1], and what the numbers were: a name of `COLOURS`, "[0, 1]" or "[0, 255]"
     """Images as they were before a normalisation, or as they are. Raises `PSRError` where nothing explains their numbers,
     and where several explanations show different pictures."""
+    if told := _told.get():
+        return _as_told(images, where, told), told
     low, high = images.min().item(), images.max().item()
     found, other = f'{low:.2f} to {high:.2f}', 'images in [0, 1] or [0, 255], or normalised as usual'
     explained = _explanations(images)
@@ -155,7 +186,8 @@ def undo_normalisation(
     best = explained[0]
     if rival := next((fit for fit in explained[1:] if fit.apart(best) > _ALIKE), None):
         found += f', which may be {best.name} or {rival.name}: colours {best.apart(rival):.0f} of 255 apart'
-        raise PSRError(where, other, found, 'Save the images as uint8 or in [0, 1]: images * std + mean')
+        cure = 'Save the images as uint8 or in [0, 1]: images * std + mean; psr evaluate also takes --colours NAME'
+        raise PSRError(where, other, found, cure)
     return best.shown(images), best.name
 
 # %% ../nbs/02_file_tensors.ipynb #ft008

@@ -132,7 +132,11 @@ def checked_images(
     n_classes: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # (n, c, h, w) uint8 and (n,) int64
     "Images as bytes, labels as positions. Raises `PSRError` when they are something else."
-    images, labels = torch.as_tensor(images).detach(), torch.as_tensor(labels).detach()
+    try:
+        images, labels = torch.as_tensor(images).detach(), torch.as_tensor(labels).detach()
+    except (TypeError, ValueError, RuntimeError):
+        kinds = f'{type(images).__name__} and {type(labels).__name__}'
+        raise PSRError('images and labels', 'tensors or arrays of numbers', kinds) from None
     if images.ndim != 4:
         raise PSRError('images', '(n, c, h, w) of bytes or of floats in [0, 1]', tuple(images.shape))
     images = images if images.dtype == torch.uint8 else _as_bytes(images)

@@ -23,6 +23,7 @@ from .distill import Progress, Roles, Stages, make_set, refinement_words, run_re
 from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
+from .file_tensors import colours_of
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
@@ -407,13 +408,15 @@ def evaluate_set(
     engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
     classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
     batch_size: int | None = None,  # images per step; None: as the protocol says
+    colours: str | None = None,  # how a set of tensors was normalised, a name in `COLOURS`; None: it is recognised
 ) -> Report:
     "Trains students from scratch on a set in a folder and tests them on real images."
     lookup(PROTOCOLS, protocol, 'protocol')
     for b in baselines:
         lookup(BASELINES, b, 'baseline')
     earlier_rows(out, append)
-    images, test = open_set(distilled, data, size, classes)
+    with colours_of(colours):
+        images, test = open_set(distilled, data, size, classes)
     images, test = _as_protocol(images, test, data, protocol, students[0], say or warnings.warn)
     judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
     for words in check_seen(images, test, judge, allow_overlap):

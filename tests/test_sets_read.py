@@ -14,6 +14,7 @@ from psr_nb.classes import IMAGENET_SUBSETS, class_names, imagenet_index, number
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.distilled import DistilledSet
+from psr_nb.file_tensors import colours_of
 from psr_nb.formats import EXPORTS
 
 NAMES = ['owl', 'T-shirt/top', 'ant', 'dog 50%']
@@ -280,3 +281,23 @@ def test_numbers_that_mean_nothing():
     for numbers in ([1, 2, 3], [0, 1], [0, 1, 1], [0, 2, 9]):
         with pytest.raises(PSRError, match='0 to 2, each once'):
             numbered_classes(numbers, ['owl', 'ant', 'bee'])
+
+
+@pytest.mark.parametrize('name', ['CIFAR', 'CIFAR-100', 'ImageNet', 'one half'])
+def test_colours_that_somebody_knows(tmp_path, name):
+    "Optimised pixels are no levels of bytes: refused, unless somebody says how they were normalised."
+    g = torch.Generator().manual_seed(0)
+    shown = torch.rand(40, 3, 8, 8, generator=g)
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in COLOURS[name])
+    torch.save(((shown - mean) / std + 0.3 * torch.randn(shown.shape, generator=g)), tmp_path / 'images.pt')
+    torch.save(torch.arange(40) % 4, tmp_path / 'labels.pt')
+    with pytest.raises(PSRError, match='--colours NAME|cannot be undone'):
+        load_data(str(tmp_path))
+    with colours_of(name), pytest.warns(UserWarning, match=f'the colours of {name} are undone'):
+        found = load_data(str(tmp_path))
+    wanted = (torch.load(tmp_path / 'images.pt') * std + mean).clamp(0, 1) * 255
+    assert (found.images.float() - wanted).abs().max() <= 0.6
+    with pytest.raises(PSRError, match="Did you mean 'CIFAR'"), colours_of('CIFA'):
+        pass
+    with pytest.raises(PSRError, match='1 channels'), colours_of('MNIST'):
+        load_data(str(tmp_path))
