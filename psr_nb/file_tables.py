@@ -283,7 +283,23 @@ def parquet_files(
         for p, split in named.items():
             if split:
                 found.setdefault(split, []).append(p)
+    for files in found.values():
+        _check_parts(files)
     return found
+
+
+def _check_parts(files: list[Path]) -> None:
+    "Raises `PSRError` where names such as train-00000-of-00003.parquet count more parts than there are."
+    groups: dict[tuple[Path, str, int], set[int]] = {}
+    for file in files:
+        if m := re.fullmatch(r'(.*?)-?(\d+)-of-(\d+)(-.*)?', file.stem):
+            groups.setdefault((file.parent, m[1], int(m[3])), set()).add(int(m[2]))
+    for (folder, name, total), there in groups.items():
+        if len(there) < total:
+            first = 0 if 0 in there or total not in there else 1
+            lack = next(i for i in range(first, total + first) if i not in there)
+            parts = f'{len(there)}, without number {lack}'
+            raise PSRError(f'{folder}: {name}-…-of-{total:05d}', f'{total} parts', parts, 'Fetch them again')
 
 
 def _open_parquet(file: Path):

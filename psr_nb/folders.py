@@ -91,17 +91,31 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
     return files, names
 
 # %% ../nbs/02_folders.ipynb #39817709
+def _affixed_splits(folders: list[Path]) -> dict[Path, str]:  # folder -> split; none where these are not splits
+    "Folders whose names differ in the split's word and in numbers alone: seg_train and seg_test, train2017 and val2017."
+    found, rests = {}, set()
+    for folder in folders:
+        words = re.findall('[a-z]+', folder.name.lower())
+        splits = [split for word in words if (split := split_name(word))]
+        if len(splits) != 1:
+            return {}
+        found[folder] = splits[0]
+        rests.add(tuple(word for word in words if not split_name(word)))
+    return found if len(rests) == 1 and len(set(found.values())) > 1 else {}
+
+
 def split_folders(
     folder: Path,  # that may hold splits
     endings: set[str],  # of image files, in lower case, with the dot
 ) -> dict[str, Path] | None:  # split -> folder; None: these are not splits
     "The folders that are splits: those named so in which folders of classes lie."
-    named = {f: s for f in sub_folders(folder) if (s := split_name(f.name))}
+    inner = sub_folders(folder)
+    named = {f: s for f in inner if (s := split_name(f.name))} or _affixed_splits(inner)
     splits = {
         f: s for f, s in named.items() if any(any(True for _ in walk(c, Counter(), endings)) for c in sub_folders(f))
     }
     if not splits:
-        if named and len(named) == len(sub_folders(folder)):
+        if named and len(named) == len(inner):
             raise PSRError(
                 f'data {folder}',
                 'a folder for each class inside ' + ' and '.join(f.name for f in named),

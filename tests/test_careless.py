@@ -507,3 +507,36 @@ def test_pictures_that_share_a_name_in_a_shard_are_said(tmp_path):
         t.addfile(info, io.BytesIO(png(9)))
     with pytest.warns(UserWarning, match='left out 1 pictures of a name that a later one has too'):
         assert len(load_data(tmp_path / 'again.tar')) == 4
+
+
+@pytest.mark.parametrize(
+    'names',
+    ['seg_train seg_test', 'train2017 val2017', 'cifar_train cifar_test', '1_train 2_test', 'train_32x32 val_32x32'],
+)
+def test_splits_whose_names_have_more_in_common(tmp_path, names):
+    for start, name in enumerate(names.split()):
+        for c, kind in enumerate(('cat', 'dog')):
+            (tmp_path / name / kind).mkdir(parents=True)
+            for i in range(2):
+                pixels = np.random.default_rng([start, c, i]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / name / kind / f'{i}.png')
+    train = load_data(tmp_path)
+    assert (train.classes, len(train)) == (['cat', 'dog'], 4)
+    if 'test' in names:
+        test = load_data(tmp_path, 'test')
+        assert len(test) == 4 and not set(test.image_keys) & set(train.image_keys)
+
+
+def test_a_part_of_a_table_that_is_missing(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    png = io.BytesIO()
+    Image.new('L', (8, 8)).save(png, 'PNG')
+    rows = pa.table(dict(image=[png.getvalue()] * 2, label=[0, 1]))
+    for i in (0, 2):
+        pq.write_table(rows, tmp_path / f'train-{i:05d}-of-00003.parquet')
+    with pytest.raises(PSRError, match='expected 3 parts, found 2, without number 1'):
+        load_data(tmp_path)
+    pq.write_table(rows, tmp_path / 'train-00001-of-00003.parquet')
+    assert len(load_data(tmp_path)) == 6
