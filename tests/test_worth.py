@@ -551,7 +551,7 @@ def test_numbers_of_a_comparison(real):
     sets, labels = real.per_class(1).images[None], real.per_class(1).labels
     for name, values in dict(students=(0, 1.5, None), rounds=(0, 1.5), seed=(-1, 0.5), most=(0, 2.5)).items():
         for value in values:
-            with pytest.raises(PSRError, match=f'argument {name}: expected a whole number from'):
+            with pytest.raises(PSRError, match=f'argument {name}: expected a whole number'):
                 compare_sets(sets, labels, real, **{name: value})
     with pytest.raises(PSRError, match='argument sets: expected at least one set'):
         compare_sets(sets[:0], labels, real)
