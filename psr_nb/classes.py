@@ -14,8 +14,8 @@ from typing import Iterable
 from .core import PSRError, content_hash, lookup
 
 # %% auto #0
-__all__ = ['IMAGENET_SUBSETS', 'nfc', 'imagenet_index', 'class_names', 'spoken', 'class_hash', 'find_classes', 'field_order',
-           'numbered_classes']
+__all__ = ['IMAGENET_SUBSETS', 'nfc', 'imagenet_index', 'wordnet_ids', 'class_names', 'spoken', 'class_hash', 'find_classes',
+           'field_order', 'numbered_classes']
 
 # %% ../nbs/02_classes.ipynb #k002
 _IDC = 'n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 n03062245 n01773797'
@@ -87,6 +87,17 @@ def imagenet_index(
 ) -> int | None:  # 0 to 999; None: not a class of ImageNet-1k, or a word for more than one
     "A class's number among ImageNet's 1,000 outputs."
     return _imagenet()[2].get(str(name))
+
+
+def wordnet_ids(
+    classes: Iterable[str],  # names or WordNet ids
+) -> list[str]:  # such as "n02086240"
+    "The WordNet ids of classes of ImageNet. Raises `PSRError` for other classes."
+    classes, wnids = list(classes), _imagenet()[0]
+    found = [imagenet_index(c) for c in classes]
+    if other := [c for c, i in zip(classes, found) if i is None]:
+        raise PSRError('classes', 'classes of ImageNet, which have WordNet ids', ', '.join(map(repr, other[:3])))
+    return [wnids[i] for i in found if i is not None]
 
 
 def class_names(

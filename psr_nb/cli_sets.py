@@ -46,7 +46,9 @@ def _export(
     format: Annotated[
         str,
         typer.Option(
-            '--format', help='folder, parquet, npz, safetensors, imagefolder, webdataset, pt or sheet (one picture).'
+            '--format',
+            help='folder, parquet, npz, safetensors, imagefolder, webdataset, pt, wordnet, rded, ddranking or sheet '
+            '(one picture).',
         ),
     ] = 'folder',
     ipc: Annotated[

@@ -17,13 +17,14 @@ from urllib.parse import quote
 import numpy as np
 import torch
 
+from .classes import wordnet_ids
 from .core import PSRError, atomic_folder, make_folder, to_float, to_pil, write_atomic
 from .distilled import DistilledSet
 from .views import image_rows
 
 # %% auto #0
 __all__ = ['EXPORTS', 'write_folder', 'write_parquet', 'write_npz', 'write_safetensors', 'write_sheet', 'write_tensors',
-           'write_image_folder', 'write_webdataset']
+           'write_image_folder', 'write_wordnet', 'write_rded', 'write_ddranking', 'write_webdataset']
 
 # %% ../nbs/25_formats.ipynb #f005
 def write_folder(
@@ -138,6 +139,43 @@ def write_image_folder(
                 (home / f'{rank:05d}.png').write_bytes(_png(image))
 
 # %% ../nbs/25_formats.ipynb #4553ceb9
+def _pictures(distilled: DistilledSet, out: Path, name: Callable[[int, int], str], kind: str, **options: Any) -> None:
+    "A picture file for each image, called by its class and its number there."
+    with atomic_folder(out) as folder:
+        for image, label, rank in zip(distilled.images, distilled.labels.tolist(), distilled.ranks):
+            file = folder / name(label, rank)
+            to_pil(image).save(make_folder(file.parent) / file.name, kind, **options)
+
+
+def write_wordnet(
+    distilled: DistilledSet,  # the set, of ImageNet's classes
+    out: Path,  # the folder to write
+) -> None:
+    "Folders by WordNet id, n02086240/n02086240_0.png, as Minimax and most scripts for ImageNet read them."
+    ids = wordnet_ids(distilled.classes)
+    _pictures(distilled, out, lambda c, rank: f'{ids[c]}/{ids[c]}_{rank}.png', 'png')
+
+
+def write_rded(
+    distilled: DistilledSet,  # the set
+    out: Path,  # the folder to write
+) -> None:
+    "Folders by class number, 00000/class00000_id00000.jpg, as RDED reads them. JPEG changes the pixels a little."
+    name = lambda c, rank: f'{c:05d}/class{c:05d}_id{rank:05d}.jpg'
+    _pictures(distilled, out, name, 'jpeg', quality=98, subsampling=0)
+
+
+def write_ddranking(
+    distilled: DistilledSet,  # the set
+    out: Path,  # the folder to write
+) -> None:
+    "images.pt with floats in [0, 1], and labels.pt: log p where there are soft labels, else class numbers."
+    soft, labels = distilled.soft_labels, distilled.labels
+    with atomic_folder(out) as folder:
+        torch.save(to_float(distilled.images), folder / 'images.pt')
+        torch.save(labels if soft is None else soft.clamp(min=1e-8).log(), folder / 'labels.pt')
+
+
 def write_webdataset(
     distilled: DistilledSet,  # the set
     out: Path,  # the file to write
@@ -170,4 +208,7 @@ EXPORTS: dict[str, tuple[Callable[[DistilledSet, Path], None], str]] = {  # name
     'imagefolder': (write_image_folder, ''),  # only pictures, in folders by class name: torchvision's ImageFolder
     'webdataset': (write_webdataset, '.tar'),  # as webdataset reads it
     'pt': (write_tensors, '.pt'),  # one torch file: images, labels, soft labels in half precision
+    'wordnet': (write_wordnet, ''),  # pictures in folders by WordNet id
+    'rded': (write_rded, ''),  # pictures in numbered folders, as RDED has them
+    'ddranking': (write_ddranking, ''),  # two tensors, as DD-Ranking reads them
 }

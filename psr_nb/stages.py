@@ -177,7 +177,7 @@ def measure_pool(
     ipc: int = 10,  # images per class
     students: int | None = None,  # in all; None: 128, on a GPU 768
     protocol: str = 'quick',  # how they are trained
-    student: str = 'convnet3',  # their architecture
+    student: str | None = None,  # their architecture; None: the ConvNet of the images' size
     seed: int = 0,  # seed of every random choice
     progress: bool = True,  # show a bar
     engine: str | Engine | None = None,  # who trains students: "ray"; None: this process

@@ -25,7 +25,10 @@ def a_set(names=NAMES):
     return DistilledSet(images, torch.arange(4).repeat_interleave(2), list(names))
 
 
-@pytest.mark.parametrize('form', [f for f in EXPORTS if f != 'sheet'])
+UNNAMED = ('sheet', 'wordnet', 'rded', 'ddranking')  # pictures, ids and numbers in place of names
+
+
+@pytest.mark.parametrize('form', [f for f in EXPORTS if f not in UNNAMED])
 def test_exports_keep_the_names_of_the_classes(tmp_path, form):
     "Each image has its name again, whatever order the classes had."
     write, ending = EXPORTS[form]
@@ -301,3 +304,31 @@ def test_colours_that_somebody_knows(tmp_path, name):
         pass
     with pytest.raises(PSRError, match='1 channels'), colours_of('MNIST'):
         load_data(str(tmp_path))
+
+
+def test_exports_for_the_scripts_of_others(tmp_path):
+    "Folders by WordNet id, RDED's numbered folders, DD-Ranking's tensors: written as they are read there, and read here."
+    names = class_names('imagewoof')
+    g = torch.Generator().manual_seed(0)
+    coarse = torch.rand(20, 3, 4, 4, generator=g)
+    pixels = (torch.nn.functional.interpolate(coarse, (16, 16), mode='bilinear') * 255).byte()
+    labels = torch.arange(10).repeat_interleave(2)
+    ours = DistilledSet(pixels, labels, names, torch.nn.functional.one_hot(labels, 10) * 0.9 + 0.01)
+    for form in ('wordnet', 'rded', 'ddranking'):
+        EXPORTS[form][0](ours, tmp_path / form)
+    found = load_data(str(tmp_path / 'wordnet')).restrict(names)
+    order = found.labels.argsort(stable=True)  # the folders are in the order of the ids
+    assert torch.equal(found.images[order], pixels) and found.labels[order].tolist() == labels.tolist()
+    files = sorted(f.relative_to(tmp_path / 'rded').as_posix() for f in (tmp_path / 'rded').rglob('*.jpg'))
+    assert files[:3] == [f'{c:05d}/class{c:05d}_id{i:05d}.jpg' for c, i in ((0, 0), (0, 1), (1, 0))]
+    numbered = load_data(str(tmp_path / 'rded'))
+    assert numbered.labels.tolist() == labels.tolist()
+    assert (numbered.images.float() - pixels.float()).abs().mean() < 4
+    images, soft = (torch.load(tmp_path / 'ddranking' / f'{n}.pt') for n in ('images', 'labels'))
+    assert torch.equal((images * 255).round().byte(), pixels)
+    assert torch.allclose(soft.exp(), ours.soft_labels, atol=1e-5)
+    with pytest.warns(UserWarning, match='soft'):
+        assert torch.equal(load_data(str(tmp_path / 'ddranking')).images, pixels)
+    plain = DistilledSet(pixels, labels, names)
+    EXPORTS['ddranking'][0](plain, tmp_path / 'hard')
+    assert torch.load(tmp_path / 'hard' / 'labels.pt').tolist() == labels.tolist()
