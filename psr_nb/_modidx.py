@@ -1776,6 +1776,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.trials._scaled': ('trials.html#_scaled', 'psr_nb/trials.py'),
                                'psr_nb.trials.balanced_sets': ('trials.html#balanced_sets', 'psr_nb/trials.py'),
                                'psr_nb.trials.best_regression': ('trials.html#best_regression', 'psr_nb/trials.py'),
+                               'psr_nb.trials.colour_scale': ('trials.html#colour_scale', 'psr_nb/trials.py'),
                                'psr_nb.trials.effects': ('trials.html#effects', 'psr_nb/trials.py'),
                                'psr_nb.trials.explained_share': ('trials.html#explained_share', 'psr_nb/trials.py'),
                                'psr_nb.trials.halves': ('trials.html#halves', 'psr_nb/trials.py'),

@@ -18,9 +18,9 @@ from .pictures import to_float
 from .students import make_student, quicken
 
 # %% auto #0
-__all__ = ['RIDGES', 'SMOOTHS', 'balanced_sets', 'preferred_sets', 'standardised', 'trial_features', 'QuickTrial', 'Regression',
-           'membership', 'neighbourhood', 'effects', 'trust_of', 'held_out', 'explained_share', 'best_regression',
-           'halves', 'trial_generations']
+__all__ = ['RIDGES', 'SMOOTHS', 'balanced_sets', 'preferred_sets', 'standardised', 'colour_scale', 'trial_features', 'QuickTrial',
+           'Regression', 'membership', 'neighbourhood', 'effects', 'trust_of', 'held_out', 'explained_share',
+           'best_regression', 'halves', 'trial_generations']
 
 # %% ../nbs/13_trials.ipynb #52378d76
 def balanced_sets(
@@ -82,6 +82,19 @@ def standardised(
     return np.where(spread > 1e-12, away, 0.0) / np.maximum(spread, 1e-12)
 
 # %% ../nbs/13_trials.ipynb #ac91af3b
+def colour_scale(
+    images: torch.Tensor,  # (n, c, h, w) uint8
+) -> tuple[torch.Tensor, torch.Tensor]:  # mean and standard deviation in [0, 1], each (1, c, 1, 1)
+    "From counts of the levels, which are exact: sums of floats differ in their last digits with the number of threads."
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    counts = torch.stack([images[:, c].flatten().bincount(minlength=256) for c in range(images.shape[1])]).double()
+    total = counts.sum(1, keepdim=True)
+    mean = (counts * levels).sum(1, keepdim=True) / total
+    var = (counts * (levels - mean) ** 2).sum(1, keepdim=True) / (total - 1)
+    shaped = lambda v: v.float().view(1, -1, 1, 1)
+    return shaped(mean), shaped(var.sqrt().clamp(min=1e-3))
+
+
 @torch.no_grad()
 def trial_features(
     images: torch.Tensor,  # (m, c, h, w) uint8

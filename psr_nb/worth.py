@@ -40,7 +40,6 @@ from .engines import Engine, opened
 from .greedy import similarity
 from .learning import train_students
 from .locks import folder_lock
-from .pictures import to_float
 from .problems import Problem, reference_images, worth_counts
 from .protocols import PROTOCOLS, Protocol, training_plan
 from .scope import scope
@@ -51,6 +50,7 @@ from psr_nb.trials import (
     Regression,
     balanced_sets,
     best_regression,
+    colour_scale,
     effects,
     explained_share,
     halves,
@@ -227,8 +227,7 @@ def opinion_of(
 ) -> Opinion:
     "Runs the quick trials."
     images = pool.images[:]
-    pixels, classes = to_float(images), len(pool.classes)
-    scale = pixels.mean((0, 2, 3), keepdim=True), pixels.std((0, 2, 3), keepdim=True).clamp(min=1e-3)
+    scale, classes = colour_scale(images), len(pool.classes)
     look = lambda x: trial_features(x, *scale, student, protocol, 3, seed, classes, device).half().float()
     candidates, real = look(images), look(judges.images)
     seen, labels = real[~judges.kept].to(device), judges.labels[~judges.kept].to(device)
