@@ -213,7 +213,8 @@ def tabulate(
     methods = list(dict.fromkeys(r['method'] for r in report.rows))
     values = {s: {m: _of(own, 'accuracy_last') for m, own in found.items()} for s, found in by.items()}
     pools = len({r.get('pool', 0) for r in report.rows}) or 1
-    seeds = max((len(own) // pools for found in by.values() for own in found.values()), default=0)
+    seen = lambda own: len({(r.get('pool', 0), r['seed']) for r in own})  # a seed counts once, whatever the draws
+    seeds = max((seen(own) // pools for found in by.values() for own in found.values()), default=0)
     several = [k for k in ('protocol', 'pool') if len({c[k] for c, _ in failures}) > 1]
     more = lambda c: ''.join(f', {k} {c[k]}' for k in several)
     named = [(f'{c["method"]}, {c["ipc"]} per class, {c["student"]}{more(c)}', why) for c, why in failures]

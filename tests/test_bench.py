@@ -370,3 +370,11 @@ def test_a_figure_is_of_one_protocol():
     titles = {s['title']: [r['failed'] for r in s['rows']] for s in table_sections(table, ['a', 'b'])}
     assert [failed for title, failed in titles.items() if 'rded' in title] == [['no labels']]
     assert [failed for title, failed in titles.items() if 'quick' in title] == [['']]
+
+
+def test_draws_are_no_seeds():
+    row = dict(
+        method='ours', dataset='d', ipc=1, student='convnet3', protocol='quick', labels='hard', accuracy_best=0.5
+    )
+    rows = [row | dict(pool=p, seed=s, draw=d, accuracy_last=0.5) for p in range(2) for s in range(3) for d in range(4)]
+    assert '2 pools × 3 seeds' in tabulate(Report(rows), 'ours').words[0]
