@@ -150,6 +150,18 @@ def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
     return content
 
 
+def _which(row: dict[str, Any]) -> tuple:
+    "What tells a trained student from all others: a grid has several pools, and several draws with the same seed."
+    return (*(row[k] for k in _KEY), row.get('pool', 0), row.get('draw', 0))
+
+
+def _by_seed(rows: list[dict[str, Any]], key: str) -> dict[int, float]:  # seed -> the mean over its draws
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        found.setdefault(row['seed'], []).append(row[key])
+    return {seed: float(np.mean(values)) for seed, values in found.items()}
+
+
 def _one_setting(report: Report, a: str, b: str) -> dict[str, Any]:
     "The setting in which both methods were evaluated. Raises `PSRError` unless there is exactly one."
     for name in (a, b):
@@ -238,8 +250,8 @@ class Report:
         return [dict(zip(_SETTING, s)) for s in dict.fromkeys(tuple(r[k] for k in _SETTING) for r in self.rows)]
 
     def __add__(self, other: Report) -> Report:
-        "Both reports' rows; where both have the same method, setting and seed, the later counts."
-        return Report(list({tuple(r[k] for k in _KEY): r for r in (*self.rows, *other.rows)}.values()))
+        "Both reports' rows; where both have the same method, setting, seed, pool and draw, the later counts."
+        return Report(list({_which(r): r for r in (*self.rows, *other.rows)}.values()))
 
     def __radd__(self, other: object) -> Report:
         return self if other == 0 else NotImplemented  # so that sum(reports) works
@@ -293,9 +305,10 @@ class Report:
         "The paired difference a − b over the seeds both have."
         both = self.where(**where)
         setting = _one_setting(both, a, b)
-        by_seed = {m: {r['seed']: r.get(key) for r in both.where(method=m, **setting).rows} for m in (a, b)}
-        if any(v is None for m in (a, b) for v in by_seed[m].values()):
+        rows = {m: both.where(method=m, **setting).rows for m in (a, b)}
+        if any(r.get(key) is None for own in rows.values() for r in own):
             raise PSRError('argument key', 'a column that both methods have', repr(key))
+        by_seed = {m: _by_seed(own, key) for m, own in rows.items()}
         seeds, what = sorted(set(by_seed[a]) & set(by_seed[b])), f'comparison of {a} and {b}'
         if len(seeds) < 2:
             raise PSRError(what, 'at least two seeds that both have', f'{len(seeds)}', 'Evaluate with more seeds')

@@ -378,3 +378,18 @@ def test_draws_are_no_seeds():
     )
     rows = [row | dict(pool=p, seed=s, draw=d, accuracy_last=0.5) for p in range(2) for s in range(3) for d in range(4)]
     assert '2 pools × 3 seeds' in tabulate(Report(rows), 'ours').words[0]
+
+
+def test_draws_of_one_seed_are_kept_in_a_file(tmp_path):
+    row = dict(dataset='d', ipc=1, student='convnet3', protocol='quick', labels='hard', accuracy_best=0.5, seconds=1.0)
+    drawn = [
+        row | dict(method='random', pool=p, seed=1000 * p + s, draw=d, accuracy_last=0.1 * (s + 1) + 0.2 * d)
+        for p in range(2)
+        for s in range(2)
+        for d in range(3)
+    ]
+    ours = [row | dict(method='ours', pool=p, seed=1000 * p + s, accuracy_last=0.6) for p in range(2) for s in range(2)]
+    Report(drawn + ours).save(tmp_path / 'results.json')
+    again = Report.open(tmp_path / 'results.json')
+    assert again.rows == drawn + ours and len(again + again) == 16
+    assert again.compare('ours', 'random').difference == pytest.approx(0.6 - 0.35)
