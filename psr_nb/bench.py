@@ -29,7 +29,7 @@ __all__ = ['BenchStep', 'run_cells', 'run_cell', 'run_bench', 'estimate_seconds'
            'read_grid', 'Cell', 'cells_of', 'Bench', 'set_of']
 
 # %% ../nbs/34_bench.ipynb #be002b
-from .grids import GRIDS, METHOD_KEYS, Grid, parse_grid, read_grid  # noqa: F401
+from .grids import FROM_POOL, GRIDS, METHOD_KEYS, Grid, parse_grid, read_grid  # noqa: F401
 from psr_nb.sets import (  # noqa: F401
     GRID_FORMAT,
     Bench,
@@ -74,7 +74,7 @@ class _CellSets:
 def _make(bench: Bench, m: _CellSets) -> None:
     "The sets of a cell, and how long they took."
     cell, how = m.cell, bench.grid.methods[m.cell.method]
-    if {'selector', 'contest'} & set(how):
+    if FROM_POOL & set(how):
         prepared_of(bench, cell, how.get('space', 'student'))  # the pool is everybody's
     began = time.perf_counter()
     m.sets, m.test = sets_of(bench, cell)

@@ -20,7 +20,7 @@ import numpy as np
 from .bench import Bench, cells_of
 from .core import PSRError, to_json, write_atomic
 from .front import object_html
-from .results import Report, holm, interval, paired
+from .results import Report, holm, interval, over_draws, paired, row_key
 from .sets import notes_of
 
 # %% auto #0
@@ -136,14 +136,6 @@ class BenchTable:
         return object_html(head=head, rows=rows)
 
 # %% ../nbs/35_bench_table.ipynb #bt010
-def _of(rows: Sequence[Mapping[str, Any]], key: str) -> dict[tuple[Any, Any], float]:
-    "(pool, seed) -> value; the mean over the draws where there are several."
-    found: dict[tuple[Any, Any], list[float]] = {}
-    for r in rows:
-        found.setdefault((r.get('pool', 0), r['seed']), []).append(r[key])
-    return {where: float(np.mean(values)) for where, values in found.items()}
-
-
 def _draws(rows: Sequence[Mapping[str, Any]]) -> int:
     "How many sets a method's rows are of."
     return len({(r.get('pool', 0), r.get('draw', 0)) for r in rows})
@@ -199,19 +191,21 @@ def tabulate(
     rows: list[dict[str, Any]] = []
     for setting, found in by.items():
         for method, own in found.items():
-            mean, low, high, _ = two_level(_of(own, 'accuracy_last'))
+            mean, low, high, _ = two_level(over_draws(own, 'accuracy_last'))
             row = dict(zip(_SETTING, setting), method=method, mean=mean, low=low, high=high, n=len(own))
             row['best'] = float(np.mean([r['accuracy_best'] for r in own]))
             row['sd'] = float(np.std([r['accuracy_last'] for r in own]))  # of the population, as authors print it
             row['draws'] = _draws(own)
-            against = {} if method == baseline or baseline not in found else _of(found[baseline], 'accuracy_last')
-            row |= _difference(_of(own, 'accuracy_last'), against)
+            against = (
+                {} if method == baseline or baseline not in found else over_draws(found[baseline], 'accuracy_last')
+            )
+            row |= _difference(over_draws(own, 'accuracy_last'), against)
             rows.append(row)
     for row, p in zip(rows, holm(math.nan if r['p'] is None else r['p'] for r in rows)):
         row['p_holm'] = p
     rows += [dict(cell, failed=why) for cell, why in failures]
     methods = list(dict.fromkeys(r['method'] for r in report.rows))
-    values = {s: {m: _of(own, 'accuracy_last') for m, own in found.items()} for s, found in by.items()}
+    values = {s: {m: over_draws(own, 'accuracy_last') for m, own in found.items()} for s, found in by.items()}
     pools = len({r.get('pool', 0) for r in report.rows}) or 1
     seen = lambda own: len({(r.get('pool', 0), r['seed']) for r in own})  # a seed counts once, whatever the draws
     seeds = max((seen(own) // pools for found in by.values() for own in found.values()), default=0)
@@ -262,8 +256,7 @@ def gather(
     found: dict[tuple, dict[str, Any]] = {}
     for folder in folders:
         for row in collect(Bench.open(folder))[0].rows:
-            key = tuple(row.get(k) for k in (*_SETTING, 'method', 'pool', 'draw', 'seed'))
-            found.setdefault(key, row)
+            found.setdefault(row_key(row), row)
     report = Report(list(found.values()))
     report.save(path)
     return report

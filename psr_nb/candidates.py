@@ -21,6 +21,7 @@ from psr_nb.core import (
     PSRError,
     candidate_generators,
     content_hash,
+    first_names,
     is_there,
     lookup,
     make_folder,
@@ -74,7 +75,7 @@ def check_request(
         lookup(prior.defaults, option, 'sampling option')
     if hasattr(prior, 'check_sampling'):
         prior.check_sampling(**sampling)
-    some = lambda names: ', '.join(map(str, names[:12])) + (', …' if len(names) > 12 else '')
+    some = lambda names: first_names(names, 12)
     if missing := [c for c in classes if c not in prior.classes]:
         raise PSRError(
             'argument classes',

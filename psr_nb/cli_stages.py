@@ -352,8 +352,7 @@ def _worth(
 
     real = data_source(data, image_column, label_column, holdout)
     with opened_engine(engine, address, workers) as who:
-        how: dict = dict(student=student)  # None: by the images' size
-        worth = measure_pool(pool, real, ipc, students, protocol, seed=seed, progress=not quiet, engine=who, **how)
+        worth = measure_pool(pool, real, ipc, students, protocol, student, seed, not quiet, who)
     typer.echo('\n'.join(worth.words()))
     typer.echo(f'columns worth and worth_se of {pool / "candidates.parquet"}; psr select {pool} --ipc {ipc} uses them')
 

@@ -22,7 +22,7 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +34,8 @@ __all__ = ['Entry', 'MEMBERS', 'PSRError', 'lookup', 'expect', 'candidate_seed',
            'seeded', 'best_device', 'out_of_memory', 'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store',
            'store_errors', 'on_disk', 'what_lies_at', 'is_there', 'listed', 'make_folder', 'write_atomic',
            'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole', 'is_number',
-           'check_kind', 'check_fields', 'check_not_newer', 'check_format', 'assets', 'reachable', 'hub_reachable']
+           'first_names', 'check_kind', 'check_fields', 'check_not_newer', 'check_format', 'assets', 'reachable',
+           'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -569,6 +570,14 @@ def is_number(
 ) -> bool:
     "Whether it is a finite number; True and False are none."
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def first_names(
+    names: Sequence[Any],  # of classes, say
+    most: int = 8,  # that are written out
+) -> str:
+    "The first of some names, for a sentence."
+    return ', '.join(map(str, names[:most])) + (', …' if len(names) > most else '')
 
 
 def check_kind(

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from .classes import imagenet_index, numbered_classes
-from .core import PSRError, expect, is_whole, keep_memory, known_device, lookup
+from .core import PSRError, expect, first_names, is_whole, keep_memory, known_device, lookup
 from .data import ImageData
 from .describe import check_overlap, near_copies
 from .distilled import DistilledSet, class_folder
@@ -165,16 +165,10 @@ def match_numbers(
         raise PSRError(
             f'numbers of the classes of {data.name}', 'test images whose classes have names', test.classes[0]
         )
-    shown = [f'{data.classes[places.index(i)]} → {test.classes[i]}' for i in range(min(20, count))]
-    words = f'classes of {data.name} by number: {", ".join(shown)}{", …" if count > 20 else ""}'
+    shown = [f'{data.classes[places.index(i)]} → {test.classes[i]}' for i in range(count)]
+    words = f'classes of {data.name} by number: {first_names(shown, 20)}'
     new = torch.tensor(places)
     return replace(data, labels=new[data.labels], classes=list(test.classes)), words
-
-
-def _without_copies(images: ImageData) -> ImageData:
-    "Without the folders NAME_ss that CaO2 leaves beside NAME: the candidates it chose from."
-    kept = [c for c in images.classes if not (c.endswith('_ss') and c[:-3] in images.classes)]
-    return images if len(kept) == len(images.classes) else images.restrict(kept)
 
 
 def named_as(
@@ -182,7 +176,7 @@ def named_as(
     test: ImageData,  # real test images
 ) -> tuple[ImageData, str]:  # the set with the names of the test images' classes, and what was done
     "Names, WordNet ids and numbers of one set of classes mean the same. Raises `PSRError` where that is ambiguous."
-    images, words = match_numbers(_without_copies(images), test)
+    images, words = match_numbers(images, test)
     if set(images.classes) != set(test.classes) and all(imagenet_index(c) is not None for c in images.classes):
         known = {imagenet_index(c) for c in test.classes}
         if more := [c for c in images.classes if imagenet_index(c) not in known]:
@@ -223,12 +217,14 @@ def doubts_about(
         counts = torch.stack([data.labels.bincount(minlength=len(test.classes)) for data in own.values()]).amin(0)
         most = max(int(data.labels.bincount().max()) for data in own.values())
         if missing := [test.classes[c] for c in torch.nonzero(counts == 0)[:, 0].tolist()]:
-            said.append(f'{name} has no images of {", ".join(missing[:5])}{", …" if len(missing) > 5 else ""}')
+            said.append(f'{name} has no images of {first_names(missing, 5)}')
         elif int(counts.min()) < most:
             said.append(f'{name} has {int(counts.min())} to {most} images of a class; the table says {most}')
-        images = torch.cat([data.images for data in own.values()])
-        if near := int(near_copies(images, test.images).sum()):
-            said.append(f'{name}: {near:,} of {len(images):,} images look like test images, scaled or compressed anew')
+    parts = {name: torch.cat([data.images for data in own.values()]) for name, own in kinds.items()}
+    near = near_copies(torch.cat(list(parts.values())), test.images).split([len(part) for part in parts.values()])
+    for name, found in zip(parts, near):
+        if n := int(found.sum()):
+            said.append(f'{name}: {n:,} of {len(found):,} images look like test images, scaled or compressed anew')
     return said
 
 

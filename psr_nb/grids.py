@@ -22,7 +22,8 @@ from .stages import BASELINES
 from .students import known_student
 
 # %% auto #0
-__all__ = ['METHOD_KEYS', 'DRAWN', 'GRIDS', 'Grid', 'parse_grid', 'read_grid', 'located', 'method_of', 'add_to_file']
+__all__ = ['METHOD_KEYS', 'FROM_POOL', 'FROM_PRIOR', 'DRAWN', 'GRIDS', 'Grid', 'parse_grid', 'read_grid', 'located', 'method_of',
+           'add_to_file']
 
 # %% ../nbs/33_grids.ipynb #gr005
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ METHOD_KEYS = {  # how a method's sets are made
     'draws': 'for what is drawn by chance: how many sets per pool; each of them gets all seeds',
 }
 _WAYS = ('selector', 'baseline', 'rival', 'folder', 'function', 'contest')
+FROM_POOL = {'selector', 'contest'}  # ways that choose from a pool
+FROM_PRIOR = FROM_POOL | {'rival'}  # ways that ask the prior for images
 _CONTEST: dict[str, str] = dict.fromkeys(('students', 'rounds', 'most'), '')
 
 # %% ../nbs/33_grids.ipynb #gr007
@@ -157,7 +160,7 @@ def _refine(name: str, how: dict[str, Any]) -> dict[str, Any]:
     given = how['refine']
     if given is True:
         given = {}
-    if not isinstance(given, dict) or not {'selector', 'contest'} & set(how):
+    if not isinstance(given, dict) or not FROM_POOL & set(how):
         raise PSRError(f'refine of method {name}', 'true or settings, beside a selector or a contest', repr(how)[:80])
     given, persons = {str(key): value for key, value in given.items()}, ('teacher', 'judge')
     for key in given:
@@ -209,7 +212,7 @@ def _method(name: str, how: Any) -> dict[str, Any]:
         _name(how[key], f'{key} of method {name}')
     if 'space' in how:
         is_centred(how['space'])  # raises where there is no such space
-        if ways[0] not in ('selector', 'contest'):
+        if ways[0] not in FROM_POOL:
             raise PSRError(f'space of method {name}', 'a selector or a contest beside it', ways[0])
     for key, registry in (('selector', SELECTORS), ('baseline', BASELINES), ('rival', RIVALS)):
         if key in how:
@@ -259,7 +262,7 @@ def parse_grid(
         for student in values.get('students', ()):
             known_student(student, known_protocol)
     grid = Grid(**values, base=str(base))
-    choosing = [name for name, how in grid.methods.items() if {'selector', 'contest'} & set(how)]
+    choosing = [name for name, how in grid.methods.items() if FROM_POOL & set(how)]
     if choosing and max(grid.ipc) > grid.n_per_class:
         most = f'numbers up to n_per_class ({grid.n_per_class}), since {choosing[0]} chooses from a pool'
         raise PSRError('key ipc of the grid', most, max(grid.ipc))

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 import torch
 
 from .classes import find_classes
-from .core import PSRError, expect, is_number, is_whole, keep_memory, lookup, to_float, to_uint8
+from .core import PSRError, expect, first_names, is_number, is_whole, keep_memory, lookup, to_float, to_uint8
 from .data import ImageData, augment
 from .engines import Engine
 from psr_nb.losses import (  # noqa: F401, names that stay importable from here
@@ -348,18 +348,19 @@ def check_classes(
 ) -> None:
     "Raises `PSRError` where a label is not the same class to all who read it."
     names = label_names(prior, teacher, real, classes)
-    some = lambda names: ', '.join(map(str, names[:8])) + (', …' if len(names) > 8 else '')
-    expected = f'the classes of the latents in their order ({some(names)})'
+    expected = f'the classes of the latents in their order ({first_names(names)})'
     load = 'Load it with {}.from_pretrained({!r}, classes=selection.classes)'
     for argument, part in (('teacher', teacher), ('judge', judge)):
         if part is not None and not _same_classes(part.classes, names):
-            raise PSRError(f'argument {argument}', expected, some(part.classes), load.format('Teacher', _name_of(part)))
+            raise PSRError(
+                f'argument {argument}', expected, first_names(part.classes), load.format('Teacher', _name_of(part))
+            )
     if real is not None and not _same_classes(real.classes, names):
         cure = 'Give real.restrict(selection.classes), which goes by the names'
-        raise PSRError('argument real', expected, some(real.classes), cure)
+        raise PSRError('argument real', expected, first_names(real.classes), cure)
     asked = settings.denoising or settings.roundtrip  # the prior is told labels
     if asked and not _same_classes(prior.classes[: len(names)], names):
-        raise PSRError('argument prior', expected, some(prior.classes), load.format('Prior', _name_of(prior)))
+        raise PSRError('argument prior', expected, first_names(prior.classes), load.format('Prior', _name_of(prior)))
 
 # %% ../nbs/19_refine.ipynb #afb809cd
 def check_parts(

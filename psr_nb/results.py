@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects
 
 # %% auto #0
-__all__ = ['REPORT_FORMAT', 'interval', 'html_table', 'Comparison', 'Comparisons', 'paired', 'holm', 'Report',
-           'label_robust_score', 'augmentation_robust_score']
+__all__ = ['REPORT_FORMAT', 'interval', 'html_table', 'Comparison', 'Comparisons', 'paired', 'holm', 'row_key', 'over_draws',
+           'Report', 'label_robust_score', 'augmentation_robust_score']
 
 # %% ../nbs/22_results.ipynb #r005
 def interval(
@@ -150,16 +150,22 @@ def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
     return content
 
 
-def _which(row: dict[str, Any]) -> tuple:
+def row_key(
+    row: Mapping[str, Any],  # of a report
+) -> tuple:
     "What tells a trained student from all others: a grid has several pools, and several draws with the same seed."
     return (*(row[k] for k in _KEY), row.get('pool', 0), row.get('draw', 0))
 
 
-def _by_seed(rows: list[dict[str, Any]], key: str) -> dict[int, float]:  # seed -> the mean over its draws
-    found: dict[int, list[float]] = {}
+def over_draws(
+    rows: Iterable[Mapping[str, Any]],  # of one method in one setting
+    key: str,  # the column
+) -> dict[tuple[Any, Any], float]:  # (pool, seed) -> value
+    "A column's values; the mean over the draws where there are several."
+    found: dict[tuple[Any, Any], list[float]] = {}
     for row in rows:
-        found.setdefault(row['seed'], []).append(row[key])
-    return {seed: float(np.mean(values)) for seed, values in found.items()}
+        found.setdefault((row.get('pool', 0), row['seed']), []).append(row[key])
+    return {where: float(np.mean(values)) for where, values in found.items()}
 
 
 def _one_setting(report: Report, a: str, b: str) -> dict[str, Any]:
@@ -251,7 +257,7 @@ class Report:
 
     def __add__(self, other: Report) -> Report:
         "Both reports' rows; where both have the same method, setting, seed, pool and draw, the later counts."
-        return Report(list({_which(r): r for r in (*self.rows, *other.rows)}.values()))
+        return Report(list({row_key(r): r for r in (*self.rows, *other.rows)}.values()))
 
     def __radd__(self, other: object) -> Report:
         return self if other == 0 else NotImplemented  # so that sum(reports) works
@@ -308,7 +314,7 @@ class Report:
         rows = {m: both.where(method=m, **setting).rows for m in (a, b)}
         if any(r.get(key) is None for own in rows.values() for r in own):
             raise PSRError('argument key', 'a column that both methods have', repr(key))
-        by_seed = {m: _by_seed(own, key) for m, own in rows.items()}
+        by_seed = {m: over_draws(own, key) for m, own in rows.items()}
         seeds, what = sorted(set(by_seed[a]) & set(by_seed[b])), f'comparison of {a} and {b}'
         if len(seeds) < 2:
             raise PSRError(what, 'at least two seeds that both have', f'{len(seeds)}', 'Evaluate with more seeds')

@@ -35,7 +35,7 @@ from .data import ImageData, load_data
 from .distill import Roles, run_refine, training_records
 from .engines import Engine, Local
 from .evaluate import named_as
-from .grids import Grid, located, parse_grid
+from .grids import FROM_PRIOR, Grid, located, parse_grid
 from .pictures import SizesDiffer, to_uint8
 from .pool import Pool
 from .prior import Prior
@@ -150,7 +150,7 @@ class Bench:
         "Real images of one part, at the size and in the channels of the prior's pools where there is one."
         if split not in self._data:
             name = located(self.grid.data, 'key data of the grid')
-            if any({'selector', 'rival', 'contest'} & set(how) for how in self.grid.methods.values()):
+            if any(FROM_PRIOR & set(how) for how in self.grid.methods.values()):
                 channels, size = self.prior.image_shape[0], self.prior.image_shape[-1]
                 if self.grid.size not in (None, size):
                     raise PSRError('key size of the grid', f'none, or {size} as the prior makes', self.grid.size)
@@ -478,7 +478,7 @@ def notes_of(
     grid, test = bench.grid, bench.images('test')
     said = [f'test images: {len(test):,} of {test.label}']
     said += [note] if (note := split_note(test)) else []
-    if not any({'selector', 'rival', 'contest'} & set(how) for how in grid.methods.values()):
+    if not any(FROM_PRIOR & set(how) for how in grid.methods.values()):
         return said
     named = grid.teacher and located(grid.teacher, 'key teacher of the grid')
     scores = Teacher.from_pretrained(named, classes=bench.prior.classes) if named else None
@@ -511,7 +511,7 @@ def denoising_steps(
     how = bench.grid.methods[cell.method]
     if 'baseline' in how:
         return 0
-    if not {'selector', 'contest', 'rival'} & set(how):
+    if not FROM_PRIOR & set(how):
         return None
     each = len(bench.prior.classes) * bench.prior.defaults['num_inference_steps']
     if 'rival' not in how:

@@ -23,7 +23,7 @@ from psr_nb.classifiers import (  # noqa: F401, names that stay importable from 
     families,
     find_classifier,
 )
-from .core import PSRError, assets, atomic_folder, is_whole, known_device, to_json
+from .core import PSRError, assets, atomic_folder, first_names, is_whole, known_device, to_json
 
 if TYPE_CHECKING:
     from psr_nb.data import ImageData
@@ -270,10 +270,12 @@ class Teacher(nn.Module):
         try:
             return torch.tensor(find_classes(list(data.classes), self.classes))
         except PSRError:
-            some = lambda names: ', '.join(map(str, names[:8])) + (', …' if len(names) > 8 else '')
             cure = 'Load it with classes=data.classes; where its outputs have no names, give label_names too'
             raise PSRError(
-                f'teacher {self.name}', f'the classes of {data.name}: {some(data.classes)}', some(self.classes), cure
+                f'teacher {self.name}',
+                f'the classes of {data.name}: {first_names(data.classes)}',
+                first_names(self.classes),
+                cure,
             ) from None
 
     def accuracy(
