@@ -1443,6 +1443,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'psr_nb.sets.Bench.soft_teacher': ('sets.html#bench.soft_teacher', 'psr_nb/sets.py'),
                              'psr_nb.sets.Cell': ('sets.html#cell', 'psr_nb/sets.py'),
                              'psr_nb.sets.Cell.name': ('sets.html#cell.name', 'psr_nb/sets.py'),
+                             'psr_nb.sets._agreed': ('sets.html#_agreed', 'psr_nb/sets.py'),
                              'psr_nb.sets._as_set': ('sets.html#_as_set', 'psr_nb/sets.py'),
                              'psr_nb.sets._chosen_set': ('sets.html#_chosen_set', 'psr_nb/sets.py'),
                              'psr_nb.sets._folder_set': ('sets.html#_folder_set', 'psr_nb/sets.py'),

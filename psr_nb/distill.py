@@ -166,7 +166,7 @@ def writable(
         return path
     path = on_disk(path)
     make_folder(path.parent)
-    blocked = not path.is_dir() and (path.exists() or path.is_symlink())
+    blocked = (path.exists() or path.is_symlink()) and not path.is_dir()  # in this order: others may be making it
     if mark and (blocked or path.is_dir() and _others(path, mark) and not (path / mark).exists()):
         raise PSRError(
             f'{path}',

@@ -28,14 +28,14 @@ from psr_nb.core import (
     make_folder,
     read_json,
     to_json,
-    what_lies_at,
     write_atomic,
 )
 from .data import ImageData, load_data
-from .distill import Roles, run_refine, training_records
+from .distill import Roles, run_refine, training_records, writable
 from .engines import Engine, Local
 from .evaluate import named_as
 from .grids import FROM_PRIOR, Grid, located, parse_grid
+from .locks import folder_lock
 from .pictures import SizesDiffer, to_uint8
 from .pool import Pool
 from .prior import Prior
@@ -101,20 +101,10 @@ class Bench:
         path: str | Path,  # a new folder, or that of the same grid
     ) -> Bench:
         "Opens the folder of a grid, or begins it. Raises `PSRError` where another grid is in it."
-        path = Path(path)
-        file, added = path / 'grid.json', {}
-        if file.is_file():
-            kept, added = _read_grid_file(file)
-            grid = replace(grid, methods=grid.methods | {m: how for m, how in added.items() if m not in grid.methods})
-            if not grid.covers(kept):
-                differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v] or ['methods or numbers']
-                found = f'that of another one ({", ".join(differ)})'
-                raise PSRError(f'{path}', 'the folder of this grid', found, 'Give another --out')
-        elif path.is_dir() and any(path.iterdir()):
-            raise PSRError(f'{path}', 'a new folder', what_lies_at(path), 'Give another --out')
+        path = writable(path, 'grid.json')
+        with folder_lock(make_folder(path), None):  # others may begin the same grid now
+            grid = _agreed(grid, path)
         make_folder(path / 'cells')
-        if not file.is_file() or read_json(file).get('key') != grid.key:
-            _write_grid_file(file, grid, added)
         return cls(grid, path)
 
     @classmethod
@@ -134,13 +124,13 @@ class Bench:
         how: dict[str, Any],  # see `METHOD_KEYS`
     ) -> Bench:
         "The same folder with one method more; its cells are to be made, the others stay."
-        if name in self.grid.methods:
-            raise PSRError(f'method {name}', f'a name that {self.path} does not have yet', 'one that it has')
         [how] = parse_grid(dict(methods={name: how})).methods.values()
-        file = self.path / 'grid.json'
-        added = _read_grid_file(file)[1] | {name: how}
-        grid = replace(self.grid, methods=self.grid.methods | {name: how})
-        _write_grid_file(file, grid, added)
+        with folder_lock(self.path, None):  # what others add meanwhile stays
+            known, added = _read_grid_file(file := self.path / 'grid.json')
+            if name in known.methods:
+                raise PSRError(f'method {name}', f'a name that {self.path} does not have yet', 'one that it has')
+            grid = replace(known, methods=known.methods | {name: how})
+            _write_grid_file(file, grid, added | {name: how})
         return Bench(grid, self.path)
 
     def images(
@@ -283,6 +273,21 @@ def _write_grid_file(file: Path, grid: Grid, added: dict[str, dict]) -> None:
         kind='grid', format=GRID_FORMAT, key=grid.key, grid=asdict(grid), added=added, order=list(grid.methods)
     )
     write_atomic(file, to_json(about))
+
+
+def _agreed(grid: Grid, path: Path) -> Grid:
+    "The grid with what was added to its folder, written there. Raises `PSRError` where another grid is in it."
+    file, kept, added = path / 'grid.json', None, {}
+    if file.is_file():
+        kept, added = _read_grid_file(file)
+        grid = replace(grid, methods=grid.methods | {m: how for m, how in added.items() if m not in grid.methods})
+        if not grid.covers(kept):
+            differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v] or ['methods or numbers']
+            found = f'that of another one ({", ".join(differ)})'
+            raise PSRError(f'{path}', 'the folder of this grid', found, 'Give another --out')
+    if kept is None or kept.key != grid.key:
+        _write_grid_file(file, grid, added)
+    return grid
 
 # %% ../nbs/33_sets.ipynb #68f42129
 def pool_of(

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 
@@ -62,6 +64,28 @@ def test_two_processes_share_a_grid(small, tmp_path):
         process.join(60)
     names = [c.name for c in cells_of(parse_grid(small))]
     assert sorted(done) == sorted(names)  # each cell once
+
+
+def test_many_begin_one_grid_at_once(tmp_path):
+    for turn in range(20):
+        start = threading.Barrier(8)
+
+        def begin(_, path=tmp_path / f'{turn}', start=start):
+            start.wait()
+            return Bench.begin(parse_grid(dict(methods=['random_real'])), path).grid.key
+
+        with ThreadPoolExecutor(8) as workers:
+            assert len(set(workers.map(begin, range(8)))) == 1
+
+
+def test_what_many_add_at_once_is_all_kept(tmp_path):
+    bench = Bench.begin(parse_grid(dict(methods=['random_real'])), tmp_path)
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(lambda n: bench.add(f'mine {n}', dict(folder=f'{n}')), range(8)))
+    kept = Bench.open(tmp_path).grid.methods
+    assert set(kept) == {'random_real'} | {f'mine {n}' for n in range(8)}
+    with pytest.raises(PSRError, match='a name that'):
+        bench.add('mine 3', dict(folder='3'))  # this grid does not know it, the folder does
 
 
 @pytest.mark.slow
