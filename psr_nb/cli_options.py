@@ -14,10 +14,10 @@ import typer
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
            'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'ClassesOption', 'BatchSize',
            'QuietOption', 'EngineOption', 'AddressOption', 'WorkersOption', 'MethodOption', 'StudentsOption',
-           'StepsOption', 'ByStudents', 'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale',
-           'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels',
-           'named_prior', 'given', 'refuse_given', 'refuse_alone', 'sampling_options', 'data_source', 'worth_words',
-           'opened_engine', 'listed', 'command_table']
+           'StepsOption', 'TriesOption', 'CheckpointEvery', 'ByStudents', 'SpaceOption', 'OutOption', 'InferenceSteps',
+           'GuidanceScale', 'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision', 'VariantOption',
+           'GuidanceChannels', 'named_prior', 'given', 'refuse_given', 'refuse_alone', 'sampling_options',
+           'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
 
 # %% ../nbs/45_cli_options.ipynb #78b04f61
 PriorOption = Annotated[
@@ -126,6 +126,21 @@ StudentsOption = Annotated[
 StepsOption = Annotated[
     Optional[int],
     typer.Option('--steps', min=1, help="Refinement steps. [default: the prior's or the refinement's own]"),
+]
+TriesOption = Annotated[
+    int,
+    typer.Option(
+        '--tries',
+        help='Refine so many times, each with another seed; students choose the best on real images kept aside.',
+    ),
+]
+CheckpointEvery = Annotated[
+    Optional[int],
+    typer.Option(
+        '--checkpoint-every',
+        metavar='STEPS',
+        help='Early stopping: students also compare the start, and each refinement every so many steps. [default: never]',
+    ),
 ]
 ByStudents = Annotated[
     bool,

@@ -15,6 +15,7 @@ from psr_nb.cli_options import (
     LARGEST_SEED,
     AddressOption,
     ByStudents,
+    CheckpointEvery,
     DataOption,
     EngineOption,
     GuidanceChannels,
@@ -33,6 +34,7 @@ from psr_nb.cli_options import (
     SeedOption,
     SpaceOption,
     StepsOption,
+    TriesOption,
     VaeOption,
     VariantOption,
     WorkersOption,
@@ -424,6 +426,8 @@ def _refine(
     teacher: _RefineTeacher = None,
     judge: _Judge = None,
     steps: StepsOption = None,
+    tries: TriesOption = 1,
+    checkpoint_every: CheckpointEvery = None,
     lr: _Lr = None,
     soft_label: _SoftLabel = None,
     student: _Student = None,
@@ -468,6 +472,8 @@ def _refine(
         judge,
         options,
         not quiet,
+        tries=tries,
+        checkpoint_every=checkpoint_every,
     )
     typer.echo(f'{distilled}\n{out}')
 

@@ -14,6 +14,7 @@ from psr_nb.cli_options import (
     AddressOption,
     AllowOverlap,
     ByStudents,
+    CheckpointEvery,
     DataOption,
     EngineOption,
     GuidanceChannels,
@@ -36,6 +37,7 @@ from psr_nb.cli_options import (
     StepsOption,
     StudentsOption,
     TeachersOption,
+    TriesOption,
     VaeOption,
     VariantOption,
     WorkersOption,
@@ -148,6 +150,8 @@ def _distill(
     pool: _PoolFolder = None,
     refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Refine the selected images.')] = True,
     steps: StepsOption = None,
+    tries: TriesOption = 1,
+    checkpoint_every: CheckpointEvery = None,
     space: SpaceOption = 'student',
     by_students: ByStudents = False,
     num_inference_steps: InferenceSteps = None,
@@ -193,6 +197,8 @@ def _distill(
             progress=not quiet,
             engine=who,
             by_students=by_students,
+            tries=tries,
+            checkpoint_every=checkpoint_every,
         )
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')

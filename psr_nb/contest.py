@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterable
+from typing import Any, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from .worth import MOST_JUDGES, Worth
 
 # %% auto #0
 __all__ = ['MOST_CHOOSE', 'STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'choosers_and_keepers', 'at_most', 'compare_sets',
-           'propose', 'without_judges', 'reference_and_rest', 'Contest', 'contest']
+           'propose', 'judged_worth', 'without_judges', 'reference_and_rest', 'Contest', 'contest']
 
 # %% ../nbs/20_contest.ipynb #a2100006
 @dataclass
@@ -41,6 +41,26 @@ class Comparison:
     def means(self) -> np.ndarray:  # (S,)
         "Of the students that a set has met."
         return np.nanmean(self.accuracy, 1)
+
+    @property
+    def met(self) -> np.ndarray:  # (S,)
+        "Students that a set has met."
+        return np.isfinite(self.accuracy).sum(1)
+
+    @property
+    def students(self) -> int:
+        "How many were trained, those that measured again with them."
+        return int(self.met.sum()) + len(self.again)
+
+    def table(
+        self,
+        names: Sequence[str],  # of the sets
+    ) -> Any:  # pandas.DataFrame
+        "One row for each set, the best first: students that it met, and their accuracy."
+        import pandas as pd
+
+        rows = pd.DataFrame(dict(students=self.met, accuracy=self.means), list(names))
+        return rows.sort_values(['students', 'accuracy'], ascending=False)
 
     def __repr__(self) -> str:
         spread = f'{self.means.min():.1%} to {self.means.max():.1%}'
@@ -177,21 +197,33 @@ def _fewest(real: ImageData) -> int:
     return int(real.labels.bincount(minlength=len(real.classes)).min())
 
 
+def judged_worth(
+    pool: Any,  # a `Pool`
+    real: ImageData,  # real training images
+    ipc: int,  # images per class
+) -> np.ndarray | None:  # (n,) bool; None: worth was measured by images that are not known
+    "Which of the real images judged the pool's worth for this budget; none of them where it was not measured."
+    try:
+        judges = Worth.open(pool, ipc).judges(real, MOST_JUDGES)
+    except PSRError:
+        return None if 'worth' in pool.table else np.zeros(len(real), bool)
+    if judges is None:
+        return None
+    taken = ImageData(judges.images, judges.labels, real.classes).pixel_keys  # as they were judged
+    return np.isin(real.pixel_keys, taken)
+
+
 def without_judges(
     pool: Any,  # a `Pool`
     real: ImageData,  # real training images
     ipc: int,  # images per class
 ) -> tuple[ImageData, bool]:  # those that did not judge the pool's worth, and whether that was known and possible
     "Leaves out the images by which worth was measured for this budget."
-    try:
-        judges = Worth.open(pool, ipc).judges(real, MOST_JUDGES)
-    except PSRError:
-        return real, 'worth' not in pool.table
-    if judges is None:
+    judged = judged_worth(pool, real, ipc)
+    if judged is None:
         return real, False
-    taken = ImageData(judges.images, judges.labels, real.classes).image_keys
-    left = real.take(~np.isin(real.image_keys, taken))
-    return (left, True) if _fewest(left) >= ENOUGH else (real, False)
+    left = real.take(~judged)
+    return (left, True) if not judged.any() or _fewest(left) >= ENOUGH else (real, False)
 
 
 def reference_and_rest(
@@ -224,7 +256,7 @@ class Contest:
     @property
     def students(self) -> int:
         "How many were trained."
-        return int(np.isfinite(self.comparison.accuracy).sum()) + len(self.comparison.again)
+        return self.comparison.students
 
     @property
     def best(self) -> Selection:
@@ -232,11 +264,7 @@ class Contest:
 
     def table(self) -> Any:  # pandas.DataFrame
         "One row for each set, the best first: students that it met, and their accuracy."
-        import pandas as pd
-
-        met = np.isfinite(self.comparison.accuracy).sum(1)
-        rows = pd.DataFrame(dict(students=met, accuracy=self.comparison.means), list(self.selections))
-        return rows.sort_values(['students', 'accuracy'], ascending=False)
+        return self.comparison.table(list(self.selections))
 
     @property
     def verdict(self) -> list[str]:

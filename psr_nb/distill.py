@@ -26,7 +26,6 @@ from psr_nb.core import (
     as_path,
     assets,
     check_not_newer,
-    content_hash,
     in_store,
     is_whole,
     lookup,
@@ -40,7 +39,6 @@ from .engines import Engine, opened
 from .forecast import Forecast
 from .pool import Pool, PoolStep
 from .prior import Prior
-from .problems import reference_images
 from .refine import RefineSettings, RefineStep, run_refinements
 from .score import score
 from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
@@ -49,14 +47,15 @@ from .shards import weights_hash
 from .spaces import is_centred
 from .tables import COLUMNS, SETTING, save_rows, text_table  # noqa: F401, where they were before
 from .teacher import Teacher, default_teachers
+from .tries import Aside, Tries, check_tries, compare_tries, keep_aside, reference_part, run_tries
 from .views import MAP_METHODS, pool_umap, report_page
 from .worth import Worth
 
 # %% auto #0
 __all__ = ['IMAGENET_TERMS', 'LICENCES', 'Progress', 'Stages', 'Roles', 'teacher_roles', 'load_matching', 'writable', 'known_map',
            'check_budget', 'licence', 'data_source', 'loaded_words', 'sampler_words', 'selection_words',
-           'refinement_words', 'run_pool', 'load_parts', 'run_refine', 'training_records', 'bill', 'unrecorded',
-           'make_set', 'layout_aside', 'Distillation', 'distill']
+           'refinement_words', 'run_pool', 'load_parts', 'run_refine', 'run_refine_tries', 'training_records', 'bill',
+           'unrecorded', 'make_set', 'layout_aside', 'Distillation', 'refine_stage', 'distill']
 
 # %% ../nbs/26_distill.ipynb #efd9da9a
 @dataclass(frozen=True)
@@ -356,6 +355,26 @@ def load_parts(
     return prior, data, roles
 
 
+@contextlib.contextmanager
+def _told_steps(total: int, progress: bool, stages: Stages | None) -> Iterator[Callable[[RefineStep], None]]:
+    "A bar for the steps of refinements; what it yields takes each step, from any thread."
+    from tqdm.auto import tqdm
+
+    done, lock, forecast = 0, threading.Lock(), Forecast('refine', progress)
+    with tqdm(total=total, desc='refine', unit='step', disable=not progress, leave=False) as bar:
+
+        def on_step(step: RefineStep) -> None:
+            nonlocal done
+            with lock:  # refinements run side by side
+                done += 1
+                bar.update()
+                forecast(done, total)
+                if stages is not None:
+                    stages.tell(Progress('refine', done, total, step))
+
+        yield on_step
+
+
 def run_refine(
     selections: list,  # `Selection`s, each refined in the same way
     prior: Prior,  # the diffusion prior
@@ -367,22 +386,29 @@ def run_refine(
     engine: Engine | None = None,  # who refines; None: this process
 ) -> list[list[RefineStep]]:
     "All steps of each refinement behind one progress bar, only the last with its images."
-    from tqdm.auto import tqdm
-
-    total, lock, forecast = settings.steps * len(selections), threading.Lock(), Forecast('refine', progress)
-    with tqdm(total=total, desc='refine', unit='step', disable=not progress, leave=False) as bar:
-        done = 0
-
-        def on_step(step: RefineStep) -> None:
-            nonlocal done
-            with lock:  # refinements run side by side
-                done += 1
-                bar.update()
-                forecast(done, total)
-                if stages is not None:
-                    stages.tell(Progress('refine', done, total, step))
-
+    with _told_steps(settings.steps * len(selections), progress, stages) as on_step:
         return run_refinements(selections, prior, roles.refining, data, roles.judging, settings, on_step, engine)
+
+
+def run_refine_tries(
+    selection: Selection,  # the chosen candidates
+    prior: Prior,  # the diffusion prior
+    roles: Roles,  # the teachers and what each does
+    aside: Aside,  # real images: a part refines, the other compares
+    settings: RefineSettings,  # of every try, but for its seed
+    tries: int,  # refinements, each with its own seed
+    every: int | None,  # compare the start, and each try every so many steps; None: the ends alone
+    folder: Path | None,  # where finished tries are kept; None: nowhere
+    progress: bool,  # show a bar
+    stages: Stages | None = None,  # to be told of every step
+    engine: Engine | None = None,  # who refines; None: this process
+    **options: Any,  # students, protocol and student of `compare_tries`
+) -> Tries:
+    "Refines a selection several times, and lets students choose the best of the results."
+    parts = prior, roles.refining, aside.rest, roles.judging, settings
+    with _told_steps(settings.steps * tries, progress, stages) as on_step:
+        attempts = run_tries(selection, *parts, tries, every, folder, on_step, engine)
+    return compare_tries(attempts, selection, prior, roles.judging, aside, every, **options)
 
 # %% ../nbs/26_distill.ipynb #74d68573
 def training_records(
@@ -414,13 +440,8 @@ def unrecorded(
 ) -> list[str]:  # who
     "Whose real images had a part in the choice, where they are not known to be among `data`."
     config, found = selection.config, []
-    if (about := config.get('reference')) and not within:
-        try:
-            part = reference_images(selection.pool, data, config['max_reference'], config['reference_seed'])
-            same = content_hash(part.images.numpy().tobytes()) == about['hash']
-        except PSRError:  # other classes
-            same = False
-        found += [] if same else [f'the selection, by real images {about["name"]}']
+    if not within and reference_part(selection, data) is None:
+        found.append(f'the selection, by real images {config["reference"]["name"]}')
     if 'worth' in config and selection.weights.worth:
         try:
             judged = Worth.open(selection.pool, selection.ipc).judges(data) is not None
@@ -438,10 +459,12 @@ def make_set(
     prior: Prior,  # the diffusion prior
     roles: Roles,  # who refines also gives soft labels
     within: bool = False,  # the choice is known to be by some of `data`
+    tries: Tries | None = None,  # whose winner the steps are
 ) -> DistilledSet:
     "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."
     last = steps[-1] if steps else None
     records = training_records(prior, roles)
+    more: dict[str, Any] = {} if tries is None else dict(tries=tries.about())
     distilled = DistilledSet.from_selection(
         selection,
         None if last is None else last.images,
@@ -453,6 +476,7 @@ def make_set(
         n_per_class=selection.pool.n_per_class,
         data={k: v for k, v in data.identity.items() if k != 'classes'},
         bill=bill(prior, roles),
+        **more,
         trained_on={who: None if record is None else record.words for who, record in records.items()}
         | dict.fromkeys(unrecorded(selection, data, within)),
     )
@@ -496,6 +520,7 @@ class Distillation:
     steps: list[RefineStep]  # empty when refinement was left out
     distilled: DistilledSet
     stages: Stages  # what was done and how long it took
+    tries: Tries | None = None  # what students compared, where several refinements or checkpoints were tried
 
     def write_report(
         self,
@@ -545,6 +570,42 @@ def _select_stage(
     return selection
 
 
+def _there(folder: Path) -> Pool | None:
+    "A pool that an earlier run has left, if it can be opened."
+    try:
+        return Pool.open(folder)
+    except PSRError:
+        return None
+
+
+def refine_stage(
+    stages: Stages,  # is told what was done
+    selection: Selection,  # the chosen candidates
+    prior: Prior,  # the diffusion prior
+    roles: Roles,  # the teachers and what each does
+    real: ImageData | Aside,  # real images; in two parts where there is something to compare
+    settings: RefineSettings,  # of the refinement
+    progress: bool,  # show a bar
+    engine: Engine | None = None,  # who refines; None: this process
+    tries: int = 1,  # refinements to compare
+    every: int | None = None,  # steps between checkpoints to compare
+    out: Path | None = None,  # the set's folder: finished tries are kept in OUT-tries
+    **options: Any,  # for `compare_tries`
+) -> tuple[list[RefineStep], Tries | None]:  # of the only refinement, or of the winner
+    "Refines a selection, once or several times."
+    with stages.stage('refine') as say:
+        if isinstance(real, ImageData):
+            [steps] = run_refine([selection], prior, roles, real, settings, progress, stages, engine)
+            say(refinement_words(settings, roles, steps))
+            return steps, None
+        folder = None if out is None else Path(f'{out}-tries')
+        found = run_refine_tries(
+            selection, prior, roles, real, settings, tries, every, folder, progress, stages, engine, **options
+        )
+        say(f'{refinement_words(settings, roles, found.steps)}; {found.words()}')
+    return found.steps, found
+
+
 def _save_stages(
     run: Distillation,
     out: Path,
@@ -585,6 +646,9 @@ def distill(
     on_progress: Callable[[Progress], Any] | None = None,  # called at every moment of the run, see `Progress`
     engine: str | Engine | None = None,  # who samples and refines: "ray", see `psr_nb.engines`; None: this process
     by_students: bool = False,  # students choose among the selections of many rules, see `contest`
+    tries: int = 1,  # refinements, each with its own seed; students choose the best, see `psr_nb.tries`
+    checkpoint_every: int | None = None,  # compare also the start, and each refinement every so many steps
+    tries_options: dict | None = None,  # students, protocol and student of `compare_tries`
 ) -> Distillation:
     """From a prior and real images to a distilled set: samples a pool, selects, refines and saves. Raises `PSRError`
     before any work for arguments that do not go together."""
@@ -592,6 +656,7 @@ def distill(
     if by_students and method != 'psr':
         raise PSRError('argument method', 'none beside by_students, which tries many rules', method)
     known_map(map_method)
+    compare = check_tries(tries, checkpoint_every, refine)
     is_centred((select_options or {}).get('space', 'student'))  # an unknown space is named before the pool is sampled
     if out is not None and pool is not None and as_path(out) == as_path(pool):
         raise PSRError('arguments out and pool', 'two folders', f'{out} for both')
@@ -603,20 +668,23 @@ def distill(
     stages = Stages(progress, on_progress) if stages is None else stages
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
     settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
+    if compare:
+        keep_aside(data, _there(folder), ipc, seed=seed)  # too few images are named before the pool is sampled
     with opened(engine) as who:
         asked = dict(sampling=sampling, engine=who)
         sampled = _sample_stage(stages, prior, roles, n_per_class, folder, seed, progress, **asked)
         options = dict(seed=seed, teacher=roles.scoring, **(select_options or {}))
-        selection = _select_stage(stages, sampled, ipc, method, by_students, data, **options)
+        real = keep_aside(data, sampled, ipc, seed=seed) if compare else data
+        rest = real.rest if isinstance(real, Aside) else real
+        selection = _select_stage(stages, sampled, ipc, method, by_students, rest, **options)
         method = 'by_students' if by_students else method
         embedding = layout_aside(sampled, map_method) if map_method and out is not None else None
-        steps: list[RefineStep] = []
+        steps, found = [], None
         if refine:
-            with stages.stage('refine') as say:
-                [steps] = run_refine([selection], prior, roles, data, settings, progress, stages, who)
-                say(refinement_words(settings, roles, steps))
-    distilled = make_set(selection, steps, method, data, prior, roles, by_students)
-    run = Distillation(prior, data, roles, sampled, selection, steps, distilled, stages)
+            parts = stages, selection, prior, roles, real, settings, progress, who
+            steps, found = refine_stage(*parts, tries, checkpoint_every, out, **(tries_options or {}))
+    distilled = make_set(selection, steps, method, data, prior, roles, by_students or compare, found)
+    run = Distillation(prior, data, roles, sampled, selection, steps, distilled, stages, found)
     if out is not None:
         _save_stages(run, out, map_method, embedding)
     return run

@@ -584,10 +584,11 @@ def _refined(
     latents: torch.Tensor,  # (n, c, h, w) of a selection
     labels: torch.Tensor,  # (n,)
     classes: list[str] | None,  # names of the labels
+    seed: int,  # of every draw
 ) -> list[RefineStep]:
     "All steps of a refinement, made by a worker."
-    selection = SimpleNamespace(latents=latents, labels=labels, classes=classes)
-    return list(refine(selection, prior, teacher, real, judge, settings, preview=settings.steps + 1))
+    selection, own = SimpleNamespace(latents=latents, labels=labels, classes=classes), replace(settings, seed=seed)
+    return list(refine(selection, prior, teacher, real, judge, own, preview=own.steps + 1))
 
 # %% ../nbs/19_refine.ipynb #778ede1b
 def run_refinements(
@@ -599,11 +600,14 @@ def run_refinements(
     settings: RefineSettings,  # of the refinement
     on_step: Callable[[RefineStep], Any] | None = None,  # called at every step of every refinement, from its thread
     engine: Engine | None = None,  # who refines; its workers tell of their steps at the end; None: this process
+    seeds: Sequence[int] | None = None,  # one for each selection; None: the settings' for all
 ) -> list[list[RefineStep]]:  # one list per selection
     "All steps of each refinement, only the last with its images. On a CPU several run side by side."
+    seeds = [settings.seed] * len(selections) if seeds is None else list(seeds)
     if engine is not None and engine.device is not None:
         names = [getattr(s, 'classes', None) for s in selections]
-        jobs = [(torch.as_tensor(s.latents), torch.as_tensor(s.labels), n) for s, n in zip(selections, names)]
+        each = zip(selections, names, seeds)
+        jobs = [(torch.as_tensor(s.latents), torch.as_tensor(s.labels), n, seed) for s, n, seed in each]
         found = []
         for steps in engine.map(_refined, jobs, (prior, teacher, real, judge, settings), _placed):
             found.append(steps)
@@ -614,9 +618,9 @@ def run_refinements(
     stop, threads = threading.Event(), torch.get_num_threads()
     side_by_side = min(len(selections), threads) if prior.device.type == 'cpu' else 1
 
-    def run(selection):
-        steps = []
-        for step in refine(selection, prior, teacher, real, judge, settings, preview=settings.steps + 1):
+    def run(selection, seed):
+        steps, own = [], settings if seed == settings.seed else replace(settings, seed=seed)
+        for step in refine(selection, prior, teacher, real, judge, own, preview=own.steps + 1):
             steps.append(step)
             if on_step is not None:
                 on_step(step)
@@ -628,7 +632,7 @@ def run_refinements(
         torch.set_num_threads(max(1, threads // side_by_side))
         with ThreadPoolExecutor(side_by_side) as workers:
             try:
-                return list(workers.map(run, selections))
+                return list(workers.map(run, selections, seeds))
             except BaseException:
                 stop.set()
                 raise

@@ -160,6 +160,7 @@ class SetsStep:
     losses: dict[str, list[float]]  # unweighted value of each active term, one for each set
     images: torch.Tensor | None = None  # (S, n, c, H, W) in [0, 1], at the end only
     accepted: torch.Tensor | None = None  # (S, n) bool, at the end only: False where the original was kept
+    probability: torch.Tensor | None = None  # (S, n) the refining teacher's p(y|x), as last seen
 
 
 def refine_together(
@@ -184,14 +185,18 @@ def refine_together(
     while state.done < settings.steps:
         losses = state.step()
         if state.done < settings.steps:
-            yield SetsStep(state.done, settings.steps, state.z.detach().clone().view_as(starts), losses)
+            seen = state.probability.clone().view(starts.shape[:2])
+            yield SetsStep(
+                state.done, settings.steps, state.z.detach().clone().view_as(starts), losses, probability=seen
+            )
     with torch.no_grad():
         before, after = (prior.decode(z).cpu().unflatten(0, starts.shape[:2]) for z in (state.start, state.z))
     kept = torch.stack([accept(b, a, labels[0], judge) for b, a in zip(before, after)])
     state.reset(torch.nonzero(~kept.flatten())[:, 0].to(prior.device))
     after[~kept] = before[~kept]
     latents = state.z.detach().clone().view_as(starts)
-    yield SetsStep(state.done, settings.steps, latents, losses, after, kept)
+    seen = state.probability.clone().view(starts.shape[:2])
+    yield SetsStep(state.done, settings.steps, latents, losses, after, kept, seen)
 
 # %% ../nbs/20_refinements.ipynb #a2000011
 from .contest import Comparison, compare_sets  # noqa: F401, names that stay importable from here

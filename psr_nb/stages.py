@@ -19,7 +19,7 @@ from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, re
 from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
-from .distill import Progress, Roles, Stages, make_set, refinement_words, run_refine, writable
+from .distill import Progress, Roles, Stages, make_set, refine_stage, writable
 from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
@@ -37,6 +37,7 @@ from .select import SELECTORS, Selection, select
 from .subsets import split_note
 from .tables import save_rows
 from .teacher import Teacher, default_teachers
+from .tries import check_tries, keep_aside
 from .worth import Worth, measure_worth
 
 # %% auto #0
@@ -223,9 +224,12 @@ def refine_file(
     options: dict | None = None,  # fields of `RefineSettings`
     progress: bool = True,  # show a bar and the stage
     on_progress: Callable[[Progress], Any] | None = None,  # called at every step, see `psr_nb.distill.Progress`
+    tries: int = 1,  # refinements, each with its own seed; students choose the best, see `psr_nb.tries`
+    checkpoint_every: int | None = None,  # compare also the start, and each refinement every so many steps
+    tries_options: dict | None = None,  # students, protocol and student of `compare_tries`
 ) -> DistilledSet:
     "Refines a selection and saves it as a distilled set."
-    out = writable(out, 'provenance.json')
+    compare, out = check_tries(tries, checkpoint_every), writable(out, 'provenance.json')
     chosen = Selection.open(selection)
     pool: Any = chosen.pool
     classes = pool.classes
@@ -234,11 +238,11 @@ def refine_file(
     names = free_teachers(chosen, (model.name, real.published), teacher, judge)
     roles = Roles(None, *(None if t is None else Teacher.from_pretrained(t, classes=classes) for t in names))
     settings, stages = RefineSettings.suited(model, **(options or {})), Stages(progress, on_progress)
-    with stages.stage('refine') as say:
-        [steps] = run_refine([chosen], model, roles, real, settings, progress, stages)
-        say(refinement_words(settings, roles, steps))
-    method = 'psr' if chosen.method == 'psr' else f'{chosen.method}+refine'
-    distilled = make_set(chosen, steps, method, real, model, roles)
+    parts = keep_aside(real, pool, chosen.ipc, chosen, seed=settings.seed) if compare else real
+    how: dict[str, Any] = dict(tries=tries, every=checkpoint_every, out=out, **(tries_options or {}))
+    steps, found = refine_stage(stages, chosen, model, roles, parts, settings, progress, **how)
+    method = 'psr' if chosen.method == 'psr' else f'{chosen.method}+refine' if steps else chosen.method
+    distilled = make_set(chosen, steps, method, real, model, roles, tries=found)
     distilled.save(out)
     return distilled
 
