@@ -251,6 +251,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'psr_nb.contest.Contest.words': ('contest.html#contest.words', 'psr_nb/contest.py'),
                                 'psr_nb.contest._check_contest': ('contest.html#_check_contest', 'psr_nb/contest.py'),
                                 'psr_nb.contest._fewest': ('contest.html#_fewest', 'psr_nb/contest.py'),
+                                'psr_nb.contest._going_on': ('contest.html#_going_on', 'psr_nb/contest.py'),
                                 'psr_nb.contest.at_most': ('contest.html#at_most', 'psr_nb/contest.py'),
                                 'psr_nb.contest.choosers_and_keepers': ('contest.html#choosers_and_keepers', 'psr_nb/contest.py'),
                                 'psr_nb.contest.compare_sets': ('contest.html#compare_sets', 'psr_nb/contest.py'),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -105,6 +105,11 @@ def _check_contest(students: int, rounds: int, seed: int, most: int | None, real
         raise PSRError(f'real images {real.name}', 'two classes or more', f'{len(real.classes)}', say)
 
 
+def _going_on(sets: int, rounds: int) -> list[int]:
+    "How many sets are in each round."
+    return [-(-sets // 2**r) for r in range(rounds)]
+
+
 def compare_sets(
     sets: torch.Tensor,  # (S, n, c, H, W) float in [0, 1] or uint8
     labels: torch.Tensor,  # (n,) class positions
@@ -116,6 +121,7 @@ def compare_sets(
     device: torch.device | str | None = None,  # default: the best at hand
     rounds: int = 1,  # after each but the last, the better half goes on
     most: int | None = MOST_CHOOSE,  # real images that choose, equally many of each class; None: all
+    on_student: Callable[[int, int], Any] | None = None,  # called after each student: how many, and of how many
 ) -> Comparison:
     "Which set teaches most, and how much on images that had no part in the choice: every second of each class."
     _check_contest(students, rounds, seed, most, real)
@@ -126,13 +132,19 @@ def compare_sets(
     chooses = at_most(could, most, seed)
     student = student_of_size(images.shape[-1]) if student is None else student
     train: dict[str, Any] = dict(protocol=protocol, student=student, device=device or best_device())
+    total, done = students * (sum(_going_on(len(sets), rounds)) + 1), 0
 
     def ask(which: np.ndarray, data: ImageData, first: int) -> np.ndarray:  # (sets, students)
         "Accuracy of new students of each set."
         seeds = [seed + first + i for i in range(students)]
         given = [(images[i], labels) for i in which for _ in seeds]
-        answers = train_students(given, data, seeds=seeds * len(which), **train)
-        right = [float((logits.argmax(1) == data.labels).float().mean()) for logits in answers]
+        nonlocal done
+        right = []
+        for logits in train_students(given, data, seeds=seeds * len(which), **train):
+            right.append(float((logits.argmax(1) == data.labels).float().mean()))
+            done += 1
+            if on_student is not None:
+                on_student(done, total)
         return np.array(right).reshape(len(which), students)
 
     left, accuracy = np.arange(len(images)), np.full((len(images), rounds * students), np.nan)
@@ -220,10 +232,10 @@ def without_judges(
 ) -> tuple[ImageData, bool]:  # those that did not judge the pool's worth, and whether that was known and possible
     "Leaves out the images by which worth was measured for this budget."
     judged = judged_worth(pool, real, ipc)
-    if judged is None:
-        return real, False
+    if judged is None or not judged.any():
+        return real, judged is not None
     left = real.take(~judged)
-    return (left, True) if not judged.any() or _fewest(left) >= ENOUGH else (real, False)
+    return (left, True) if _fewest(left) >= ENOUGH else (real, False)
 
 
 def reference_and_rest(

@@ -62,7 +62,7 @@ __all__ = ['IMAGENET_TERMS', 'LICENCES', 'Progress', 'Stages', 'Roles', 'teacher
 class Progress:
     "One moment of a run, as `on_progress` sees it."
 
-    stage: str  # load, pool, select, refine, save, evaluate or report
+    stage: str  # load, pool, select, refine, compare (within refine), save, evaluate or report
     done: int = 0  # of `total`: shards in the pool, steps of the refinement
     total: int = 0  # 0: this stage has no steps to count
     step: PoolStep | RefineStep | None = None  # what was just made
@@ -405,10 +405,20 @@ def run_refine_tries(
     **options: Any,  # students, protocol and student of `compare_tries`
 ) -> Tries:
     "Refines a selection several times, and lets students choose the best of the results."
+    from tqdm.auto import tqdm
+
     parts = prior, roles.refining, aside.rest, roles.judging, settings
     with _told_steps(settings.steps * tries, progress, stages) as on_step:
         attempts = run_tries(selection, *parts, tries, every, folder, on_step, engine)
-    return compare_tries(attempts, selection, prior, roles.judging, aside, every, **options)
+    with tqdm(desc='compare', unit='student', disable=not progress, leave=False) as bar:
+
+        def on_student(done: int, total: int) -> None:
+            bar.total = total
+            bar.update()
+            if stages is not None:
+                stages.tell(Progress('compare', done, total))
+
+        return compare_tries(attempts, selection, prior, roles.judging, aside, every, on_student=on_student, **options)
 
 # %% ../nbs/26_distill.ipynb #74d68573
 def training_records(

@@ -231,6 +231,7 @@ class Tries:
     comparison: Comparison
     seconds: float  # that comparing took
     notes: list[str]
+    how: dict[str, Any]  # arguments of `distill` that do the same again
 
     @property
     def steps(self) -> list[RefineStep]:
@@ -258,7 +259,7 @@ class Tries:
         seconds = dict(refining=round(sum(a.seconds for a in self.attempts), 3), comparing=round(self.seconds, 3))
         chosen = dict(best=c.best, chosen=sets[c.best]['accuracy'], again=round(float(c.again.mean()), 6))
         asked = dict(images_chose=chose, images_again=kept, students=self.students, seconds=seconds)
-        return dict(sets=sets, **chosen, **asked, notes=list(self.notes))
+        return dict(sets=sets, **chosen, **asked, notes=list(self.notes), how=self.how)
 
     def table(self) -> Any:  # pandas.DataFrame
         "One row for each candidate, those that met most students first, and of these the best."
@@ -301,6 +302,7 @@ def compare_tries(
     protocol: str | Protocol = 'quick',  # how they are trained
     student: str | None = None,  # None: the ConvNet of the images' size
     device: torch.device | str | None = None,  # default: the best at hand
+    on_student: Callable[[int, int], Any] | None = None,  # called after each student: how many, and of how many
 ) -> Tries:
     "Lets students compare the ends of several refinements, or moments of them, and measures the winner again."
     began = time.perf_counter()
@@ -311,10 +313,12 @@ def compare_tries(
         candidates += [(i, s) for s in [*finished, attempt.steps[-1]]]
     images: Any = [selection.images if s is None else to_uint8(s.images) for _, s in candidates]
     rounds = max(1, (len(images) - 1).bit_length())
-    how: dict[str, Any] = dict(protocol=protocol, student=student, device=device, rounds=rounds)
-    labels = torch.as_tensor(selection.labels)
-    compared = compare_sets(torch.stack([x.cpu() for x in images]), labels, aside.ask, students, **how)
-    return Tries(attempts, candidates, compared, time.perf_counter() - began, aside.notes)
+    asked: dict[str, Any] = dict(students=students, protocol=protocol, student=student)
+    sets, labels = torch.stack([x.cpu() for x in images]), torch.as_tensor(selection.labels)
+    compared = compare_sets(sets, labels, aside.ask, device=device, rounds=rounds, on_student=on_student, **asked)
+    how: dict[str, Any] = dict(tries=len(attempts), checkpoint_every=every, tries_options=asked)
+    how |= dict(settings=asdict(attempts[0].steps[-1].settings or RefineSettings()))
+    return Tries(attempts, candidates, compared, time.perf_counter() - began, aside.notes, how)
 
 # %% ../nbs/21_tries.ipynb #tr014
 def check_tries(

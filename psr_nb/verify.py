@@ -118,6 +118,9 @@ def _again(
     chosen, config, refined = about['selection'], about['selection']['config'], about.get('refine')
     options: dict[str, Any] = {k: config[k] for k in ('gate', 'quantile', 'space', 'centred') if k in config}
     options |= {k: [tuple(p) for p in config[k]] for k in ('pins', 'bans') if config.get(k)}
+    how = (about.get('tries') or {}).get('how')  # where students chose among several refinements
+    settings = how['settings'] if how else None if refined is None else refined['settings']
+    tried = {} if how is None else {k: how[k] for k in ('tries', 'checkpoint_every', 'tries_options')}
     run = distill(
         prior,
         real,
@@ -127,11 +130,12 @@ def _again(
         teachers=teachers,
         n_per_class=about['n_per_class'],
         seed=about['seed'],
-        refine=refined is not None,
+        refine=settings is not None,
         select_options=options | dict(weights=Weights(**chosen['weights'])),
-        refine_options=None if refined is None else refined['settings'],
+        refine_options=settings,
         sampling=about['sampler'],
         progress=False,
+        **tried,
     )
     return run.distilled
 

@@ -1,0 +1,175 @@
+"Several refinements compared by students: from the shell, killed and resumed, with honest accounts, and refused in words."
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from commands import here, worked_here
+
+from psr_nb.core import PSRError
+from psr_nb.distill import distill
+from psr_nb.distilled import DistilledSet
+from psr_nb.pool import Pool
+from psr_nb.protocols import PROTOCOLS
+from psr_nb.refine import RefineSettings, refine
+from psr_nb.select import select
+from psr_nb.stages import refine_file
+from psr_nb.tries import compare_tries, keep_aside, run_tries
+
+BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 4),))
+SHORT = dict(steps=4, width=8, warm_up=2, unroll=2, student_real=32)
+WORDS = ['--ipc', 1, '--n-per-class', 3, '--num-inference-steps', 4, '--steps', 2, '--map', 'none', '--quiet']
+
+
+@pytest.fixture(scope='module')
+def start(tmp_path_factory, fashion_prior, fashion_mini, fashion_teachers):
+    "A pool, a selection, and real images in two parts."
+    path = tmp_path_factory.mktemp('tries') / 'pool'
+    pool = Pool.sample(fashion_prior, [fashion_teachers['a']], 4, path=path, progress=False, num_inference_steps=4)
+    aside = keep_aside(fashion_mini.per_class(40), pool, 1)
+    return pool, select(pool, 1, reference=aside.rest), aside
+
+
+def same(a: DistilledSet, b: DistilledSet) -> bool:
+    return a.images.equal(b.images) and a.latents.equal(b.latents) and a.soft_labels.equal(b.soft_labels)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(few_images, tmp_path):
+    "A finished try is not made again, and the set is that of a run that nobody disturbed."
+    command = lambda out: ['distill', '--data', few_images, *WORDS, '--tries', 2, '--checkpoint-every', 1, '--out', out]
+    said = worked_here(*command(tmp_path / 'calm')).stderr
+    calm = DistilledSet.open(tmp_path / 'calm')
+    words = [sys.executable, '-m', 'psr_nb.cli', *map(str, command(tmp_path / 'set'))]
+    run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder, deadline = tmp_path / 'set-tries', time.monotonic() + 300
+    while not list(folder.glob('tries-*.safetensors')) and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.kill()
+    run.wait()
+    [first] = list(folder.glob('tries-*.safetensors'))
+    assert not (tmp_path / 'set').exists()
+    written = first.stat().st_mtime_ns
+    worked_here(*command(tmp_path / 'set'))
+    assert same(DistilledSet.open(tmp_path / 'set'), calm)
+    assert first.stat().st_mtime_ns == written and len(list(folder.glob('tries-*.safetensors'))) == 2
+    about = [json.loads((tmp_path / n / 'provenance.json').read_text())['tries'] for n in ('calm', 'set')]
+    for one in about:
+        assert one.pop('seconds')['comparing'] > 0
+    assert about[0] == about[1] and not said  # quiet
+
+
+@pytest.mark.slow
+def test_the_winner_and_its_account(start, fashion_prior, fashion_teachers):
+    "The best of the last round wins; who chose and who measured again share no image; every student is counted."
+    pool, selection, aside = start
+    parts = fashion_prior, fashion_teachers['b'], aside.rest, fashion_teachers['c']
+    settings = RefineSettings.suited(fashion_prior, **SHORT)
+    attempts = run_tries(selection, *parts, settings, 3, 2)
+    calls = []
+    how = dict(students=2, protocol=BRIEF, on_student=lambda *now: calls.append(now))
+    tried = compare_tries(attempts, selection, fashion_prior, parts[3], aside, 2, **how)
+    about, met = tried.about(), tried.comparison.met
+    assert len(tried.candidates) == 7 and met.tolist().count(6) == 2  # 7, 4 and 2 sets
+    assert about['students'] == len(calls) == calls[-1][0] == calls[-1][1] == (7 + 4 + 2 + 1) * 2
+    last = [i for i in range(7) if met[i] == 6]
+    assert about['best'] == max(last, key=lambda i: tried.comparison.means[i])
+    assert (about['images_chose'], about['images_again']) == (100, 100) and len(tried.comparison.again) == 2
+    for text in (f'{about["chosen"]:.1%}', f'{about["again"]:.1%}', '28 students', '100 others'):
+        assert text in tried.words()
+    which, step = tried.candidates[about['best']]
+    assert tried.steps[-1:] == ([] if step is None else [step])
+    in_the_middle = tried.candidates[1][1]
+    [*_, end] = refine(selection, *parts[:3], parts[3], settings, steps=2)
+    assert in_the_middle.images.shape == end.images.shape and in_the_middle.step == 2
+    alone = list(refine(selection, *parts, replace(settings, seed=1)))
+    assert torch.equal(alone[-1].latents, attempts[1].steps[-1].latents)  # a try is an ordinary refinement
+    assert torch.equal(alone[1].latents, attempts[1].steps[1].latents)
+
+
+@pytest.mark.slow
+def test_the_start_may_win(start, fashion_prior, fashion_teachers, tmp_path):
+    "A refinement that spoils its images is not kept: the set is the selection."
+    pool, selection, aside = start
+    file = selection.save(tmp_path / 'selection.json')
+    options = dict(SHORT, lr=3.0, student=0.0, soft_label=0.0, distribution_matching=0.0, proximal=0.0, denoising=0.001)
+    more = dict(checkpoint_every=4, tries_options=dict(students=6, protocol=replace(BRIEF, epochs=((1e9, 60),))))
+    made = refine_file(file, tmp_path / 'set', data='fashion-mini', options=options, progress=False, **more)
+    account = made.provenance['tries']
+    assert account['best'] == 0 and made.provenance['refine'] is None and made.method == 'psr_select'
+    assert made.images.equal(torch.as_tensor(selection.images)) and account['sets'][0]['seed'] is None
+
+
+@pytest.mark.slow
+def test_one_try_is_the_refinement_as_it_was(start, tmp_path):
+    "Without tries and checkpoints nothing is kept aside, nothing is added, and no folder is left."
+    pool, selection, aside = start
+    file = selection.save(tmp_path / 'selection.json')
+    more = dict(data='fashion-mini', options=SHORT, progress=False)
+    a, b = (refine_file(file, tmp_path / n, **more, **o) for n, o in (('a', {}), ('b', dict(tries=1))))
+    assert same(a, b) and 'tries' not in b.provenance and not (tmp_path / 'b-tries').exists()
+    assert a.provenance == b.provenance
+
+
+@pytest.mark.slow
+def test_images_kept_aside_have_judged_and_shown_nothing(start, fashion_mini, monkeypatch):
+    pool, selection, aside = start
+    both = np.concatenate([aside.ask.image_keys, aside.rest.image_keys])
+    assert len(set(both.tolist())) == len(both) == 400
+    again = keep_aside(fashion_mini.per_class(40), pool, 1, selection)  # its reference, 20 of each class, is left out
+    assert not np.isin(again.ask.image_keys, aside.rest.image_keys).any() and not again.notes
+    judged = np.zeros(400, bool)
+    judged[::20] = True  # two of each class
+    monkeypatch.setattr('psr_nb.tries.judged_worth', lambda *_: judged)
+    without = keep_aside(fashion_mini.per_class(40), pool, 1)
+    assert not np.isin(without.ask.image_keys, fashion_mini.per_class(40).take(judged).image_keys).any()
+    monkeypatch.setattr('psr_nb.tries.judged_worth', lambda *_: None)
+    assert 'judged worth are not known' in keep_aside(fashion_mini.per_class(40), pool, 1).notes[0]
+
+
+@pytest.mark.slow
+def test_a_damaged_try_is_made_again(start, fashion_prior, fashion_teachers, tmp_path):
+    pool, selection, aside = start
+    parts = fashion_prior, fashion_teachers['b'], aside.rest, None
+    settings = RefineSettings.suited(fashion_prior, **SHORT)
+    first = run_tries(selection, *parts, settings, 2, folder=tmp_path)
+    file = min(tmp_path.glob('tries-*.safetensors'))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.warns(UserWarning, match='cut short'):
+        again = run_tries(selection, *parts, settings, 2, folder=tmp_path)
+    for a, b in zip(first, again):
+        assert torch.equal(a.steps[-1].latents, b.steps[-1].latents)
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--tries', 0], 'argument tries: expected a whole number from 1 up, found 0'),
+        (['--tries', 1.5], "'1.5' is not a valid int"),
+        (['--checkpoint-every', 0], 'argument checkpoint_every: expected a whole number of steps from 1 up'),
+        (['--tries', 2, '--no-refine'], 'arguments tries and checkpoint_every: expected refinement'),
+    ],
+)
+def test_wrong_numbers_are_refused(words, said, tmp_path):
+    done = here('distill', '--data', 'fashion-mini', *words, '--out', tmp_path / 'set')
+    assert done.returncode != 0 and said in ' '.join(done.stderr.split()) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_too_few_real_images(fashion_mini, start, tmp_path):
+    "Said before a pool is sampled, or a latent is moved."
+    few = fashion_mini.per_class(19)
+    with pytest.raises(PSRError, match='at least 20 of each class .* found 19 of'):
+        distill('fashion', few, 1, out=tmp_path / 'set', n_per_class=3, tries=2, progress=False)
+    pool, *_ = start
+    shown = select(pool, 1, reference=fashion_mini).save(tmp_path / 'selection.json')
+    done = here('refine', shown, '--data', 'fashion-mini', '--tries', 2, '--out', tmp_path / 'set', '--quiet')
+    assert done.returncode == 1 and 'found 0 of T-shirt' in done.stderr and 'psr distill --tries' in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['selection.json']
+    with pytest.raises(PSRError, match='argument tries: expected a whole number from 1 up, found 1.5'):
+        refine_file(shown, tmp_path / 'set', tries=1.5)
