@@ -316,7 +316,8 @@ def compare_tries(
     asked: dict[str, Any] = dict(students=students, protocol=protocol, student=student)
     sets, labels = torch.stack([x.cpu() for x in images]), torch.as_tensor(selection.labels)
     compared = compare_sets(sets, labels, aside.ask, device=device, rounds=rounds, on_student=on_student, **asked)
-    how: dict[str, Any] = dict(tries=len(attempts), checkpoint_every=every, tries_options=asked)
+    named = asked | dict(protocol=protocol if isinstance(protocol, str) else 'own')
+    how: dict[str, Any] = dict(tries=len(attempts), checkpoint_every=every, tries_options=named)
     how |= dict(settings=asdict(attempts[0].steps[-1].settings or RefineSettings()))
     return Tries(attempts, candidates, compared, time.perf_counter() - began, aside.notes, how)
 

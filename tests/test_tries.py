@@ -2,28 +2,27 @@
 
 import json
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from commands import here, worked_here
+from commands import PSR, here, worked_here
 
 from psr_nb.core import PSRError
-from psr_nb.distill import distill
+from psr_nb.distill import Roles, distill, make_set
 from psr_nb.distilled import DistilledSet
 from psr_nb.pool import Pool
+from psr_nb.problems import reference_images
 from psr_nb.protocols import PROTOCOLS
 from psr_nb.refine import RefineSettings, refine
-from psr_nb.select import select
+from psr_nb.select import prepare, select
 from psr_nb.stages import refine_file
 from psr_nb.tries import compare_tries, keep_aside, run_tries
 
 BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 4),))
 SHORT = dict(steps=4, width=8, warm_up=2, unroll=2, student_real=32)
-WORDS = ['--ipc', 1, '--n-per-class', 3, '--num-inference-steps', 4, '--steps', 2, '--map', 'none', '--quiet']
 
 
 @pytest.fixture(scope='module')
@@ -40,12 +39,14 @@ def same(a: DistilledSet, b: DistilledSet) -> bool:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed(few_images, tmp_path):
+def test_killed_and_resumed(start, few_images, tmp_path):
     "A finished try is not made again, and the set is that of a run that nobody disturbed."
-    command = lambda out: ['distill', '--data', few_images, *WORDS, '--tries', 2, '--checkpoint-every', 1, '--out', out]
+    chosen = select(start[0], 1).save(tmp_path / 'selection.json')
+    how = ['--steps', 3, '--student', 0, '--tries', 2, '--quiet']
+    command = lambda out: ['refine', chosen, '--data', few_images, *how, '--out', out]
     said = worked_here(*command(tmp_path / 'calm')).stderr
     calm = DistilledSet.open(tmp_path / 'calm')
-    words = [sys.executable, '-m', 'psr_nb.cli', *map(str, command(tmp_path / 'set'))]
+    words = [*PSR, *map(str, command(tmp_path / 'set'))]
     run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder, deadline = tmp_path / 'set-tries', time.monotonic() + 300
     while not list(folder.glob('tries-*.safetensors')) and run.poll() is None and time.monotonic() < deadline:
@@ -93,16 +94,21 @@ def test_the_winner_and_its_account(start, fashion_prior, fashion_teachers):
 
 
 @pytest.mark.slow
-def test_the_start_may_win(start, fashion_prior, fashion_teachers, tmp_path):
-    "A refinement that spoils its images is not kept: the set is the selection."
+def test_the_start_may_win(start, fashion_prior, fashion_mini, fashion_teachers):
+    "Where refinement has spoilt the images, the set is the selection as it was, and says so."
     pool, selection, aside = start
-    file = selection.save(tmp_path / 'selection.json')
-    options = dict(SHORT, lr=3.0, student=0.0, soft_label=0.0, distribution_matching=0.0, proximal=0.0, denoising=0.001)
-    more = dict(checkpoint_every=4, tries_options=dict(students=6, protocol=replace(BRIEF, epochs=((1e9, 60),))))
-    made = refine_file(file, tmp_path / 'set', data='fashion-mini', options=options, progress=False, **more)
-    account = made.provenance['tries']
-    assert account['best'] == 0 and made.provenance['refine'] is None and made.method == 'psr_select'
-    assert made.images.equal(torch.as_tensor(selection.images)) and account['sets'][0]['seed'] is None
+    roles = Roles(None, fashion_teachers['b'], None)
+    settings = RefineSettings.suited(fashion_prior, **SHORT)
+    [made] = run_tries(selection, fashion_prior, roles.refining, aside.rest, None, settings)
+    noise = replace(made.steps[-1], images=torch.rand_like(made.steps[-1].images))
+    spoilt = replace(made, steps=[*made.steps[:-1], noise])
+    how = dict(students=4, protocol=replace(BRIEF, epochs=((1e9, 60),)))
+    tried = compare_tries([spoilt], selection, fashion_prior, None, aside, 4, **how)
+    assert tried.steps == [] and 'best is the start' in tried.words()
+    kept = make_set(selection, tried.steps, 'psr', fashion_mini, fashion_prior, roles, tries=tried)
+    account = kept.provenance['tries']
+    assert account['best'] == 0 and account['sets'][0]['seed'] is None and kept.method == 'psr_select'
+    assert kept.images.equal(torch.as_tensor(selection.images)) and kept.provenance['refine'] is None
 
 
 @pytest.mark.slow
@@ -121,15 +127,19 @@ def test_images_kept_aside_have_judged_and_shown_nothing(start, fashion_mini, mo
     pool, selection, aside = start
     both = np.concatenate([aside.ask.image_keys, aside.rest.image_keys])
     assert len(set(both.tolist())) == len(both) == 400
-    again = keep_aside(fashion_mini.per_class(40), pool, 1, selection)  # its reference, 20 of each class, is left out
-    assert not np.isin(again.ask.image_keys, aside.rest.image_keys).any() and not again.notes
+    real = fashion_mini.per_class(40)
+    shown = prepare(pool, real, max_reference=18).select(1)
+    again = keep_aside(real, pool, 1, shown)
+    assert not np.isin(again.ask.image_keys, reference_images(pool, real, 18, 0).image_keys).any()
+    assert len(again.ask) == 200 and not again.notes
+    assert 'selection represents are not known' in keep_aside(real, pool, 1, selection).notes[0]  # only a part of these
     judged = np.zeros(400, bool)
     judged[::20] = True  # two of each class
     monkeypatch.setattr('psr_nb.tries.judged_worth', lambda *_: judged)
-    without = keep_aside(fashion_mini.per_class(40), pool, 1)
-    assert not np.isin(without.ask.image_keys, fashion_mini.per_class(40).take(judged).image_keys).any()
+    without = keep_aside(real, pool, 1)
+    assert not np.isin(without.ask.image_keys, real.take(judged).image_keys).any()
     monkeypatch.setattr('psr_nb.tries.judged_worth', lambda *_: None)
-    assert 'judged worth are not known' in keep_aside(fashion_mini.per_class(40), pool, 1).notes[0]
+    assert 'judged worth are not known' in keep_aside(real, pool, 1).notes[0]
 
 
 @pytest.mark.slow
@@ -150,7 +160,7 @@ def test_a_damaged_try_is_made_again(start, fashion_prior, fashion_teachers, tmp
     ('words', 'said'),
     [
         (['--tries', 0], 'argument tries: expected a whole number from 1 up, found 0'),
-        (['--tries', 1.5], "'1.5' is not a valid int"),
+        (['--tries', 1.5], "'--tries': Input should be a valid integer"),
         (['--checkpoint-every', 0], 'argument checkpoint_every: expected a whole number of steps from 1 up'),
         (['--tries', 2, '--no-refine'], 'arguments tries and checkpoint_every: expected refinement'),
     ],
