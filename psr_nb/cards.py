@@ -67,6 +67,11 @@ def _card_rows(distilled: Any) -> list[tuple[str, Any]]:
     if refined:
         losses = ', '.join(f'{k} {v[-1]:.4g}' for k, v in refined.get('losses', {}).items() if v)
         refinement = f'{refined.get("steps")} steps; final losses {losses}'
+    if tried := p.get('tries'):
+        refinement += (
+            f'; best of {len(tried["sets"])} sets (seeds, checkpoints) by {tried["students"]} students on real '
+        )
+        refinement += f'images kept aside: {tried["chosen"]:.1%}, measured again {tried["again"]:.1%}'
     if soft:
         agree = f'agrees with {soft["agreement"]:.1%} of the labels'
         labels = f'teacher {soft["teacher"]}, temperature {soft["temperature"]}, {agree}'

@@ -288,7 +288,7 @@ def _at_checkpoint(
         before, after = (prior.decode(z.to(prior.device)).cpu() for z in (start, step.latents))
     kept, latents, drift = accept(before, after, labels, judge), step.latents.clone(), step.drift.clone()
     after[~kept], latents[~kept], drift[~kept] = before[~kept], start[~kept].to(latents.device), 0.0
-    return replace(step, images=after, latents=latents, drift=drift, accepted=kept)
+    return replace(step, total=step.step, images=after, latents=latents, drift=drift, accepted=kept)
 
 
 def compare_tries(

@@ -94,7 +94,7 @@ def test_the_winner_and_its_account(start, fashion_prior, fashion_teachers):
 
 
 @pytest.mark.slow
-def test_the_start_may_win(start, fashion_prior, fashion_mini, fashion_teachers):
+def test_the_start_may_win(start, fashion_prior, fashion_mini, fashion_teachers, tmp_path):
     "Where refinement has spoilt the images, the set is the selection as it was, and says so."
     pool, selection, aside = start
     roles = Roles(None, fashion_teachers['b'], None)
@@ -109,6 +109,12 @@ def test_the_start_may_win(start, fashion_prior, fashion_mini, fashion_teachers)
     account = kept.provenance['tries']
     assert account['best'] == 0 and account['sets'][0]['seed'] is None and kept.method == 'psr_select'
     assert kept.images.equal(torch.as_tensor(selection.images)) and kept.provenance['refine'] is None
+    assert f'by {account["students"]} students' in kept.save(tmp_path / 'set').joinpath('README.md').read_text()
+    made = DistilledSet.open(tmp_path / 'set')
+    assert made.provenance['tries'] == account
+    half = compare_tries([spoilt], selection, fashion_prior, None, aside, 2, **how)
+    steps = [step for _, step in half.candidates if step is not None]
+    assert [(s.step, s.total) for s in steps] == [(2, 2), (4, 4)]
 
 
 @pytest.mark.slow

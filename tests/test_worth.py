@@ -11,7 +11,7 @@ from commands import here
 
 import psr_nb.contest
 import psr_nb.worth as worth_module
-from psr_nb.contest import at_most, compare_sets, reference_and_rest, without_judges
+from psr_nb.contest import at_most, compare_sets, judged_worth, reference_and_rest, without_judges
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.pool import Pool
@@ -233,6 +233,16 @@ def test_a_contest_leaves_out_who_judged_worth(pool, real, few_images, monkeypat
     assert found.words()[-2].startswith(f'{found.name}: ')
     with pytest.raises(PSRError, match='option --data'):
         select_by_students(pool.path, None)
+
+
+@pytest.mark.slow
+def test_judges_are_found_among_scaled_images(pool, real, monkeypatch):
+    "Scaled images are known by what was stored, and their judges all the same."
+    monkeypatch.setattr(psr_nb.contest, 'MOST_JUDGES', 8)
+    scaled = replace(real, keys=np.array([key[::-1] for key in real.image_keys.tolist()], 'S32'))
+    assert not judged_worth(pool, scaled, 2).any()
+    measure(pool, scaled, 16, most=8)
+    assert int(judged_worth(pool, scaled, 2).sum()) == 80 and judged_worth(pool, scaled.per_class(12), 2) is None
 
 
 def test_candidates_that_were_not_measured(pool):
