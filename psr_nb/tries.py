@@ -309,6 +309,8 @@ def compare_tries(
     candidates: list[tuple[int, RefineStep | None]] = [] if every is None else [(0, None)]
     for i, attempt in enumerate(attempts):
         middle = [s for s in attempt.steps[:-1] if every and s.step % every == 0]
+        if any(not len(s.latents) for s in middle):
+            raise PSRError('argument every', 'the one with which the tries were run, or None', every)
         finished = [_at_checkpoint(s, selection, prior, judge) for s in middle]
         candidates += [(i, s) for s in [*finished, attempt.steps[-1]]]
     images: Any = [selection.images if s is None else to_uint8(s.images) for _, s in candidates]

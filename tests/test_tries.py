@@ -99,7 +99,7 @@ def test_the_start_may_win(start, fashion_prior, fashion_mini, fashion_teachers,
     pool, selection, aside = start
     roles = Roles(None, fashion_teachers['b'], None)
     settings = RefineSettings.suited(fashion_prior, **SHORT)
-    [made] = run_tries(selection, fashion_prior, roles.refining, aside.rest, None, settings)
+    [made] = run_tries(selection, fashion_prior, roles.refining, aside.rest, None, settings, every=2)
     noise = replace(made.steps[-1], images=torch.rand_like(made.steps[-1].images))
     spoilt = replace(made, steps=[*made.steps[:-1], noise])
     how = dict(students=4, protocol=replace(BRIEF, epochs=((1e9, 60),)))
