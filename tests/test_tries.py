@@ -20,6 +20,7 @@ from psr_nb.refine import RefineSettings, refine
 from psr_nb.select import prepare, select
 from psr_nb.stages import refine_file
 from psr_nb.tries import compare_tries, keep_aside, run_tries
+from psr_nb.verify import verify
 
 BRIEF = replace(PROTOCOLS['quick'], epochs=((1e9, 4),))
 SHORT = dict(steps=4, width=8, warm_up=2, unroll=2, student_real=32)
@@ -146,6 +147,17 @@ def test_images_kept_aside_have_judged_and_shown_nothing(start, fashion_mini, mo
     assert not np.isin(without.ask.image_keys, real.take(judged).image_keys).any()
     monkeypatch.setattr('psr_nb.tries.judged_worth', lambda *_: None)
     assert 'judged worth are not known' in keep_aside(real, pool, 1).notes[0]
+
+
+@pytest.mark.slow
+def test_such_a_set_can_be_made_again(few_images, tmp_path):
+    "Provenance says enough: which tries, which checkpoints, which students."
+    options = dict(refine_options=dict(SHORT, steps=2), sampling=dict(num_inference_steps=4), progress=False)
+    tried = dict(tries=2, checkpoint_every=1, tries_options=dict(students=1))
+    run = distill('fashion', few_images, 1, out=tmp_path / 'set', n_per_class=3, **options, **tried)
+    assert len(run.distilled.provenance['tries']['sets']) == 5 and run.tries is not None
+    found = verify(tmp_path / 'set', run.prior, real=run.data)
+    assert found and any('made again' in c.what for c in found.checks), found
 
 
 @pytest.mark.slow
