@@ -316,7 +316,9 @@ _WorthData = Annotated[
 _WorthStudents = Annotated[
     Optional[int],
     typer.Option(
-        '--students', help='Students to train in all; those of an earlier run count. [default: 128, on a GPU 768]'
+        '--students',
+        help='Students to train in all; those of an earlier run count. Where the pool has grown: new ones, 0 predicts '
+        'only. [default: 128, on a GPU 768]',
     ),
 ]
 

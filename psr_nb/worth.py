@@ -752,7 +752,10 @@ def _adopted(pool: Any, folder: Path, about: dict) -> Measured | None:  # None: 
     if 'after' not in about:
         return None
     if (earlier := _earlier_students(folder)) is None:
-        where, known, fewer = next(entry for entry in _of_fewer(pool, about) if entry[1]['key'] == about['after'])
+        found = [entry for entry in _of_fewer(pool, about) if entry[1]['key'] == about['after']]
+        if not found:
+            raise PSRError(f'{folder}', 'intact earlier students', 'none', 'Remove its folder, and measure again')
+        where, known, fewer = found[0]
         earlier = _opened(fewer, where, known).measured
         _write_students(folder, 'earlier', earlier)
     return earlier
