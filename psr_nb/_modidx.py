@@ -1949,6 +1949,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth._earlier_students': ('worth.html#_earlier_students', 'psr_nb/worth.py'),
                               'psr_nb.worth._generation': ('worth.html#_generation', 'psr_nb/worth.py'),
                               'psr_nb.worth._generations': ('worth.html#_generations', 'psr_nb/worth.py'),
+                              'psr_nb.worth._goes_on': ('worth.html#_goes_on', 'psr_nb/worth.py'),
                               'psr_nb.worth._grown': ('worth.html#_grown', 'psr_nb/worth.py'),
                               'psr_nb.worth._in_place': ('worth.html#_in_place', 'psr_nb/worth.py'),
                               'psr_nb.worth._judged': ('worth.html#_judged', 'psr_nb/worth.py'),

@@ -5,6 +5,7 @@
 # %% ../nbs/14_worth.ipynb #07aa0801
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import warnings
@@ -730,21 +731,24 @@ def _judged(
 
 def _of_fewer(pool: Any, about: dict) -> list[tuple[Path, dict, Any]]:  # with the pool of so many
     "Finished measurements of the first candidates of the pool, as it was when it was smaller; of most candidates first."
-    same, found = ('ipc', 'student', 'values', 'digest'), []
+    found = []
     for folder in listed(pool.path / 'worth'):
-        try:
-            known = _read_about(folder / 'worth.json') if is_there(folder / 'worth.json') else None
-            opinion = None if known is None else _read_opinion(folder)
-        except PSRError:
-            continue  # whoever asks for that one is told
-        if known is None or opinion is None or any(known.get(k) != about[k] for k in same):
-            continue
-        if (n := opinion.prior.shape[1]) >= pool.n_per_class or not known.get('finished', True):
-            continue
-        fewer = type(pool).open(pool.path, n_per_class=n)
-        if fewer.fingerprint == known['pool']:
-            found.append((n, (folder / 'worth.json').stat().st_mtime, folder, known, fewer))
+        with contextlib.suppress(PSRError):  # whoever asks for that one is told what is wrong with it
+            if not is_there(file := folder / 'worth.json') or not _goes_on(known := _read_about(file), about):
+                continue
+            opinion = _read_opinion(folder)
+            if opinion is None or (n := opinion.prior.shape[1]) >= pool.n_per_class:
+                continue
+            fewer = type(pool).open(pool.path, n_per_class=n)
+            if fewer.fingerprint == known['pool']:
+                found.append((n, file.stat().st_mtime, folder, known, fewer))
     return [entry[2:] for entry in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _goes_on(known: dict, about: dict) -> bool:
+    "Whether students of a finished measurement did what those of another one do, with other candidates."
+    same = all(known.get(k) == about[k] for k in ('ipc', 'student', 'values', 'digest'))
+    return same and known['pool'] != about['pool'] and known.get('finished', True)
 
 
 def _adopted(pool: Any, folder: Path, about: dict) -> Measured | None:  # None: there are none to adopt
