@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator
@@ -187,6 +187,13 @@ class Opinion:
         "Tries sets on the images kept aside."
         return QuickTrial(self.rows.flatten(0, 1), self.real.float(), self.labels, len(self.prior))
 
+    def half(
+        self,
+        which: int,  # 0 or 1
+    ) -> QuickTrial:
+        "Tries sets on every second of the images kept aside: one half can decide, the other one tell."
+        return replace(self.trial, real=self.real[which::2].float(), labels=self.labels[which::2])
+
     @cached_property
     def _known(self) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
         return {}  # sets -> what `tried` says of them
@@ -350,14 +357,33 @@ class Worth:
         if getattr(chosen, 'pool', None) is not None and chosen.pool.fingerprint != self.about['pool']:
             raise PSRError('argument chosen', 'a selection from the pool that was measured', 'one from another pool')
         sets = self._checked(getattr(chosen, 'ids', chosen))
-        quick = self.opinion.trial.scores(sets[None])[0].mean()
-        beyond = np.take_along_axis(self._extra, sets, 1).sum(1).mean() - self._usual
         inner = np.stack(
             [similarity(rows[i], rows[i]) for rows, i in zip(self.opinion.rows, sets)]
         )  # only of the chosen
-        spanned = volumes(np.broadcast_to(np.arange(sets.shape[1]), (1, *sets.shape)), inner)[0]
-        expected, away = float(self.calibration.weights @ [1.0, quick, beyond, spanned]), 1.96 * self.calibration.error
+        spanned = volumes(np.broadcast_to(np.arange(sets.shape[1]), (1, *sets.shape)), inner)
+        told = self.opinion.half(1) if 'swaps' in getattr(chosen, 'config', {}) else None  # the others decided
+        return self.prediction(float(self.expected(sets[None], spanned, told)[0]))
+
+    def prediction(
+        self,
+        expected: float,  # of one set, see `expected`
+    ) -> Prediction:
+        "With the interval for one student."
+        assert self.calibration is not None
+        away = 1.96 * self.calibration.error
         return Prediction(*(min(max(a, 0.0), 1.0) for a in (expected, expected - away, expected + away)))
+
+    def expected(
+        self,
+        sets: np.ndarray,  # (s, classes, ipc) candidate numbers
+        spanned: np.ndarray,  # (s,) their `volumes`
+        trial: QuickTrial | None = None,  # on which images; None: all that are kept aside
+    ) -> np.ndarray:  # (s,) accuracy
+        "What students are expected to reach, for many sets."
+        assert self.calibration is not None
+        quick = (trial or self.opinion.trial).scores(sets)[0].mean(1)
+        beyond = np.take_along_axis(self._extra[None], sets, 2).sum(2).mean(1) - self._usual
+        return np.stack([np.ones(len(sets)), quick, beyond, spanned], 1) @ self.calibration.weights
 
     def _checked(self, ids: Any) -> np.ndarray:  # (classes, ipc)
         "Candidate numbers as an array. Raises `PSRError` for such as no set of this measurement can have."
