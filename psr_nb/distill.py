@@ -45,7 +45,7 @@ from .refine import RefineSettings, RefineStep, run_refinements
 from .score import score
 from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
-from .shards import weights_hash
+from .shards import guide_words, weights_hash
 from .spaces import is_centred
 from .tables import COLUMNS, SETTING, save_rows, text_table  # noqa: F401, where they were before
 from .teacher import Teacher, default_teachers
@@ -264,6 +264,8 @@ def sampler_words(
         words.append(f', first-block cache {s["cache_threshold"]:g}')
     if s.get('attention_every', 1) > 1:
         words.append(f', attention at every {s["attention_every"]} steps')
+    if config.get('guide'):
+        words.append(f', guide {guide_words(config["guide"])}')
     return ''.join([*words, f', seed {config["seed"]}'])
 
 # %% ../nbs/26_distill.ipynb #b0990bee
@@ -314,7 +316,7 @@ def run_pool(
     folder: Path,  # resumed if it is there
     seed: int,  # of the candidates' noise
     progress: bool,  # show a bar
-    sampling: dict | None = None,  # the sampler's options
+    sampling: dict | None = None,  # the sampler's options, and a guide
     stages: Stages | None = None,  # to be told of every shard
     engine: str | Engine | None = None,  # who samples; None: this process
 ) -> Pool:
@@ -427,7 +429,18 @@ def unrecorded(
         except PSRError:  # from elsewhere, or of other classes
             judged = False
         found += [] if judged else ['measured worth, by its judges']
+    guide = (getattr(selection.pool, 'config', None) or {}).get('guide') or {}
+    if 'real' in guide and not _made_from(guide['real'], selection.pool.classes, data):
+        found.append(f'the guide of the pool, by real images {guide.get("data")}')
     return found
+
+
+def _made_from(fingerprint: str, classes: list[str], data: ImageData) -> bool:
+    "Whether a fingerprint is that of these images, or of those of some classes."
+    try:
+        return fingerprint in (data.fingerprint, data.restrict(classes).fingerprint)
+    except PSRError:  # other classes
+        return False
 
 
 def make_set(
@@ -578,7 +591,7 @@ def distill(
     refine: bool = True,  # move the selected latents
     select_options: dict | None = None,  # further arguments of `select`, or of `contest`
     refine_options: dict | None = None,  # fields of `RefineSettings`; the others are the prior's
-    sampling: dict | None = None,  # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
+    sampling: dict | None = None,  # num_inference_steps, guidance_scale, …, guide; None: the pool's or the prior's own
     map_method: str | None = None,  # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
     stages: Stages | None = None,  # a list to go on with
     progress: bool = True,  # show bars and stages

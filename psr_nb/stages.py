@@ -24,6 +24,7 @@ from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
 from .file_tensors import colours_of
+from .guides import guide_options, make_guide, needs_real
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
@@ -34,17 +35,44 @@ from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
+from .shards import guide_words
 from .subsets import split_note
 from .tables import save_rows
 from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
-           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set',
-           'explorer_notebook']
+__all__ = ['BASELINES', 'pool_guide', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool',
+           'free_teachers', 'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows',
+           'evaluate_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
+def pool_guide(
+    prior: Prior,  # of the pool
+    old: dict[str, Any] | None,  # what a pool that is there says of its guide
+    name: str | None,  # in `GUIDES`; None: the pool's own, else none
+    options: dict[str, Any] | None = None,  # what is left out is the pool's or the guide's own
+    data: str | DataSource | ImageData | None = None,  # real images that it is made from
+) -> Any:  # a `Guide`, or None
+    "The guide of a pool. Raises `PSRError` where its real images are not given, and for options without a guide."
+    if name is None and old is None:
+        for option, value in (('guide-option', options), ('data', data)):
+            if value:
+                raise PSRError(f'option --{option}', '--guide too, because this option belongs to it', 'no --guide')
+        return None
+    if old is not None and name in (None, old['name']):
+        name, options = str(old['name']), {**old.get('options', {}), **(options or {})}
+    assert name is not None
+    if not needs_real(name):
+        return make_guide(name, prior, **guide_options(name, options))
+    if data is None:
+        wanted = f'the real images that guide {name if old is None else guide_words(old)} is made from'
+        raise PSRError('option --data', wanted, 'none', 'Pass --data NAME_OR_PATH')
+    channels, _, size = prior.image_shape
+    real = data if isinstance(data, ImageData) else load_data(data, size=size, channels=channels)
+    return make_guide(name, prior, real.restrict(prior.classes), **guide_options(name, options))
+
+
 def make_pool(
     out: str | Path,  # the folder; a pool that is there is resumed, extended or repaired
     prior: str | None = None,  # None: the pool's own, else "fashion"
@@ -56,6 +84,10 @@ def make_pool(
     sampling: dict | None = None,  # sampler options; what is left out is the pool's or the prior's own
     progress: bool = True,  # show a bar
     engine: str | Engine | None = None,  # who samples: "ray", see `psr_nb.engines`; None: this process
+    guide: str
+    | None = None,  # pushes the candidates while they are made: a name in `GUIDES`; None: the pool's own, else none
+    guide_options: dict[str, Any] | None = None,  # of the guide; what is left out is the pool's or the guide's own
+    data: str | DataSource | ImageData | None = None,  # real images that the guide is made from
 ) -> Pool:
     "Samples and scores a pool, or goes on where an earlier run stopped."
     there = is_there(as_path(out) / 'pool.json')
@@ -78,9 +110,10 @@ def make_pool(
     else:
         names = default_teachers(model.name, classes=model.classes)[:1]
     judges = [Teacher.from_pretrained(t, classes=model.classes) for t in names]
+    pushes = pool_guide(model, old.get('guide'), guide, guide_options, data)
     root: int = old.get('seed', 0) if seed is None else seed
     options: dict[str, Any] = dict(path=out, seed=root, progress=progress, engine=engine, **(sampling or {}))
-    pool = Pool.sample(model, judges, n, **options)
+    pool = Pool.sample(model, judges, n, guide=pushes, **options)
     if pool.teachers:
         score(pool)
     return pool
