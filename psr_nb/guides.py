@@ -348,7 +348,7 @@ def make_guide(
             cure = f'load_data(…, size={size[-1]}, channels={size[0]})'
             raise PSRError(f'real images of guide {name}', f'those of prior {prior.name}: {size}', shown, cure)
         real = real.take(np.concatenate(real.by_content()))
-        about |= dict(real=real.fingerprint, data=real.label)
+        about |= dict(real=real.fingerprint, data=real.name)
     guide = GUIDES[name](prior, real, **options)
     guide.about = about
     return guide

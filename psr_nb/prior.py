@@ -354,8 +354,9 @@ class Prior:
             generators = candidate_generators(seed, labels, numbers)
 
         def run(rows: slice) -> torch.Tensor:
-            if has_companions(guide) and rows.stop - rows.start < size:
-                wanted = f'memory for {min(size, len(labels))} images at once, which push one another'
+            whole = min(size, len(labels) - rows.start)
+            if has_companions(guide) and rows.stop - rows.start < whole:  # memory ran out
+                wanted = f'memory for {whole} images at once, which push one another'
                 raise PSRError('sampling with a guide', wanted, 'too little', 'Give a smaller batch_size or shard_size')
             mine = generators[rows] if generators is not None else None
             before = [g.get_state() for g in mine or ()]

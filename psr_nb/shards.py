@@ -39,6 +39,7 @@ from psr_nb.core import (
 )
 from .locks import folder_lock  # noqa: F401  # an earlier import path
 from .ranges import read_rows, tensor_places
+from .seen import shown_name
 
 # %% auto #0
 __all__ = ['SHARD_NAME', 'POOL_FORMAT', 'INFO_FIELDS', 'CONFIG_FIELDS', 'weights_hash', 'shard_name', 'pack_arrays',
@@ -293,7 +294,9 @@ def guide_words(
     if about.get('options'):
         words += f' ({", ".join(f"{k} {v}" for k, v in about["options"].items())})'
     if 'real' in about:
-        words += f', made from real images {about.get("data") or "…"} of content {str(about["real"])[:8]}'
+        words += (
+            f', made from real images {shown_name(str(about.get("data") or "…"))} of content {str(about["real"])[:8]}'
+        )
     return words
 
 

@@ -70,7 +70,10 @@ def pool_guide(
         raise PSRError('option --data', wanted, 'none', 'Pass --data NAME_OR_PATH')
     channels, _, size = prior.image_shape
     real = data if isinstance(data, ImageData) else load_data(data, size=size, channels=channels)
-    return make_guide(name, prior, real.restrict(prior.classes), **guide_options(name, options))
+    made = make_guide(name, prior, real.restrict(prior.classes), **guide_options(name, options))
+    if not isinstance(data, ImageData):
+        made.about['data'] = str(data)  # by what the command that goes on will know them
+    return made
 
 
 def make_pool(
