@@ -243,7 +243,7 @@ class Prior:
     def _numbers(labels: Any, indices: Any) -> torch.Tensor:
         "Numbers of candidates within their class. Raises `PSRError` unless there is one for each label."
         labels = _whole_numbers(labels, 'labels')
-        found = _whole_numbers(first_indices(labels) if indices is None else indices, 'indices')
+        found = _whole_numbers(first_indices(labels.tolist()) if indices is None else indices, 'indices')
         if len(found) != len(labels) or (len(found) and found.min() < 0):
             wanted = f'{len(labels)} whole numbers from 0, one for each label'
             raise PSRError('argument indices', wanted, repr(indices)[:60])
@@ -315,7 +315,7 @@ class Prior:
         ids = self._label_ids(labels)
         numbers, labels = self._numbers(labels, indices), torch.as_tensor(labels).reshape(-1).cpu()
         if noise is None:
-            generators = candidate_generators(seed, labels, numbers) if generators is None else generators
+            generators = generators or candidate_generators(seed, labels.tolist(), numbers.tolist())
             noise = candidate_noise(self.latent_shape, generators)
         memory, solver = f'sampling {next(self._calls)}', self.make_scheduler(scheduler)
         told = self.defaults['guidance_channels'] if guidance_channels is None else guidance_channels
@@ -351,7 +351,7 @@ class Prior:
             raise PSRError('argument labels', 'a class number for each image', 'none')
         numbers, size = self._numbers(labels, indices), batch_size or 250
         if noise is None and generators is None:
-            generators = candidate_generators(seed, labels, numbers)
+            generators = candidate_generators(seed, labels.tolist(), numbers.tolist())
 
         def run(rows: slice) -> torch.Tensor:
             whole = min(size, len(labels) - rows.start)

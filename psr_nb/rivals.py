@@ -48,7 +48,7 @@ def _as_set(prior: Prior, latents: torch.Tensor, ipc: int, name: str) -> ImageDa
 
 def _guided(prior: Prior, ipc: int, guide: Guide, seed: int, options: dict[str, Any], name: str) -> ImageData:
     "A set that a guide makes, sampled in batches of whole classes."
-    own = dict(batch_size=ipc * max(1, 250 // ipc), **options)
+    own: dict[str, Any] = dict(batch_size=ipc * max(1, 250 // ipc), **options)
     return _as_set(prior, prior.sample(_rows(prior, ipc), seed=seed, guide=guide, **own), ipc, name)
 
 # %% ../nbs/20_rivals.ipynb #ri007
