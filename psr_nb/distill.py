@@ -28,6 +28,7 @@ from psr_nb.core import (
     check_not_newer,
     content_hash,
     in_store,
+    is_there,
     is_whole,
     lookup,
     make_folder,
@@ -38,6 +39,7 @@ from .data import DataSource, ImageData, load_data
 from .distilled import DistilledSet
 from .engines import Engine, opened
 from .forecast import Forecast
+from .guides import pool_guide
 from .pool import Pool, PoolStep
 from .prior import Prior
 from .problems import reference_images
@@ -45,7 +47,7 @@ from .refine import RefineSettings, RefineStep, run_refinements
 from .score import score
 from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
-from .shards import guide_words, weights_hash
+from .shards import guide_words, read_info, weights_hash
 from .spaces import is_centred
 from .tables import COLUMNS, SETTING, save_rows, text_table  # noqa: F401, where they were before
 from .teacher import Teacher, default_teachers
@@ -534,6 +536,14 @@ class Distillation:
         )
 
 # %% ../nbs/26_distill.ipynb #926c24f2
+def _with_guide(sampling: dict | None, folder: Path, prior: Prior, data: ImageData) -> dict | None:
+    "The sampler's options; a pool that is there brings its guide, made again from the real images."
+    about = read_info(folder)['config'].get('guide') if is_there(folder / 'pool.json') else None
+    if about is None or 'guide' in (sampling or {}):
+        return sampling
+    return {**(sampling or {}), 'guide': pool_guide(prior, about, None, data=data)}
+
+
 def _sample_stage(
     stages: Stages, prior: Prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, **more: Any
 ) -> Pool:
@@ -617,7 +627,7 @@ def distill(
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
     settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
     with opened(engine) as who:
-        asked = dict(sampling=sampling, engine=who)
+        asked = dict(sampling=_with_guide(sampling, folder, prior, data), engine=who)
         sampled = _sample_stage(stages, prior, roles, n_per_class, folder, seed, progress, **asked)
         options = dict(seed=seed, teacher=roles.scoring, **(select_options or {}))
         selection = _select_stage(stages, sampled, ipc, method, by_students, data, **options)

@@ -16,16 +16,17 @@ import torch.nn.functional as F
 
 from .core import PSRError, is_number, is_whole, lookup, to_json
 from .coresets import EarlyStudent, kept_for, young_of
-from .data import ImageData
+from .data import DataSource, ImageData, load_data
 from .pictures import to_float
 from .prior import Prior
 from .refine import RefineSettings, check_classes
 from .sampling import Guide, has_companions
+from .shards import guide_words
 
 # %% auto #0
 __all__ = ['GUIDES', 'latent_modes', 'Modes', 'Deviation', 'Entropy', 'class_gradients', 'influence', 'Influence', 'Together',
            'moved_to', 'mode_guide', 'deviation_guide', 'influence_guide', 'entropy_guide', 'guide_options',
-           'needs_real', 'make_guide']
+           'needs_real', 'make_guide', 'pool_guide']
 
 # %% ../nbs/20_guides.ipynb #gu005
 def latent_modes(
@@ -352,3 +353,32 @@ def make_guide(
     guide = GUIDES[name](prior, real, **options)
     guide.about = about
     return guide
+
+
+def pool_guide(
+    prior: Prior,  # of the pool
+    old: dict[str, Any] | None,  # what a pool that is there says of its guide
+    name: str | None,  # in `GUIDES`; None: the pool's own, else none
+    options: dict[str, Any] | None = None,  # what is left out is the pool's or the guide's own
+    data: str | DataSource | ImageData | None = None,  # real images that it is made from
+) -> Any:  # a `Guide`, or None
+    "The guide of a pool. Raises `PSRError` where its real images are not given, and for options without a guide."
+    if name is None and old is None:
+        for option, value in (('guide-option', options), ('data', data)):
+            if value:
+                raise PSRError(f'option --{option}', '--guide too, because this option belongs to it', 'no --guide')
+        return None
+    if old is not None and name in (None, old['name']):
+        name, options = str(old['name']), {**old.get('options', {}), **(options or {})}
+    assert name is not None
+    if not needs_real(name):
+        return make_guide(name, prior, **guide_options(name, options))
+    if data is None:
+        wanted = f'the real images that guide {name if old is None else guide_words(old)} is made from'
+        raise PSRError('option --data', wanted, 'none', 'Pass --data NAME_OR_PATH')
+    channels, _, size = prior.image_shape
+    real = data if isinstance(data, ImageData) else load_data(data, size=size, channels=channels)
+    made = make_guide(name, prior, real.restrict(prior.classes), **guide_options(name, options))
+    if not isinstance(data, ImageData):
+        made.about['data'] = str(data)  # by what the command that goes on will know them
+    return made

@@ -24,7 +24,7 @@ from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
 from .file_tensors import colours_of
-from .guides import guide_options, make_guide, needs_real
+from .guides import pool_guide
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
@@ -35,47 +35,17 @@ from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
-from .shards import guide_words
 from .subsets import split_note
 from .tables import save_rows
 from .teacher import Teacher, default_teachers
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['BASELINES', 'pool_guide', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool',
-           'free_teachers', 'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows',
-           'evaluate_set', 'explorer_notebook']
+__all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
+           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set',
+           'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
-def pool_guide(
-    prior: Prior,  # of the pool
-    old: dict[str, Any] | None,  # what a pool that is there says of its guide
-    name: str | None,  # in `GUIDES`; None: the pool's own, else none
-    options: dict[str, Any] | None = None,  # what is left out is the pool's or the guide's own
-    data: str | DataSource | ImageData | None = None,  # real images that it is made from
-) -> Any:  # a `Guide`, or None
-    "The guide of a pool. Raises `PSRError` where its real images are not given, and for options without a guide."
-    if name is None and old is None:
-        for option, value in (('guide-option', options), ('data', data)):
-            if value:
-                raise PSRError(f'option --{option}', '--guide too, because this option belongs to it', 'no --guide')
-        return None
-    if old is not None and name in (None, old['name']):
-        name, options = str(old['name']), {**old.get('options', {}), **(options or {})}
-    assert name is not None
-    if not needs_real(name):
-        return make_guide(name, prior, **guide_options(name, options))
-    if data is None:
-        wanted = f'the real images that guide {name if old is None else guide_words(old)} is made from'
-        raise PSRError('option --data', wanted, 'none', 'Pass --data NAME_OR_PATH')
-    channels, _, size = prior.image_shape
-    real = data if isinstance(data, ImageData) else load_data(data, size=size, channels=channels)
-    made = make_guide(name, prior, real.restrict(prior.classes), **guide_options(name, options))
-    if not isinstance(data, ImageData):
-        made.about['data'] = str(data)  # by what the command that goes on will know them
-    return made
-
-
 def make_pool(
     out: str | Path,  # the folder; a pool that is there is resumed, extended or repaired
     prior: str | None = None,  # None: the pool's own, else "fashion"

@@ -274,6 +274,8 @@ def test_a_set_of_a_guided_pool_is_verified_with_the_real_images(tmp_path):
         made = dict(n_per_class=4, refine=False, sampling=sampling, progress=False)
         made = distill(prior, real, 2, out=tmp_path / name, **made).distilled
         assert made.provenance['guide']['name'] == name
+        again = distill(prior, real, 1, pool=tmp_path / f'{name}-pool', n_per_class=4, refine=False, progress=False)
+        assert again.distilled.provenance['pool'] == made.provenance['pool']  # its guide is made again
         assert f'| guide | {name}' in (tmp_path / name / 'README.md').read_text()
         with pytest.raises(PSRError, match=f'real images, to make its candidates again with guide {name}'):
             verify(tmp_path / name, prior)
