@@ -314,6 +314,9 @@ class Prior:
         options = {k: self.defaults[k] if value is None else value for k, value in options.items()}
         ids = self._label_ids(labels)
         numbers, labels = self._numbers(labels, indices), torch.as_tensor(labels).reshape(-1).cpu()
+        if guide is not None and not callable(guide):
+            say = 'psr_nb.guides.make_guide(NAME, prior, real) gives one'
+            raise PSRError('argument guide', 'a function, see `psr_nb.sampling.Guide`', repr(guide)[:60], say)
         if noise is None:
             generators = generators or candidate_generators(seed, labels.tolist(), numbers.tolist())
             noise = candidate_noise(self.latent_shape, generators)
