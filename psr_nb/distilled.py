@@ -323,11 +323,13 @@ def _from_selection(
         weights=asdict(weights) if is_dataclass(weights) and not isinstance(weights, type) else weights,
         config=getattr(selection, 'config', None),
     )
+    guided = {k: config[k] for k in ('guide', 'shard_size')} if config.get('guide') else {}
     return dict(
         method=method,
         dataset=dataset,
         prior=config.get('prior'),
         sampler=config.get('sampler'),
+        **guided,
         seed=seed,
         teachers=config.get('teachers', []),
         pool=_get(pool, 'fingerprint'),

@@ -24,6 +24,7 @@ from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
 from .file_tensors import colours_of
+from .guides import pool_guide
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
@@ -56,6 +57,10 @@ def make_pool(
     sampling: dict | None = None,  # sampler options; what is left out is the pool's or the prior's own
     progress: bool = True,  # show a bar
     engine: str | Engine | None = None,  # who samples: "ray", see `psr_nb.engines`; None: this process
+    guide: str
+    | None = None,  # pushes the candidates while they are made: a name in `GUIDES`; None: the pool's own, else none
+    guide_options: dict[str, Any] | None = None,  # of the guide; what is left out is the pool's or the guide's own
+    data: str | DataSource | ImageData | None = None,  # real images that the guide is made from
 ) -> Pool:
     "Samples and scores a pool, or goes on where an earlier run stopped."
     there = is_there(as_path(out) / 'pool.json')
@@ -78,9 +83,10 @@ def make_pool(
     else:
         names = default_teachers(model.name, classes=model.classes)[:1]
     judges = [Teacher.from_pretrained(t, classes=model.classes) for t in names]
+    pushes = pool_guide(model, old.get('guide'), guide, guide_options, data)
     root: int = old.get('seed', 0) if seed is None else seed
     options: dict[str, Any] = dict(path=out, seed=root, progress=progress, engine=engine, **(sampling or {}))
-    pool = Pool.sample(model, judges, n, **options)
+    pool = Pool.sample(model, judges, n, guide=pushes, **options)
     if pool.teachers:
         score(pool)
     return pool
