@@ -16,8 +16,10 @@ from psr_nb.cli_options import (
     AllowOverlap,
     BatchSize,
     ClassesOption,
+    Colours,
     DataOption,
     EngineOption,
+    Factor,
     HoldoutOption,
     ImageColumn,
     LabelColumn,
@@ -129,15 +131,6 @@ _Baseline = Annotated[
 ]
 _Labels = Annotated[Optional[str], typer.Option('--labels', help='hard or soft. [default: as the protocol says]')]
 _Name = Annotated[Optional[str], typer.Option('--name', help='Name of the set in the table. [default: its method]')]
-_Colours = Annotated[
-    Optional[str],
-    typer.Option(
-        '--colours',
-        metavar='NAME',
-        help='How a set of tensors was normalised, where its numbers do not show it: CIFAR, CIFAR-10, CIFAR-100, SVHN, '
-        'ImageNet, MNIST, Fashion-MNIST or "one half".',
-    ),
-]
 _LabelParts = Annotated[
     Optional[str],
     typer.Option(
@@ -187,7 +180,8 @@ def _evaluate(
     size: SizeOption = None,
     classes: ClassesOption = None,
     batch_size: BatchSize = None,
-    colours: _Colours = None,
+    colours: Colours = None,
+    factor: Factor = None,
     label_parts: _LabelParts = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -224,6 +218,7 @@ def _evaluate(
             chosen[0] if len(chosen) == 1 else chosen or None,
             batch_size,
             colours,
+            factor,
         )
     typer.echo(text_table(report, others[0] if others else None))
     if out is not None:

@@ -23,7 +23,6 @@ from .distill import Progress, Roles, Stages, make_set, refinement_words, run_re
 from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
-from .file_tensors import colours_of
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
@@ -41,8 +40,8 @@ from .worth import Worth, measure_worth
 
 # %% auto #0
 __all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
-           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set',
-           'explorer_notebook']
+           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'soft_label_words',
+           'evaluate_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -268,16 +267,17 @@ def _open_images(
     path: Path,
     data: str | DataSource,
     size: int | None,  # None: as the test images are; as the set is, where these differ in size
-    classes: list[str] | None = None,  # of the test images; None: all
+    classes: list[str] | None,  # of the test images; None: all
+    told: dict[str, Any],  # what is said of tensors: colours and factor
 ) -> tuple[ImageData, ImageData]:  # the set and the test images, of one size
     "Plain labelled images as a set to judge."
     try:
         test = load_data(data, 'test', size=size, classes=classes)
     except SizesDiffer:
-        images = load_data(path)
+        images = load_data(path, **told)
         shape: dict[str, Any] = dict(size=images.images.shape[-1], channels=images.images.shape[1])
         return images, load_data(data, 'test', classes=classes, **shape)
-    return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1]), test
+    return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1], **told), test
 
 # %% ../nbs/29_stages.ipynb #144894aa
 def open_set(
@@ -285,12 +285,18 @@ def open_set(
     data: str | DataSource,  # the real images
     size: int | None = None,  # scale plain images to this many pixels a side; a distilled set keeps its own
     classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
+    colours: str | None = None,  # how a set of tensors was normalised, a name in `COLOURS`; None: it is recognised
+    factor: int | None = None,  # of a set of tensors that is packed as by IDC; None: as the file says, else 1
 ) -> tuple[
     DistilledSet | ImageData, ImageData
 ]:  # the set and real test images, of one size and in one order of classes
     "A set to judge, and what to judge it by."
     path, wanted = Path(path), None if classes is None else class_names(classes)
+    told = dict(colours=colours, factor=factor)
     if (path / 'provenance.json').is_file():
+        if given := [f'--{name}' for name, value in told.items() if value not in (None, 1)]:
+            say = 'a set of tensors (.pt), which this option belongs to'
+            raise PSRError(f'option {" and ".join(given)}', say, f'the distilled set {path}')
         images = DistilledSet.open(path)
         channels, own = images.images.shape[1], images.images.shape[-1]
         if size not in (None, own):
@@ -298,7 +304,7 @@ def open_set(
             raise PSRError('option --size', f'{own}, the size of the distilled set {path}', size, say)
         test = load_data(data, 'test', size=own, channels=channels, classes=wanted)
     elif path.exists():
-        images, test = _open_images(path, data, size, wanted)
+        images, test = _open_images(path, data, size, wanted, told)
     else:
         raise PSRError(f'{path}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
     same = sorted(map(nfc, images.classes)) == sorted(map(nfc, test.classes))  # names count, not positions
@@ -389,6 +395,18 @@ def _as_protocol(
     return images, again.restrict(test.classes)
 
 # %% ../nbs/29_stages.ipynb #493fa937
+def soft_label_words(
+    images: DistilledSet | ImageData,  # the set to judge
+    protocol: str,  # see `PROTOCOLS`
+    labels: str | None,  # "hard" or "soft"; None: as the protocol says
+) -> list[str]:  # sentences
+    "What is said where students are trained on the soft labels that a set has."
+    p = PROTOCOLS[protocol]
+    if images.soft_labels is None or (labels or p.labels) != 'soft' or p.online:
+        return []
+    return [f'students are trained on the soft labels of {images.name}, at the temperature {p.temperature:g}']
+
+
 def evaluate_set(
     distilled: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
     data: str | DataSource = 'fashion',  # real images
@@ -409,17 +427,17 @@ def evaluate_set(
     classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
     batch_size: int | None = None,  # images per step; None: as the protocol says
     colours: str | None = None,  # how a set of tensors was normalised, a name in `COLOURS`; None: it is recognised
+    factor: int | None = None,  # of a set of tensors that is packed as by IDC; None: as the file says, else 1
 ) -> Report:
     "Trains students from scratch on a set in a folder and tests them on real images."
     lookup(PROTOCOLS, protocol, 'protocol')
     for b in baselines:
         lookup(BASELINES, b, 'baseline')
     earlier_rows(out, append)
-    with colours_of(colours):
-        images, test = open_set(distilled, data, size, classes)
+    images, test = open_set(distilled, data, size, classes, colours, factor)
     images, test = _as_protocol(images, test, data, protocol, students[0], say or warnings.warn)
     judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
-    for words in check_seen(images, test, judge, allow_overlap):
+    for words in [*check_seen(images, test, judge, allow_overlap), *soft_label_words(images, protocol, labels)]:
         (say or warnings.warn)(words)
     sets: dict[str, Any] = {name or getattr(images, 'method', None) or images.name: images}
     if baselines:
