@@ -136,8 +136,9 @@ def _refuse_label_archives(path: Path) -> None:
             f'data {path}',
             'labelled images',
             'soft labels as FKD stores them (epoch_0/batch_0.tar): crops, flips, mixes and logits',
-            'They do not say which image each row is about, nor their temperature, so they cannot be used here. '
-            'Give the folder with the images, and for soft labels a teacher: psr evaluate … --labels soft --teacher NAME',
+            'They do not say which image each row is about: that was decided by the seed of a sampler and by the version of '
+            'torch, and neither is stored. Give the folder with the images, and the teacher that made the labels: '
+            'psr evaluate IMAGES --protocol sre2l --teacher NAME asks it about every crop and mix again',
         )
 
 # %% ../nbs/02_forms.ipynb #fo0f

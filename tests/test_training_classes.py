@@ -18,7 +18,9 @@ def photos(tmp_path):
     for name, split in (('cat', 'train'), ('dog', 'train'), ('cat', 'test'), ('dog', 'test'), ('owl', 'test')):
         (tmp_path / split / name).mkdir(parents=True)
         for i in range(2):
-            Image.new('RGB', (16, 16), (ord(name[0]), 40 * i, 99 if split == 'train' else 199)).save(tmp_path / split / name / f'{i}.png')
+            Image.new('RGB', (16, 16), (ord(name[0]), 40 * i, 99 if split == 'train' else 199)).save(
+                tmp_path / split / name / f'{i}.png'
+            )
     return tmp_path
 
 
