@@ -118,7 +118,7 @@ class Robustness:
 
     def _repr_html_(self) -> str:
         head, *rows = _cells(self)
-        return object_html(head=head, rows=rows) + ''.join(f'<p>{words}</p>' for words in self.words)
+        return object_html(self.words[0], head, rows, notes=self.words[1:])
 
 
 _SCORES = {  # name -> (gain, the other difference, what it says)
