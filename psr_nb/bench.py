@@ -235,7 +235,7 @@ def estimate_seconds(
     "About how long the trainings of a grid take; making pools and sets comes on top."
     grid, test, total = bench.grid, bench.images('test'), 0.0
     shape, count = tuple(test.images.shape[1:]), len(test.classes)
-    few = replace(test, images=test.images[:1], labels=test.labels[:1], names=None, keys=None)
+    few = replace(test, images=test.images[:1], labels=test.labels[:1], names=None, keys=None, soft_labels=None)
     for ipc in grid.ipc:
         labels = torch.arange(count).repeat_interleave(ipc)
         noise = torch.randint(0, 256, (len(labels), *shape), dtype=torch.uint8)

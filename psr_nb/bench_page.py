@@ -144,7 +144,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         return dict(method=row['method'], failed=row['failed'])
     against = row['difference'] is not None
     shown = dict(method=row['method'], failed='', mean=_percent(row['mean']), best=_percent(row['best']))
-    shown |= dict(interval=f'{_percent(row["low"])} to {_percent(row["high"])}', sd=_percent(row['sd']))
+    shown |= dict(interval=f'{_percent(row["low"])} to {_percent(row["high"])}', sd=_percent(row['best_sd']))
     shown |= dict(difference=_percent(row['difference'], True), sets=row['draws'], students=row['n'])
     shown['between'] = (
         f'{_percent(row["difference_low"], True)} to {_percent(row["difference_high"], True)}' if against else ''

@@ -22,6 +22,7 @@ from .core import PSRError, to_json, write_atomic
 from .front import object_html
 from .results import Report, holm, interval, over_draws, paired, row_key
 from .sets import notes_of
+from .tables import aligned
 
 # %% auto #0
 __all__ = ['resample', 'two_level', 'BenchTable', 'visible_difference', 'tabulate', 'collect', 'save_results', 'gather',
@@ -94,6 +95,10 @@ class BenchTable:
         over = f'{self.pools} pools × {self.seeds} seeds' if self.pools > 1 else f'{self.seeds} seeds of one pool'
         said = [f'intervals over {over}; last epoch; p values with Holm correction over {self._compared} comparisons']
         said.append('sets: how many different ones, drawn or chosen, the students of a row were trained on')
+        said.append(
+            'best ± SD: as authors print it, the mean of the best epochs and the standard deviation of the population over '
+            'all students (ddof 0): the epoch was chosen by the test images, and the deviation is no interval'
+        )
         if not math.isnan(self.visible):
             said.append(f'a difference of {100 * self.visible:.1f} points would have been seen with a chance of 80 %')
         return said + self.notes + [f'failed: {name}: {why}' for name, why in self.failures]
@@ -106,30 +111,29 @@ class BenchTable:
         "As text."
         percent = lambda v: '–' if v is None or math.isnan(v) else f'{100 * v:.1f}'
         signed = lambda v: '' if v is None or math.isnan(v) else f'{100 * v:+.1f}'
-        head = ['method', 'images per class', 'student', 'protocol', 'accuracy %', '95 % interval', 'best epoch']
-        head += [f'− {self.baseline}', '95 % interval', 'p, Holm', 'sets', 'students']
+        head = ['method', 'images per class', 'student', 'protocol', 'accuracy %', '95 % interval']
+        head += [f'− {self.baseline}', '95 % interval', 'p, Holm', 'sets', 'students', 'best ± SD']
         rows = []
         for r in self.rows:
             place = [r['method'], str(r['ipc']), r['student'], r['protocol']]
             if r.get('failed'):
                 rows.append([*place, 'failed', *[''] * 7])
                 continue
-            own = [percent(r['mean']), f'{percent(r["low"])} to {percent(r["high"])}', percent(r['best'])]
+            own = [percent(r['mean']), f'{percent(r["low"])} to {percent(r["high"])}']
+            printed = percent(r['best']) + (f' ± {percent(r["best_sd"])}' if r['n'] > 1 else '')
             against = f'{signed(r["difference"])}'
             between = (
                 '' if r['difference'] is None else f'{signed(r["difference_low"])} to {signed(r["difference_high"])}'
             )
             p = '' if r.get('p_holm') is None else f'{r["p_holm"]:.2g}'
-            rows.append([*place, *own, against, between, p, str(r['draws']), str(r['n'])])
+            rows.append([*place, *own, against, between, p, str(r['draws']), str(r['n']), printed])
         return head, rows
 
     def text(self) -> str:
         "For a terminal."
         head, rows = self.cells()
-        widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
-        lines = ['  '.join(c.ljust(w) for c, w in zip(r, widths)).rstrip() for r in [head, *rows]]
         ranks = ['mean rank: ' + ', '.join(f'{m} {r:.2f} ({a:.2f} to {b:.2f})' for m, r, a, b in self.ranks)]
-        return '\n'.join([lines[0], '-' * len(lines[0]), *lines[1:], '', *(ranks if self.ranks else []), *self.words])
+        return '\n'.join([*aligned([head, *rows]), '', *(ranks if self.ranks else []), *self.words])
 
     def _repr_html_(self) -> str:
         head, rows = self.cells()
@@ -193,8 +197,10 @@ def tabulate(
         for method, own in found.items():
             mean, low, high, _ = two_level(over_draws(own, 'accuracy_last'))
             row = dict(zip(_SETTING, setting), method=method, mean=mean, low=low, high=high, n=len(own))
-            row['best'] = float(np.mean([r['accuracy_best'] for r in own]))
-            row['sd'] = float(np.std([r['accuracy_last'] for r in own]))  # of the population, as authors print it
+            best = [r['accuracy_best'] for r in own]
+            row |= dict(
+                best=float(np.mean(best)), best_sd=float(np.std(best))
+            )  # of the population, as authors print it
             row['draws'] = _draws(own)
             against = (
                 {} if method == baseline or baseline not in found else over_draws(found[baseline], 'accuracy_last')

@@ -31,8 +31,10 @@ from psr_nb.core import (
 from .engines import Engine, Local
 from .pictures import to_uint8
 from .prior import SAMPLER, Prior
+from .sampling import has_companions
 from psr_nb.shards import (
     POOL_FORMAT,
+    guide_words,
     intact_shards,
     pack_arrays,
     pool_identity,
@@ -64,13 +66,28 @@ def _environment(
     )
 
 # %% ../nbs/09_candidates.ipynb #c018
+def _check_guide(guide: Any) -> None:
+    "Raises for a guide that cannot push, or of which a pool could not say which it is."
+    if guide is None:
+        return
+    if isinstance(guide, str):
+        say = f'psr_nb.guides.make_guide({guide!r}, prior, real) makes one'
+        raise PSRError('argument guide', 'a guide', f'the name {guide!r}', say)
+    about = getattr(guide, 'about', None)
+    if not callable(guide) or not isinstance(about, dict) or not isinstance(about.get('name'), str):
+        what = "a guide with an attribute about that says which it is, such as dict(name='mine', options={})"
+        raise PSRError('argument guide', what, repr(guide)[:80], 'psr_nb.guides.make_guide gives one')
+
+
 def check_request(
     prior: Any,  # a `Prior`, or anything with its members
     teachers: list,  # `Teacher`s
     classes: list[str],  # names asked for
     sampling: dict,  # sampler options
+    guide: Any = None,  # a `Guide` with `about`, or None
 ) -> None:
     "Raises for a sampler's options that cannot be, for classes that the prior lacks, and for teachers of other classes."
+    _check_guide(guide)
     for option in sampling:
         lookup(prior.defaults, option, 'sampling option')
     if hasattr(prior, 'check_sampling'):
@@ -108,9 +125,11 @@ def _small(prior: Any) -> bool:
     return sum(p.numel() for p in prior.transformer.parameters()) <= _SMALL
 
 
-def _independent(prior: Any, sampler: dict) -> bool:
+def _independent(prior: Any, sampler: dict, guide: Any = None) -> bool:
     "Whether a candidate comes out the same in whatever company."
-    return not sampler.get('cache_threshold') and sampler.get('attention_every', 1) == 1 and _small(prior)
+    if sampler.get('cache_threshold') or has_companions(guide):
+        return False
+    return sampler.get('attention_every', 1) == 1 and _small(prior)
 
 # %% ../nbs/09_candidates.ipynb #faf6d929
 def _configuration(
@@ -122,10 +141,11 @@ def _configuration(
     n_per_class: int,  # candidates wanted of each class
     sampling: dict,  # sampler options
     old: dict | None,  # config of the existing pool
+    guide: Any = None,  # a `Guide` with `about`, or None
 ) -> dict:  # config of pool.json
     "The configuration from the arguments; what was not given comes from the existing pool, else from the prior."
     classes = list(classes if classes is not None else old['classes'] if old else prior.classes)
-    check_request(prior, teachers, classes, sampling)
+    check_request(prior, teachers, classes, sampling, guide)
     given = {k: v for k, v in sampling.items() if v is not None}
     # a class keeps its candidates when a prior is restricted to some classes
     rows = getattr(prior, 'class_ids', range(len(prior.classes)))
@@ -134,7 +154,7 @@ def _configuration(
         position = {t['weights_hash']: i for i, t in enumerate(old['teachers'])}
         described.sort(key=lambda t: position.get(t['weights_hash'], len(position)))
     sampler = {**prior.defaults, **((old or {}).get('sampler') or {}), **given}
-    usual = min(25, n_per_class) if _independent(prior, sampler) else 25
+    usual = min(25, n_per_class) if _independent(prior, sampler, guide) else 25
     config = dict(
         prior=dict(name=prior.name, weights_hash=prior.weights_hash),
         teachers=described,
@@ -145,6 +165,8 @@ def _configuration(
         seed=seed,
         shard_size=shard_size or (old or {}).get('shard_size') or usual,
     )
+    if guide is not None:
+        config['guide'] = guide.about
     return json.loads(to_json(config))
 
 # %% ../nbs/09_candidates.ipynb #6ac2af53
@@ -161,17 +183,17 @@ def _compare(path: Path, old: dict, new: dict) -> None:
         )
         for k in ('classes', 'class_ids', 'seed', 'shard_size'):
             yield k, config[k], config[k]
+        guide = config.get('guide')
+        yield 'guide', guide and {k: v for k, v in guide.items() if k != 'data'}, guide_words(guide)
         for k in sorted(config['sampler']):
             yield k, config['sampler'][k], config['sampler'][k]
 
     for (name, a, shown_a), (_, b, shown_b) in zip(fields(old), fields(new)):
         if a != b:
-            raise PSRError(
-                f'{name} of pool {path}',
-                f'{shown_a} as in its pool.json',
-                shown_b,
-                'Only n_per_class may change: choose another folder for another pool',
-            )
+            say = 'Only n_per_class may change: choose another folder for another pool'
+            if name == 'guide' and b is None:
+                say = 'Give guide=psr_nb.guides.make_guide(…), or the options --guide and --data of psr pool'
+            raise PSRError(f'{name} of pool {path}', f'{shown_a} as in its pool.json', shown_b, say)
 
 # %% ../nbs/09_candidates.ipynb #e3e5d822
 def stored_latents(
@@ -180,15 +202,20 @@ def stored_latents(
     generators: list[torch.Generator],  # one for each candidate
     sampler: dict,  # its options
     batch_size: int | None = None,  # in one forward pass; None: the prior's own
+    guide: Any = None,  # a `Guide`; one with companions gets a batch as it is
+    indices: list[int] | None = None,  # numbers within their class, for a guide
 ) -> torch.Tensor:  # (n, c, h, w) float16, on the CPU
     "Candidates as a pool stores them."
     n, fewest = len(labels), FEWEST if _small(prior) else 2
-    if more := max(0, fewest - n) if n else 0:  # the last one again, so often that there are enough
+    more = max(0, fewest - n) if n and not has_companions(guide) else 0
+    numbers = None if indices is None else [*indices, *indices[-1:] * more]
+    told = {} if guide is None else dict(guide=guide, indices=numbers)
+    if more:  # the last one again, so often that there are enough
         labels = torch.cat([labels, labels[-1:].expand(more)])
         state = generators[-1].get_state()
         generators = [*generators, *(torch.Generator().set_state(state) for _ in range(more))]
         batch_size = None if batch_size is None else max(batch_size, fewest)
-    latents = prior.sample(labels, generators=generators, batch_size=batch_size, **sampler)
+    latents = prior.sample(labels, generators=generators, batch_size=batch_size, **told, **sampler)
     return latents[:n].cpu().to(torch.float16)
 
 
@@ -200,25 +227,29 @@ def stored_images(
     return to_uint8(prior.decode(latents.float().to(prior.device))).cpu()
 
 
-def _placed(device: torch.device, prior: Any, teachers: list, config: dict) -> tuple:
-    "Prior and teachers on the device of a worker."
-    return prior.to(device), [t.to(device) for t in teachers], config
+def _placed(device: torch.device, prior: Any, teachers: list, config: dict, guide: Any) -> tuple:
+    "Prior, teachers and guide on the device of a worker."
+    guide = guide.to(device) if hasattr(guide, 'to') else guide
+    return prior.to(device), [t.to(device) for t in teachers], config, guide
 
 # %% ../nbs/09_candidates.ipynb #891429ef
 def _make_shards(
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s in the order of the config
     config: dict,  # config of pool.json
+    guide: Any,  # a `Guide`, or None
     keys: list[tuple[int, int]],  # class number and block of each
 ) -> list[dict[str, torch.Tensor]]:
     "Blocks of candidates: latents, images, and what each teacher says of the images."
-    size, rows, generators = config['shard_size'], [], []
+    size, rows, generators, indices = config['shard_size'], [], [], []
     for label, block in keys:
         own, within = [config['class_ids'][label]] * size, range(block * size, (block + 1) * size)
         generators += candidate_generators(config['seed'], own, within)
+        indices += within
         rows += [prior.classes.index(config['classes'][label])] * size
     with torch.no_grad():
-        latents = stored_latents(prior, torch.tensor(rows), generators, config['sampler'], len(rows))
+        told = config['sampler'], len(rows), guide, indices
+        latents = stored_latents(prior, torch.tensor(rows), generators, *told)
         if not (fine := latents.isfinite().flatten(1).all(1)).all():
             raise PSRError(
                 f'prior {prior.name}, class {prior.classes[rows[int(fine.int().argmin())]]}',
@@ -249,7 +280,7 @@ def _begin(
     path: Path,  # the folder, locked
     prior: Any,  # a `Prior`
     teachers: list,  # `Teacher`s
-    asked: dict,  # classes, seed, shard_size, n_per_class
+    asked: dict,  # classes, seed, shard_size, n_per_class, guide
     sampling: dict,  # sampler options
     engine: Engine,  # who will sample
 ) -> tuple[dict, dict, list]:  # content of pool.json, configuration, teachers in its order
@@ -264,7 +295,7 @@ def _begin(
         _compare(path, old, config)
         order = [t['weights_hash'] for t in old['teachers']]
         config, teachers = old, sorted(teachers, key=lambda t: order.index(weights_hash(t)))
-    [environment] = engine.map(_environment, [()], (prior, teachers, config), _placed)
+    [environment] = engine.map(_environment, [()], (prior, teachers, config, asked['guide']), _placed)
     if info is None:
         new = dict(format=POOL_FORMAT, identity=pool_identity(config), config=config, n_per_class=0, n_wanted=0)
         return new | dict(shards={}, environment=environment), config, teachers
@@ -279,14 +310,14 @@ def _begin(
     return info, config, teachers
 
 # %% ../nbs/09_candidates.ipynb #ca015
-def _side_by_side(prior: Any, sampler: dict) -> int:
+def _side_by_side(prior: Any, sampler: dict, guide: Any) -> int:
     "How many shards are made at once."
-    return min(4, torch.get_num_threads()) if _independent(prior, sampler) else 1
+    return min(4, torch.get_num_threads()) if _independent(prior, sampler, guide) else 1
 
 
-def _together(prior: Any, config: dict) -> int:
+def _together(prior: Any, config: dict, guide: Any) -> int:
     "How many shards are sampled in one batch: more than one where they are very small."
-    return max(1, FEWEST // config['shard_size']) if _independent(prior, config['sampler']) else 1
+    return max(1, FEWEST // config['shard_size']) if _independent(prior, config['sampler'], guide) else 1
 
 # %% ../nbs/09_candidates.ipynb #146c8a06
 def _fill(
@@ -338,9 +369,10 @@ def shard_steps(
     verify: bool,  # compare every existing shard with its hash first
     sampling: dict,  # sampler options; what is not given comes from the pool, else from the prior
     engine: Engine | None = None,  # who makes them; None: this process
+    guide: Any = None,  # a `Guide` with `about`: pushes the candidates while they are made
 ) -> Iterator[PoolStep]:  # one for every shard that is made
     "Makes the shards that a folder lacks. Leaving the loop early keeps what is complete."
-    asked = dict(classes=classes, seed=seed, shard_size=shard_size, n_per_class=n_per_class)
+    asked = dict(classes=classes, seed=seed, shard_size=shard_size, n_per_class=n_per_class, guide=guide)
     engine = engine or Local()
     info, config, teachers = _begin(path, prior, teachers, asked, sampling, engine)
     info['n_wanted'] = max(n_per_class, info['n_wanted'])
@@ -348,8 +380,8 @@ def shard_steps(
     for folder in ('shards', 'cache'):
         make_folder(path / folder)
     files = intact_shards(path, info, verify)
-    parts, most = (prior, teachers, config), _side_by_side(prior, config['sampler'])
-    each = _together(prior, config)
+    parts, most = (prior, teachers, config, guide), _side_by_side(prior, config['sampler'], guide)
+    each = _together(prior, config, guide)
 
     def make(keys):
         jobs = [(keys[i : i + each],) for i in range(0, len(keys), each)]

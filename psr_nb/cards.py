@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .core import assets
+from .shards import guide_words
 
 if TYPE_CHECKING:
     import jinja2
@@ -81,6 +82,7 @@ def _card_rows(distilled: Any) -> list[tuple[str, Any]]:
         ('images', f'{len(distilled)} ({distilled.ipc} per class), {c}×{h}×{w}, PNG'),
         ('prior', p.get('prior')),
         ('sampler', p.get('sampler')),
+        ('guide', guide_words(p['guide']) if p.get('guide') else None),
         ('root seed', p.get('seed')),
         ('pool', p.get('pool')),
         ('selection', f'{chosen.get("method")}, weights {_about(chosen.get("weights"))}' if chosen else None),

@@ -13,11 +13,11 @@ import typer
 # %% auto #0
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
            'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'ClassesOption', 'BatchSize',
-           'QuietOption', 'EngineOption', 'AddressOption', 'WorkersOption', 'MethodOption', 'StudentsOption',
-           'StepsOption', 'TriesOption', 'CheckpointEvery', 'ByStudents', 'SpaceOption', 'OutOption', 'InferenceSteps',
-           'GuidanceScale', 'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision', 'VariantOption',
-           'GuidanceChannels', 'named_prior', 'given', 'refuse_given', 'refuse_alone', 'sampling_options',
-           'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
+           'Colours', 'Factor', 'QuietOption', 'EngineOption', 'AddressOption', 'WorkersOption', 'MethodOption',
+           'StudentsOption', 'StepsOption', 'TriesOption', 'CheckpointEvery', 'ByStudents', 'SpaceOption', 'OutOption',
+           'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision',
+           'VariantOption', 'GuidanceChannels', 'named_prior', 'given', 'refuse_given', 'refuse_alone',
+           'sampling_options', 'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
 
 # %% ../nbs/45_cli_options.ipynb #78b04f61
 PriorOption = Annotated[
@@ -91,6 +91,24 @@ BatchSize = Annotated[
     Optional[int],
     typer.Option(
         '--batch-size', min=1, help='Images per training step; the table says so. [default: as the protocol says]'
+    ),
+]
+Colours = Annotated[
+    Optional[str],
+    typer.Option(
+        '--colours',
+        metavar='NAME',
+        help='How a set of tensors was normalised, where its numbers do not show it: CIFAR, CIFAR-10, CIFAR-100, SVHN, '
+        'ImageNet, MNIST, Fashion-MNIST or "one half".',
+    ),
+]
+Factor = Annotated[
+    Optional[int],
+    typer.Option(
+        '--factor',
+        metavar='N',
+        help='Parts along each side of the images of a set of tensors that IDC packed; they are unpacked. '
+        '[default: as the file or its folder says, else 1]',
     ),
 ]
 QuietOption = Annotated[bool, typer.Option('--quiet', '-q', help='No progress bars.')]

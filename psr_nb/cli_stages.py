@@ -5,6 +5,7 @@
 # %% ../nbs/47_cli_stages.ipynb #47cl002
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -87,6 +88,27 @@ _PoolClasses = Annotated[
         '--class', metavar='NAME', help="Only this class; give it again for more. [default: all of the prior's]"
     ),
 ]
+_PoolGuide = Annotated[
+    Optional[str],
+    typer.Option(
+        '--guide',
+        metavar='NAME',
+        help='Push the candidates while they are made: mode_guided, deviating, influenced or entropy_guided. '
+        '[default: none]',
+    ),
+]
+_PoolGuideOptions = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--guide-option',
+        metavar='KEY=VALUE',
+        help="Option of the guide, such as modes=20 or between=[0.1,0.6]; give it again for more. [default: the guide's own]",
+    ),
+]
+_PoolData = Annotated[
+    Optional[str],
+    typer.Option('--data', metavar='NAME_OR_PATH', help='Real images that the guide is made from.'),
+]
 _Verify = Annotated[
     bool,
     typer.Option('--verify', help='Sample nothing: compare every shard with its hash, and fail if one is damaged.'),
@@ -94,6 +116,23 @@ _Verify = Annotated[
 _Repair = Annotated[bool, typer.Option('--repair', help='Make damaged and missing shards again; add nothing.')]
 
 # %% ../nbs/47_cli_stages.ipynb #c027
+def _option_values(words: list[str]) -> dict[str, Any]:
+    "Options given as KEY=VALUE. Raises `PSRError` for a word of another form, and for values that are no numbers."
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition('=')
+        try:
+            if not equals or key in found:
+                raise ValueError
+            found[key] = json.loads(value)
+        except ValueError:
+            from psr_nb.core import PSRError
+
+            what = 'KEY=VALUE with a number or a list of numbers, each key once, such as modes=20'
+            raise PSRError('option --guide-option', what, word) from None
+    return found
+
+
 @commands.command('pool')
 def _pool(
     out: _PoolOut,
@@ -107,6 +146,12 @@ def _pool(
     guidance_interval: GuidanceInterval = None,
     scheduler: SchedulerOption = None,
     guidance_channels: GuidanceChannels = None,
+    guide: _PoolGuide = None,
+    guide_option: _PoolGuideOptions = None,
+    data: _PoolData = None,
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    holdout: HoldoutOption = None,
     vae: VaeOption = None,
     revision: PriorRevision = None,
     variant: VariantOption = None,
@@ -130,8 +175,10 @@ def _pool(
         )
         only = listed(classes) if classes else None
         named = named_prior(prior, vae=vae, revision=revision, variant=variant)
+        own: dict[str, Any] = dict(guide=guide, guide_options=_option_values(guide_option or []))
+        own['data'] = data_source(data, image_column, label_column, holdout)
         with opened_engine(engine, address, workers) as who:
-            pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet, who)
+            pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet, who, **own)
     typer.echo(f'{pool}\nfingerprint {pool.fingerprint}')
 
 # %% ../nbs/47_cli_stages.ipynb #47cls02
@@ -318,7 +365,9 @@ _WorthData = Annotated[
 _WorthStudents = Annotated[
     Optional[int],
     typer.Option(
-        '--students', help='Students to train in all; those of an earlier run count. [default: 128, on a GPU 768]'
+        '--students',
+        help='Students to train in all; those of an earlier run count. Where the pool has grown: new ones, 0 predicts '
+        'only. [default: 128, on a GPU 768]',
     ),
 ]
 

@@ -15,8 +15,10 @@ from psr_nb.cli_options import (
     AllowOverlap,
     ByStudents,
     CheckpointEvery,
+    Colours,
     DataOption,
     EngineOption,
+    Factor,
     GuidanceChannels,
     GuidanceInterval,
     GuidanceScale,
@@ -130,11 +132,15 @@ def _data(
     near: Annotated[
         bool, typer.Option('--near/--no-near', help='Look also for images that are nearly the same.')
     ] = True,
+    colours: Colours = None,
+    factor: Factor = None,
 ):
     "Report on a data set before long work: form, splits, classes, sizes, damaged files, images that occur twice."
     from psr_nb.describe import describe
+    from psr_nb.file_tensors import colours_of, packed_by
 
-    typer.echo(repr(describe(path, image_column, label_column, near)))
+    with colours_of(colours), packed_by(factor):
+        typer.echo(repr(describe(path, image_column, label_column, near)))
 
 # %% ../nbs/46_cli_whole.ipynb #c026
 @commands.command('distill')

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,8 +22,8 @@ from .core import PSRError
 # %% auto #0
 __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
            'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
-           'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'one_numbering', 'names_of_numbers',
-           'named_numbers', 'row_splits', 'some_columns', 'find_column']
+           'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'one_numbering', 'soft_of_classes',
+           'names_of_numbers', 'named_numbers', 'row_splits', 'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -36,6 +37,10 @@ class Split:
     rows: Callable[
         [np.ndarray], Iterator[tuple[Encoded, str]]
     ]  # row numbers -> (encoded bytes, file, array or picture; where it is)
+
+    soft: np.ndarray | None = (
+        None  # (n, C) probabilities, a column for each of the listing's classes; None: hard labels
+    )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -379,6 +384,19 @@ def one_numbering(
             union.index(own[v]) if isinstance(v, (int, np.integer)) and 0 <= v < len(own) else v for v in column
         ]
     return out, union
+
+# %% ../nbs/02_contents.ipynb #ct0t
+def soft_of_classes(
+    soft: Any,  # (n, C) probabilities, of numpy or torch
+    columns: list[int],  # the classes to keep, in this order
+    where: str,  # for the error
+) -> Any:  # (n, len(columns)) probabilities, rows that sum to 1
+    "Soft labels for some of the classes, in another order. Raises `PSRError` where one has nothing for any of these."
+    kept = soft[:, columns]
+    total = kept.sum(1)[:, None]
+    if not bool((total > 0).all()):
+        raise PSRError(f'{where}, soft labels', 'a share for some class of each image', 'none for any of these classes')
+    return kept / total
 
 # %% ../nbs/02_contents.ipynb #ct14
 def names_of_numbers(

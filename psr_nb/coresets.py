@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, known_device
+from .core import PSRError, content_hash, known_device
 from .data import ImageData
 from .learning import train_student
 from .pictures import to_float
@@ -37,6 +37,20 @@ class EarlyStudent:
     def device(self) -> torch.device:
         "Where the weights are."
         return self.mean.device
+
+    def __getstate__(self) -> dict:
+        "What another process gets: it is asked there, and needs no images."
+        return {**self.__dict__, 'real': None}
+
+    def to(
+        self,
+        device: torch.device | str,  # where it computes from now on
+    ) -> EarlyStudent:
+        "The same networks on a device."
+        if torch.device(device) == self.device:
+            return self
+        moved = [copy.deepcopy(network).to(device) for network in self.networks]
+        return replace(self, networks=moved, mean=self.mean.to(device), std=self.std.to(device))
 
     def ask(
         self,
@@ -99,9 +113,10 @@ def kept_for(
     make: Callable[[], Any],  # called if it is not kept
 ) -> Any:
     "What was made for these images before, or is made now; for the last two sets of images."
-    whole = (real.fingerprint, *key)
+    about = content_hash([real.pixel_keys, real.labels.tolist(), real.classes])
+    whole = (about, *key)
     if whole not in _KEPT:
-        known = list(dict.fromkeys(k[0] for k in _KEPT if k[0] != real.fingerprint))
+        known = list(dict.fromkeys(k[0] for k in _KEPT if k[0] != about))
         for old in [k for k in _KEPT if k[0] in known[:-1]]:
             del _KEPT[old]
         _KEPT[whole] = make()

@@ -19,7 +19,9 @@ import torch
 import torch.nn.functional as F
 
 from .classes import IMAGENET_SUBSETS, class_hash, class_names, find_classes, imagenet_index, spoken  # noqa: F401
+from .contents import soft_of_classes
 from .core import PSRError, assets, atomic_folder, hub_reachable, is_whole, lookup, reachable
+from .file_tensors import colours_of, packed_by, told_of_tensors
 from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
 from .images import Holdout, ImageData
 from .pictures import augment, contact_sheet, decode_image, decode_images, resize_images, to_float  # noqa: F401
@@ -74,12 +76,13 @@ def read_listing(
     decoded."""
     check_size(size, channels)
     part = listing.split(split)
-    rows, labels, names = np.arange(len(part)), part.labels, listing.classes
+    rows, labels, names, soft = np.arange(len(part)), part.labels, listing.classes, part.soft
     if classes is not None:
-        new = np.full(len(names), -1)
-        new[find_classes(classes, names, f'data {listing.path}')] = np.arange(len(classes))
+        new, places = np.full(len(names), -1), find_classes(classes, names, f'data {listing.path}')
+        new[places] = np.arange(len(classes))
         rows, names = rows[new[labels] >= 0], list(classes)
         labels = new[labels][rows]
+        soft = None if soft is None else soft_of_classes(soft[rows], places, f'data {listing.path}')
     if not len(rows):
         raise PSRError(f'data {listing.path}', f'images in {split}', 'none')
     for why, n in listing.left_out.items():
@@ -95,7 +98,8 @@ def read_listing(
     called = name or _set_name(listing.path)
     data = ImageData(images, torch.from_numpy(labels), names, called, str(listing.path), np.array(keys, 'S32'))
     files = file_names(part, rows) if listing.form.startswith('class folders') else None
-    return replace(data, names=files, whose_split='' if files is None else split_by_names(files))
+    soft = None if soft is None else torch.from_numpy(soft)
+    return replace(data, names=files, whose_split='' if files is None else split_by_names(files), soft_labels=soft)
 
 
 def read_path(
@@ -285,6 +289,8 @@ class DataSource:
     image_column: str | None = None  # of a table or parquet; None: found by its name
     label_column: str | None = None  # likewise
     holdout: str | float | Holdout | None = None  # share of each class that is kept for testing
+    colours: str | None = None  # how tensors were normalised, a name in `COLOURS`; None: it is recognised
+    factor: int | None = None  # of tensors that are packed as by IDC; None: as the file says, else 1
 
     def __str__(self) -> str:
         return str(self.name)
@@ -306,6 +312,12 @@ def found_path(
 # %% ../nbs/03_data.ipynb #35ba670b
 def _load_named(source: DataSource, split: str, size: int | None, channels: int | None, wanted: list[str] | None):
     "The images behind a name, before they are scaled."
+    with colours_of(source.colours), packed_by(source.factor):
+        return _found(source, split, size, channels, wanted)
+
+
+def _found(source: DataSource, split: str, size: int | None, channels: int | None, wanted: list[str] | None):
+    "The images behind a name, as they are read."
     name, path = source.name, found_path(source.name)
     columns = source.image_column, source.label_column
     if not isinstance(name, (str, Path)):
@@ -314,6 +326,8 @@ def _load_named(source: DataSource, split: str, size: int | None, channels: int 
         say = 'a name, a folder or a file'
         raise PSRError('argument name (in the shell: --data)', say, 'an empty text')
     known = name in DATASETS
+    if path is None and '+' not in str(name) and (said := told_of_tensors()):
+        raise PSRError(said, 'the path of a set of tensors (.pt), which this option belongs to', str(name)[:200])
     if path is not None:
         return read_path(path, split, size, channels, wanted, *columns)
     if known:
@@ -344,11 +358,16 @@ def load_data(
     label_column: str | None = None,  # likewise
     # share of each class that is kept for testing, see `Holdout`: "train" gives the rest, "test" the images held out
     holdout: str | float | Holdout | None = None,
+    colours: str | None = None,  # how tensors were normalised, a name in `COLOURS`; None: it is recognised
+    factor: int
+    | None = None,  # of tensors that are packed as by IDC, see `unpack_images`; None: as the file says, else 1
 ) -> ImageData:
     "Labelled images from a name or a path. Raises `PSRError` when there is no such data or a file is broken."
     if split not in ('train', 'test'):
         raise PSRError('argument split', '"train" or "test"', repr(split))
-    source = name if isinstance(name, DataSource) else DataSource(name, image_column, label_column, holdout)
+    source = (
+        name if isinstance(name, DataSource) else DataSource(name, image_column, label_column, holdout, colours, factor)
+    )
     how = None if source.holdout is None else Holdout.parse(source.holdout)
     wanted = None if classes is None else class_names(classes)
     check_size(size, channels)

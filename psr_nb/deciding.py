@@ -16,13 +16,13 @@ import anywidget
 import numpy as np
 import traitlets
 
-from .core import PSRError, lookup
+from .core import PSRError, expect, lookup
 from .data import ImageData
 from .decisions import PRESETS, WEIGHTS, DecisionFile, Decisions, reverted
 from .front import module, style
 from .select import Prepared
 from .selection import Selection
-from .selectors import SELECTORS
+from .selectors import SELECTORS, position
 
 # %% auto #0
 __all__ = ['CONTROLS', 'PanelTraits', 'Deciding']
@@ -51,6 +51,12 @@ CONTROLS = [
 ]
 
 # %% ../nbs/29_deciding.ipynb #n7
+def _expected(trait: traitlets.TraitType) -> str:
+    "What a control takes, in words."
+    kinds = {traitlets.Int: 'a whole number', traitlets.Float: 'a number', traitlets.Bool: 'True or False'}
+    return next((words for kind, words in kinds.items() if isinstance(trait, kind)), 'a text')
+
+
 class PanelTraits(anywidget.AnyWidget):
     "What kernel and front share, and what the kernel keeps for itself."
 
@@ -72,6 +78,14 @@ class PanelTraits(anywidget.AnyWidget):
         traitlets.Bool(False).tag(sync=True),
         traitlets.Unicode('').tag(sync=True),
     )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        try:
+            if name == 'ipc' and isinstance(value, float) and not value.is_integer():
+                raise traitlets.TraitError('a fraction')  # the trait would cut it off
+            super().__setattr__(name, value)
+        except traitlets.TraitError as e:
+            raise PSRError(f'argument {name}', _expected(self.traits()[name]), repr(value)[:60]) from e
 
     @traitlets.validate('method')
     def _known_rule(self, proposal: dict) -> str:
@@ -270,6 +284,8 @@ class Deciding(_Remembering):
         self,
         new: Decisions,  # replaces all that was decided
     ):
+        expect(new, 'decisions', Decisions)
+        new.check()
         self._change(lambda now: new)
 
     @property
@@ -329,13 +345,16 @@ class Deciding(_Remembering):
         return self.free((label, index)) if (label, index) in self._now.pins else self.pin((label, index))
 
     def _pairs(self, pairs) -> list[tuple[int, int]]:
-        position = {c: i for i, c in enumerate(self.pool.classes)}
+        numbers = {c: i for i, c in enumerate(self.pool.classes)}
         try:
             one = len(pairs) == 2 and not isinstance(pairs[0], (tuple, list))
-            pairs = [(c if isinstance(c, str) else int(c), int(i)) for c, i in ([pairs] if one else list(pairs))]
+            pairs = [
+                (c if isinstance(c, str) else position(c), position(i)) for c, i in ([pairs] if one else list(pairs))
+            ]
         except (TypeError, ValueError):
-            raise PSRError('candidates', '(class, index), or a list of them', repr(pairs)[:60]) from None
-        return [(lookup(position, c, 'class') if isinstance(c, str) else c, i) for c, i in pairs]
+            wanted = '(class, index), or a list of them: whole numbers, or names of classes'
+            raise PSRError('candidates', wanted, repr(pairs)[:60]) from None
+        return [(lookup(numbers, c, 'class') if isinstance(c, str) else c, i) for c, i in pairs]
 
     def preset(
         self,

@@ -10,10 +10,21 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
 from filelock import FileLock
 
-from .core import PSRError, check_format, check_kind, lookup, read_json, to_json, write_atomic
-from .selectors import SELECTORS, Weights
+from psr_nb.core import (
+    PSRError,
+    check_format,
+    check_kind,
+    is_number,
+    is_whole,
+    lookup,
+    read_json,
+    to_json,
+    write_atomic,
+)
+from .selectors import SELECTORS, Weights, position
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
@@ -43,6 +54,24 @@ class Decisions:
     def weights(self) -> Weights | None:
         "The weights of the selection that were changed; None: the defaults."
         return Weights(**{k: getattr(self, k) for k in WEIGHTS}) if SELECTORS[self.method].weighted else None
+
+    def check(self) -> Decisions:  # itself
+        "Raises `PSRError` for values that nobody can decide."
+        lookup(SELECTORS, self.method, 'selector')
+        if not is_whole(self.ipc, 1):
+            raise PSRError('decision ipc', 'a whole number of images per class, from 1 up', repr(self.ipc))
+        for name in (*WEIGHTS, 'quantile'):
+            if not is_number(getattr(self, name)):
+                raise PSRError(f'decision {name}', 'a number', repr(getattr(self, name)))
+        if not isinstance(self.gate, (bool, np.bool_)):
+            raise PSRError('decision gate', 'True or False', repr(self.gate))
+        for name in ('pins', 'bans'):
+            for pair in getattr(self, name):
+                try:
+                    _, _ = (position(value) for value in pair)
+                except (TypeError, ValueError):
+                    raise PSRError(f'decision {name}', 'pairs (class, index) of whole numbers', repr(pair)) from None
+        return self
 
     def save(
         self,

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from .core import PSRError, lookup
+from .core import PSRError, first_names, lookup
 from .data import DATASETS, DataSource, ImageData, dark_words, found_path
 from .forms import Listing, recognise
 from .front import object_html
@@ -217,8 +217,18 @@ def data_line(
     names = ', '.join(listing.classes[:6]) + (' …' if len(listing.classes) > 6 else '')
     classes = f'{len(listing.classes)} class{"" if len(listing.classes) == 1 else "es"} ({names})'
     out = ', '.join(f'{n:,} {why}' for why, n in listing.left_out.most_common(4))
-    notes = ''.join(f'; {note}' for note in listing.doubts + listing.notes[:2])
-    return f'data {path or listing.path}: {listing.form}, {classes}, images: {splits}{f"; left out: {out}" if out else ""}{notes}{held}'
+    train = listing.splits.get('train')
+    there = None if train is None else np.bincount(train.labels, minlength=len(listing.classes))
+    empty = [] if there is None else [name for name, n in zip(listing.classes, there) if not n]
+    own = [note for note in listing.notes if not note.startswith('train has no images of')]
+    notes = ''.join(f'; {note}' for note in listing.doubts + own[:2])
+    line = f'data {path or listing.path}: {listing.form}, {classes}, images: {splits}{f"; left out: {out}" if out else ""}{notes}{held}'
+    some = first_names(empty, 5)
+    return (
+        f'{line}\nno training images of {some}: nothing can be learnt about {"it" if len(empty) == 1 else "them"}'
+        if empty
+        else line
+    )
 
 # %% ../nbs/03_describe.ipynb #de010
 def overlap(

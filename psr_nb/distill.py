@@ -27,6 +27,7 @@ from psr_nb.core import (
     assets,
     check_not_newer,
     in_store,
+    is_there,
     is_whole,
     lookup,
     make_folder,
@@ -37,13 +38,14 @@ from .data import DataSource, ImageData, load_data
 from .distilled import DistilledSet
 from .engines import Engine, opened
 from .forecast import Forecast
+from .guides import pool_guide
 from .pool import Pool, PoolStep
 from .prior import Prior
 from .refine import RefineSettings, RefineStep, run_refinements
 from .score import score
 from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
-from .shards import weights_hash
+from .shards import guide_words, read_info, weights_hash
 from .spaces import is_centred
 from .tables import COLUMNS, SETTING, save_rows, text_table  # noqa: F401, where they were before
 from .teacher import Teacher, default_teachers
@@ -263,6 +265,8 @@ def sampler_words(
         words.append(f', first-block cache {s["cache_threshold"]:g}')
     if s.get('attention_every', 1) > 1:
         words.append(f', attention at every {s["attention_every"]} steps')
+    if config.get('guide'):
+        words.append(f', guide {guide_words(config["guide"])}')
     return ''.join([*words, f', seed {config["seed"]}'])
 
 # %% ../nbs/26_distill.ipynb #b0990bee
@@ -313,7 +317,7 @@ def run_pool(
     folder: Path,  # resumed if it is there
     seed: int,  # of the candidates' noise
     progress: bool,  # show a bar
-    sampling: dict | None = None,  # the sampler's options
+    sampling: dict | None = None,  # the sampler's options, and a guide
     stages: Stages | None = None,  # to be told of every shard
     engine: str | Engine | None = None,  # who samples; None: this process
 ) -> Pool:
@@ -458,7 +462,18 @@ def unrecorded(
         except PSRError:  # from elsewhere, or of other classes
             judged = False
         found += [] if judged else ['measured worth, by its judges']
+    guide = (getattr(selection.pool, 'config', None) or {}).get('guide') or {}
+    if 'real' in guide and not _made_from(guide['real'], selection.pool.classes, data):
+        found.append(f'the guide of the pool, by real images {guide.get("data")}')
     return found
+
+
+def _made_from(fingerprint: str, classes: list[str], data: ImageData) -> bool:
+    "Whether a fingerprint is that of these images, or of those of some classes."
+    try:
+        return fingerprint in (data.fingerprint, data.restrict(classes).fingerprint)
+    except PSRError:  # other classes
+        return False
 
 
 def make_set(
@@ -556,6 +571,14 @@ class Distillation:
         )
 
 # %% ../nbs/26_distill.ipynb #926c24f2
+def _with_guide(sampling: dict | None, folder: Path, prior: Prior, data: ImageData) -> dict | None:
+    "The sampler's options; a pool that is there brings its guide, made again from the real images."
+    about = read_info(folder)['config'].get('guide') if is_there(folder / 'pool.json') else None
+    if about is None or 'guide' in (sampling or {}):
+        return sampling
+    return {**(sampling or {}), 'guide': pool_guide(prior, about, None, data=data)}
+
+
 def _sample_stage(
     stages: Stages, prior: Prior, roles: Roles, n_per_class: int, folder: Path, seed: int, progress: bool, **more: Any
 ) -> Pool:
@@ -649,7 +672,7 @@ def distill(
     refine: bool = True,  # move the selected latents
     select_options: dict | None = None,  # further arguments of `select`, or of `contest`
     refine_options: dict | None = None,  # fields of `RefineSettings`; the others are the prior's
-    sampling: dict | None = None,  # num_inference_steps, guidance_scale, …; None: the pool's or the prior's own
+    sampling: dict | None = None,  # num_inference_steps, guidance_scale, …, guide; None: the pool's or the prior's own
     map_method: str | None = None,  # of the map in a report page OUT/report.html: "umap" or "pca"; None: no page
     stages: Stages | None = None,  # a list to go on with
     progress: bool = True,  # show bars and stages
@@ -681,7 +704,7 @@ def distill(
     if compare:
         keep_aside(data, _there(folder), ipc, seed=seed)  # too few images are named before the pool is sampled
     with opened(engine) as who:
-        asked = dict(sampling=sampling, engine=who)
+        asked = dict(sampling=_with_guide(sampling, folder, prior, data), engine=who)
         sampled = _sample_stage(stages, prior, roles, n_per_class, folder, seed, progress, **asked)
         options = dict(seed=seed, teacher=roles.scoring, **(select_options or {}))
         real = keep_aside(data, sampled, ipc, seed=seed) if compare else data

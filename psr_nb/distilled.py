@@ -38,7 +38,7 @@ from psr_nb.core import (
 )
 from .data import ImageData, decode_image
 from .front import object_html
-from .images import checked_images
+from .images import checked_images, checked_soft_labels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,18 +64,6 @@ def _plain(obj: Any, paths: bool = True) -> Any:
 
     return tidy(json.loads(to_json(obj, indent=None)))
 
-
-def _checked_soft_labels(soft: Any, n: int, n_classes: int) -> torch.Tensor:
-    "(n, C) float32. Raises when they are no distributions."
-    soft = torch.as_tensor(soft).detach().cpu().float()
-    if soft.shape != (n, n_classes):
-        raise PSRError('soft_labels', f'shape {(n, n_classes)}', tuple(soft.shape))
-    if not torch.allclose(soft.sum(1), torch.ones(n), atol=1e-2) or soft.min() < 0:
-        say = 'probabilities, rows that sum to 1'
-        found = f'numbers from {soft.min():g}, rows with sums of {soft.sum(1).min():g} to {soft.sum(1).max():g}'
-        raise PSRError('soft_labels', say, found, 'Pass logits.softmax(1)')
-    return soft
-
 # %% ../nbs/21_distilled.ipynb #c011
 @dataclass(frozen=True, repr=False, eq=False)
 class DistilledSet(torch.utils.data.Dataset):
@@ -94,7 +82,7 @@ class DistilledSet(torch.utils.data.Dataset):
         images, labels = (v.cpu() for v in checked_images(self.images, self.labels, len(self.classes)))
         n, soft, latents = len(labels), self.soft_labels, self.latents
         if soft is not None:
-            soft = _checked_soft_labels(soft, n, len(self.classes))
+            soft = checked_soft_labels(soft, n, len(self.classes))
         if latents is not None:
             latents = torch.as_tensor(latents).detach().cpu().float()
             if len(latents) != n:
@@ -323,11 +311,13 @@ def _from_selection(
         weights=asdict(weights) if is_dataclass(weights) and not isinstance(weights, type) else weights,
         config=getattr(selection, 'config', None),
     )
+    guided = {k: config[k] for k in ('guide', 'shard_size')} if config.get('guide') else {}
     return dict(
         method=method,
         dataset=dataset,
         prior=config.get('prior'),
         sampler=config.get('sampler'),
+        **guided,
         seed=seed,
         teachers=config.get('teachers', []),
         pool=_get(pool, 'fingerprint'),

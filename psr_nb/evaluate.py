@@ -39,10 +39,10 @@ from .teacher import Teacher
 
 # %% auto #0
 __all__ = ['plan', 'Source', 'random_real', 'herding_real', 'ImageSet', 'class_numbers', 'match_numbers', 'named_as',
-           'doubts_about', 'evaluate', 'PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan', 'Protocol',
-           'make_student', 'cutmix', 'colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches', 'Report',
-           'REPORT_FORMAT', 'interval', 'Comparison', 'Comparisons', 'label_robust_score', 'augmentation_robust_score',
-           'StudentStep', 'train_student']
+           'doubts_about', 'label_words', 'evaluate', 'PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan',
+           'Protocol', 'make_student', 'cutmix', 'colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches',
+           'Report', 'REPORT_FORMAT', 'interval', 'Comparison', 'Comparisons', 'label_robust_score',
+           'augmentation_robust_score', 'StudentStep', 'train_student']
 
 # %% ../nbs/23_evaluate.ipynb #e002
 from .learning import StudentStep  # noqa: F401
@@ -168,7 +168,8 @@ def match_numbers(
     shown = [f'{data.classes[places.index(i)]} → {test.classes[i]}' for i in range(count)]
     words = f'classes of {data.name} by number: {first_names(shown, 20)}'
     new = torch.tensor(places)
-    return replace(data, labels=new[data.labels], classes=list(test.classes)), words
+    soft = None if data.soft_labels is None else data.soft_labels[:, new.argsort()]
+    return replace(data, labels=new[data.labels], classes=list(test.classes), soft_labels=soft), words
 
 
 def named_as(
@@ -243,6 +244,27 @@ def _targets(
     raise PSRError(
         'soft labels', 'a set that has them, or teacher=', 'neither', 'DistilledSet.relabel(teacher) makes them'
     )
+
+
+def label_words(
+    data: ImageSet,  # a set, with a name where it has one
+    labels: str,  # "hard" or "soft"
+    protocol: Protocol,  # how students are trained
+) -> str:  # a sentence; empty: the set has no soft labels, or they are used
+    "What is said where a file's soft labels are not what students are trained on. Distilled sets of ours say it themselves."
+    if not isinstance(data, ImageData) or data.soft_labels is None:
+        return ''
+    if labels == 'hard':
+        return (
+            f'{data.name}: students are trained on hard classes, the likeliest of its soft labels; '
+            'labels="soft" (in the shell: --labels soft) trains them on its soft labels'
+        )
+    if protocol.online:
+        return (
+            f'{data.name}: its own soft labels are not used: this protocol asks the teacher about every batch; '
+            'protocol="minimax" with labels="soft" uses them'
+        )
+    return ''
 
 
 def _protocol_name(
@@ -608,10 +630,13 @@ def evaluate(
     names = {student: _protocol_name(protocol, test, shape, student, epochs, batch_size) for student in students}
     here = scope(p, test, shape, students[0])
     targets = _checked_targets(sets, test, here, min(here.size, *shape[1:]), labels, teacher, allow_overlap)
-    for words in doubts_about(sets, test):
+    said = [label_words(data, labels, p) for data in {id(d): d for d in sets.values()}.values()]
+    for words in filter(None, said + doubts_about(sets, test)):
         warnings.warn(words, stacklevel=2)
     if p.online and labels == 'soft' and teacher is None:
-        raise PSRError('argument teacher', f'one: protocol {names[students[0]]} asks it about every batch', None)
+        own = any(getattr(data, 'soft_labels', None) is not None for data in sets.values())
+        say = 'The soft labels of the set are used by protocol="minimax" with labels="soft"' if own else ''
+        raise PSRError('argument teacher', f'one: protocol {names[students[0]]} asks it about every batch', None, say)
     seen = (shape[0], here.size, here.size) if p.cells else shape
     for student in students:  # an unknown name fails before the first minute
         make_student(student, seen, len(test.classes), here.protocol)

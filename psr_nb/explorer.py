@@ -9,6 +9,7 @@ import base64
 import io
 import re
 import weakref
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -141,6 +142,11 @@ class PoolExplorer(Sweeping):
         if not isinstance(name, str) or not re.fullmatch(r'[A-Za-z0-9_-]{1,64}', name):
             raise PSRError('argument name', 'letters, digits, - and _', name)
         expect(start, 'start', Decisions, optional=True)
+        if start is not None:
+            start.check()
+        if own := [k for k in options if k in {f.name for f in fields(Decisions)}]:
+            say = f'PoolExplorer(pool, start=Decisions({own[0]}={options[own[0]]!r}))'
+            raise PSRError(f'argument {own[0]}', 'a decision to begin with, in start=', repr(options[own[0]]), say)
         lookup(dict.fromkeys(MAP_METHODS), map, 'map')
         expect(real, 'real', 'an ImageData', optional=True)
         pool = cast(Pool, explorable(pool))

@@ -17,13 +17,14 @@ from typing import Any
 
 import torch
 
-from .contents import Listing
-from .core import PSRError, lookup
+from .contents import Listing, soft_of_classes
+from .core import PSRError, is_whole, lookup
 from .file_arrays import array_listing, as_pixels
 from .weights import SAFE, read_file
 
 # %% auto #0
-__all__ = ['COLOURS', 'colours_of', 'undo_normalisation', 'read_tensors', 'unpack_images']
+__all__ = ['COLOURS', 'TENSORS', 'colours_of', 'undo_normalisation', 'unpack_images', 'packed_by', 'told_of_tensors',
+           'read_tensors']
 
 # %% ../nbs/02_file_tensors.ipynb #ft005
 COLOURS = {  # name -> mean and standard deviation of the usual normalisations
@@ -144,16 +145,17 @@ def _explanations(images: torch.Tensor) -> list[_Fit]:  # the best first; severa
 
 
 _told: ContextVar[str | None] = ContextVar('colours of tensors', default=None)
+_factor: ContextVar[int | None] = ContextVar('factor of tensors', default=None)
 
 
 @contextmanager
 def colours_of(
-    name: str | None,  # in `COLOURS`; None: they are recognised
+    name: str | None,  # in `COLOURS`; None: as a block around this one says, else they are recognised
 ) -> Iterator[None]:
     "A block in which the floats of tensors are taken as normalised by these colours."
     if name is not None:
         lookup(COLOURS, name, 'colours')
-    before = _told.set(name)
+    before = _told.set(_told.get() if name is None else name)
     try:
         yield
     finally:
@@ -191,9 +193,11 @@ def undo_normalisation(
     return best.shown(images), best.name
 
 # %% ../nbs/02_file_tensors.ipynb #ft008
+TENSORS = 'tensors (.pt)'  # name of the form
 _IMAGES = ('images', 'image', 'x', 'images_train', 'syn_images', 'image_syn', 'data')
 _LABELS = ('labels', 'label', 'y', 'targets', 'target', 'labels_train', 'syn_labels', 'label_syn', 'soft_labels')
 _NAMES = ('classes', 'class_names')
+_SOFT = ('soft_labels', 'labels_soft')
 
 
 def _beside(path: Path) -> Path | None:
@@ -212,6 +216,7 @@ class _Content:
     images: Any
     labels: Any = None
     names: list[str] | None = None
+    soft: Any = None  # soft labels, where the file has class numbers too
 
 
 def _by_class(content: Any) -> _Content | None:  # None: not this form
@@ -249,21 +254,25 @@ def _content(content: Any, path: Path) -> _Content:
         return _Content(images, labels, names)
     if isinstance(content, dict):
         of = lambda keys: next((content[k] for k in keys if k in content), None)
-        return _Content(of(_IMAGES), of(_LABELS), names)
+        labels, soft = of(_LABELS), of(_SOFT)
+        return _Content(of(_IMAGES), labels, names, None if soft is labels else soft)
     labels = _beside(path)
     return _Content(content, None if labels is None else read_file(labels))
 
 
-def _metadata_names(path: Path) -> list[str] | None:
-    "The class names that `psr export --format safetensors` puts into the file's metadata."
+def _metadata(path: Path) -> dict[str, Any]:  # None for what is not there
+    "The class names that `psr export --format safetensors` puts into the file's metadata, and a factor."
     from safetensors import safe_open
 
     with safe_open(path, 'pt') as file:
-        text = (file.metadata() or {}).get('classes', '')
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+        found = file.metadata() or {}
+    out: dict[str, Any] = {}
+    for name in ('classes', 'factor'):
+        try:
+            out[name] = json.loads(found.get(name, ''))
+        except ValueError:
+            out[name] = None
+    return out
 
 
 def _plain(tensor: torch.Tensor) -> bool:
@@ -306,17 +315,18 @@ def _as_rows(found: _Content, path: Path) -> None:
     found.images, found.labels = images, labels
 
 
+def _are_soft(labels: torch.Tensor) -> bool:
+    "Whether labels have a number for each class that is more than yes or no."
+    wide = labels.ndim == 2 and labels.shape[1] > 1 and labels.is_floating_point()
+    return wide and not bool(((labels == 0) | (labels == 1)).all())
+
+
 def _class_numbers(labels: torch.Tensor, count: int, path: Path) -> torch.Tensor:  # (n,)
     "Class numbers, or the likeliest class of soft labels."
     if labels.ndim == 2 and labels.shape[1] > 1:
-        hard = not labels.is_floating_point() or bool(((labels == 0) | (labels == 1)).all())
-        if hard and not bool(((labels != 0).sum(1) == 1).all()):
+        if not _are_soft(labels) and not bool(((labels != 0).sum(1) == 1).all()):
             found = 'several ones, or none, in a row'
             raise PSRError(f'{path}', 'one class for each image', found, 'Several labels per image are no classes')
-        if not hard:
-            warnings.warn(
-                f'{path}: labels are soft ({labels.shape[1]} classes); the likeliest class is taken', stacklevel=4
-            )
         labels = labels.argmax(1)
     labels = labels.reshape(-1)
     if not bool(labels.isfinite().all()):
@@ -331,6 +341,113 @@ def _names_of_width(labels: torch.Tensor, numbers: torch.Tensor) -> list[str] | 
     if labels.ndim != 2 or labels.shape[1] < 2 or 2 * len(numbers.unique()) < labels.shape[1]:
         return None
     return [str(i) for i in range(labels.shape[1])]
+
+# %% ../nbs/02_file_tensors.ipynb #ft012
+def _checked_factor(factor: Any, where: str) -> int:
+    "A factor. Raises `PSRError` for what is none."
+    if isinstance(factor, torch.Tensor) and factor.ndim == 0:
+        factor = factor.item()
+    if not is_whole(factor, 1, 64):
+        say = 'It is the number after "factor" in the name of the folder that IDC made; 1 means that nothing is packed'
+        raise PSRError(where, 'a whole number from 1 to 64', factor, say)
+    return int(factor)
+
+
+def unpack_images(
+    images: torch.Tensor,  # (n, c, h, w) floats in [0, 1]
+    labels: torch.Tensor,  # (n, …)
+    factor: int,  # parts along each side
+) -> tuple[torch.Tensor, torch.Tensor]:  # (n · factor², c, h, w) and their labels
+    """The images that IDC packs into one, enlarged. Raises `PSRError` for a factor that is no whole number or larger than
+    the images. Source: Kim et al. 2022, arXiv 2205.14959, `decode_zoom` in the authors' code.
+    """
+    where = 'argument factor (in the shell: --factor)'
+    factor, (n, c, h, w) = _checked_factor(factor, where), images.shape
+    if 2 * factor > min(h, w):
+        raise PSRError(where, f'parts of at least 2 pixels, of images of {w}×{h}', factor)
+    missing = [-side % factor for side in (w, h)]
+    images = torch.nn.functional.pad(images, (0, missing[0], 0, missing[1]), value=0.5)
+    high, wide = images.shape[2] // factor, images.shape[3] // factor
+    parts = images.unfold(2, high, high).unfold(3, wide, wide)
+    parts = parts.permute(2, 3, 0, 1, 4, 5).reshape(factor**2 * n, c, high, wide)
+    large = torch.nn.functional.interpolate(parts, (h, w), mode='bilinear', align_corners=False)
+    return large, torch.cat([labels] * factor**2)
+
+# %% ../nbs/02_file_tensors.ipynb #ft015
+@contextmanager
+def packed_by(
+    factor: int | None,  # parts along each side of an image; None: as a block around this one or the file says, else 1
+) -> Iterator[None]:
+    "A block in which the images of tensors are taken as packed with this factor, see `unpack_images`."
+    if factor is not None:
+        factor = _checked_factor(factor, 'argument factor (in the shell: --factor)')
+    before = _factor.set(_factor.get() if factor is None else factor)
+    try:
+        yield
+    finally:
+        _factor.reset(before)
+
+
+def told_of_tensors() -> str:  # in the words of the shell; empty: nothing
+    "What somebody said of tensors, in a block of `colours_of` or `packed_by`, which other forms cannot hear."
+    said = [f'--colours {colours}'] if (colours := _told.get()) else []
+    said += [f'--factor {factor}'] if (factor := _factor.get() or 1) > 1 else []
+    return ' and '.join(said)
+
+
+def _packed(stored: Any, path: Path) -> int:
+    "The factor that somebody said, or the file, or the name of its folder; 1 where nobody does."
+    if (told := _factor.get()) is not None:
+        return told
+    if isinstance(stored, dict) and stored.get('factor') is not None:
+        return _checked_factor(stored['factor'], f'{path}, factor')
+    pattern = re.compile(r'(?:^|[_-])factor(\d+)(?:_(multi|bound))?(?=[_-]|$)')
+    found = next((m for name in (path.stem, path.absolute().parent.name) if (m := pattern.search(name))), None)
+    if found is None or int(found[1]) < 2:
+        return 1
+    if found[2]:
+        say = f'Unpack it with the code of its authors; to insist on parts of one size: --factor {found[1]}'
+        raise PSRError(f'{path}', 'images packed in parts of one size', f'factor{found[1]}_{found[2]} in its name', say)
+    return _checked_factor(int(found[1]), f'{path}, factor in its name')
+
+
+def _unpacked(
+    images: torch.Tensor, rows: torch.Tensor, factor: int, path: Path
+) -> tuple[torch.Tensor, torch.Tensor]:  # floats in [0, 1], and of which row each is
+    "`unpack_images` for bytes too."
+    if not images.is_floating_point():
+        images = torch.from_numpy(as_pixels(images.numpy(), f'{path}')) / 255
+    return unpack_images(images, rows, factor)
+
+
+def _say_unpacked(stored: int, images: torch.Tensor, numbers: torch.Tensor, factor: int, path: Path) -> None:
+    "Says how many images there are now."
+    each = int(numbers.bincount().max())
+    h, w = images.shape[2:]
+    words = f'{path}: {stored} images, packed with factor {factor}, are {len(images)} images of {w}×{h}'
+    warnings.warn(f'{words}: tables count {each} per class, stored are {each // factor**2}', stacklevel=4)
+
+# %% ../nbs/02_file_tensors.ipynb #ft017
+def _soft_labels(found: _Content, labels: torch.Tensor, path: Path) -> torch.Tensor | None:  # (n, C); None: hard ones
+    "Probabilities, from probabilities or logits. What they were is said."
+    soft = labels if found.soft is None else found.soft
+    if not isinstance(soft, torch.Tensor) or not _plain(soft) or not _are_soft(soft):
+        return None
+    soft, count = soft.detach().float(), found.names and len(found.names)
+    if len(soft) != len(labels) or count not in (None, soft.shape[1]):
+        wanted = f'shape ({len(labels)}, {count or soft.shape[1]})'
+        raise PSRError(f'{path}, soft labels', wanted, tuple(soft.shape))
+    if bool(soft.isnan().any()) or bool((soft.amax(1).abs() == torch.inf).any()):
+        raise PSRError(f'{path}, soft labels', 'numbers', 'NaN or infinity')
+    total = soft.sum(1, keepdim=True)
+    if bool((soft >= 0).all()) and bool(((total - 1).abs() < 0.01).all()):
+        kind, soft = 'probabilities', soft / total
+    else:
+        logs = bool((soft.logsumexp(1).abs() < 0.01).all())
+        kind, soft = 'logarithms of probabilities' if logs else 'logits', soft.softmax(1)
+    words = f'{path}: labels are {kind} of {soft.shape[1]} classes, kept as soft labels of temperature 1'
+    warnings.warn(words + ('; the likeliest class is the class' if found.soft is None else ''), stacklevel=4)
+    return soft
 
 # %% ../nbs/02_file_tensors.ipynb #ft009
 def _checked(found: _Content, path: Path) -> tuple[torch.Tensor, torch.Tensor]:  # images (n, c, h, w), labels
@@ -384,27 +501,18 @@ def read_tensors(
     if path.suffix.lower() == SAFE:
         if not isinstance(stored, dict) or not {'images', 'labels'} <= stored.keys():
             return None  # weights
-        stored = stored | {'classes': _metadata_names(path)}
+        stored = stored | _metadata(path)
     content = _content(stored, path)
     images, labels = _checked(content, path)
-    numbers = _class_numbers(labels, len(images), path)
-    pixels = as_pixels(_bytes(images, path).numpy(), f'{path}')
-    names = content.names or _names_of_width(labels, numbers)
-    return array_listing('tensors (.pt)', {'train': (pixels, numbers.numpy())}, path, names)
-
-# %% ../nbs/02_file_tensors.ipynb #ft012
-def unpack_images(
-    images: torch.Tensor,  # (n, c, h, w) floats
-    labels: torch.Tensor,  # (n,)
-    factor: int,  # parts along each side
-) -> tuple[torch.Tensor, torch.Tensor]:  # (n · factor², c, h, w) and their labels
-    """The images that IDC packs into one, enlarged. Raises `PSRError` for a factor that does not divide the sides.
-    Source: Kim et al. 2022, arXiv 2205.14959.
-    """
-    n, c, h, w = images.shape
-    if h % factor or w % factor:
-        raise PSRError('argument factor', f'a divisor of {h} and {w} pixels', factor)
-    parts = images.unfold(2, h // factor, h // factor).unfold(3, w // factor, w // factor)
-    parts = parts.permute(2, 3, 0, 1, 4, 5).reshape(factor**2 * n, c, h // factor, w // factor)
-    large = torch.nn.functional.interpolate(parts, (h, w), mode='bilinear', align_corners=False)
-    return large, labels.repeat(factor**2)
+    numbers, soft = _class_numbers(labels, len(images), path), _soft_labels(content, labels, path)
+    names = content.names or _names_of_width(labels if soft is None else soft, numbers)
+    columns = sorted(set(numbers.tolist())) if names is None else list(range(len(names)))
+    shown, factor = _bytes(images, path), _packed(stored, path)
+    if factor > 1:
+        images, whose = _unpacked(shown, torch.arange(len(images)), factor, path)
+        _say_unpacked(len(shown), images, numbers[whose], factor, path)
+        shown, numbers, soft = images, numbers[whose], None if soft is None else soft[whose]
+    listing = array_listing(TENSORS, {'train': (as_pixels(shown.numpy(), f'{path}'), numbers.numpy())}, path, names)
+    if soft is not None:
+        listing.splits['train'].soft = soft_of_classes(soft, columns, f'{path}').numpy()
+    return listing

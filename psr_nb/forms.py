@@ -44,7 +44,7 @@ from psr_nb.file_tables import (  # noqa: F401
     read_saved,
     read_table,
 )
-from .file_tensors import read_tensors
+from .file_tensors import TENSORS, read_tensors, told_of_tensors
 from .fileless import read_objects
 from .folders import read_folders, split_folders  # noqa: F401
 
@@ -136,8 +136,9 @@ def _refuse_label_archives(path: Path) -> None:
             f'data {path}',
             'labelled images',
             'soft labels as FKD stores them (epoch_0/batch_0.tar): crops, flips, mixes and logits',
-            'They do not say which image each row is about, nor their temperature, so they cannot be used here. '
-            'Give the folder with the images, and for soft labels a teacher: psr evaluate … --labels soft --teacher NAME',
+            'They do not say which image each row is about: that was decided by the seed of a sampler and by the version of '
+            'torch, and neither is stored. Give the folder with the images, and the teacher that made the labels: '
+            'psr evaluate IMAGES --protocol sre2l --teacher NAME asks it about every crop and mix again',
         )
 
 # %% ../nbs/02_forms.ipynb #fo0f
@@ -191,6 +192,8 @@ def recognise(
         listing = _recognised(path, image_column, label_column)
     except OSError as e:
         raise PSRError(f'data {str(path)[:200]}', 'a folder or a file that can be read', e.strerror or f'{e}') from None
+    if listing.form.split(' in a ')[0] != TENSORS and (said := told_of_tensors()):
+        raise PSRError(said, 'a set of tensors (.pt), which this option belongs to', f'{listing.form}: {path}')
     doubts = _column_doubts(listing, image_column, label_column) + _name_doubts(listing)
     listing.doubts += [d for d in doubts if d not in listing.doubts]
     return listing

@@ -14,6 +14,7 @@ from typing import Any
 
 from .core import PSRError, check_fields, content_hash, is_number, is_whole, lookup, read_bytes, write_atomic
 from .evaluate import PROTOCOLS
+from .guides import guide_options
 from .refine import RefineSettings
 from .rivals import RIVALS
 from .select import SELECTORS, Weights
@@ -112,6 +113,7 @@ METHOD_KEYS = {  # how a method's sets are made
     'space': 'for a selector or a contest: where images are compared',
     'weights': "for a selector: terms and how much each counts, as in `Weights`; what is left out is the selector's own",
     'refine': 'for a selector or a contest: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
+    'guide': 'for a selector or a contest: a name in `GUIDES`, or name and options: chosen from a pool sampled with it',
     'draws': 'for what is drawn by chance: how many sets per pool; each of them gets all seeds',
 }
 _WAYS = ('selector', 'baseline', 'rival', 'folder', 'function', 'contest')
@@ -172,6 +174,15 @@ def _refine(name: str, how: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _guide(name: str, how: dict[str, Any]) -> dict[str, Any]:  # name and all options of the guide
+    "The guide of the pool that a method chooses from. Raises `PSRError` for unknown names and options."
+    given = how['guide'] if isinstance(how['guide'], dict) else dict(name=how['guide'])
+    if not FROM_POOL & set(how):
+        raise PSRError(f'guide of method {name}', 'a selector or a contest beside it', repr(how)[:80])
+    own = _name(given.get('name'), f'guide of method {name}')
+    return dict(name=own, **guide_options(own, {k: v for k, v in given.items() if k != 'name'}))
+
+
 def _name(value: Any, what: str) -> str:
     "Some text. Raises `PSRError` for anything else."
     if not isinstance(value, str) or not value.strip():
@@ -222,6 +233,8 @@ def _method(name: str, how: Any) -> dict[str, Any]:
         found['weights'] = _weights(name, how)
     if 'refine' in how:
         found['refine'] = _refine(name, how)
+    if 'guide' in how:
+        found['guide'] = _guide(name, how)
     if 'contest' in how:
         found['contest'] = _contest(name, how['contest'])
     if 'draws' in how:

@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 
 from .classes import class_names, find_classes, nfc
+from .contents import soft_of_classes
 from .core import PSRError, content_hash
 from .pictures import contact_sheet, pixel_hashes, to_float, to_uint8
 
 # %% auto #0
-__all__ = ['Holdout', 'checked_images', 'ImageData']
+__all__ = ['Holdout', 'checked_images', 'checked_soft_labels', 'ImageData']
 
 # %% ../nbs/02_images.ipynb #im005
 def _by_content(
@@ -149,6 +150,22 @@ def checked_images(
         raise PSRError('labels', f'0 to {n_classes - 1}, for {n_classes} classes', f'{low} to {high}')
     return images, labels
 
+
+def checked_soft_labels(
+    soft: Any,  # (n, C) probabilities
+    n: int,  # images
+    n_classes: int,
+) -> torch.Tensor:  # (n, C) float32
+    "Soft labels. Raises `PSRError` when they are no distributions."
+    soft = torch.as_tensor(soft).detach().cpu().float()
+    if soft.shape != (n, n_classes):
+        raise PSRError('soft_labels', f'shape {(n, n_classes)}', tuple(soft.shape))
+    if not torch.allclose(soft.sum(1), torch.ones(n), atol=1e-2) or soft.min() < 0:
+        say = 'probabilities, rows that sum to 1'
+        found = f'numbers from {soft.min():g}, rows with sums of {soft.sum(1).min():g} to {soft.sum(1).max():g}'
+        raise PSRError('soft_labels', say, found, 'Pass logits.softmax(1)')
+    return soft
+
 # %% ../nbs/02_images.ipynb #im008
 @dataclass(frozen=True, repr=False, eq=False)
 class ImageData:
@@ -164,11 +181,15 @@ class ImageData:
     holdout: Holdout | None = None  # how these images were chosen, where some were held out
     whose_split: str = ''  # whose split into train and test this is, where there are several: "fastai split"
     names: np.ndarray | None = None  # (n,) file names, where each image is a file
+    soft_labels: torch.Tensor | None = None  # (n, C) float32, rows that sum to 1, where the file has them
 
     def __post_init__(self) -> None:
         images, labels = checked_images(self.images, self.labels, len(self.classes))
         object.__setattr__(self, 'images', images)
         object.__setattr__(self, 'labels', labels)
+        if self.soft_labels is not None:
+            soft = checked_soft_labels(self.soft_labels, len(labels), len(self.classes))
+            object.__setattr__(self, 'soft_labels', soft)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -216,7 +237,9 @@ class ImageData:
         "The images at `indices`, in that order."
         indices = torch.as_tensor(indices)
         keys, names = (None if v is None else v[indices.numpy()] for v in (self.keys, self.names))
-        return replace(self, images=self.images[indices], labels=self.labels[indices], keys=keys, names=names)
+        soft = None if self.soft_labels is None else self.soft_labels[indices]
+        values = dict(keys=keys, names=names, soft_labels=soft)
+        return replace(self, images=self.images[indices], labels=self.labels[indices], **values)
 
     def restrict(
         self,
@@ -225,9 +248,11 @@ class ImageData:
         "Only these classes, labelled by their position in `classes`."
         wanted = class_names(classes)
         new = torch.full((len(self.classes),), -1)
-        new[find_classes(wanted, self.classes, f'data {self.name}')] = torch.arange(len(wanted))
+        places = find_classes(wanted, self.classes, f'data {self.name}')
+        new[places] = torch.arange(len(wanted))
         kept = self.take(new[self.labels] >= 0)
-        return replace(kept, labels=new[kept.labels], classes=wanted)
+        soft = None if kept.soft_labels is None else soft_of_classes(kept.soft_labels, places, f'data {self.name}')
+        return replace(kept, labels=new[kept.labels], classes=wanted, soft_labels=soft)
 
     def of_class(self, label: int) -> torch.Tensor:  # (m, c, h, w) uint8
         "All images of one class."

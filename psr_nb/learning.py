@@ -27,8 +27,8 @@ from .students import ConvNet, ResNetAP, make_student, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['Abreast', 'StudentStep', 'student_logits', 'train_student', 'GroupedStudents', 'threads_each', 'train_students',
-           'accuracies_abreast']
+__all__ = ['Abreast', 'StudentStep', 'student_logits', 'softened', 'train_student', 'GroupedStudents', 'threads_each',
+           'train_students', 'accuracies_abreast']
 
 # %% ../nbs/09_learning.ipynb #c023
 @dataclass
@@ -120,6 +120,15 @@ def _architecture(teacher: Teacher | None) -> str:
     return str((getattr(teacher, 'recipe', None) or {}).get('architecture', ''))
 
 # %% ../nbs/09_learning.ipynb #e005
+def softened(
+    soft: torch.Tensor,  # (…, C) probabilities
+    temperature: float,  # 1 changes nothing
+) -> torch.Tensor:  # (…, C)
+    "Soft labels at another temperature: of the softmax of logits z it makes the softmax of z / temperature."
+    tiny = torch.finfo(torch.float32).tiny  # a larger bound would flatten what a sure teacher says
+    return (soft.clamp(min=tiny).log() / temperature).softmax(-1)
+
+
 def _prepared(
     images: torch.Tensor, targets: torch.Tensor, labels: torch.Tensor | None, p: Protocol, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -128,7 +137,7 @@ def _prepared(
     mean, std = (v.to(device) for v in _normalisation(pixels, p))
     hard = (targets.argmax(1) if labels is None else labels).to(device) if soft else targets
     if soft and not p.online and p.temperature != 1:
-        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(1)
+        targets = softened(targets, p.temperature)
     pixels, targets = pixels.to(device), targets.to(device)
     if p.normalised_views:
         pixels = (pixels - mean) / std
@@ -289,7 +298,7 @@ def _tests_abreast(
     mean, std = (torch.stack(parts).to(device) for parts in zip(*scales))  # (S, 1, c, 1, 1)
     pixels, targets = torch.stack(pixels).to(device), torch.stack([t for _, t in sets]).to(device)
     if targets.ndim == 3 and p.temperature != 1:
-        targets = (targets.clamp(min=1e-8).log() / p.temperature).softmax(2)
+        targets = softened(targets, p.temperature)
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
     view: Any = VIEWS[p.views]
     each, n, size = torch.arange(len(sets), device=device)[:, None], pixels.shape[1], work.batch_size

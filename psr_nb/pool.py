@@ -236,6 +236,8 @@ class Pool:
         wait: float | None = None,  # seconds to wait for another writer; None: as long as it takes, 0: not at all
         verify: bool = True,  # compare every existing shard with its hash first
         engine: str | Engine | None = None,  # who makes them: "ray", see `psr_nb.engines`; None: this process
+        # pushes the candidates while they are made, see `psr_nb.guides.make_guide`; a pool that has one needs it to grow
+        guide: Any = None,
         **sampling: Any,  # num_inference_steps, guidance_scale, guidance_interval, scheduler; default: pool's or prior's
     ) -> Iterator[PoolStep]:  # one for every shard that is made
         "Samples a pool shard by shard. Leaving the loop early keeps what is complete."
@@ -250,11 +252,11 @@ class Pool:
         path = as_path(path)
         check_folder(path)
         if not is_there(path / 'pool.json'):
-            check_request(prior, teachers, list(prior.classes if classes is None else classes), sampling)
+            check_request(prior, teachers, list(prior.classes if classes is None else classes), sampling, guide)
         path = make_folder(path)
         asked = classes, seed, shard_size, verify, sampling
         with folder_lock(path, wait), opened(engine) as who:
-            yield from shard_steps(path, prior, teachers, n_per_class, *asked, who)
+            yield from shard_steps(path, prior, teachers, n_per_class, *asked, who, guide)
             if not is_there(path / 'candidates.parquet'):
                 cls.open(path)._write_table({}, {})
 
@@ -268,7 +270,8 @@ class Pool:
         path: str | Path,  # the folder or its URL; an existing pool is resumed or extended
         seed: int = 0,  # root seed of every candidate's generator
         progress: bool = True,  # show a progress bar
-        **options: Any,  # `classes`, `shard_size`, `wait`, `verify`, `engine`, the sampler's options: see `Pool.sample_steps`
+        # `classes`, `shard_size`, `wait`, `verify`, `engine`, `guide`, the sampler's options: see `Pool.sample_steps`
+        **options: Any,
     ) -> Pool:
         "Samples, resumes or extends the pool in `path` and opens it, showing `n_per_class` of each class."
         from tqdm.auto import tqdm
@@ -309,10 +312,11 @@ class Pool:
         return len(self.classes) * self.n_per_class
 
     def __repr__(self) -> str:
+        guide = self.config.get('guide')
         return (
             f'Pool {self.path.name}: {len(self.classes)} classes × {self.n_per_class} candidates '
-            f'from {self.config["prior"]["name"]}, seed {self.config["seed"]}, '
-            f'teachers {", ".join(self.teachers) or "none"}'
+            f'from {self.config["prior"]["name"]}, {"guide " + guide["name"] + ", " if guide else ""}'
+            f'seed {self.config["seed"]}, teachers {", ".join(self.teachers) or "none"}'
         )
 
     def _position(self, name: str | None) -> int:

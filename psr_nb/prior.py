@@ -17,7 +17,16 @@ import torch
 
 from .autoencoders import codes_from_latents, latent_code, latents_from_codes
 from .classes import class_names
-from .core import PSRError, best_dtype, candidate_noise, content_hash, file_hash, is_whole, known_device
+from psr_nb.core import (
+    PSRError,
+    best_dtype,
+    candidate_generators,
+    candidate_noise,
+    content_hash,
+    file_hash,
+    is_whole,
+    known_device,
+)
 from psr_nb.pipelines import (
     NO_ROW,
     SUBSETS,
@@ -31,12 +40,14 @@ from psr_nb.pipelines import (
 from psr_nb.sampling import (
     SAMPLER,
     SCHEDULERS,  # noqa: F401
+    Guide,
     SampleStep,
     alpha_sigma,
     check_sampler,
     clean_latents,
     denoise,
-    first_candidates,
+    first_indices,
+    has_companions,
     in_batches,
     is_flow,
     model_input_of,
@@ -48,6 +59,17 @@ from psr_nb.sampling import (
 __all__ = ['Prior']
 
 # %% ../nbs/04_prior.ipynb #c007
+def _whole_numbers(values: Any, argument: str) -> torch.Tensor:  # (n,) int64
+    "Numbers that an argument holds. Raises `PSRError` for anything else."
+    try:
+        values = torch.as_tensor(values).reshape(-1)
+    except (TypeError, ValueError):
+        raise PSRError(f'argument {argument}', 'whole numbers', repr(values)[:60]) from None
+    if len(values) and values.is_floating_point():
+        raise PSRError(f'argument {argument}', 'whole numbers', repr(values.tolist())[:60])
+    return values.long()
+
+
 class Prior:
     "A class-conditional latent diffusion model: `sample`, `decode`, `encode`, `denoising_error`, `roundtrip`."
 
@@ -208,13 +230,7 @@ class Prior:
 
     def _label_ids(self, labels: Any) -> torch.Tensor:
         "Class positions to rows of the label embedding."
-        try:
-            labels = torch.as_tensor(labels).reshape(-1)
-        except (TypeError, ValueError):
-            raise PSRError('argument labels', 'class numbers', repr(labels)[:60]) from None
-        if len(labels) and labels.is_floating_point():
-            raise PSRError('argument labels', 'whole class numbers', repr(labels.tolist())[:60])
-        labels = labels.long()
+        labels = _whole_numbers(labels, 'labels')
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
             raise PSRError(
                 'argument labels',
@@ -222,6 +238,16 @@ class Prior:
                 f'{labels.min()} to {labels.max()}',
             )
         return self.class_ids[labels.to(self.device)]
+
+    @staticmethod
+    def _numbers(labels: Any, indices: Any) -> torch.Tensor:
+        "Numbers of candidates within their class. Raises `PSRError` unless there is one for each label."
+        labels = _whole_numbers(labels, 'labels')
+        found = _whole_numbers(first_indices(labels.tolist()) if indices is None else indices, 'indices')
+        if len(found) != len(labels) or (len(found) and found.min() < 0):
+            wanted = f'{len(labels)} whole numbers from 0, one for each label'
+            raise PSRError('argument indices', wanted, repr(indices)[:60])
+        return found.cpu()
 
     def _predict(
         self,
@@ -264,7 +290,7 @@ class Prior:
         self,
         labels: Any,  # (n,) class positions
         noise: torch.Tensor | None = None,  # (n, c, h, w) start; None: each row from its own seed
-        seed: int = 0,  # root seed when `noise` is None: rows are candidates 0, 1, 2 … of their class
+        seed: int = 0,  # root seed when `noise` is None
         generators: list[torch.Generator] | None = None,  # one per row, for schedulers that draw noise
         num_inference_steps: int | None = None,  # None: the prior's default, as for all that follow
         guidance_scale: float | None = None,  # 1: no guidance
@@ -275,6 +301,8 @@ class Prior:
         # self-attention is worked out at every so many calls and kept in between; 1: at each
         attention_every: int | None = None,
         guidance_channels: int | None = None,  # guidance acts on the first so many; DiT's authors: 3 of 4; None: all
+        guide: Guide | None = None,  # pushes the latents after each step, see `Guide` and `psr_nb.guides`
+        indices: Any = None,  # (n,) numbers of the rows within their class; None: 0, 1, 2 … of each
     ) -> Iterator[SampleStep]:
         "Samples one batch, yielding after every denoising step."
         options: dict[str, Any] = dict(
@@ -285,8 +313,12 @@ class Prior:
         )
         options = {k: self.defaults[k] if value is None else value for k, value in options.items()}
         ids = self._label_ids(labels)
+        numbers, labels = self._numbers(labels, indices), torch.as_tensor(labels).reshape(-1).cpu()
+        if guide is not None and not callable(guide):
+            say = 'psr_nb.guides.make_guide(NAME, prior, real) gives one'
+            raise PSRError('argument guide', 'a function, see `psr_nb.sampling.Guide`', repr(guide)[:60], say)
         if noise is None:
-            generators = first_candidates(seed, labels) if generators is None else generators
+            generators = generators or candidate_generators(seed, labels.tolist(), numbers.tolist())
             noise = candidate_noise(self.latent_shape, generators)
         memory, solver = f'sampling {next(self._calls)}', self.make_scheduler(scheduler)
         told = self.defaults['guidance_channels'] if guidance_channels is None else guidance_channels
@@ -298,6 +330,7 @@ class Prior:
             self.defaults['num_inference_steps'] if num_inference_steps is None else num_inference_steps,
             generators=generators,
             transformer=self.transformer,
+            push=None if guide is None else lambda estimate, done: guide(estimate, done, labels, numbers),
             **options,
         )
 
@@ -308,6 +341,8 @@ class Prior:
         seed: int = 0,  # root seed when `noise` is None
         generators: list[torch.Generator] | None = None,  # one per row, for schedulers that draw noise
         batch_size: int | None = None,  # rows in one forward pass; None: 250
+        guide: Guide | None = None,  # pushes the latents after each step, see `Guide` and `psr_nb.guides`
+        indices: Any = None,  # (n,) numbers of the rows within their class; None: 0, 1, 2 … of each
         # `num_inference_steps`, `guidance_scale`, `guidance_interval`, `scheduler`, `cache_threshold`, `attention_every`,
         # `guidance_channels` as in `sample_steps`
         **options: Any,
@@ -317,15 +352,21 @@ class Prior:
         labels = torch.as_tensor(labels).reshape(-1)
         if not len(labels):
             raise PSRError('argument labels', 'a class number for each image', 'none')
+        numbers, size = self._numbers(labels, indices), batch_size or 250
         if noise is None and generators is None:
-            generators = first_candidates(seed, labels)
+            generators = candidate_generators(seed, labels.tolist(), numbers.tolist())
 
         def run(rows: slice) -> torch.Tensor:
+            whole = min(size, len(labels) - rows.start)
+            if has_companions(guide) and rows.stop - rows.start < whole:  # memory ran out
+                wanted = f'memory for {whole} images at once, which push one another'
+                raise PSRError('sampling with a guide', wanted, 'too little', 'Give a smaller batch_size or shard_size')
             mine = generators[rows] if generators is not None else None
             before = [g.get_state() for g in mine or ()]
             start = None if noise is None else noise[rows]
             try:
-                steps = self.sample_steps(labels[rows], start, generators=mine, **options)
+                own: dict[str, Any] = dict(generators=mine, guide=guide, indices=numbers[rows])
+                steps = self.sample_steps(labels[rows], start, **own, **options)
                 last = deque(steps, maxlen=1).pop()
             except BaseException:  # tried again in two halves, it must draw the same noise
                 for g, state in zip(mine or (), before):
@@ -333,7 +374,7 @@ class Prior:
                 raise
             return last.latents
 
-        return self._in_batches(run, len(labels), batch_size or 250, 'sampling')
+        return self._in_batches(run, len(labels), size, 'sampling')
 
     def _in_batches(self, run: Callable[[slice], torch.Tensor], n: int, size: int, what: str) -> torch.Tensor:
         return in_batches(run, n, size, f'{what} with prior {self.name}', self.device, self.largest_batch, what)

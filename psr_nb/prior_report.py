@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .classes import find_classes
 from .data import ImageData
 from .prior import Prior
 from .teacher import Teacher
@@ -42,7 +43,10 @@ def prior_report(
     seed: int = 0,  # of the samples
     **sampling: Any,  # settings for `prior.sample`
 ) -> dict:  # name -> figure
-    "Reconstruction, class agreement, Fréchet distance with its floor, and a check for copies."
+    """Reconstruction, class agreement, Fréchet distance with its floor, and a check for copies. Classes of images and
+    teachers are matched with those of the prior by name; raises `PSRError` where one is missing."""
+    train, test = (images.restrict(prior.classes) for images in (train, test))
+    columns = {id(t): find_classes(prior.classes, t.classes, f'teacher {t.name}') for t in teachers}
     labels = torch.arange(len(prior.classes)).repeat_interleave(n_per_class)
     made = prior.decode(prior.sample(labels, seed=seed, **sampling)).cpu()
     some = test.per_class(n_per_class, seed)
@@ -51,7 +55,9 @@ def prior_report(
     known = train.per_class(n_per_class, seed)
     out: dict[str, Any] = {'psnr': -10 * (rebuilt - real).square().mean().log10().item()}
     for t in teachers:
-        (lm, fm), (lr, fr), (lb, fb), (_, fk) = (t.predict(x) for x in (made, real, rebuilt, known.images))
+        answers = [t.predict(x) for x in (made, real, rebuilt, known.images)]
+        fm, fr, fb, fk = (features for _, features in answers)
+        lm, lr, lb = (logits[:, columns[id(t)]] for logits, _ in answers[:3])
         right = (lm.argmax(1) == labels).float()
         out[t.name] = dict(
             agreement=right.mean().item(),

@@ -28,9 +28,9 @@ from .data import augment
 _all_ = ['colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% auto #0
-__all__ = ['SCHEDULES', 'VIEWS', 'VIEWS_OF_MANY', 'TESTS', 'PROTOCOLS', 'Protocol', 'with_label_parts', 'Plan', 'training_plan',
-           'colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop',
-           'shuffle_patches']
+__all__ = ['SCHEDULES', 'VIEWS', 'VIEWS_OF_MANY', 'TESTS', 'PROTOCOLS', 'Protocol', 'with_label_parts', 'without_augmentation',
+           'Plan', 'training_plan', 'colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting',
+           'random_resized_crop', 'shuffle_patches']
 
 # %% ../nbs/05_protocols.ipynb #c014
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Protocol:
     class_batches: dict[int, int] = field(
         default_factory=dict
     )  # number of classes -> images per step, whatever the budget
+    two_thirds: bool = False  # of the epochs, in whole hundreds, for 100 classes
     # (data, teacher, student) -> images per step and rate of that one case
     special: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
 
@@ -161,7 +162,7 @@ PROTOCOLS: dict[str, Protocol] = {
 def _small_branches() -> dict[str, dict]:
     "What changes for small images: 1,000 epochs, DSA, CutMix for half of the batches, one test at the end, their own colours."
     small: dict = dict(epochs=((math.inf, 1000),), cutmix=0.5, views='dsa', normalised_views=True, tests='end')
-    small |= dict(many_classes={})
+    small |= dict(many_classes={}, two_thirds=False)
     cifar = dict(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
     cifar |= dict(students={'resnet_ap*': dict(width=32), 'resnet18': dict(channels=(32, 64, 128, 256), stem_width=32)})
     return {
@@ -188,6 +189,7 @@ PROTOCOLS['minimax'] = Protocol(
     tests='hundred',
     cutmix=1.0,
     many_classes=dict(lr={'*': 0.1}, weight_decay=1e-4, batch_size=((math.inf, 128),)),
+    two_thirds=True,
     mean=_MEAN,
     std=_STD,
     middle_stem=True,
@@ -301,6 +303,19 @@ def with_label_parts(
     PROTOCOLS[name] = replace(p, labels='soft', label_parts=found)
     return name
 
+# %% ../nbs/05_protocols.ipynb #na000002
+def without_augmentation(
+    protocol: str,  # a name in `PROTOCOLS`
+) -> str:  # the name of the new protocol, which is in `PROTOCOLS` too
+    "A protocol that shows students the images as they are."
+    p = lookup(PROTOCOLS, protocol, 'protocol')
+    plain: dict = dict(views='none', cutmix=0.0)
+    without = lambda changes: {name: value for name, value in changes.items() if name not in plain}
+    branches = {data: without(changes) for data, changes in p.branches.items()}
+    name = f'{protocol}, no augmentation'
+    PROTOCOLS[name] = replace(p, **plain, branches=branches, many_classes=without(p.many_classes))
+    return name
+
 # %% ../nbs/05_protocols.ipynb #c016
 @dataclass(frozen=True)
 class Plan:
@@ -353,7 +368,7 @@ def training_plan(
     ipc = ipc or -(-n_images // n_classes)
     if epochs is None:
         epochs = _table(p.epochs, ipc, 'epochs')
-        if p.views == 'minimax' and n_classes == 100:
+        if p.two_thirds and n_classes == 100:
             epochs = int(2 / 3 * epochs) // 100 * 100
     own_batch, own_lr = p.special.get((data, teacher, student), (None, None))
     batch_size = batch_size or own_batch or p.class_batches.get(n_classes)

@@ -10,7 +10,7 @@ from typing import Any, Iterator, Sequence
 
 import torch
 
-from .core import PSRError
+from .core import PSRError, expect, first_names
 from .data import ImageData, augment
 from .learning import GroupedStudents
 from psr_nb.losses import (
@@ -43,8 +43,11 @@ class SideBySide(Refinement):
         settings: RefineSettings | None = None,  # of the refinement
         seeds: Sequence[int] | None = None,  # one for each set; None: the settings' for all
         at_once: int | None = None,  # sets in one computation; None: as many as fit
+        classes: Sequence[str] | None = None,  # names of the labels, in their order; None: see `label_names`
+        judge: Teacher | None = None,  # who judges the results later: only its classes are looked at
     ):
-        super().__init__(starts.flatten(0, 1), labels.repeat(len(starts)), prior, teacher, real, settings)
+        whole = labels.repeat(len(starts))
+        super().__init__(starts.flatten(0, 1), whole, prior, teacher, real, settings, classes, judge)
         self.sets, self.own = len(starts), labels.to(prior.device)
         self.groups = [torch.nonzero(self.own == c)[:, 0] for c in self.own.unique()]  # rows of each class in a set
         self.seeds = [self.settings.seed] * self.sets if seeds is None else list(seeds)
@@ -175,12 +178,19 @@ def refine_together(
     **options: Any,  # single fields of `RefineSettings`
 ) -> Iterator[SetsStep]:
     "Refines several selections of one budget, all in the same way; yields every step."
+    expect(settings, 'settings', RefineSettings, optional=True)
     settings = settings or RefineSettings.suited(prior, **options)
+    settings.check()
     labels = [torch.as_tensor(s.labels) for s in selections]
     if not labels or any(not torch.equal(y, labels[0]) for y in labels):
         raise PSRError('argument selections', 'selections with the same images per class', 'others')
+    named = [list(s.classes) for s in selections if getattr(s, 'classes', None) is not None]
+    if other := next((own for own in named if own != named[0]), None):
+        wanted = f'selections with the same classes in their order ({first_names(named[0])})'
+        raise PSRError('argument selections', wanted, first_names(other))
     starts = torch.stack([torch.as_tensor(s.latents) for s in selections])
-    state = SideBySide(starts, labels[0], prior, teacher, real, settings, seeds, at_once)
+    how = settings, seeds, at_once, named[0] if named else None, judge
+    state = SideBySide(starts, labels[0], prior, teacher, real, *how)
     losses: dict[str, list[float]] = {}
     while state.done < settings.steps:
         losses = state.step()

@@ -22,6 +22,7 @@ from .pictures import to_float, to_uint8
 from .pool import Pool
 from .seen import shown_name
 from .selection import Selection
+from .shards import guide_words
 from .views import STATES, accuracy_plot, candidate_states, data_uri, image_grid, pool_map
 
 # %% auto #0
@@ -243,6 +244,7 @@ def _provenance(pool: Pool, selection: Selection) -> dict[str, Any]:
         **{f'teacher {shown_name(t["name"])}, weights': t['weights_hash'] for t in config['teachers']},
         'root seed': config['seed'],
         'sampler': ', '.join(f'{k.replace("_", " ")} {v}' for k, v in config['sampler'].items()),
+        **({'guide': guide_words(config['guide'])} if config.get('guide') else {}),
         'software': ', '.join(f'{n} {_installed(n)}' for n in ('psr_nb', 'torch', 'diffusers', 'timm')),
     }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['REPORT_FORMAT', 'interval', 'html_table', 'Comparison', 'Comparisons', 'paired', 'holm', 'row_key', 'over_draws',
-           'Report', 'label_robust_score', 'augmentation_robust_score']
+           'Report', 'squashed', 'label_robust_score', 'augmentation_robust_score']
 
 # %% ../nbs/22_results.ipynb #r005
 def interval(
@@ -391,8 +391,10 @@ def _fractions(**values: float) -> None:
             raise PSRError(f'argument {name}', 'a fraction in [0, 1]', v, 'Divide percentages by 100')
 
 
-def _squash(x: float) -> float:
-    "From [-1, 1] to [0, 1], steeper where it is good."
+def squashed(
+    x: float,  # a weighted sum of differences of accuracies, in [-1, 1]
+) -> float:  # in [0, 1]
+    "What makes a score of DD-Ranking of its differences: steeper where they are good."
     return (math.exp(x) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
@@ -405,7 +407,7 @@ def label_robust_score(
 ) -> float:  # in [0, 1], higher is better
     "LRS. Source: Li et al. 2025 (DD-Ranking), arXiv 2505.13300, on fractions."
     _fractions(real_hard=real_hard, distilled_hard=distilled_hard, distilled=distilled, random=random, weight=weight)
-    return _squash(weight * (distilled - random) - (1 - weight) * (real_hard - distilled_hard))
+    return squashed(weight * (distilled - random) - (1 - weight) * (real_hard - distilled_hard))
 
 
 def augmentation_robust_score(
@@ -423,4 +425,4 @@ def augmentation_robust_score(
         random_plain=random_plain,
         weight=weight,
     )
-    return _squash(weight * (distilled_augmented - random_augmented) + (1 - weight) * (distilled_plain - random_plain))
+    return squashed(weight * (distilled_augmented - random_augmented) + (1 - weight) * (distilled_plain - random_plain))

@@ -12,43 +12,32 @@ import torch
 import torch.nn.functional as F
 
 from .augmentations import crop_boxes, crop_resized
-from .core import PSRError, candidate_generators, candidate_noise
-from .coresets import EarlyStudent, ccs_real, el2n, el2n_real, k_center_real, kept_for, young_of  # noqa: F401
+from .core import PSRError
+from .coresets import EarlyStudent, ccs_real, el2n, el2n_real, k_center_real, young_of  # noqa: F401
 from .data import ImageData
+from psr_nb.guides import (
+    Deviation,
+    class_gradients,
+    entropy_guide,
+    influence,
+    influence_guide,
+    latent_modes,
+    mode_guide,
+)
 from .pictures import to_float, to_uint8
 from .prior import Prior
+from .sampling import Guide
 from .teacher import Teacher
 
-_all_ = ['k_center_real', 'el2n', 'el2n_real', 'ccs_real']  # found here before they had a room of their own
+# found here before they had a room of their own
+_all_ = ['k_center_real', 'el2n', 'el2n_real', 'ccs_real', 'latent_modes', 'class_gradients', 'influence']
 
 # %% auto #0
-__all__ = ['RIVALS', 'latent_modes', 'steered', 'mode_guided', 'deviating', 'from_prototypes', 'class_gradients', 'influence',
-           'influenced', 'entropy_guided', 'condition_aware', 'confidence_mosaics', 'k_center_real', 'el2n',
-           'el2n_real', 'ccs_real']
+__all__ = ['RIVALS', 'mode_guided', 'deviating', 'from_prototypes', 'influenced', 'entropy_guided', 'condition_aware',
+           'confidence_mosaics', 'k_center_real', 'el2n', 'el2n_real', 'ccs_real', 'latent_modes', 'class_gradients',
+           'influence']
 
 # %% ../nbs/20_rivals.ipynb #ri005
-def latent_modes(
-    prior: Prior,  # the diffusion prior
-    real: ImageData,  # with the prior's classes, size and channels
-    ipc: int,  # modes per class
-    per_class: int = 200,  # real images that are looked at
-    seed: int = 0,  # of noise and draws
-) -> torch.Tensor:  # (classes · ipc, c, h, w), class after class
-    "Centres of k-means over the latents of each class's real images."
-    from sklearn.cluster import KMeans
-
-    out = []
-    for label in range(len(real.classes)):
-        images = real.of_class(label)
-        pick = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:per_class]
-        if len(pick) < ipc:
-            raise PSRError(f'class {real.classes[label]}', f'at least {ipc} real images for {ipc} modes', len(pick))
-        latents = prior.encode(to_float(images[pick])).cpu()
-        found = KMeans(ipc, n_init='auto', random_state=seed).fit(latents.flatten(1).numpy())
-        out.append(torch.from_numpy(found.cluster_centers_).float().view(ipc, *latents.shape[1:]))
-    return torch.cat(out)
-
-
 def _rows(prior: Prior, ipc: int) -> torch.Tensor:  # (classes · ipc,) class positions
     return torch.arange(len(prior.classes)).repeat_interleave(ipc)
 
@@ -56,29 +45,13 @@ def _rows(prior: Prior, ipc: int) -> torch.Tensor:  # (classes · ipc,) class po
 def _as_set(prior: Prior, latents: torch.Tensor, ipc: int, name: str) -> ImageData:
     return ImageData(to_uint8(prior.decode(latents).cpu()), _rows(prior, ipc), list(prior.classes), name)
 
+
+def _guided(prior: Prior, ipc: int, guide: Guide, seed: int, options: dict[str, Any], name: str) -> ImageData:
+    "A set that a guide makes, sampled in batches of whole classes."
+    own: dict[str, Any] = dict(batch_size=ipc * max(1, 250 // ipc), **options)
+    return _as_set(prior, prior.sample(_rows(prior, ipc), seed=seed, guide=guide, **own), ipc, name)
+
 # %% ../nbs/20_rivals.ipynb #ri007
-def steered(
-    prior: Prior,  # the diffusion prior
-    ipc: int,  # images per class
-    steer: Callable[
-        [torch.Tensor, float], torch.Tensor | None
-    ],  # (estimates, share done) -> what is added to the latents
-    seed: int = 0,  # of noise and draws
-    **options: Any,  # of `Prior.sample_steps`
-) -> torch.Tensor:  # latents (classes · ipc, c, h, w)
-    "Samples one batch and changes it after every step."
-    labels = _rows(prior, ipc)
-    generators = candidate_generators(seed, labels.tolist(), list(range(ipc)) * len(prior.classes))
-    step = None
-    for step in prior.sample_steps(
-        labels, candidate_noise(prior.latent_shape, generators), generators=generators, **options
-    ):
-        if step.step < step.total and (change := steer(step.estimate, step.step / step.total)) is not None:
-            step.latents.add_(change)
-    assert step is not None
-    return step.latents
-
-
 def mode_guided(
     prior: Prior,  # the diffusion prior
     real: ImageData,  # real training images
@@ -89,28 +62,10 @@ def mode_guided(
     **options: Any,  # of `Prior.sample_steps`
 ) -> ImageData:
     "One image for each mode of the real latents. Source: MGD3, arXiv 2505.18963; see the table above."
-    modes = latent_modes(prior, real, ipc, seed=seed).to(prior.device)
-    steer = lambda estimate, done: strength * (modes - estimate) if done <= stop else None
-    return _as_set(prior, steered(prior, ipc, steer, seed, **options), ipc, 'mode_guided')
+    guide = mode_guide(prior, real, ipc, seed=seed, strength=strength, stop=stop)
+    return _guided(prior, ipc, guide, seed, options, 'mode_guided')
 
 # %% ../nbs/20_rivals.ipynb #1d15c7dc
-def _away(
-    classes: int, ipc: int, strength: float, between: tuple[float, float]
-) -> Callable[[torch.Tensor, float], torch.Tensor | None]:
-    "Pushes each image away from the nearest of its class."
-
-    def steer(estimate: torch.Tensor, done: float) -> torch.Tensor | None:
-        if not between[0] <= done <= between[1] or ipc < 2:
-            return None
-        x = estimate.view(classes, ipc, -1)
-        far = torch.cdist(x, x) + torch.eye(ipc, device=x.device) * 1e9
-        nearest = x.gather(1, far.argmin(2, keepdim=True).expand_as(x))
-        away = F.normalize(x - nearest, dim=2) * x.norm(dim=2, keepdim=True)
-        return strength * away.view_as(estimate)
-
-    return steer
-
-
 def deviating(
     prior: Prior,  # the diffusion prior
     ipc: int,  # images per class
@@ -120,8 +75,7 @@ def deviating(
     **options: Any,  # of `Prior.sample_steps`
 ) -> ImageData:
     "Images of a class keep away from one another while they are made. Source: the deviation guidance of IGD; see the table."
-    steer = _away(len(prior.classes), ipc, strength, between)
-    return _as_set(prior, steered(prior, ipc, steer, seed, **options), ipc, 'deviating')
+    return _guided(prior, ipc, Deviation(strength, between), seed, options, 'deviating')
 
 # %% ../nbs/20_rivals.ipynb #40d9e082
 def from_prototypes(
@@ -137,80 +91,21 @@ def from_prototypes(
     latents = prior.roundtrip(modes, _rows(prior, ipc), strength, seed, guidance_scale=guidance_scale)
     return _as_set(prior, latents, ipc, 'from_prototypes')
 
-# %% ../nbs/20_rivals.ipynb #ri021
-def _pushed(
-    prior: Prior,
-    estimate: torch.Tensor,  # (n, c, h, w)
-    score: Callable[[torch.Tensor, slice], torch.Tensor],  # images in [0, 1] and their rows -> a score of each
-    strength: float,  # length of the push, as a share of the latents' own
-    at_once: int = 100,
-) -> torch.Tensor:  # (n, c, h, w) what is added
-    "The direction in which the score of each image rises."
-    out = []
-    for start in range(0, len(estimate), at_once):
-        rows = slice(start, start + at_once)
-        with torch.enable_grad():
-            z = estimate[rows].detach().clone().requires_grad_()
-            [gradient] = torch.autograd.grad(score(prior.decode(z), rows).sum(), z)
-        length = estimate[rows].flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        out.append(strength * length * F.normalize(gradient.flatten(1), dim=1).view_as(gradient))
-    return torch.cat(out)
-
-
-def class_gradients(
-    young: EarlyStudent,  # the network at several moments of its training
-) -> torch.Tensor:  # (epochs, C, C · (d + 1)) of unit length
-    "Mean gradient of the loss in the last layer over the real images of each class, at each moment."
-    out, real = [], young.real
-    labels = F.one_hot(real.labels, len(real.classes)).float()
-    for epoch in range(len(young.networks)):
-        logits, features = young.ask_all(real.images, epoch)
-        residual, inputs = logits.softmax(1) - labels, F.pad(features, (0, 1), value=1.0)
-        own = [residual[real.labels == c].T @ inputs[real.labels == c] for c in range(len(real.classes))]
-        out.append(F.normalize(torch.stack(own).flatten(1), dim=1))
-    return torch.stack(out).to(young.device)
-
-
-def influence(
-    young: EarlyStudent,  # the network at several moments of its training
-    means: torch.Tensor,  # of `class_gradients`
-    images: torch.Tensor,  # (n, c, h, w) in [0, 1]
-    labels: torch.Tensor,  # (n,)
-) -> torch.Tensor:  # (n,) from -1 to 1
-    "How much an image's gradient points as its class's mean gradient does. Source: the trajectory influence of IGD."
-    total = torch.zeros(len(images), device=young.device)
-    for epoch, mean in enumerate(means):
-        logits, features = young.ask(images.to(young.device), epoch)
-        residual = logits.softmax(1) - F.one_hot(labels, logits.shape[1])
-        own = residual[:, :, None] * F.pad(features, (0, 1), value=1.0)[:, None]
-        total = total + F.cosine_similarity(own.flatten(1), mean[labels], dim=1)
-    return total / len(means)
-
 # %% ../nbs/20_rivals.ipynb #ri022
 def influenced(
     prior: Prior,  # the diffusion prior
     real: ImageData,  # real training images
     ipc: int,  # images per class
     seed: int = 0,  # of noise and draws
-    strength: float = 0.05,  # of the influence's push, see `_pushed`
+    strength: float = 0.05,  # of the influence's push, as a share of the latents' own length
     deviation: float = 0.1,  # of the push away from the nearest, see `deviating`
     between: tuple[float, float] = (0.1, 0.6),  # shares of the steps in which both act
     epochs: int = 3,  # moments of the network
     **options: Any,  # of `Prior.sample_steps`
 ) -> ImageData:
     "Images whose gradients point as their class's do, away from one another. Source: IGD, ICLR 2025; see the table."
-    young, labels = young_of(real, epochs), _rows(prior, ipc)
-    means = kept_for(real, ('class gradients', epochs), lambda: class_gradients(young))
-    away = _away(len(prior.classes), ipc, deviation, between)
-    score = lambda images, rows: influence(young, means, images, labels[rows].to(young.device))
-
-    def steer(estimate: torch.Tensor, done: float) -> torch.Tensor | None:
-        if not between[0] <= done <= between[1]:
-            return None
-        push, apart = _pushed(prior, estimate, score, strength), away(estimate, done)
-        return push if apart is None else push + apart
-
-    return _as_set(prior, steered(prior, ipc, steer, seed, **options), ipc, 'influenced')
+    guide = influence_guide(prior, real, strength, deviation, between, epochs)
+    return _guided(prior, ipc, guide, seed, options, 'influenced')
 
 
 def entropy_guided(
@@ -223,17 +118,7 @@ def entropy_guided(
     **options: Any,  # of `Prior.sample_steps`
 ) -> ImageData:
     "Images of which a young network is less sure."
-    young = young_of(real)
-    sign = 1.0 if strength >= 0 else -1.0
-
-    def score(images: torch.Tensor, rows: slice) -> torch.Tensor:
-        log_p = young.ask(images.to(young.device))[0].log_softmax(1)
-        return -sign * (log_p.exp() * log_p).sum(1)
-
-    def steer(estimate: torch.Tensor, done: float) -> torch.Tensor | None:
-        return _pushed(prior, estimate, score, abs(strength)) if between[0] <= done <= between[1] else None
-
-    return _as_set(prior, steered(prior, ipc, steer, seed, **options), ipc, 'entropy_guided')
+    return _guided(prior, ipc, entropy_guide(prior, real, strength, between), seed, options, 'entropy_guided')
 
 # %% ../nbs/20_rivals.ipynb #ri024
 def condition_aware(

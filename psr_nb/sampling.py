@@ -11,16 +11,16 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from .core import PSRError, candidate_generators, is_number, is_whole, lookup, out_of_memory
+from .core import PSRError, is_number, is_whole, lookup, out_of_memory
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
            'first_block_cache', 'remembering', 'kept_attention', 'model_input_of', 'SampleStep', 'check_sampler',
-           'denoise', 'first_candidates', 'in_batches']
+           'Guide', 'has_companions', 'denoise', 'first_indices', 'in_batches']
 
 # %% ../nbs/03_sampling.ipynb #s005
 SCHEDULERS = {  # name -> diffusers class
@@ -219,6 +219,38 @@ def check_sampler(
         say = 'two noise levels from 0 to 1, the lower one first, such as (0.1, 0.9)'
         raise PSRError('argument guidance_interval', say, repr(guidance_interval)[:40])
 
+# %% ../nbs/03_sampling.ipynb #gd002
+class Guide(Protocol):
+    """What is asked after each step. A guide whose push depends on the other rows has an attribute `companions` that is
+    true: then a batch is never divided. One that a pool takes has `about` too, plain values that say which guide it is."""
+
+    def __call__(
+        self,
+        estimate: torch.Tensor,  # (n, c, h, w) the clean latents that the model expects
+        done: float,  # share of the steps, above 0 and below 1
+        labels: torch.Tensor,  # (n,) class positions of the prior, on the CPU
+        indices: torch.Tensor,  # (n,) numbers of the candidates within their class, on the CPU
+    ) -> torch.Tensor | None:  # (n, c, h, w) what is added to the latents; None: nothing
+        "Where the samples are pushed."
+        ...
+
+
+def has_companions(
+    guide: Any,  # a `Guide`, or None
+) -> bool:
+    "Whether what a guide does to a candidate depends on the others in its batch."
+    return bool(getattr(guide, 'companions', False))
+
+
+def _pushed(z: torch.Tensor, change: Any) -> torch.Tensor:
+    "The latents after a guide's push. Raises `PSRError` for what cannot be added."
+    if change is None:
+        return z
+    if not isinstance(change, torch.Tensor) or change.shape != z.shape:
+        found = tuple(change.shape) if isinstance(change, torch.Tensor) else repr(change)[:60]
+        raise PSRError('answer of the guide', f'None, or a tensor of the shape of the latents {tuple(z.shape)}', found)
+    return z + change.to(z)
+
 # %% ../nbs/03_sampling.ipynb #0cf0c927
 def denoise(
     predict: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor],  # (latents, timestep, guidance) -> answer
@@ -231,6 +263,7 @@ def denoise(
     transformer: Any = None,  # the network behind `predict`, needed by the last two
     cache_threshold: float = 0.0,  # see `first_block_cache`
     attention_every: int = 1,  # see `kept_attention`
+    push: Callable[[torch.Tensor, float], torch.Tensor | None] | None = None,  # a `Guide`, told of its batch
 ) -> Iterator[SampleStep]:
     "Removes the noise from one batch, yielding after every step."
     check_sampler(steps, guidance_scale, guidance_interval, solver.config.num_train_timesteps)
@@ -254,20 +287,21 @@ def denoise(
                 if estimate is None:
                     estimate = clean_latents(solver, out[:, : z.shape[1]], z, t.reshape(1))
                 z = moved.prev_sample
+                if push is not None and i + 1 < steps:
+                    z = _pushed(z, push(estimate, (i + 1) / steps))
             yield SampleStep(i + 1, steps, int(t), z, estimate)
 
 # %% ../nbs/03_sampling.ipynb #s019
-def first_candidates(
-    seed: int,  # root seed
+def first_indices(
     labels: Iterable[int],  # (n,) class positions
-) -> list[torch.Generator]:  # one per row
-    "Generators of candidates 0, 1, 2 … of each class, in the order of the labels."
+) -> list[int]:  # (n,)
+    "The numbers 0, 1, 2 … within each class, in the order of the labels."
     seen: dict[int, int] = {}
-    index, labels = [], [int(c) for c in labels]
-    for c in labels:
+    index = []
+    for c in map(int, labels):
         index.append(seen.get(c, 0))
         seen[c] = index[-1] + 1
-    return candidate_generators(seed, labels, index)
+    return index
 
 # %% ../nbs/03_sampling.ipynb #s022
 def in_batches(

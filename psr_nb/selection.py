@@ -174,8 +174,11 @@ class Explanation:
 # %% ../nbs/16_selection.ipynb #f7d3c5f3
 def _why_chosen(selection: Selection, p: Problem, index: int, place: int) -> str:
     "What decided it, in words."
-    if [p.label, index] in selection.config['pins']:
+    swaps = selection.config.get('swaps')
+    if [p.label, index] in (selection.config if swaps is None else swaps)['pins']:
         how = 'pinned'
+    elif swaps is not None:
+        how = 'of the set that students are expected to learn most from'
     elif selection.config['gate'] and p.seen is not None and p.seen[index] != p.label:
         how = f'filled up from below the gate: the teacher sees {selection.classes[p.seen[index]]}'
     else:

@@ -17,8 +17,8 @@ from .problems import Problem
 from .trials import standardised
 
 # %% auto #0
-__all__ = ['LARGEST_WEIGHT', 'SELECTORS', 'Weights', 'objective', 'volume', 'check_quantile', 'constraints', 'by_class',
-           'Selector', 'quality_terms']
+__all__ = ['LARGEST_WEIGHT', 'SELECTORS', 'Weights', 'objective', 'volume', 'check_quantile', 'constraints', 'position',
+           'by_class', 'Selector', 'quality_terms']
 
 # %% ../nbs/15_selectors.ipynb #c039
 LARGEST_WEIGHT = 1e100  # beyond it, sums are no numbers any more
@@ -144,6 +144,15 @@ def constraints(
     return allowed, forced, note
 
 # %% ../nbs/15_selectors.ipynb #3ce9365f
+def position(
+    value: Any,  # of a class or a candidate
+) -> int:
+    "A whole number. Raises `ValueError` for a fraction, a text and yes or no: none of them is rounded."
+    if isinstance(value, (str, bytes, bool, np.bool_)) or int(value) != value:
+        raise ValueError(f'no position: {value!r}')
+    return int(value)
+
+
 def by_class(
     classes: list[str],  # class names
     pairs: Iterable,  # (class, index), classes by number or name
@@ -151,16 +160,17 @@ def by_class(
 ) -> dict[int, list[int]]:  # class number -> candidates
     "Pairs, sorted by class."
     out: dict[int, list[int]] = {}
-    position = {c: i for i, c in enumerate(classes)}
+    numbers = {c: i for i, c in enumerate(classes)}
     if not isinstance(pairs, Iterable):
         raise PSRError(f'argument {kind}s', 'pairs (class, index)', pairs)
     for pair in pairs:
         try:
             label, index = pair
-            index = int(index)
+            index = position(index)
+            label = label if isinstance(label, str) else position(label)
         except (TypeError, ValueError):
-            raise PSRError(f'{kind} {pair!r}', 'a pair (class, index)', pair) from None
-        label = lookup(position, label, f'class of a {kind}') if isinstance(label, str) else int(label)
+            raise PSRError(f'{kind} {pair!r}', 'a pair (class, index) of whole numbers', pair) from None
+        label = lookup(numbers, label, f'class of a {kind}') if isinstance(label, str) else label
         if not 0 <= label < len(classes):
             raise PSRError(f'{kind} {pair!r}', f'a class from 0 to {len(classes) - 1}', label)
         out.setdefault(label, []).append(index)

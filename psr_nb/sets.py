@@ -51,8 +51,8 @@ from .views import image_grid
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'prepared_of', 'worth_of', 'contest_of', 'set_of', 'sets_of',
-           'trained_students', 'notes_of', 'draw_sheet', 'denoising_steps']
+__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'cell_pool', 'prepared_of', 'worth_of', 'contest_of', 'set_of',
+           'sets_of', 'trained_students', 'notes_of', 'draw_sheet', 'denoising_steps']
 
 # %% ../nbs/33_sets.ipynb #be011
 @dataclass(frozen=True)
@@ -293,9 +293,11 @@ def _agreed(grid: Grid, path: Path) -> Grid:
 def pool_of(
     bench: Bench,  # the opened grid
     number: int,  # from 0 up
+    guide: dict[str, Any] | None = None,  # name and options of the guide that pushed it; None: none
 ) -> Pool:
     "A pool of the grid; sampled where it is not there yet."
-    grid, folder = bench.grid, bench.path / 'pools' / str(number)
+    own = '' if guide is None else f'-{guide["name"]}-{content_hash(guide)[:8]}'
+    grid, folder = bench.grid, bench.path / 'pools' / f'{number}{own}'
     make_folder(folder.parent)
     with FileLock(folder.with_name(f'.{number}.lock')):
         if (folder / 'pool.json').is_file():
@@ -305,7 +307,20 @@ def pool_of(
         name = located(grid.prior or grid.data, 'key prior of the grid')
         teachers = None if grid.teacher is None else [located(grid.teacher, 'key teacher of the grid')]
         more: dict[str, Any] = dict(progress=False, engine=bench.engine)
+        if guide is not None:
+            options = {k: v for k, v in guide.items() if k != 'name'}
+            more |= dict(guide=guide['name'], guide_options=options, data=bench.images('train'))
         return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), **more)
+
+
+def cell_pool(
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
+) -> tuple[tuple, Pool]:  # what tells it from the others, and the pool
+    "The pool that a cell's method chooses from: one for each number and guide."
+    guide = bench.grid.methods[cell.method].get('guide')
+    key = cell.pool, None if guide is None else content_hash(guide)
+    return key, bench.once(('pool', *key), lambda: pool_of(bench, cell.pool, guide))
 
 
 def prepared_of(
@@ -314,9 +329,9 @@ def prepared_of(
     space: str,  # where images are compared
 ) -> Prepared:
     "The pool of a cell made ready for selection, with worth for its budget where the grid measures it."
-    pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
+    key, pool = cell_pool(bench, cell)
     real = bench.images('train')
-    ready = bench.once(('ready', cell.pool, space), lambda: prepare(pool, real, space, prior=bench.prior))
+    ready = bench.once(('ready', *key, space), lambda: prepare(pool, real, space, prior=bench.prior))
     if (worth := worth_of(bench, cell)) is not None:
         worth.give_to(ready.problems)
     return ready
@@ -330,14 +345,14 @@ def worth_of(
     grid, real = bench.grid, bench.images('train')
     if grid.worth is None:
         return None
-    pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
+    key, pool = cell_pool(bench, cell)
 
     def measured() -> Worth:
         own = cell.ipc, grid.worth, grid.protocols[0], grid.students[0]
         *_, last = measure_worth(pool, real, *own, engine=bench.engine)
         return last.worth
 
-    return bench.once(('worth', cell.pool, cell.ipc), measured)
+    return bench.once(('worth', *key, cell.ipc), measured)
 
 # %% ../nbs/33_sets.ipynb #be019
 def _folder_set(bench: Bench, cell: Cell, folder: str) -> tuple[Any, ImageData]:
@@ -377,7 +392,7 @@ def contest_of(
 ) -> Contest:
     "What students chose from the pool of a cell. The grid's first student and protocol decide, whoever is trained later."
     grid, how = bench.grid, bench.grid.methods[cell.method]
-    pool = bench.once(('pool', cell.pool), lambda: pool_of(bench, cell.pool))
+    _, pool = cell_pool(bench, cell)
     protocol = PROTOCOLS[grid.protocols[0]]
     if grid.epochs is not None:
         protocol = replace(protocol, epochs=((math.inf, grid.epochs),))

@@ -39,11 +39,12 @@ from psr_nb.core import (
 )
 from .locks import folder_lock  # noqa: F401  # an earlier import path
 from .ranges import read_rows, tensor_places
+from .seen import shown_name
 
 # %% auto #0
 __all__ = ['SHARD_NAME', 'POOL_FORMAT', 'INFO_FIELDS', 'CONFIG_FIELDS', 'weights_hash', 'shard_name', 'pack_arrays',
-           'read_packed', 'write_packed', 'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'pool_command',
-           'read_info', 'find_shards', 'shard_path', 'check_folder', 'intact_shards']
+           'read_packed', 'write_packed', 'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'guide_words',
+           'pool_command', 'read_info', 'find_shards', 'shard_path', 'check_folder', 'intact_shards']
 
 # %% ../nbs/08_shards.ipynb #c005
 def weights_hash(
@@ -277,11 +278,26 @@ POOL_FORMAT = 1
 def pool_identity(
     config: dict,  # entry `config` of pool.json
 ) -> str:
-    "Hash of what decides a candidate's content: all of `config` but the names the weights go by."
-    nameless = lambda part: {k: v for k, v in part.items() if k != 'name'}
-    return content_hash(
-        {**config, 'prior': nameless(config['prior']), 'teachers': [nameless(t) for t in config['teachers']]}
-    )
+    "Hash of what decides a candidate's content: all of `config` but the names that weights and real images go by."
+    nameless = lambda part, name='name': {k: v for k, v in part.items() if k != name}
+    about = {**config, 'prior': nameless(config['prior']), 'teachers': [nameless(t) for t in config['teachers']]}
+    return content_hash(about | (dict(guide=nameless(config['guide'], 'data')) if 'guide' in config else {}))
+
+
+def guide_words(
+    about: dict | None,  # entry `guide` of a pool's configuration; None: there was none
+) -> str:
+    "Which guide pushed the candidates of a pool, in words."
+    if about is None:
+        return 'none'
+    words = about['name']
+    if about.get('options'):
+        words += f' ({", ".join(f"{k} {v}" for k, v in about["options"].items())})'
+    if 'real' in about:
+        words += (
+            f', made from real images {shown_name(str(about.get("data") or "…"))} of content {str(about["real"])[:8]}'
+        )
+    return words
 
 
 def pool_command(
@@ -294,6 +310,8 @@ def pool_command(
     for t in config['teachers']:
         words += ['--teacher', t['name']]
     words += ['--n-per-class', str(max(info['n_per_class'], info['n_wanted']))]
+    if guide := config.get('guide'):
+        words += ['--guide', guide['name']] + (['--data', str(guide.get('data'))] if 'real' in guide else [])
     return shlex.join([*words, '--seed', str(config['seed']), '--out', str(path)])
 
 # %% ../nbs/08_shards.ipynb #0023c276
@@ -325,6 +343,9 @@ def read_info(
     check_fields(config, CONFIG_FIELDS, f'{file} (config)')
     for part, entry in (('prior', config['prior']), *(('teachers', t) for t in config['teachers'])):
         check_fields(entry, dict(name=str, weights_hash=str), f'{file} (config, {part})')
+    if 'guide' in config:
+        check_fields(config, dict(guide=dict), f'{file} (config)')
+        check_fields(config['guide'], dict(name=str), f'{file} (config, guide)')
     if content_hash(config['classes']) != config['classes_hash'] or pool_identity(config) != info['identity']:
         raise PSRError(
             f'{file}',

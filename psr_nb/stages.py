@@ -23,13 +23,14 @@ from .distill import Progress, Roles, Stages, make_set, refine_stage, writable
 from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
-from .file_tensors import colours_of
+from .guides import pool_guide
 from .pictures import SizesDiffer
 from .pool import Pool
 from .prior import Prior
 from .protocols import Protocol
 from .refine import RefineSettings
 from .rivals import confidence_mosaics
+from .robustness import Robustness, robustness
 from .scope import scope
 from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
@@ -42,8 +43,8 @@ from .worth import Worth, measure_worth
 
 # %% auto #0
 __all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
-           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'evaluate_set',
-           'explorer_notebook']
+           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'soft_label_words',
+           'evaluate_set', 'robust_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -57,6 +58,10 @@ def make_pool(
     sampling: dict | None = None,  # sampler options; what is left out is the pool's or the prior's own
     progress: bool = True,  # show a bar
     engine: str | Engine | None = None,  # who samples: "ray", see `psr_nb.engines`; None: this process
+    guide: str
+    | None = None,  # pushes the candidates while they are made: a name in `GUIDES`; None: the pool's own, else none
+    guide_options: dict[str, Any] | None = None,  # of the guide; what is left out is the pool's or the guide's own
+    data: str | DataSource | ImageData | None = None,  # real images that the guide is made from
 ) -> Pool:
     "Samples and scores a pool, or goes on where an earlier run stopped."
     there = is_there(as_path(out) / 'pool.json')
@@ -79,9 +84,10 @@ def make_pool(
     else:
         names = default_teachers(model.name, classes=model.classes)[:1]
     judges = [Teacher.from_pretrained(t, classes=model.classes) for t in names]
+    pushes = pool_guide(model, old.get('guide'), guide, guide_options, data)
     root: int = old.get('seed', 0) if seed is None else seed
     options: dict[str, Any] = dict(path=out, seed=root, progress=progress, engine=engine, **(sampling or {}))
-    pool = Pool.sample(model, judges, n, **options)
+    pool = Pool.sample(model, judges, n, guide=pushes, **options)
     if pool.teachers:
         score(pool)
     return pool
@@ -272,16 +278,17 @@ def _open_images(
     path: Path,
     data: str | DataSource,
     size: int | None,  # None: as the test images are; as the set is, where these differ in size
-    classes: list[str] | None = None,  # of the test images; None: all
+    classes: list[str] | None,  # of the test images; None: all
+    told: dict[str, Any],  # what is said of tensors: colours and factor
 ) -> tuple[ImageData, ImageData]:  # the set and the test images, of one size
     "Plain labelled images as a set to judge."
     try:
         test = load_data(data, 'test', size=size, classes=classes)
     except SizesDiffer:
-        images = load_data(path)
+        images = load_data(path, **told)
         shape: dict[str, Any] = dict(size=images.images.shape[-1], channels=images.images.shape[1])
         return images, load_data(data, 'test', classes=classes, **shape)
-    return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1]), test
+    return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1], **told), test
 
 # %% ../nbs/29_stages.ipynb #144894aa
 def open_set(
@@ -289,12 +296,18 @@ def open_set(
     data: str | DataSource,  # the real images
     size: int | None = None,  # scale plain images to this many pixels a side; a distilled set keeps its own
     classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
+    colours: str | None = None,  # how a set of tensors was normalised, a name in `COLOURS`; None: it is recognised
+    factor: int | None = None,  # of a set of tensors that is packed as by IDC; None: as the file says, else 1
 ) -> tuple[
     DistilledSet | ImageData, ImageData
 ]:  # the set and real test images, of one size and in one order of classes
     "A set to judge, and what to judge it by."
     path, wanted = Path(path), None if classes is None else class_names(classes)
+    told = dict(colours=colours, factor=factor)
     if (path / 'provenance.json').is_file():
+        if given := [f'--{name}' for name, value in told.items() if value not in (None, 1)]:
+            say = 'a set of tensors (.pt), which this option belongs to'
+            raise PSRError(f'option {" and ".join(given)}', say, f'the distilled set {path}')
         images = DistilledSet.open(path)
         channels, own = images.images.shape[1], images.images.shape[-1]
         if size not in (None, own):
@@ -302,7 +315,7 @@ def open_set(
             raise PSRError('option --size', f'{own}, the size of the distilled set {path}', size, say)
         test = load_data(data, 'test', size=own, channels=channels, classes=wanted)
     elif path.exists():
-        images, test = _open_images(path, data, size, wanted)
+        images, test = _open_images(path, data, size, wanted, told)
     else:
         raise PSRError(f'{path}', 'the folder of a distilled set', 'nothing there', 'psr distill makes one')
     same = sorted(map(nfc, images.classes)) == sorted(map(nfc, test.classes))  # names count, not positions
@@ -393,6 +406,48 @@ def _as_protocol(
     return images, again.restrict(test.classes)
 
 # %% ../nbs/29_stages.ipynb #493fa937
+def soft_label_words(
+    images: DistilledSet | ImageData,  # the set to judge
+    protocol: str,  # see `PROTOCOLS`
+    labels: str | None,  # "hard" or "soft"; None: as the protocol says
+) -> list[str]:  # sentences
+    "What is said where students are trained on the soft labels that a set has."
+    p = PROTOCOLS[protocol]
+    if images.soft_labels is None or (labels or p.labels) != 'soft' or p.online:
+        return []
+    return [f'students are trained on the soft labels of {images.name}, at the temperature {p.temperature:g}']
+
+
+def _to_judge(
+    distilled: str | Path,
+    data: str | DataSource,
+    protocol: str,
+    student: str,
+    labels: str | None,
+    teacher: str | None,
+    allow_overlap: bool,
+    say: Callable[[str], Any],
+    **told: Any,  # for `open_set`
+) -> tuple[DistilledSet | ImageData, ImageData, Teacher | None]:  # the set, test images, and who labels
+    "All that is opened before anything is trained; says what should be known about it."
+    images, test = open_set(distilled, data, **told)
+    images, test = _as_protocol(images, test, data, protocol, student, say)
+    judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
+    for words in [*check_seen(images, test, judge, allow_overlap), *soft_label_words(images, protocol, labels)]:
+        say(words)
+    return images, test, judge
+
+
+def _real_beside(
+    images: DistilledSet | ImageData, test: ImageData, data: str | DataSource, allow_overlap: bool
+) -> ImageData:
+    "Real training images as large as those of the set, with the classes in the order of the test images."
+    shape: dict[str, Any] = dict(size=images.images.shape[-1], channels=test.images.shape[1])
+    real = load_data(data, 'train', classes=list(test.classes), **shape)
+    check_overlap(real, test, allow_overlap)
+    return real
+
+
 def evaluate_set(
     distilled: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
     data: str | DataSource = 'fashion',  # real images
@@ -413,23 +468,20 @@ def evaluate_set(
     classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
     batch_size: int | None = None,  # images per step; None: as the protocol says
     colours: str | None = None,  # how a set of tensors was normalised, a name in `COLOURS`; None: it is recognised
+    factor: int | None = None,  # of a set of tensors that is packed as by IDC; None: as the file says, else 1
 ) -> Report:
     "Trains students from scratch on a set in a folder and tests them on real images."
     lookup(PROTOCOLS, protocol, 'protocol')
     for b in baselines:
         lookup(BASELINES, b, 'baseline')
     earlier_rows(out, append)
-    with colours_of(colours):
-        images, test = open_set(distilled, data, size, classes)
-    images, test = _as_protocol(images, test, data, protocol, students[0], say or warnings.warn)
-    judge = None if teacher is None else Teacher.from_pretrained(teacher, classes=test.classes)
-    for words in check_seen(images, test, judge, allow_overlap):
-        (say or warnings.warn)(words)
+    told: dict[str, Any] = dict(size=size, classes=classes, colours=colours, factor=factor)
+    images, test, judge = _to_judge(
+        distilled, data, protocol, students[0], labels, teacher, allow_overlap, say or warnings.warn, **told
+    )
     sets: dict[str, Any] = {name or getattr(images, 'method', None) or images.name: images}
     if baselines:
-        shape: dict[str, Any] = dict(size=images.images.shape[-1], channels=test.images.shape[1])
-        real = load_data(data, 'train', classes=list(test.classes), **shape)  # in their order
-        check_overlap(real, test, allow_overlap)
+        real = _real_beside(images, test, data, allow_overlap)
         ipc = int(images.labels.bincount().max())
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
     options: dict[str, Any] = dict(teacher=judge, allow_overlap=allow_overlap, engine=engine, batch_size=batch_size)
@@ -439,6 +491,41 @@ def evaluate_set(
     if out is not None:
         save_rows(report, out)
     return report
+
+# %% ../nbs/29_stages.ipynb #ro101
+def robust_set(
+    distilled: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
+    data: str | DataSource = 'fashion',  # real images
+    protocol: str = 'quick',  # see `psr_nb.evaluate.PROTOCOLS`
+    student: str = 'convnet3',  # its architecture
+    seeds: int = 5,  # students trained of each part
+    labels: str | None = None,  # "hard" or "soft"; None: soft where the set or the protocol has them
+    teacher: str | None = None,  # gives random images their soft labels
+    full: float | str | None = 'train',  # accuracy of training on all real images; "train": measured; None: left out
+    name: str | None = None,  # of the set, in the table; None: its method
+    out: str | Path | None = None,  # a .json file for the rows
+    append: bool = False,  # add to the rows that are in the file
+    progress: bool = True,  # show bars
+    allow_overlap: bool = False,  # insist, where test images are among the training images
+    say: Callable[[str], Any] | None = None,  # is told what should be known before anything is trained
+    engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
+    batch_size: int | None = None,  # images per step; None: as the protocol says
+    **told: Any,  # for `open_set`: size, classes, colours, factor
+) -> Robustness:
+    "DD-Ranking's scores of a set in a folder, see `psr_nb.robustness.robustness`."
+    lookup(PROTOCOLS, protocol, 'protocol')
+    earlier_rows(out, append)
+    aloud = say or warnings.warn
+    images, test, judge = _to_judge(distilled, data, protocol, student, labels, teacher, allow_overlap, aloud, **told)
+    real = _real_beside(images, test, data, allow_overlap)
+    options: dict[str, Any] = dict(batch_size=batch_size, allow_overlap=allow_overlap, engine=engine)
+    options |= dict(name=name, progress=progress, say=aloud)
+    found = robustness(images, real, test, protocol, student, seeds, labels, judge, full, **options)
+    if out is not None and append:
+        add_rows(found.report, out)
+    elif out is not None:
+        save_rows(found.report, out)
+    return found
 
 # %% ../nbs/29_stages.ipynb #ex001
 def explorer_notebook(

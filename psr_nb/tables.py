@@ -5,14 +5,14 @@
 # %% ../nbs/24_tables.ipynb #tb002
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .core import PSRError, make_folder, to_json, write_atomic
 from .results import Report
 
 # %% auto #0
-__all__ = ['COLUMNS', 'SETTING', 'save_rows', 'text_table']
+__all__ = ['COLUMNS', 'SETTING', 'save_rows', 'aligned', 'text_table']
 
 # %% ../nbs/24_tables.ipynb #f73f7889
 COLUMNS = (  # of results.json
@@ -44,6 +44,18 @@ def save_rows(
     )
 
 # %% ../nbs/24_tables.ipynb #1dee212a
+def aligned(
+    rows: Sequence[Sequence[str]],  # the first one is the head
+    left: int | None = None,  # columns that begin together; the others end together; None: all
+) -> list[str]:  # lines, with one below the head
+    "A table in plain text."
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    left = len(widths) if left is None else left
+    fill = lambda i, cell: cell.ljust(widths[i]) if i < left else cell.rjust(widths[i])
+    lines = ['  '.join(fill(i, cell) for i, cell in enumerate(row)).rstrip() for row in rows]
+    return [lines[0], '-' * len(lines[0]), *lines[1:]]
+
+
 def text_table(
     report: Report,  # the results
     baseline: str | None = 'random_real',  # others are compared with it, in pairs of seeds
@@ -68,7 +80,4 @@ def text_table(
         interval = f'{percent(s["low"])} to {percent(s["high"])}' if s['n'] > 1 else '-'
         row = [s['method'], *(str(s[k]) for k in differ), percent(s['mean']), interval, percent(s['best'])]
         rows.append([*row, *([difference(s)] if compared else []), str(s['n'])])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    fill = lambda i, cell: cell.ljust(widths[i]) if i <= len(differ) else cell.rjust(widths[i])
-    lines = ['  '.join(fill(i, cell) for i, cell in enumerate(row)) for row in rows]
-    return '\n'.join([lines[0], '-' * len(lines[0]), *lines[1:]])
+    return '\n'.join(aligned(rows, 1 + len(differ)))

@@ -45,6 +45,7 @@ from psr_nb.training import (  # noqa: F401
     Checkpoint,
     TrainStep,
     check_counts,
+    check_every_class,
     check_rate,
     data_settings,
     finite_loss,
@@ -326,6 +327,7 @@ def train_prior(
 ) -> Iterator[TrainStep]:
     "Trains a class-conditional DiT on the latents of `data`; yields every step; resumes."
     square_side(data)
+    check_every_class(data)
     check_rate(lr)
     check_counts(steps=steps, batch_size=batch_size, lora_rank=lora_rank)
     if start is None:

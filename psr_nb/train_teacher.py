@@ -19,7 +19,16 @@ from .data import ImageData
 from .pictures import augment
 from .seen import write_record
 from .teacher import Teacher
-from .training import Checkpoint, TrainStep, check_counts, check_rate, data_settings, finite_loss, training_batch
+from psr_nb.training import (
+    Checkpoint,
+    TrainStep,
+    check_counts,
+    check_every_class,
+    check_rate,
+    data_settings,
+    finite_loss,
+    training_batch,
+)
 
 # %% auto #0
 __all__ = ['RECIPES', 'channel_statistics', 'save_teacher', 'train_teacher']
@@ -99,6 +108,7 @@ def train_teacher(
     checkpoint_every: int = 200,  # steps between checkpoints, from which an interrupted run goes on
 ) -> Iterator[TrainStep]:
     "Trains a classifier and saves it as a teacher folder; yields every step. Resumes from `out`'s checkpoint."
+    check_every_class(data)
     check_rate(lr)
     check_counts(epochs=epochs, batch_size=batch_size)
     if input_size is not None:

@@ -16,12 +16,22 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .core import PSRError, best_dtype, check_format, content_hash, is_number, is_whole, seeded, write_atomic
+from psr_nb.core import (
+    PSRError,
+    best_dtype,
+    check_format,
+    content_hash,
+    first_names,
+    is_number,
+    is_whole,
+    seeded,
+    write_atomic,
+)
 from .data import ImageData
 
 # %% auto #0
-__all__ = ['CHECKPOINT_FORMAT', 'TrainStep', 'Checkpoint', 'data_settings', 'square_side', 'check_counts', 'check_rate',
-           'finite_loss', 'training_batch', 'mixed_precision', 'random_crops']
+__all__ = ['CHECKPOINT_FORMAT', 'TrainStep', 'Checkpoint', 'data_settings', 'square_side', 'check_every_class', 'check_counts',
+           'check_rate', 'finite_loss', 'training_batch', 'mixed_precision', 'random_crops']
 
 # %% ../nbs/40_training.ipynb #t005
 @dataclass
@@ -116,6 +126,18 @@ def square_side(
         wanted = 'square images' + (f' with a side that {divisor} divides, {why}' if divisor > 1 else '')
         raise PSRError(f'images of {data.name}', wanted, f'{w}×{h} pixels', f'Scale them: --size {smaller}')
     return h
+
+
+def check_every_class(
+    data: ImageData,  # training images
+) -> None:
+    "Raises `PSRError` where a class has no image: a model with an output for it would have learnt nothing about it."
+    there = data.labels.bincount(minlength=len(data.classes)).tolist()
+    if empty := [name for name, n in zip(data.classes, there) if not n]:
+        say = 'Add some, or leave the class out; in Python: data.restrict([names of the others])'
+        raise PSRError(
+            f'training images of {data.name}', 'at least one of every class', f'none of {first_names(empty)}', say
+        )
 
 
 def check_counts(

@@ -14,12 +14,15 @@ import numpy as np
 import torch
 
 from .candidates import stored_images, stored_latents
-from .core import PSRError
+from .core import PSRError, check_fields
 from .data import ImageData
 from .distill import distill
 from .distilled import DistilledSet
+from .guides import make_guide, needs_real
 from .prior import Prior
+from .sampling import has_companions
 from .selectors import Weights
+from .shards import guide_words
 
 # %% auto #0
 __all__ = ['Check', 'Verification', 'verify']
@@ -62,13 +65,15 @@ def _candidates(
     prior: Prior,
     distilled: DistilledSet,
     rows: np.ndarray,  # which images
+    guide: Any = None,  # that of the pool
 ) -> tuple[torch.Tensor, torch.Tensor]:  # latents (m, c, h, w) float32, and images (m, c, H, W) uint8
     "Samples the candidates that images came from."
     about, records = distilled.provenance, [distilled.provenance['images'][i] for i in rows]
     generators = [torch.Generator().manual_seed(r['seed']) for r in records]
     labels = torch.tensor([prior.classes.index(distilled.classes[r['label']]) for r in records])
     with torch.no_grad():
-        latents = stored_latents(prior, labels, generators, about['sampler'])
+        told: dict[str, Any] = dict(guide=guide, indices=[r['index'] for r in records])
+        latents = stored_latents(prior, labels, generators, about['sampler'], **told)
         return latents.float(), stored_images(prior, latents)
 
 
@@ -78,10 +83,10 @@ def _largest(a: torch.Tensor, b: torch.Tensor) -> int:
 
 
 def _check_candidates(
-    found: Verification, distilled: DistilledSet, prior: Prior, rows: np.ndarray, levels: int
+    found: Verification, distilled: DistilledSet, prior: Prior, rows: np.ndarray, levels: int, guide: Any
 ) -> None:
     "Compares images with what the prior makes of their seeds."
-    latents, images = _candidates(prior, distilled, rows)
+    latents, images = _candidates(prior, distilled, rows, guide)
     records = [distilled.provenance['images'][i] for i in rows]
     moved = np.array([bool(r.get('refine', {}).get('accepted')) for r in records])
     plain = rows[~moved]
@@ -112,6 +117,7 @@ def _again(
     real: ImageData,
     teachers: Sequence[Any],
     folder: Path,
+    guide: Any,
 ) -> DistilledSet:
     "The set, made from its provenance."
     about = distilled.provenance
@@ -133,7 +139,7 @@ def _again(
         refine=settings is not None,
         select_options=options | dict(weights=Weights(**chosen['weights'])),
         refine_options=settings,
-        sampling=about['sampler'],
+        sampling=about['sampler'] | (dict(guide=guide, shard_size=about['shard_size']) if guide is not None else {}),
         progress=False,
         **tried,
     )
@@ -151,6 +157,23 @@ def _check_whole(found: Verification, distilled: DistilledSet, again: DistilledS
     found.add('their images, made again', away <= levels, f'largest difference {away} of 255')
 
 # %% ../nbs/27_verify.ipynb #b2700010
+def _guide_again(path: str | Path, about: dict[str, Any], prior: Prior, real: ImageData | None) -> Any:
+    "The guide that a set's pool had, or None. Raises `PSRError` where it cannot be made again."
+    if (entry := about.get('guide')) is None:
+        return None
+    check_fields(entry, dict(name=str, options=dict), f'guide of {path}')
+    guide: Any = None
+    if real is not None or not needs_real(entry['name']):
+        guide = make_guide(entry['name'], prior, real, **entry['options'])
+    if guide is None or (real is None and has_companions(guide)):
+        wanted = f'real images, to make its candidates again with guide {guide_words(entry)}'
+        raise PSRError(f'{path}', wanted, 'none', 'Give real=…, or --data NAME_OR_PATH')
+    if guide.about.get('real') != entry.get('real'):
+        wanted, found = guide_words(entry), guide_words(guide.about)
+        raise PSRError(f'real images for {path}', f'those of its guide, {wanted}', found)
+    return guide
+
+
 def verify(
     path: str | Path,  # a distilled set's folder
     prior: str | Path | Prior | None = None,  # to sample candidates again; None: only the files are compared
@@ -175,11 +198,13 @@ def verify(
         return found
     g = np.random.default_rng(seed)
     rows = np.sort(g.permutation(len(distilled))[: max(1, images)])
-    _check_candidates(found, distilled, prior, rows, levels)
+    guide = _guide_again(path, about, prior, real)
+    if not has_companions(guide):  # else they are only what they are in their shard
+        _check_candidates(found, distilled, prior, rows, levels, guide)
     if real is not None:
         if 'n_per_class' not in about:
             say = 'It was made by an earlier version: leave real images out'
             raise PSRError(f'{path}', 'the size of its pool in the provenance', 'none', say)
         with tempfile.TemporaryDirectory() as folder:
-            _check_whole(found, distilled, _again(distilled, prior, real, teachers, Path(folder)), levels)
+            _check_whole(found, distilled, _again(distilled, prior, real, teachers, Path(folder), guide), levels)
     return found

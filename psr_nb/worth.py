@@ -5,10 +5,11 @@
 # %% ../nbs/14_worth.ipynb #07aa0801
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator
@@ -186,6 +187,13 @@ class Opinion:
         "Tries sets on the images kept aside."
         return QuickTrial(self.rows.flatten(0, 1), self.real.float(), self.labels, len(self.prior))
 
+    def half(
+        self,
+        which: int,  # 0 or 1
+    ) -> QuickTrial:
+        "Tries sets on every second of the images kept aside: one half can decide, the other one tell."
+        return replace(self.trial, real=self.real[which::2].float(), labels=self.labels[which::2])
+
     @cached_property
     def _known(self) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
         return {}  # sets -> what `tried` says of them
@@ -293,7 +301,8 @@ class Worth:
     pool: Any  # a `Pool`
     about: dict  # what it was measured for
     opinion: Opinion
-    measured: Measured
+    measured: Measured  # earlier students first, if any
+    earlier: int = 0  # students that were measured when the pool was smaller
     regression: Regression = field(init=False)
     explained: dict[str, float] = field(init=False)  # share of the variance between held-out sets, by trials and by all
     values: np.ndarray = field(init=False)  # (classes, n) effect of each candidate
@@ -334,10 +343,9 @@ class Worth:
         return worth_counts(self.explained['all']) if self.explained else 1.0
 
     def __repr__(self) -> str:
-        a = self.about
-        return (
-            f'Worth of {self.pool.path.name}: {len(self.measured)} students {a["student"]}, IPC {a["ipc"]}, {a["real"]}'
-        )
+        a, some = self.about, f', {self.earlier} of them earlier' if self.earlier else ''
+        students = f'{len(self.measured)} students {a["student"]}{some}'
+        return f'Worth of {self.pool.path.name}: {students}, IPC {a["ipc"]}, {a["real"]}'
 
     def predict(
         self,
@@ -349,14 +357,33 @@ class Worth:
         if getattr(chosen, 'pool', None) is not None and chosen.pool.fingerprint != self.about['pool']:
             raise PSRError('argument chosen', 'a selection from the pool that was measured', 'one from another pool')
         sets = self._checked(getattr(chosen, 'ids', chosen))
-        quick = self.opinion.trial.scores(sets[None])[0].mean()
-        beyond = np.take_along_axis(self._extra, sets, 1).sum(1).mean() - self._usual
         inner = np.stack(
             [similarity(rows[i], rows[i]) for rows, i in zip(self.opinion.rows, sets)]
         )  # only of the chosen
-        spanned = volumes(np.broadcast_to(np.arange(sets.shape[1]), (1, *sets.shape)), inner)[0]
-        expected, away = float(self.calibration.weights @ [1.0, quick, beyond, spanned]), 1.96 * self.calibration.error
+        spanned = volumes(np.broadcast_to(np.arange(sets.shape[1]), (1, *sets.shape)), inner)
+        told = self.opinion.half(1) if 'swaps' in getattr(chosen, 'config', {}) else None  # the others decided
+        return self.prediction(float(self.expected(sets[None], spanned, told)[0]))
+
+    def prediction(
+        self,
+        expected: float,  # of one set, see `expected`
+    ) -> Prediction:
+        "With the interval for one student."
+        assert self.calibration is not None
+        away = 1.96 * self.calibration.error
         return Prediction(*(min(max(a, 0.0), 1.0) for a in (expected, expected - away, expected + away)))
+
+    def expected(
+        self,
+        sets: np.ndarray,  # (s, classes, ipc) candidate numbers
+        spanned: np.ndarray,  # (s,) their `volumes`
+        trial: QuickTrial | None = None,  # on which images; None: all that are kept aside
+    ) -> np.ndarray:  # (s,) accuracy
+        "What students are expected to reach, for many sets."
+        assert self.calibration is not None
+        quick = (trial or self.opinion.trial).scores(sets)[0].mean(1)
+        beyond = np.take_along_axis(self._extra[None], sets, 2).sum(2).mean(1) - self._usual
+        return np.stack([np.ones(len(sets)), quick, beyond, spanned], 1) @ self.calibration.weights
 
     def _checked(self, ids: Any) -> np.ndarray:  # (classes, ipc)
         "Candidate numbers as an array. Raises `PSRError` for such as no set of this measurement can have."
@@ -506,9 +533,22 @@ def _read_opinion(folder: Path, cure: str = 'to be made again') -> Opinion | Non
     return Opinion(arrays['prior'].numpy(), arrays['candidates'], arrays['real'], arrays['labels'])
 
 
-def _generation(folder: Path, g: int, cure: str = 'to be made again') -> Measured | None:
-    arrays = _arrays(folder, f'students-{g:03d}', cure)
+def _read_students(folder: Path, stem: str, cure: str) -> Measured | None:
+    arrays = _arrays(folder, stem, cure)
     return None if arrays is None else Measured(*(arrays[k].numpy() for k in ('sets', 'judged', 'kept', 'right')))
+
+
+def _write_students(folder: Path, stem: str, part: Measured) -> None:
+    _write(folder, stem, {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')})
+
+
+def _generation(folder: Path, g: int, cure: str = 'to be made again') -> Measured | None:
+    return _read_students(folder, f'students-{g:03d}', cure)
+
+
+def _earlier_students(folder: Path) -> Measured | None:
+    "Those that were measured when the pool was smaller."
+    return _read_students(folder, 'earlier', 'left out; the same measurement makes it again')
 
 
 def _generations(folder: Path, about: dict) -> Iterator[Measured]:
@@ -556,7 +596,10 @@ def _opened(pool: Any, folder: Path, about: dict) -> Worth:
     opinion = _read_opinion(folder, 'left out; the same measurement makes it again')
     if opinion is None:
         raise PSRError(f'{folder}', 'intact trials', 'none', _mend(folder))
-    measured = Measured.none(len(pool.classes), about['ipc'])
+    earlier = _earlier_students(folder) if 'after' in about else None
+    if 'after' in about and earlier is None:
+        raise PSRError(f'{folder}', 'intact earlier students', 'none', _mend(folder))
+    measured = Measured.none(len(pool.classes), about['ipc']) if earlier is None else earlier
     for part in _generations(folder, about):
         measured = measured + part
     if len(measured) < GENERATION:
@@ -564,7 +607,7 @@ def _opened(pool: Any, folder: Path, about: dict) -> Worth:
     known = _arrays(folder, 'tried', 'computed again')
     if known is not None and np.array_equal(known['sets'].numpy(), measured.sets):
         opinion.remember(*(known[k].numpy() for k in ('sets', 'trial', 'spanned')))  # most of the time of opening
-    return Worth(pool, about, opinion, measured)
+    return Worth(pool, about, opinion, measured, 0 if earlier is None else len(earlier))
 
 
 def _latest(pool: Any, ipc: int | None) -> tuple[Worth | None, list[PSRError]]:  # and what is wrong with others
@@ -606,11 +649,16 @@ def _draw(
     count: int,
     seed: int,
 ) -> np.ndarray:  # (count, classes, ipc)
-    "The sets of a generation: random ones first, then such as worth prefers."
+    "The sets of a generation: random ones first, then such as worth prefers, or may prefer, where the pool has grown."
     ipc, (classes, n) = worth.about['ipc'], worth.values.shape
+    g += -(-worth.earlier // worth.about.get('generation', GENERATION))
     if g == 0:
         return balanced_sets(n, classes, ipc, count, seed, start)
-    liking, draw = min(1 + g / 2, FOCUS_MOST) * standardised(worth.values), candidate_seed(seed, 2, g) % 2**32
+    values = worth.values
+    if worth.earlier:
+        luck = np.random.default_rng(candidate_seed(seed, 3, g)).standard_normal(values.shape)
+        values = values + worth.errors * luck
+    liking, draw = min(1 + g / 2, FOCUS_MOST) * standardised(values), candidate_seed(seed, 2, g) % 2**32
     return preferred_sets(liking, ipc, count, draw, start, worth.opinion.kernels, FOCUS)
 
 # %% ../nbs/14_worth.ipynb #f8f2c363
@@ -645,7 +693,16 @@ def _ask(
 
 # %% ../nbs/14_worth.ipynb #7042f747
 def _about(
-    judges: Judges, pool: Any, ipc: int, p: Protocol, named: str, student: str, seed: int, trials: int, generation: int
+    judges: Judges,
+    pool: Any,
+    ipc: int,
+    p: Protocol,
+    named: str,
+    student: str,
+    seed: int,
+    trials: int,
+    generation: int,
+    after: str | None = None,  # key of the measurement whose students it adopts
 ) -> dict[str, Any]:
     "All that decides a measurement, with its key."
     about = dict(
@@ -663,6 +720,8 @@ def _about(
     )
     if generation != GENERATION:
         about['generation'] = generation
+    if after is not None:
+        about['after'] = after
     decides = {k: v for k, v in about.items() if k not in ('real', 'protocol')}
     return about | dict(key=content_hash(decides))
 
@@ -679,25 +738,67 @@ def _judged(
     real: ImageData,
     most: int,
     seed: int,
-    about_of: Callable[[Judges], dict],  # what decides a measurement by these judges
+    about_of: Callable[..., dict],  # what decides a measurement by these judges, after another one
 ) -> tuple[Judges, dict, Path]:  # with the folder of the measurement
-    "Judges by content. A measurement that an earlier version began with others is gone on with."
-    choices = []
-    for by_content in (True, False):
+    "The measurement that was begun by these judges, else a new one, which adopts the students of a smaller pool."
+    new = []
+    for by_content in (True, False):  # False: as an earlier version began
         judges = judges_of(pool, real, most, seed, by_content)
-        about = about_of(judges)
-        choices.append((judges, about | dict(most=most), pool.path / 'worth' / about['key'][:16]))
-        if is_there(choices[-1][2] / 'worth.json'):
-            return choices[-1]
-    return choices[0]
+        plain = about_of(judges)
+        fewer = [known['key'] for _, known, _ in _of_fewer(pool, plain)][:1]
+        begun = [known.get('after') for _, known in _measurements(pool, plain['ipc'], [])]
+        for after in dict.fromkeys([*fewer, None, *begun]):
+            about = about_of(judges, after=after)
+            new.append((judges, about | dict(most=most), pool.path / 'worth' / about['key'][:16]))
+            if is_there(new[-1][2] / 'worth.json'):
+                return new[-1]
+    return new[0]
+
+
+def _of_fewer(pool: Any, about: dict) -> list[tuple[Path, dict, Any]]:  # with the pool of so many
+    "Finished measurements of the first candidates of the pool, as it was when it was smaller; of most candidates first."
+    found = []
+    for folder in listed(pool.path / 'worth'):
+        with contextlib.suppress(PSRError):  # whoever asks for that one is told what is wrong with it
+            if not is_there(file := folder / 'worth.json') or not _goes_on(known := _read_about(file), about):
+                continue
+            opinion = _read_opinion(folder)
+            if opinion is None or (n := opinion.prior.shape[1]) >= pool.n_per_class:
+                continue
+            fewer = type(pool).open(pool.path, n_per_class=n)
+            if fewer.fingerprint == known['pool']:
+                found.append((n, file.stat().st_mtime, folder, known, fewer))
+    return [entry[2:] for entry in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _goes_on(known: dict, about: dict) -> bool:
+    "Whether students of a finished measurement did what those of another one do, with other candidates."
+    same = all(known.get(k) == about[k] for k in ('ipc', 'student', 'values', 'digest'))
+    return same and known['pool'] != about['pool'] and known.get('finished', True)
+
+
+def _adopted(pool: Any, folder: Path, about: dict) -> Measured | None:  # None: there are none to adopt
+    "The students of the measurement that this one goes on from; kept beside its own."
+    if 'after' not in about:
+        return None
+    if (earlier := _earlier_students(folder)) is None:
+        found = [entry for entry in _of_fewer(pool, about) if entry[1]['key'] == about['after']]
+        if not found:
+            raise PSRError(f'{folder}', 'intact earlier students', 'none', 'Remove its folder, and measure again')
+        where, known, fewer = found[0]
+        earlier = _opened(fewer, where, known).measured
+        _write_students(folder, 'earlier', earlier)
+    return earlier
 
 
 MOST_STUDENTS = 1_000_000
 
 
-def _students(students: int | None, device: torch.device) -> int:
-    "How many students, unless it is said: as many as take some minutes."
+def _students(students: int | None, device: torch.device, earlier: bool) -> int:
+    "How many students, unless it is said: as many as take some minutes. None will do where there are earlier ones."
     wanted = (768 if device.type == 'cuda' else 128) if students is None else students
+    if is_whole(wanted, 0, 0) and earlier:
+        return 0
     if not is_whole(wanted, GENERATION) or wanted > MOST_STUDENTS:
         raise PSRError('argument students', f'a whole number from {GENERATION} up to {MOST_STUDENTS:,}', wanted)
     return wanted
@@ -803,7 +904,7 @@ def _grown(
     jobs = [(sets[r.start : r.stop], range(first + r.start, first + r.stop)) for r in who.parts(len(sets))]
     for more in who.map(_ask, jobs, shared, _placed):
         part = part + more
-    _write(folder, f'students-{g:03d}', {k: getattr(part, k) for k in ('sets', 'judged', 'kept', 'right')})
+    _write_students(folder, f'students-{g:03d}', part)
     return part, size - have
 
 # %% ../nbs/14_worth.ipynb #2f74137a
@@ -811,7 +912,8 @@ def measure_worth(
     pool: Any,  # a `Pool` on disk
     real: ImageData,  # real training images of its classes; never test images
     ipc: int = 10,  # images per class
-    students: int | None = None,  # in all; those of an earlier measurement count; None: 128, on a GPU 768
+    students: int
+    | None = None,  # in all; those that are there count; None: 128, on a GPU 768. After a smaller pool: new ones
     protocol: str | Protocol = 'quick',  # how they are trained
     student: str | None = None,  # in `STUDENTS`, or any timm name; None: the ConvNet of the images' size
     seed: int = 0,  # of sets, students, and which real images
@@ -832,10 +934,10 @@ def measure_worth(
     with opened(engine) as who:
         own = known_device(device)  # of the quick trials
         device = who.device or own
-        wanted = _students(students, device)
         each = generation or (8 * GENERATION if device.type == 'cuda' else GENERATION)
         decides = dict(pool=pool, ipc=ipc, p=p, named=named, student=student, seed=seed, trials=trials, generation=each)
         judges, about, folder = _judged(pool, real, most, seed, partial(_about, **decides))
+        wanted = _students(students, device, 'after' in about)
         _check_training(p, named, student, pool, judges, ipc)
         _in_place(lambda: make_folder(folder))
         train = dict(protocol=p, student=student, workers=workers, device=device)
@@ -843,20 +945,25 @@ def measure_worth(
             check_not_newer(folder / 'worth.json', WORTH_FORMAT)
             wanted = _with_those_there(folder, wanted, students, each)
             opinion = _kept_opinion(folder, lambda: opinion_of(pool, judges, ipc, student, p, trials, seed, own))
-            shared, measured = (pool.images[:], judges, pool.classes, train), Measured.none(len(pool.classes), ipc)
-            worth, new, since = Worth(pool, about, opinion, measured), 0, time.perf_counter()
+            shared, adopted = (pool.images[:], judges, pool.classes, train), _adopted(pool, folder, about)
+            measured = Measured.none(len(pool.classes), ipc) if adopted is None else adopted
+            earlier, new = len(measured), 0
+            if earlier:
+                about = _keep_about(folder, about, not wanted)
+            worth, since = Worth(pool, about, opinion, measured, earlier), time.perf_counter()
             yield WorthStep(0, wanted, float('nan'), since - began, float('nan'), worth)
             for g in range(-(-wanted // each)):
                 size = min(each, wanted - g * each)
-                part, trained = _grown(folder, g, size, seed + g * each, worth, seed, who, shared)
+                part, trained = _grown(folder, g, size, seed + earlier + g * each, worth, seed, who, shared)
                 new += trained
                 measured = measured + part
-                about = _keep_about(folder, about, len(measured) >= wanted)
-                worth = Worth(pool, about, opinion, measured)
+                done = len(measured) - earlier
+                about = _keep_about(folder, about, done >= wanted)
+                worth = Worth(pool, about, opinion, measured, earlier)
                 one = (time.perf_counter() - since) / new if new else float('nan')
-                seconds, left = time.perf_counter() - began, one * max(0, wanted - len(measured))
+                seconds, left = time.perf_counter() - began, one * max(0, wanted - done)
                 if about['finished']:
                     trial, spanned = opinion.tried(measured.sets)
                     _write(folder, 'tried', dict(sets=measured.sets, trial=trial, spanned=spanned))
-                yield WorthStep(len(measured), wanted, float(part.right[:, 1].mean()), seconds, left, worth)
+                yield WorthStep(done, wanted, float(part.right[:, 1].mean()), seconds, left, worth)
     worth.keep()

@@ -417,3 +417,18 @@ def test_draws_of_one_seed_are_kept_in_a_file(tmp_path):
     again = Report.open(tmp_path / 'results.json')
     assert again.rows == drawn + ours and len(again + again) == 16
     assert again.compare('ours', 'random').difference == pytest.approx(0.6 - 0.35)
+
+
+def test_what_authors_print_stands_apart_from_the_interval(tmp_path):
+    "Mean of the best epochs and the deviation of the population; the page has the same numbers."
+    row = dict(dataset='d', ipc=1, student='convnet3', protocol='quick', labels='hard', seconds=1.0, method='ours')
+    best = [0.5, 0.6, 0.64]
+    rows = [row | dict(seed=s, accuracy_best=b, accuracy_last=0.39 + 0.01 * s) for s, b in enumerate(best)]
+    table = tabulate(Report(rows), 'ours')
+    head, cells = table.cells()
+    assert head[-1] == 'best ± SD' and cells[0][-1] == '58.0 ± 5.9'  # 7.2 with ddof 1
+    assert cells[0][4:6] == ['40.0', '37.5 to 42.5']
+    assert '58.0 ± 5.9' in table.text() and 'the deviation is no interval' in table.text()
+    shown = table_sections(table, ['a', 'b'])[0]['rows'][0]
+    assert (shown['best'], shown['sd']) == ('58.0', '5.9')
+    assert tabulate(Report(rows[:1]), 'ours').cells()[1][0][-1] == '50.0'

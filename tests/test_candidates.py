@@ -276,11 +276,11 @@ def test_an_error_in_a_shard_is_raised_once_and_the_others_wait(tiny_models, tmp
 
     made, make = [], candidates._make_shards
 
-    def fails(prior, teachers, config, keys):
+    def fails(prior, teachers, config, guide, keys):
         if (1, 0) in keys:
             raise PSRError('shard', 'luck', 'none')
         made.extend(keys)
-        return make(prior, teachers, config, keys)
+        return make(prior, teachers, config, guide, keys)
 
     monkeypatch.setattr(candidates, '_make_shards', fails)
     before = torch.get_num_threads()

@@ -24,6 +24,7 @@ COMMANDS = (
     'refine',
     'export',
     'evaluate',
+    'robustness',
     'train-teacher',
     'train-prior',
     'explore',

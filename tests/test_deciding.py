@@ -12,7 +12,7 @@ from psr_nb.core import PSRError
 from psr_nb.data import ImageData
 from psr_nb.decisions import Decisions
 from psr_nb.explorer import PoolExplorer
-from psr_nb.select import ImagePool
+from psr_nb.select import ImagePool, select
 from psr_nb.studio import RefineStudio
 from psr_nb.views import class_colours
 
@@ -121,3 +121,42 @@ def test_a_page_without_a_kernel_gets_a_picture():
 @pytest.mark.parametrize('n', [1, 12, 40, 1000])
 def test_each_class_has_a_colour_of_its_own(n):
     assert len(set(class_colours(n))) == n
+
+
+@pytest.mark.parametrize(
+    'name, value', [('ipc', 'x'), ('ipc', 1.5), ('method', None), ('gate', 'x'), ('diversity', 'x')]
+)
+def test_a_control_refuses_another_type(panels, name, value):
+    "In the sentence of every other error, and nothing has moved."
+    panel = panels[0]
+    before = panel.decisions, getattr(panel, name)
+    with pytest.raises(PSRError, match=f'argument {name}: expected (a|True)'):
+        setattr(panel, name, value)
+    assert (panel.decisions, getattr(panel, name)) == before
+    with pytest.raises(PSRError, match=f'decision {name}|selector'):
+        panel.decisions = Decisions(**{name: value})
+    assert panel.decisions == before[0]
+
+
+@pytest.mark.parametrize(
+    'name, value', [('ipc', 'x'), ('ipc', 0), ('method', None), ('reliability', np.nan), ('gate', 'x')]
+)
+def test_an_explorer_does_not_begin_with_what_nobody_can_decide(name, value):
+    pool = ImagePool(images())
+    with pytest.raises(PSRError, match=f'decision {name}|selector'):
+        PoolExplorer(pool, start=Decisions(**{name: value}), map='pca')
+    with pytest.raises(PSRError, match=rf'argument {name}: .*start=Decisions\({name}='):
+        PoolExplorer(pool, map='pca', **{name: value})
+
+
+@pytest.mark.parametrize('pair', [(0, 1.5), (0.5, 1), (0, True), (0, '1'), [(0, 1), (0, 2.5)]])
+def test_no_candidate_is_rounded(panels, pair):
+    "A pin of candidate 1.5 is no pin of candidate 1: in the panel, and where a selection is asked for."
+    panel = panels[0]
+    for change in (panel.pin, panel.ban, panel.free):
+        with pytest.raises(PSRError, match='whole numbers, or names of classes'):
+            change(pair)
+    assert panel.pins == panel.bans == []
+    with pytest.raises(PSRError, match='a pair .class, index. of whole numbers'):
+        select(ImagePool(images()), 2, pins=pair if isinstance(pair, list) else [pair])
+    assert panel.pin(np.array([0, 1])) and panel.pin((1.0, 2)) and panel.pins == [(0, 1), (1, 2)]

@@ -95,6 +95,21 @@ def test_a_pool_goes_on_with_another_engine(ray, tiny_prior, tiny_pool, tmp_path
     assert pool.fingerprint == tiny_pool.fingerprint
 
 
+def test_a_guided_pool_goes_on_with_another_engine(ray, tiny_prior, fashion_mini, tmp_path):
+    from psr_nb.guides import make_guide
+    from psr_nb.images import ImageData
+    from psr_nb.pool import Pool
+
+    prior, _ = load_tiny(tiny_prior)
+    few = fashion_mini.restrict(fashion_mini.classes[:3]).per_class(20)
+    guide = make_guide('influenced', prior, ImageData(few.images, few.labels, prior.classes), epochs=1)
+    sample = lambda name, n, **more: Pool.sample(
+        prior, (), n, path=tmp_path / name, shard_size=10, guide=guide, progress=False, **more
+    )
+    sample('p', 20, engine=ray)
+    assert sample('p', 30).fingerprint == sample('q', 30).fingerprint
+
+
 def test_worth_and_rows_are_the_same(ray, fashion_mini, tmp_path):
     from psr_nb.evaluate import evaluate, random_real
     from psr_nb.pool import Pool

@@ -19,6 +19,7 @@ from psr_nb.refine import (
     run_refinements,
     student_loss,
 )
+from psr_nb.refinements import refine_together
 from psr_nb.teacher import Teacher
 
 pytestmark = pytest.mark.slow
@@ -294,6 +295,27 @@ def test_a_label_is_the_same_class_to_all(pieces):
         next(refine(backwards, pieces.prior, settings=RefineSettings(**settings)))
     with pytest.raises(PSRError, match='argument judge'):
         run_refinements([start], pieces.prior, pieces.teacher, pieces.real, theirs, RefineSettings(**few))
+
+
+def test_several_at_once_have_the_same_classes(pieces):
+    "As for one refinement: judge, teacher, real images and all selections count the classes in one order."
+    classes = list(pieces.prior.classes)
+    start = SimpleNamespace(**vars(pieces.start), classes=classes)
+    backwards = SimpleNamespace(**vars(pieces.start), classes=classes[::-1])
+    theirs = Teacher.from_pretrained('fashion/b', classes=classes[::-1], device='cpu')
+    few = dict(steps=1, warm_up=2, unroll=2, student_real=32, width=8)
+
+    def begin(starts, teacher=pieces.teacher, judge=pieces.judge, real=pieces.real):
+        return next(refine_together(starts, pieces.prior, teacher, real, judge, **few))
+
+    for wrong in (dict(judge=theirs), dict(teacher=theirs), dict(real=pieces.real.restrict(classes[::-1]))):
+        with pytest.raises(PSRError, match=f'argument {next(iter(wrong))}: .*in their order'):
+            begin([start, start], **wrong)
+    with pytest.raises(PSRError, match='argument selections: .*same classes in their order'):
+        begin([start, backwards])
+    with pytest.raises(PSRError, match='argument teacher: .*in their order'):
+        begin([backwards, backwards])
+    assert begin([start, start]).latents.shape[:2] == (2, 20)
 
 
 def test_a_class_without_real_images(pieces):

@@ -8,14 +8,18 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from commands import here
 from PIL import Image
 
 from psr_nb.classes import IMAGENET_SUBSETS, class_names, imagenet_index, numbered_classes
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.distilled import DistilledSet
+from psr_nb.evaluate import Report, evaluate, named_as
 from psr_nb.file_tensors import colours_of
 from psr_nb.formats import EXPORTS
+from psr_nb.images import ImageData
+from psr_nb.stages import open_set
 
 NAMES = ['owl', 'T-shirt/top', 'ant', 'dog 50%']
 
@@ -332,3 +336,172 @@ def test_exports_for_the_scripts_of_others(tmp_path):
     plain = DistilledSet(pixels, labels, names)
     EXPORTS['ddranking'][0](plain, tmp_path / 'hard')
     assert torch.load(tmp_path / 'hard' / 'labels.pt').tolist() == labels.tolist()
+
+
+def packed_set(folder, side=16, factor=2, classes=4, name='data.pt'):
+    "Two images per class that IDC would have packed: the parts of each are of one grey."
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = torch.arange(classes).repeat_interleave(2)
+    grey = torch.rand(len(labels), factor, factor, generator=torch.Generator().manual_seed(0))
+    each = -(-side // factor)
+    images = grey.repeat_interleave(each, 1).repeat_interleave(each, 2)[:, None, :side, :side].expand(-1, 3, -1, -1)
+    torch.save([images.clone(), labels], folder / name)
+    return folder / name, grey, labels
+
+
+def test_a_factor_that_somebody_says(tmp_path):
+    "Each part becomes an image of the whole size, with the class of the image that it was in."
+    path, grey, labels = packed_set(tmp_path)
+    with pytest.warns(
+        UserWarning, match='8 images, packed with factor 2, are 32 images of 16×16.*count 8.*stored are 2'
+    ):
+        data = load_data(path, factor=2)
+    assert data.images.shape == (32, 3, 16, 16) and data.labels.tolist() == labels.repeat(4).tolist()
+    shown = data.images.float().mean((1, 2, 3)) / 255
+    assert (shown - grey.permute(1, 2, 0).flatten()).abs().max() < 0.01  # part after part, as IDC's code has them
+    assert load_data(path).images.shape == load_data(path, factor=1).images.shape == (8, 3, 16, 16)
+
+
+def test_a_factor_that_the_file_or_its_folder_names(tmp_path):
+    "No option is needed; one that is given is heard first; parts of several sizes are refused."
+    idc = tmp_path / 'conv3in_grad_l1_nd2000_cut_factor2_lr0.005_mix_ipc10'
+    path, _, labels = packed_set(idc)
+    with pytest.warns(UserWarning, match='factor 2'):
+        assert len(load_data(idc)) == 32
+    assert len(load_data(idc, factor=1)) == 8
+    images = torch.load(path)[0]
+    bytes_too = (images * 255).round().to(torch.uint8)
+    for number, value in enumerate((2, torch.tensor(2))):
+        torch.save({'images': bytes_too, 'labels': labels, 'factor': value}, tmp_path / f'named{number}.pt')
+        with pytest.warns(UserWarning, match='factor 2'):
+            assert len(load_data(tmp_path / f'named{number}.pt')) == 32
+    several = tmp_path / 'conv3in_grad_l1_factor2_multi_lr0.005_mix_ipc10'
+    packed_set(several)
+    with pytest.raises(PSRError, match='parts of one size.*factor2_multi.*--factor 2'):
+        load_data(several)
+    assert len(load_data(packed_set(tmp_path / 'refactor2d')[0])) == 8  # a word that is not IDC's
+
+
+def test_a_factor_that_does_not_divide_the_side(tmp_path):
+    "IDC's own for ImageNet: 3 at 224 px. The image is filled up with grey, as in IDC's code."
+    path, grey, _ = packed_set(tmp_path, side=16, factor=3)
+    with pytest.warns(UserWarning, match='factor 3'):
+        data = load_data(path, factor=3)
+    assert data.images.shape == (72, 3, 16, 16)
+    first = data.images[:8].float().mean((1, 2, 3)) / 255
+    assert (first - grey[:, 0, 0]).abs().max() < 0.01
+
+
+def test_options_of_tensors_that_nothing_can_hear(tmp_path):
+    "Numbers that are no factor, and sets that are no tensors."
+    path, _, _ = packed_set(tmp_path / 'packed')
+    for factor in (0, 1.5, True, 'two', 65):
+        with pytest.raises(PSRError, match='--factor.*whole number from 1 to 64.*1 means that nothing is packed'):
+            load_data(path, factor=factor)
+    with pytest.raises(PSRError, match='parts of at least 2 pixels'):
+        load_data(path, factor=9)
+    a_set().save(tmp_path / 'set')
+    for how in (dict(factor=2), dict(colours='CIFAR')):
+        for name in (tmp_path / 'set' / 'train', 'fashion-mini'):
+            with pytest.raises(PSRError, match=r'a set of tensors \(.pt\)'):
+                load_data(name, **how)
+        with pytest.raises(PSRError, match='a set of tensors.*the distilled set'):
+            open_set(tmp_path / 'set', 'fashion-mini', **how)
+
+
+def test_a_packed_set_in_the_shell(tmp_path):
+    "The factor is said before anything is trained, and the table counts what is trained on."
+    real = load_data('fashion-mini').per_class(1)
+    names, small = real.classes, torch.nn.functional.avg_pool2d(real.images.float() / 255, 2)
+    packed = small.repeat(1, 1, 2, 2)
+    torch.save({'images': packed, 'labels': real.labels, 'classes': names}, tmp_path / 'data.pt')
+    words = ['evaluate', tmp_path / 'data.pt', '--data', 'fashion-mini', '--students', 'convnet2', '--seeds', 1, '-q']
+    done = here(*words, '--factor', 2, '--out', tmp_path / 'r.json')
+    assert done.returncode == 0, done.stderr
+    assert '10 images, packed with factor 2, are 40 images of 32×32' in done.stdout + done.stderr
+    assert Report.open(tmp_path / 'r.json').rows[0]['ipc'] == 4
+    done = here(*words, '--factor', 17)
+    assert done.returncode == 1 and 'parts of at least 2 pixels' in done.stderr
+    done = here('data', tmp_path / 'data.pt', '--factor', 2, '--no-near')
+    assert done.returncode == 0 and '40 images, 4 to 4 per class' in done.stdout
+
+
+def soft_set(n=12, count=4, side=8):
+    "Smooth images, and logits that are sure of each image's class."
+    labels = torch.arange(n) % count
+    logits = torch.randn(n, count, generator=torch.Generator().manual_seed(1))
+    logits[torch.arange(n), labels] += 6
+    return smooth(size=side), labels, logits
+
+
+@pytest.mark.parametrize('kind', ['logits', 'logarithms of probabilities', 'probabilities'])
+def test_soft_labels_of_a_file_are_kept(tmp_path, kind):
+    "Whatever they were stored as, they are the softmax of the logits; the likeliest class is the class."
+    images, labels, logits = soft_set()
+    stored = {
+        'logits': logits,
+        'logarithms of probabilities': logits.log_softmax(1),
+        'probabilities': logits.softmax(1),
+    }
+    torch.save(images, tmp_path / 'images.pt')
+    torch.save(stored[kind].half(), tmp_path / 'labels.pt')
+    with pytest.warns(
+        UserWarning, match=f'labels are {kind} of 4 classes, kept as soft labels of temperature 1; the like'
+    ):
+        data = load_data(tmp_path)
+    assert data.labels.tolist() == labels.tolist()
+    assert (data.soft_labels - logits.softmax(1)).abs().max() < 0.01
+    some = data.restrict(['2', '0'])
+    assert some.labels.tolist() == [{2: 0, 0: 1}[c] for c in labels.tolist() if c in (0, 2)]
+    kept = [c in (0, 2) for c in labels.tolist()]
+    assert (some.soft_labels - logits[kept][:, [2, 0]].softmax(1)).abs().max() < 0.01
+    assert torch.equal(load_data(tmp_path, classes=['2', '0']).soft_labels, some.soft_labels)
+
+
+def test_soft_labels_beside_class_numbers(tmp_path):
+    "A file that has both keeps both, also where the likeliest class is another one."
+    images, labels, logits = soft_set()
+    torch.save({'images': images, 'labels': labels.flip(0), 'soft_labels': logits}, tmp_path / 'both.pt')
+    with pytest.warns(UserWarning, match='logits of 4 classes'):
+        data = load_data(tmp_path / 'both.pt')
+    assert data.labels.tolist() == labels.flip(0).tolist()
+    assert torch.allclose(data.soft_labels, logits.softmax(1), atol=1e-5)
+    for bad in (logits[:5], logits * torch.nan, logits[:, :, None]):
+        torch.save({'images': images, 'labels': bad}, tmp_path / 'bad.pt')
+        with pytest.raises(PSRError):
+            load_data(tmp_path / 'bad.pt')
+
+
+def test_exported_soft_labels_train_the_same_student(tmp_path):
+    "DD-Ranking's tensors, .pt and safetensors, read back, against the distilled set itself."
+    real = load_data('fashion-mini').per_class(1)
+    test = load_data('fashion-mini', 'test').per_class(5)
+    soft = (4 * torch.nn.functional.one_hot(real.labels, 10) + torch.rand(10, 10)).softmax(1)
+    ours = DistilledSet(real.images, real.labels, real.classes, soft)
+    how = dict(students='convnet2', seeds=1, epochs=3, progress=False)
+    wanted = evaluate(ours, test, labels='soft', **how).rows[0]
+    for form in ('ddranking', 'pt', 'safetensors'):
+        write, ending = EXPORTS[form]
+        write(ours, tmp_path / f'set{form}{ending}')
+        with pytest.warns(UserWarning, match='kept as soft labels'):
+            found = load_data(tmp_path / f'set{form}{ending}')
+        assert found.soft_labels is not None and (found.soft_labels - soft).abs().max() < 1e-3
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            got = evaluate(found, test, labels='soft', **how).rows[0]
+        assert abs(got['accuracy_last'] - wanted['accuracy_last']) <= 0.021  # one test image more or less
+        with pytest.warns(UserWarning, match='hard classes, the likeliest of its soft labels.*--labels soft'):
+            evaluate(found, test, **how)
+    with pytest.raises(PSRError, match='one: protocol rded.*protocol="minimax" with labels="soft"'):
+        evaluate(found, test, 'rded', **how)
+
+
+def test_numbered_soft_labels_follow_their_classes():
+    "Classes called by numbers that are not in the order of the positions."
+    test = load_data('fashion-mini', 'test').per_class(1)
+    order = [3, 1, 0, 2, 9, 8, 7, 6, 5, 4]  # column -> class
+    soft = torch.nn.functional.one_hot(torch.arange(10), 10) * 0.9 + 0.01
+    images = ImageData(test.images, torch.arange(10), [f'class{i}' for i in order], 'x', soft_labels=soft)
+    found, _ = named_as(images, test)
+    assert found.labels.tolist() == order
+    assert torch.equal(found.soft_labels.argmax(1), found.labels)

@@ -77,6 +77,63 @@ def test_goes_on_after_a_kill_and_with_more_students(pool, real, tmp_path):
     assert np.array_equal(measure(pool, real, seed=1).values, extended.values)
 
 
+@pytest.fixture
+def grown(pool, real, fashion_prior):
+    "Measured with eight candidates of each class; then there are twelve."
+    before = measure(pool, real)
+    more = Pool.sample(fashion_prior, n_per_class=12, path=pool.path, progress=False)
+    return before, more
+
+
+@pytest.mark.slow
+def test_students_count_when_a_pool_has_grown(grown, real):
+    before, pool = grown
+    expected = measure(pool, real, 0)
+    assert expected.earlier == 32 and np.array_equal(expected.measured.sets, before.measured.sets)
+    assert expected.values.shape == (10, 12) and np.isfinite(pool.table['worth']).all()
+    worth = measure(pool, real)
+    assert (
+        len(worth.measured) == 64
+        and worth.about['after'] == before.about['key']
+        and '32 of them earlier' in repr(worth)
+    )
+    assert (worth.measured.sets[32:] >= 8).any((1, 2)).all()  # each new set tries candidates that are new
+    assert Worth.open(Pool.open(pool.path, n_per_class=8)).about == before.about  # the smaller pool keeps its own
+    assert np.array_equal(Worth.open(pool).values, worth.values)
+
+
+@pytest.mark.slow
+def test_a_grown_pool_is_gone_on_with_after_a_kill(grown, real):
+    before, pool = grown
+    steps = measure_worth(pool, real, 2, 32, BRIEF, trials=100, device='cpu')
+    assert [next(steps).students for _ in range(2)] == [0, 16]
+    steps.close()
+    shutil.rmtree(pool.path / 'worth' / before.about['key'][:16])  # its students were adopted, it is not needed
+    resumed = measure(pool, real)
+    shutil.rmtree(pool.path / 'worth')
+    measure(Pool.open(pool.path, n_per_class=8), real)
+    assert np.array_equal(measure(pool, real).values, resumed.values)
+    file = next((pool.path / 'worth').rglob('earlier-*'))
+    file.write_bytes(b'')
+    shutil.rmtree(pool.path / 'worth' / before.about['key'][:16])
+    with (
+        pytest.raises(PSRError, match='earlier students.*Remove its folder'),
+        pytest.warns(UserWarning, match='cut short'),
+    ):
+        measure(pool, real)
+
+
+@pytest.mark.slow
+def test_what_is_not_adopted(grown, real):
+    _, pool = grown
+    others = dict(ipc=3), dict(student='convnet2'), dict(real=real.take(np.arange(1, 160))), dict(protocol='quick')
+    for other in others:
+        with pytest.raises(PSRError, match='argument students'):  # none are there
+            measure(pool, **{'real': real, 'students': 0, **other})
+    with pytest.raises(PSRError, match='argument students'):
+        measure(pool, real, 3)
+
+
 @pytest.mark.slow
 def test_what_decides_is_in_the_key(pool, real):
     measure(pool, real, 16)
