@@ -2045,7 +2045,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth.Measured.none': ('worth.html#measured.none', 'psr_nb/worth.py'),
                               'psr_nb.worth.Opinion': ('worth.html#opinion', 'psr_nb/worth.py'),
                               'psr_nb.worth.Opinion._known': ('worth.html#opinion._known', 'psr_nb/worth.py'),
-                              'psr_nb.worth.Opinion.half': ('worth.html#opinion.half', 'psr_nb/worth.py'),
+                              'psr_nb.worth.Opinion.judging': ('worth.html#opinion.judging', 'psr_nb/worth.py'),
                               'psr_nb.worth.Opinion.kernels': ('worth.html#opinion.kernels', 'psr_nb/worth.py'),
                               'psr_nb.worth.Opinion.likeness': ('worth.html#opinion.likeness', 'psr_nb/worth.py'),
                               'psr_nb.worth.Opinion.remember': ('worth.html#opinion.remember', 'psr_nb/worth.py'),

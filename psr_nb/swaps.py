@@ -69,7 +69,7 @@ def swap_steps(
     if not is_whole(seed, 0):
         raise PSRError('argument seed', 'a whole number from 0 up', seed)
     worth.predict(best := np.stack([np.asarray(i) for i in ids]))  # or it says what is wrong with them
-    g, kernels, trial = np.random.default_rng(seed), worth.opinion.kernels, worth.opinion.half(0)
+    g, kernels, trial = np.random.default_rng(seed), worth.opinion.kernels, worth.opinion.judging
     liking = standardised(worth.values)
     if free is not None:
         liking = np.where(free, liking, -np.inf)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 import warnings
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator
@@ -166,6 +166,8 @@ class Opinion:
     candidates: torch.Tensor  # (classes · n, d) features
     real: torch.Tensor  # (m, d) features of the images kept aside
     labels: torch.Tensor  # (m,)
+    seen: torch.Tensor | None = None  # (k, d) features of the images that judge; None: of an earlier version
+    seen_labels: torch.Tensor | None = None  # (k,)
 
     @cached_property
     def rows(self) -> torch.Tensor:  # (classes, n, d) float32
@@ -187,12 +189,13 @@ class Opinion:
         "Tries sets on the images kept aside."
         return QuickTrial(self.rows.flatten(0, 1), self.real.float(), self.labels, len(self.prior))
 
-    def half(
-        self,
-        which: int,  # 0 or 1
-    ) -> QuickTrial:
-        "Tries sets on every second of the images kept aside: one half can decide, the other one tell."
-        return replace(self.trial, real=self.real[which::2].float(), labels=self.labels[which::2])
+    @property
+    def judging(self) -> QuickTrial:
+        "Tries sets on the images that judge: for whoever looks for the best one. Raises `PSRError` where they are not kept."
+        if self.seen is None or self.seen_labels is None:
+            say = 'Measure it again as before: the students that are there stay'
+            raise PSRError('this measurement of worth', 'features of the images that judge', 'none', say)
+        return replace(self.trial, real=self.seen.float(), labels=self.seen_labels)
 
     @cached_property
     def _known(self) -> dict[bytes, tuple[np.ndarray, np.ndarray]]:
@@ -238,10 +241,11 @@ def opinion_of(
     scale, classes = colour_scale(images), len(pool.classes)
     look = lambda x: trial_features(x, *scale, student, protocol, 3, seed, classes, device).half().float()
     candidates, real = look(images), look(judges.images)
-    seen, labels = real[~judges.kept].to(device), judges.labels[~judges.kept].to(device)
-    trial = QuickTrial(candidates.to(device), seen, labels, classes)
+    seen, labels = real[~judges.kept], judges.labels[~judges.kept]
+    trial = QuickTrial(candidates.to(device), seen.to(device), labels.to(device), classes)
     prior, _, _ = list(trial_generations(trial, ipc, trials, seed=seed))[-1]
-    return Opinion(prior, candidates.half(), real[judges.kept].half(), judges.labels[judges.kept])
+    kept = real[judges.kept].half(), judges.labels[judges.kept]
+    return Opinion(prior, candidates.half(), *kept, seen.half(), labels)
 
 # %% ../nbs/14_worth.ipynb #401ba965
 @dataclass(frozen=True)
@@ -361,8 +365,7 @@ class Worth:
             [similarity(rows[i], rows[i]) for rows, i in zip(self.opinion.rows, sets)]
         )  # only of the chosen
         spanned = volumes(np.broadcast_to(np.arange(sets.shape[1]), (1, *sets.shape)), inner)
-        told = self.opinion.half(1) if 'swaps' in getattr(chosen, 'config', {}) else None  # the others decided
-        return self.prediction(float(self.expected(sets[None], spanned, told)[0]))
+        return self.prediction(float(self.expected(sets[None], spanned)[0]))
 
     def prediction(
         self,
@@ -530,7 +533,8 @@ def _read_opinion(folder: Path, cure: str = 'to be made again') -> Opinion | Non
     arrays = _arrays(folder, 'trials', cure)
     if arrays is None:
         return None
-    return Opinion(arrays['prior'].numpy(), arrays['candidates'], arrays['real'], arrays['labels'])
+    younger = arrays.get('seen'), arrays.get('seen_labels')
+    return Opinion(arrays['prior'].numpy(), arrays['candidates'], arrays['real'], arrays['labels'], *younger)
 
 
 def _read_students(folder: Path, stem: str, cure: str) -> Measured | None:
@@ -878,10 +882,10 @@ def _keep_about(folder: Path, about: dict, finished: bool) -> dict:
 
 def _kept_opinion(folder: Path, make: Callable[[], Opinion]) -> Opinion:
     "What the quick trials say: read where they were run before, else run and kept."
-    if (opinion := _read_opinion(folder)) is None:
+    opinion = _read_opinion(folder)
+    if opinion is None or opinion.seen is None:
         opinion = make()
-        arrays = dict(prior=opinion.prior, candidates=opinion.candidates, real=opinion.real, labels=opinion.labels)
-        _write(folder, 'trials', arrays)
+        _write(folder, 'trials', {f.name: getattr(opinion, f.name) for f in fields(opinion)})
     return opinion
 
 
