@@ -1774,6 +1774,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.swaps._in_words': ('swaps.html#_in_words', 'psr_nb/swaps.py'),
                               'psr_nb.swaps._limits': ('swaps.html#_limits', 'psr_nb/swaps.py'),
                               'psr_nb.swaps._variants': ('swaps.html#_variants', 'psr_nb/swaps.py'),
+                              'psr_nb.swaps.can_swap': ('swaps.html#can_swap', 'psr_nb/swaps.py'),
                               'psr_nb.swaps.swap_steps': ('swaps.html#swap_steps', 'psr_nb/swaps.py'),
                               'psr_nb.swaps.swapped': ('swaps.html#swapped', 'psr_nb/swaps.py')},
             'psr_nb.sweeps': { 'psr_nb.sweeps.Sweeping': ('sweeps.html#sweeping', 'psr_nb/sweeps.py'),

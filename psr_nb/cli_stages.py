@@ -301,6 +301,15 @@ def _select(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
+    swaps: Annotated[
+        Optional[int],
+        typer.Option(
+            '--swaps',
+            metavar='SETS',
+            help='Exchange candidates as long as more is expected, where worth was measured for this budget; some '
+            'thousand sets are tried.',
+        ),
+    ] = None,
     by_students: ByStudents = False,
     student: Annotated[
         Optional[str],
@@ -326,8 +335,8 @@ def _select(
     if by_students:
         from psr_nb.core import PSRError
 
-        if weights or method != 'psr' or gate is not None or quantile or at_once is not None:
-            wanted = 'no --method, weights, --gate, --quantile or --at-once with it, because it tries many rules'
+        if weights or method != 'psr' or gate is not None or quantile or at_once is not None or swaps is not None:
+            wanted = 'no --method, weights, --gate, --quantile, --at-once or --swaps with it: it tries many rules'
             raise PSRError('option --by-students', wanted, 'one or several of these')
         how: dict = dict(student=student, seed=seed, space=space, teacher=teacher)
         found, file = select_by_students(pool, real, ipc, out=out, **how)
@@ -338,7 +347,7 @@ def _select(
 
         raise PSRError('option --student', '--by-students too, because this option belongs to it', 'no --by-students')
     selection, file = make_selection(
-        pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out, at_once
+        pool, ipc, method, real, weights, space, gate, quantile, seed, teacher, out, at_once, swaps, True
     )
     typer.echo('\n'.join([f'{selection}', *_told(selection), f'{file}']))
 

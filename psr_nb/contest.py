@@ -21,11 +21,12 @@ from .select import prepare
 from .selection import Selection
 from .selectors import Weights
 from .students import student_of_size
+from .swaps import can_swap, swapped
 from .worth import MOST_JUDGES, Worth
 
 # %% auto #0
-__all__ = ['MOST_CHOOSE', 'STRENGTHS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'choosers_and_keepers', 'at_most', 'compare_sets',
-           'propose', 'judged_worth', 'without_judges', 'reference_and_rest', 'Contest', 'contest']
+__all__ = ['MOST_CHOOSE', 'STRENGTHS', 'SWAPPED', 'SWAPS', 'PROPOSALS', 'ENOUGH', 'Comparison', 'choosers_and_keepers', 'at_most',
+           'compare_sets', 'propose', 'judged_worth', 'without_judges', 'reference_and_rest', 'Contest', 'contest']
 
 # %% ../nbs/20_contest.ipynb #a2100006
 @dataclass
@@ -157,6 +158,11 @@ def compare_sets(
 
 # %% ../nbs/20_contest.ipynb #a2100009
 STRENGTHS = (0.0, 0.5, 1.0, 2.0)  # of worth
+SWAPPED = (
+    'psr, worth 0.5',
+    'volume, worth 0.5',
+)  # proposals that are made better by exchanges, where worth was measured
+SWAPS = 6000  # sets that are tried for each of them
 PROPOSALS: dict[str, tuple[str, dict[str, Any], bool]] = {  # name -> selector, its weights, whether worth belongs to it
     'psr': ('psr', {}, True),
     'volume': ('psr', dict(reliability=0.0, representativeness=0.0), True),
@@ -175,6 +181,7 @@ def propose(
     names: Iterable[str] = tuple(PROPOSALS),  # in `PROPOSALS`
     draws: int = 0,  # random draws beside them
     worth: Worth | None = None,  # of this budget; None: the pool's column, where there is one
+    swaps: int = SWAPS,  # sets tried in exchanging candidates, where worth is given
     **options: Any,  # for `prepare`
 ) -> dict[str, Selection]:  # name -> selection, each other than those before
     "Selections of one pool by many rules."
@@ -193,6 +200,9 @@ def propose(
             found[f'{name}, worth {strength:g}' if by_worth and known else name] = prepared.select(
                 ipc, method, given, gate
             )
+    for name in SWAPPED:
+        if name in found and swaps and worth is not None and can_swap(worth):
+            found[f'{name}, swapped'] = swapped(found[name], worth, swaps)
     for seed in range(draws):
         found[f'random {seed}'] = prepared.select(ipc, 'random', seed=seed)
     different: dict[bytes, str] = {}
@@ -316,8 +326,11 @@ def contest(
         found = f'{least} of {smallest}'
         raise PSRError(f'real images {real.name}', f'at least {ENOUGH} of each class, to choose by', found)
     notes = [] if apart else ['images that judged worth took part: rules by worth may look better than they are']
+    worth = Worth.find(pool, ipc) if getattr(pool, 'path', None) is not None else None
+    if worth is not None and not can_swap(worth):
+        notes.append('worth is of an earlier version: psr worth, as before, lets candidates be exchanged too')
     reference, ask = reference_and_rest(left, seed=seed)
-    found = propose(pool, ipc, reference, draws=draws, **options)
+    found = propose(pool, ipc, reference, draws=draws, worth=worth, **options)
     sets = torch.stack([s.images for s in found.values()])
     labels = next(iter(found.values())).labels
     compared = compare_sets(sets, labels, ask, students, protocol, student, seed, device, rounds, most)

@@ -112,6 +112,7 @@ METHOD_KEYS = {  # how a method's sets are made
     'contest': 'true, or students, rounds and most of `contest`: students choose among what many rules choose from the pool',
     'space': 'for a selector or a contest: where images are compared',
     'weights': "for a selector: terms and how much each counts, as in `Weights`; what is left out is the selector's own",
+    'swaps': 'for a selector: sets to try in exchanging candidates, where the grid measures worth',
     'refine': 'for a selector or a contest: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
     'guide': 'for a selector or a contest: a name in `GUIDES`, or name and options: chosen from a pool sampled with it',
     'draws': 'for what is drawn by chance: how many sets per pool; each of them gets all seeds',
@@ -231,6 +232,10 @@ def _method(name: str, how: Any) -> dict[str, Any]:
     found = dict(how)
     if 'weights' in how:
         found['weights'] = _weights(name, how)
+    if 'swaps' in how:
+        found['swaps'] = _number(how['swaps'], f'swaps of method {name}')
+        if 'selector' not in how:
+            raise PSRError(f'swaps of method {name}', 'a selector beside it', ways[0])
     if 'refine' in how:
         found['refine'] = _refine(name, how)
     if 'guide' in how:

@@ -46,6 +46,7 @@ from .seen import seen_words
 from .select import SELECTORS, Prepared, Selection, prepare
 from .stages import BASELINES, free_teachers, make_pool, open_set
 from .subsets import split_note
+from .swaps import swapped
 from .teacher import Teacher, default_teachers
 from .views import image_grid
 from .worth import Worth, measure_worth
@@ -413,7 +414,13 @@ def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> Ima
         if given.get('worth') and ready.problems[0].worth is None:
             say = 'Give the grid the key worth, or measure it: psr worth'
             raise PSRError(f'weight worth of method {cell.method}', 'a pool whose worth was measured', 'none', say)
-    return _as_set(bench, cell, ready.select(cell.ipc, how['selector'], weights, seed=seed), how)
+    chosen = ready.select(cell.ipc, how['selector'], weights, seed=seed)
+    if 'swaps' in how:
+        if (worth := worth_of(bench, cell)) is None:
+            say = 'Give the grid the key worth: how many students measure it'
+            raise PSRError(f'swaps of method {cell.method}', 'a pool whose worth was measured', 'none', say)
+        chosen = swapped(chosen, worth, how['swaps'])
+    return _as_set(bench, cell, chosen, how)
 
 
 def _as_set(bench: Bench, cell: Cell, chosen: Selection, how: dict[str, Any]) -> ImageData:
@@ -488,7 +495,7 @@ def trained_students(
         return measured + contest_of(bench, cell).students
     rule = SELECTORS.get(how.get('selector', ''))
     weighs = rule is not None and rule.weighted and replace(rule.weights, **how.get('weights', {})).worth
-    return measured if weighs else 0
+    return measured if weighs or 'swaps' in how else 0
 
 
 def notes_of(

@@ -15,7 +15,18 @@ from filelock import FileLock
 
 from .classes import class_names, nfc
 from .contest import Contest, contest
-from .core import PSRError, as_path, in_store, is_there, lookup, make_folder, read_json, to_json, write_atomic
+from psr_nb.core import (
+    PSRError,
+    as_path,
+    in_store,
+    is_there,
+    is_whole,
+    lookup,
+    make_folder,
+    read_json,
+    to_json,
+    write_atomic,
+)
 from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
@@ -36,6 +47,7 @@ from .score import score
 from .seen import read_record, seen_among, seen_words, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .subsets import split_note
+from .swaps import swapped
 from .tables import save_rows
 from .teacher import Teacher, default_teachers
 from .tries import check_tries, keep_aside
@@ -140,6 +152,8 @@ def make_selection(
     teacher: str | None = None,  # one of the pool's, or another; None: the pool's first
     out: str | Path | None = None,  # a .json file, or a folder; None: POOL/selections
     at_once: int | None = None,  # classes in memory at a time; None: all
+    swaps: int | None = None,  # sets to try in exchanging candidates, where worth was measured; None: no exchange
+    progress: bool = False,  # show a bar while candidates are exchanged
 ) -> tuple[Selection, Path]:  # the selection and its file
     "Chooses images from a pool on disk, and writes the choice down."
     own = lookup(SELECTORS, method, 'selector').weights if weights else None
@@ -152,7 +166,12 @@ def make_selection(
     reference = None if data is None else _training_images(sampled, data, 'to represent')
     changed = None if own is None else replace(own, **(weights or {}))
     last: dict[str, Any] = dict(seed=seed, teacher=_judge(sampled, teacher), at_once=at_once)
+    if swaps is not None and not is_whole(swaps, 1):
+        raise PSRError('option --swaps', 'a whole number from 1 up', swaps)
+    worth = None if swaps is None else Worth.open(sampled, ipc)
     selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, **last)
+    if worth is not None and swaps is not None:
+        selection = swapped(selection, worth, swaps, seed, progress)
     return selection, selection.save(out or as_path(pool) / 'selections')
 
 # %% ../nbs/29_stages.ipynb #worth002

@@ -19,7 +19,7 @@ from .trials import standardised
 from .worth import Prediction, Worth, volumes
 
 # %% auto #0
-__all__ = ['AT_ONCE', 'SwapStep', 'swap_steps', 'swapped']
+__all__ = ['AT_ONCE', 'SwapStep', 'swap_steps', 'can_swap', 'swapped']
 
 # %% ../nbs/17_swaps.ipynb #sw006
 AT_ONCE = 32  # sets that are tried together
@@ -84,6 +84,13 @@ def swap_steps(
         yield SwapStep(min(done + AT_ONCE, tries), tries, most, best)
 
 # %% ../nbs/17_swaps.ipynb #sw007
+def can_swap(
+    worth: Worth,  # of a pool
+) -> bool:
+    "Whether enough was measured, and kept, to improve sets by it."
+    return worth.calibration is not None and worth.opinion.seen is not None
+
+
 def _limits(selection: Selection, prepared: Prepared, pins: dict) -> tuple[np.ndarray, np.ndarray]:  # (classes, n) bool
     "Who may come in, and who may not go out."
     config, free = selection.config, []

@@ -11,14 +11,15 @@ from commands import here
 
 import psr_nb.contest
 import psr_nb.worth as worth_module
-from psr_nb.contest import at_most, compare_sets, judged_worth, reference_and_rest, without_judges
+from psr_nb.contest import at_most, compare_sets, contest, judged_worth, propose, reference_and_rest, without_judges
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.pool import Pool
 from psr_nb.problems import ImagePool, worth_counts
 from psr_nb.protocols import PROTOCOLS
-from psr_nb.select import Selection, Weights, select
+from psr_nb.select import Selection, Weights, prepare, select
 from psr_nb.stages import select_by_students
+from psr_nb.swaps import can_swap, swapped
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -121,6 +122,57 @@ def test_a_grown_pool_is_gone_on_with_after_a_kill(grown, real):
         pytest.warns(UserWarning, match='cut short'),
     ):
         measure(pool, real)
+
+
+@pytest.mark.slow
+def test_a_contest_exchanges_candidates(measured, few_images):
+    "Where students have measured worth, and the features of the images that judged are there."
+    pool, worth = measured
+    plain = Weights(reliability=0)
+    start = prepare(pool).select(2, weights=plain, gate=False)
+    better = swapped(start, worth, 2000)
+    assert worth.expected(np.stack(better.ids)[None], np.zeros(1), worth.opinion.judging) > worth.expected(
+        np.stack(start.ids)[None], np.zeros(1), worth.opinion.judging
+    )
+    names = propose(pool, 2, names=('volume',), worth=worth, swaps=320)
+    assert 'volume, worth 0.5, swapped' in names and names['volume, worth 0.5, swapped'].config['swaps']['tries'] == 320
+    assert 'swapped' not in ' '.join(propose(pool, 2, names=('volume',), worth=worth, swaps=0))
+    real = load_data(str(few_images))
+    found = contest(pool, real, 2, students=1, rounds=1, protocol=BRIEF, swaps=64)
+    assert 'volume, worth 0.5, swapped' in found.selections
+
+
+@pytest.mark.slow
+def test_trials_of_an_earlier_version(measured, real):
+    "They lack the features of the images that judged: exchanges are refused, until the same is measured again."
+    pool, worth = measured
+    file = next((pool.path / 'worth').rglob('trials-*'))
+    arrays = {k: v for k, v in worth_module._arrays(file.parent, 'trials', '').items() if 'seen' not in k}
+    worth_module._write(file.parent, 'trials', arrays)
+    old = Worth.open(pool)
+    assert not can_swap(old) and np.array_equal(old.values, worth.values)
+    start = prepare(pool).select(2, weights=Weights(reliability=0), gate=False)
+    with pytest.raises(PSRError, match='Measure it again as before'):
+        swapped(start, old, 64)
+    again = measure(pool, real)
+    assert can_swap(again) and len(again.measured) == 32 and np.array_equal(again.values, worth.values)
+
+
+@pytest.mark.slow
+def test_exchanges_from_the_shell(measured, tmp_path):
+    pool, worth = measured
+    plain = '--reliability', 0, '--no-gate', '--out', tmp_path / 'chosen.json'
+    done = here('select', pool.path, '--ipc', 2, '--swaps', 640, *plain)
+    assert done.returncode == 0 and 'candidates were exchanged' in done.stdout, done.stderr
+    chosen = Selection.open(tmp_path / 'chosen.json')
+    assert chosen.config['swaps'] == dict(tries=640, seed=0, worth=worth.about['key'], pins=[])
+    for words, said in (
+        (['--swaps', 0], 'option --swaps: expected a whole number'),
+        (['--swaps', 64, '--by-students', '--data', 'fashion-mini'], 'option --by-students'),
+        (['--swaps', 64, '--ipc', 3], 'a measurement of these candidates for 3 images per class'),
+    ):
+        done = here('select', pool.path, '--ipc', 2, *words)
+        assert done.returncode == 1 and said in done.stderr and done.stderr.count('\n') == 1, done.stderr
 
 
 @pytest.mark.slow
