@@ -315,7 +315,8 @@ def contest(
     seed: int = 0,  # of the parts and of the students
     device: torch.device | str | None = None,  # default: the best at hand
     most: int | None = MOST_CHOOSE,  # real images that choose, equally many of each class; None: all
-    **options: Any,  # for `prepare`
+    worth: Worth | None = None,  # of this budget; None: the latest in the pool's folder, if there is one
+    **options: Any,  # for `propose` and `prepare`
 ) -> Contest:
     "Proposes selections by many rules and finds the one from which students learn most."
     _check_contest(students, rounds, seed, most, real)
@@ -326,7 +327,8 @@ def contest(
         found = f'{least} of {smallest}'
         raise PSRError(f'real images {real.name}', f'at least {ENOUGH} of each class, to choose by', found)
     notes = [] if apart else ['images that judged worth took part: rules by worth may look better than they are']
-    worth = Worth.find(pool, ipc) if getattr(pool, 'path', None) is not None else None
+    if worth is None and getattr(pool, 'path', None) is not None:
+        worth = Worth.find(pool, ipc)
     if worth is not None and not can_swap(worth):
         notes.append('worth is of an earlier version: psr worth, as before, lets candidates be exchanged too')
     reference, ask = reference_and_rest(left, seed=seed)

@@ -18,8 +18,9 @@ expected = os.environ.get('CI', '').lower() not in ('', '0', 'false')  # where a
 
 # The files that take longest, in that order: begun first, they leave no worker waiting for another at the end.
 LONGEST = (
-    'explore engines pool kills bench tutorials natural cli own_images determinism demo readme distill worth'.split()
-)
+    'explore engines tries pool kills bench tutorials guides natural cli own_images determinism '
+    'demo readme distill worth robustness'
+).split()
 
 
 def pytest_collection_modifyitems(items):

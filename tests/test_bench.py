@@ -329,7 +329,8 @@ def test_a_contest_is_a_method(few_images, tmp_path, monkeypatch):
     rows = {r['method']: r for r in collect(grid)[0].rows}
     assert (rows['psr']['set_students'], rows['best']['set_students']) == (0, found.students)
     assert found.students > len(found.selections)
-    worth = SimpleNamespace(values=np.random.default_rng(0).normal(size=(10, 4)), counts=1.0, about=dict(ipc=2))
+    values = np.random.default_rng(0).normal(size=(10, 4))
+    worth = SimpleNamespace(values=values, counts=1.0, about=dict(ipc=2), calibration=None)  # too few for exchanges
     worth.give_to = partial(Worth.give_to, worth)
     monkeypatch.setattr(sets_room, 'measure_worth', lambda *how, **more: iter([SimpleNamespace(worth=worth)]))
     with_worth = Bench.begin(parse_grid(words | dict(worth=16, methods=dict(best=best))), tmp_path / 'with')

@@ -153,7 +153,7 @@ def test_images_kept_aside_have_judged_and_shown_nothing(start, fashion_mini, mo
 def test_such_a_set_can_be_made_again(few_images, tmp_path):
     "Provenance says enough: which tries, which checkpoints, which students."
     options = dict(refine_options=dict(SHORT, steps=2), sampling=dict(num_inference_steps=4), progress=False)
-    tried = dict(tries=2, checkpoint_every=1, tries_options=dict(students=1))
+    tried = dict(tries=2, checkpoint_every=1, tries_options=dict(students=1, student='convnet1'))
     run = distill('fashion', few_images, 1, out=tmp_path / 'set', n_per_class=3, **options, **tried)
     assert len(run.distilled.provenance['tries']['sets']) == 5 and run.tries is not None
     found = verify(tmp_path / 'set', run.prior, real=run.data)
