@@ -2103,6 +2103,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth._students': ('worth.html#_students', 'psr_nb/worth.py'),
                               'psr_nb.worth._students_there': ('worth.html#_students_there', 'psr_nb/worth.py'),
                               'psr_nb.worth._tell_passed_over': ('worth.html#_tell_passed_over', 'psr_nb/worth.py'),
+                              'psr_nb.worth._values': ('worth.html#_values', 'psr_nb/worth.py'),
                               'psr_nb.worth._with_those_there': ('worth.html#_with_those_there', 'psr_nb/worth.py'),
                               'psr_nb.worth._write': ('worth.html#_write', 'psr_nb/worth.py'),
                               'psr_nb.worth._write_students': ('worth.html#_write_students', 'psr_nb/worth.py'),

@@ -715,7 +715,7 @@ def _about(
         ipc=ipc,
         student=student,
         protocol=named,
-        values=json.loads(to_json(_plain(asdict(p)))),
+        values=_values(p),
         real=f'{judges.name}, {len(judges.labels):,} images',
         digest=judges.digest,
         seed=seed,
@@ -728,6 +728,14 @@ def _about(
         about['after'] = after
     decides = {k: v for k, v in about.items() if k not in ('real', 'protocol')}
     return about | dict(key=content_hash(decides))
+
+
+def _values(p: Protocol) -> dict[str, Any]:
+    "What a protocol says, without younger fields where they say what was so before they were there."
+    values = json.loads(to_json(_plain(asdict(p))))
+    if values['two_thirds'] == (p.views == 'minimax'):
+        del values['two_thirds']
+    return values
 
 
 def _plain(value: Any) -> Any:

@@ -186,6 +186,19 @@ def test_what_is_not_adopted(grown, real):
         measure(pool, real, 3)
 
 
+def test_a_measurement_stays_the_same_when_protocols_get_fields():
+    "Its key holds these values and no others: a field that is added must be left out where it says nothing new."
+    first = (
+        'batch_size branches cells class_batches cutmix decay_vectors epochs exact_ipc extra_forward grey_padding '
+        'label_parts labels largest lr many_classes mean middle_stem nesterov norm normalised_views online optimizer '
+        'schedule source special std students temperature test_crop tests torchvision views weight_decay'
+    )
+    for name in ('quick', 'minimax', 'rded', 'sre2l'):
+        assert set(worth_module._values(PROTOCOLS[name])) == set(first.split()), name
+    plain = replace(PROTOCOLS['minimax'], two_thirds=False)
+    assert worth_module._values(plain)['two_thirds'] is False
+
+
 @pytest.mark.slow
 def test_what_decides_is_in_the_key(pool, real):
     measure(pool, real, 16)
