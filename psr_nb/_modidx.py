@@ -2073,6 +2073,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.worth.WorthStep': ('worth.html#worthstep', 'psr_nb/worth.py'),
                               'psr_nb.worth._about': ('worth.html#_about', 'psr_nb/worth.py'),
                               'psr_nb.worth._adopted': ('worth.html#_adopted', 'psr_nb/worth.py'),
+                              'psr_nb.worth._all_students': ('worth.html#_all_students', 'psr_nb/worth.py'),
                               'psr_nb.worth._arrays': ('worth.html#_arrays', 'psr_nb/worth.py'),
                               'psr_nb.worth._ask': ('worth.html#_ask', 'psr_nb/worth.py'),
                               'psr_nb.worth._check_measurement': ('worth.html#_check_measurement', 'psr_nb/worth.py'),

@@ -157,6 +157,8 @@ def make_selection(
 ) -> tuple[Selection, Path]:  # the selection and its file
     "Chooses images from a pool on disk, and writes the choice down."
     own = lookup(SELECTORS, method, 'selector').weights if weights else None
+    if swaps is not None and not is_whole(swaps, 1):
+        raise PSRError('option --swaps', 'a whole number from 1 up', swaps)
     sampled = Pool.open(pool)
     if out is not None:
         Selection.check_place(out)
@@ -166,8 +168,6 @@ def make_selection(
     reference = None if data is None else _training_images(sampled, data, 'to represent')
     changed = None if own is None else replace(own, **(weights or {}))
     last: dict[str, Any] = dict(seed=seed, teacher=_judge(sampled, teacher), at_once=at_once)
-    if swaps is not None and not is_whole(swaps, 1):
-        raise PSRError('option --swaps', 'a whole number from 1 up', swaps)
     worth = None if swaps is None else Worth.open(sampled, ipc)
     selection = select(sampled, ipc, method, changed, reference, space, gate, quantile, **last)
     if worth is not None and swaps is not None:

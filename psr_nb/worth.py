@@ -595,23 +595,29 @@ def _measurements(
     return [(folder, about) for _, _, folder, about in found]
 
 
+def _all_students(folder: Path, about: dict, classes: int) -> tuple[Measured, int]:  # and how many are earlier ones
+    "All students of a measurement. Raises `PSRError` where they are not intact."
+    earlier = _earlier_students(folder) if 'after' in about else Measured.none(classes, about['ipc'])
+    if earlier is None:
+        raise PSRError(f'{folder}', 'intact earlier students', 'none', _mend(folder))
+    measured = earlier
+    for part in _generations(folder, about):
+        measured = measured + part
+    if len(measured) < GENERATION:
+        raise PSRError(f'{folder}', f'at least {GENERATION} intact students', f'{len(measured)}', _mend(folder))
+    return measured, len(earlier)
+
+
 def _opened(pool: Any, folder: Path, about: dict) -> Worth:
     "A measurement with all its students. Raises `PSRError` where it is not intact."
     opinion = _read_opinion(folder, 'left out; the same measurement makes it again')
     if opinion is None:
         raise PSRError(f'{folder}', 'intact trials', 'none', _mend(folder))
-    earlier = _earlier_students(folder) if 'after' in about else None
-    if 'after' in about and earlier is None:
-        raise PSRError(f'{folder}', 'intact earlier students', 'none', _mend(folder))
-    measured = Measured.none(len(pool.classes), about['ipc']) if earlier is None else earlier
-    for part in _generations(folder, about):
-        measured = measured + part
-    if len(measured) < GENERATION:
-        raise PSRError(f'{folder}', f'at least {GENERATION} intact students', f'{len(measured)}', _mend(folder))
+    measured, earlier = _all_students(folder, about, len(pool.classes))
     known = _arrays(folder, 'tried', 'computed again')
     if known is not None and np.array_equal(known['sets'].numpy(), measured.sets):
         opinion.remember(*(known[k].numpy() for k in ('sets', 'trial', 'spanned')))  # most of the time of opening
-    return Worth(pool, about, opinion, measured, 0 if earlier is None else len(earlier))
+    return Worth(pool, about, opinion, measured, earlier)
 
 
 def _latest(pool: Any, ipc: int | None) -> tuple[Worth | None, list[PSRError]]:  # and what is wrong with others
@@ -757,7 +763,7 @@ def _judged(
     for by_content in (True, False):  # False: as an earlier version began
         judges = judges_of(pool, real, most, seed, by_content)
         plain = about_of(judges)
-        fewer = [known['key'] for _, known, _ in _of_fewer(pool, plain)][:1]
+        fewer = [] if (key := _of_fewer(pool, plain)) is None else [key]
         begun = [known.get('after') for _, known in _measurements(pool, plain['ipc'], [])]
         for after in dict.fromkeys([*fewer, None, *begun]):
             about = about_of(judges, after=after)
@@ -767,8 +773,8 @@ def _judged(
     return new[0]
 
 
-def _of_fewer(pool: Any, about: dict) -> list[tuple[Path, dict, Any]]:  # with the pool of so many
-    "Finished measurements of the first candidates of the pool, as it was when it was smaller; of most candidates first."
+def _of_fewer(pool: Any, about: dict) -> str | None:  # its key
+    "The finished measurement of most of the first candidates, from when the pool was smaller; the latest of several."
     found = []
     for folder in listed(pool.path / 'worth'):
         with contextlib.suppress(PSRError):  # whoever asks for that one is told what is wrong with it
@@ -777,10 +783,9 @@ def _of_fewer(pool: Any, about: dict) -> list[tuple[Path, dict, Any]]:  # with t
             opinion = _read_opinion(folder)
             if opinion is None or (n := opinion.prior.shape[1]) >= pool.n_per_class:
                 continue
-            fewer = type(pool).open(pool.path, n_per_class=n)
-            if fewer.fingerprint == known['pool']:
-                found.append((n, file.stat().st_mtime, folder, known, fewer))
-    return [entry[2:] for entry in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+            if type(pool).open(pool.path, n_per_class=n).fingerprint == known['pool']:
+                found.append((n, file.stat().st_mtime, known['key']))
+    return max(found)[2] if found else None
 
 
 def _goes_on(known: dict, about: dict) -> bool:
@@ -789,16 +794,15 @@ def _goes_on(known: dict, about: dict) -> bool:
     return same and known['pool'] != about['pool'] and known.get('finished', True)
 
 
-def _adopted(pool: Any, folder: Path, about: dict) -> Measured | None:  # None: there are none to adopt
-    "The students of the measurement that this one goes on from; kept beside its own."
+def _adopted(folder: Path, about: dict, classes: int) -> Measured:
+    "The students of the measurement that this one goes on from, if any; kept beside its own."
     if 'after' not in about:
-        return None
+        return Measured.none(classes, about['ipc'])
     if (earlier := _earlier_students(folder)) is None:
-        found = [entry for entry in _of_fewer(pool, about) if entry[1]['key'] == about['after']]
-        if not found:
+        where = folder.parent / about['after'][:16]
+        if not is_there(where / 'worth.json'):
             raise PSRError(f'{folder}', 'intact earlier students', 'none', 'Remove its folder, and measure again')
-        where, known, fewer = found[0]
-        earlier = _opened(fewer, where, known).measured
+        earlier, _ = _all_students(where, _read_about(where / 'worth.json'), classes)
         _write_students(folder, 'earlier', earlier)
     return earlier
 
@@ -957,8 +961,7 @@ def measure_worth(
             check_not_newer(folder / 'worth.json', WORTH_FORMAT)
             wanted = _with_those_there(folder, wanted, students, each)
             opinion = _kept_opinion(folder, lambda: opinion_of(pool, judges, ipc, student, p, trials, seed, own))
-            shared, adopted = (pool.images[:], judges, pool.classes, train), _adopted(pool, folder, about)
-            measured = Measured.none(len(pool.classes), ipc) if adopted is None else adopted
+            shared, measured = (pool.images[:], judges, pool.classes, train), _adopted(folder, about, len(pool.classes))
             earlier, new = len(measured), 0
             if earlier:
                 about = _keep_about(folder, about, not wanted)
