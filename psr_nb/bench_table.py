@@ -192,26 +192,24 @@ def tabulate(
     by: dict[tuple, dict[str, list]] = {}
     for r in report.rows:
         by.setdefault(tuple(r[k] for k in _SETTING), {}).setdefault(r['method'], []).append(r)
+    values = {s: {m: over_draws(own, 'accuracy_last') for m, own in found.items()} for s, found in by.items()}
     rows: list[dict[str, Any]] = []
     for setting, found in by.items():
         for method, own in found.items():
-            mean, low, high, _ = two_level(over_draws(own, 'accuracy_last'))
+            mean, low, high, _ = two_level(values[setting][method])
             row = dict(zip(_SETTING, setting), method=method, mean=mean, low=low, high=high, n=len(own))
             best = [r['accuracy_best'] for r in own]
             row |= dict(
                 best=float(np.mean(best)), best_sd=float(np.std(best))
             )  # of the population, as authors print it
             row['draws'] = _draws(own)
-            against = (
-                {} if method == baseline or baseline not in found else over_draws(found[baseline], 'accuracy_last')
-            )
-            row |= _difference(over_draws(own, 'accuracy_last'), against)
+            against = {} if method == baseline else values[setting].get(baseline, {})
+            row |= _difference(values[setting][method], against)
             rows.append(row)
     for row, p in zip(rows, holm(math.nan if r['p'] is None else r['p'] for r in rows)):
         row['p_holm'] = p
     rows += [dict(cell, failed=why) for cell, why in failures]
     methods = list(dict.fromkeys(r['method'] for r in report.rows))
-    values = {s: {m: over_draws(own, 'accuracy_last') for m, own in found.items()} for s, found in by.items()}
     pools = len({r.get('pool', 0) for r in report.rows}) or 1
     seen = lambda own: len({(r.get('pool', 0), r['seed']) for r in own})  # a seed counts once, whatever the draws
     seeds = max((seen(own) // pools for found in by.values() for own in found.values()), default=0)

@@ -113,6 +113,10 @@ def _push(
     typer.echo(repr(push_to_hub(source, repo, send, private)))
 
 # %% ../nbs/48_cli_sets.ipynb #18986044
+_Judged = Annotated[Path, typer.Argument(help="A distilled set's folder, or any labelled images that --data takes.")]
+_Protocol = Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')]
+_RowsOut = Annotated[Optional[Path], typer.Option('--out', help='A .json file for the results, one row per student.')]
+_Append = Annotated[bool, typer.Option('--append', help='Keep the rows that are in the file and add the new ones.')]
 _EvaluateTeacher = Annotated[
     Optional[str],
     typer.Option(
@@ -142,6 +146,14 @@ _LabelParts = Annotated[
 ]
 
 
+def _only(
+    classes: Optional[list[str]],  # what --classes says
+) -> str | list[str] | None:  # the name of a known list, or names; None: all
+    "The classes to keep."
+    chosen = listed(classes or [])
+    return chosen[0] if len(chosen) == 1 else chosen or None
+
+
 def _schedule(
     protocol: str,  # its name
     parts: Optional[str],  # see `with_label_parts`; None: as the protocol says
@@ -160,23 +172,17 @@ def _schedule(
 # %% ../nbs/48_cli_sets.ipynb #c031
 @commands.command('evaluate')
 def _evaluate(
-    distilled: Annotated[
-        Path, typer.Argument(help="A distilled set's folder, or any labelled images that --data takes.")
-    ],
+    distilled: _Judged,
     data: DataOption = 'fashion',
-    protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')] = 'quick',
+    protocol: _Protocol = 'quick',
     students: StudentsOption = ['convnet3'],  # noqa: B006, typer copies it
     seeds: Annotated[int, typer.Option('--seeds', min=1, max=10_000, help='Students to train per architecture.')] = 5,
     labels: _Labels = None,
     teacher: _EvaluateTeacher = None,
     baseline: _Baseline = None,
     name: _Name = None,
-    out: Annotated[
-        Optional[Path], typer.Option('--out', help='A .json file for the results, one row per student.')
-    ] = None,
-    append: Annotated[
-        bool, typer.Option('--append', help='Keep the rows that are in the file and add the new ones.')
-    ] = False,
+    out: _RowsOut = None,
+    append: _Append = False,
     size: SizeOption = None,
     classes: ClassesOption = None,
     batch_size: BatchSize = None,
@@ -196,7 +202,7 @@ def _evaluate(
     from psr_nb.stages import evaluate_set
     from psr_nb.tables import text_table
 
-    others, chosen = listed(baseline or []), listed(classes or [])
+    others = listed(baseline or [])
     with opened_engine(engine, address, workers) as who:
         report = evaluate_set(
             distilled,
@@ -215,7 +221,7 @@ def _evaluate(
             typer.echo,
             size,
             who,
-            chosen[0] if len(chosen) == 1 else chosen or None,
+            _only(classes),
             batch_size,
             colours,
             factor,
@@ -242,11 +248,9 @@ def _full(
 
 @commands.command('robustness')
 def _robustness(
-    distilled: Annotated[
-        Path, typer.Argument(help="A distilled set's folder, or any labelled images that --data takes.")
-    ],
+    distilled: _Judged,
     data: DataOption = 'fashion',
-    protocol: Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')] = 'quick',
+    protocol: _Protocol = 'quick',
     student: Annotated[str, typer.Option('--student', help='Architecture of the students.')] = 'convnet3',
     seeds: Annotated[int, typer.Option('--seeds', min=1, max=10_000, help='Students to train of each part.')] = 5,
     labels: Annotated[
@@ -267,12 +271,8 @@ def _robustness(
         ),
     ] = 'train',
     name: _Name = None,
-    out: Annotated[
-        Optional[Path], typer.Option('--out', help='A .json file for the results, one row per student.')
-    ] = None,
-    append: Annotated[
-        bool, typer.Option('--append', help='Keep the rows that are in the file and add the new ones.')
-    ] = False,
+    out: _RowsOut = None,
+    append: _Append = False,
     size: SizeOption = None,
     classes: ClassesOption = None,
     batch_size: BatchSize = None,
@@ -290,9 +290,7 @@ def _robustness(
     "Measure how much of a set's accuracy is due to labels and augmentation: DD-Ranking's scores LRS and ARS."
     from psr_nb.stages import robust_set
 
-    chosen, full = listed(classes or []), _full(full_accuracy)
-    told: dict[str, Any] = dict(size=size, colours=colours, factor=factor)
-    told['classes'] = chosen[0] if len(chosen) == 1 else chosen or None
+    full, told = _full(full_accuracy), dict(size=size, classes=_only(classes), colours=colours, factor=factor)
     with opened_engine(engine, address, workers) as who:
         found = robust_set(
             distilled,

@@ -22,8 +22,8 @@ from .core import PSRError
 # %% auto #0
 __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
            'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
-           'is_image', 'walk', 'sub_folders', 'holds_images', 'read_labels', 'one_numbering', 'soft_of_classes',
-           'names_of_numbers', 'named_numbers', 'row_splits', 'some_columns', 'find_column']
+           'is_image', 'walk', 'sub_folders', 'holds_images', 'no_images_of', 'read_labels', 'one_numbering',
+           'soft_of_classes', 'names_of_numbers', 'named_numbers', 'row_splits', 'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -38,9 +38,7 @@ class Split:
         [np.ndarray], Iterator[tuple[Encoded, str]]
     ]  # row numbers -> (encoded bytes, file, array or picture; where it is)
 
-    soft: np.ndarray | None = (
-        None  # (n, C) probabilities, a column for each of the listing's classes; None: hard labels
-    )
+    soft: np.ndarray | None = None  # (n, C) probabilities of the listing's classes; None: hard labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -286,6 +284,13 @@ def _check_splits(
             raise PSRError(where, 'labels that are counted from the same number in all splits', found)
 
 
+def no_images_of(
+    split: str,  # "train" or "test"
+) -> str:
+    "How the note begins that says which classes a split lacks."
+    return f'{split} has no images of'
+
+
 def _class_notes(classes: list[str], labels: dict[str, np.ndarray]) -> list[str]:
     "What a user should know about the classes: one that a split lacks, two that look the same."
     some = lambda names: ', '.join(names[:5]) + (' …' if len(names) > 5 else '')
@@ -293,7 +298,7 @@ def _class_notes(classes: list[str], labels: dict[str, np.ndarray]) -> list[str]
     for split, column in labels.items():
         there = np.bincount(column, minlength=len(classes))
         if absent := [c for c, n in zip(classes, there) if not n]:
-            notes.append(f'{split} has no images of {some(absent)}')
+            notes.append(f'{no_images_of(split)} {some(absent)}')
     by_case: dict[str, list[str]] = {}
     for c in classes:
         by_case.setdefault(c.casefold(), []).append(c)

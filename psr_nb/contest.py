@@ -158,10 +158,7 @@ def compare_sets(
 
 # %% ../nbs/20_contest.ipynb #a2100009
 STRENGTHS = (0.0, 0.5, 1.0, 2.0)  # of worth
-SWAPPED = (
-    'psr, worth 0.5',
-    'volume, worth 0.5',
-)  # proposals that are made better by exchanges, where worth was measured
+SWAPPED = ('psr, worth 0.5', 'volume, worth 0.5')  # are made better by exchanges, where worth was measured
 SWAPS = 6000  # sets that are tried for each of them
 PROPOSALS: dict[str, tuple[str, dict[str, Any], bool]] = {  # name -> selector, its weights, whether worth belongs to it
     'psr': ('psr', {}, True),

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from .contents import no_images_of
 from .core import PSRError, first_names, lookup
 from .data import DATASETS, DataSource, ImageData, dark_words, found_path
 from .forms import Listing, recognise
@@ -92,7 +93,7 @@ class DataReport:
             said.append(f'one class only ({self.classes[0]}): is a folder too many around the class folders?')
         for split, counts in self.counts.items():
             if absent := [c for c, n in zip(self.classes, counts) if not n]:
-                said.append(f'{split} has no images of {", ".join(absent[:5])}')
+                said.append(f'{no_images_of(split)} {", ".join(absent[:5])}')
         if any(self.twice.values()):
             said.append('images that occur twice: ' + ', '.join(f'{n} in {s}' for s, n in self.twice.items() if n))
         if self.alike:
@@ -220,7 +221,7 @@ def data_line(
     train = listing.splits.get('train')
     there = None if train is None else np.bincount(train.labels, minlength=len(listing.classes))
     empty = [] if there is None else [name for name, n in zip(listing.classes, there) if not n]
-    own = [note for note in listing.notes if not note.startswith('train has no images of')]
+    own = [note for note in listing.notes if not note.startswith(no_images_of('train'))]
     notes = ''.join(f'; {note}' for note in listing.doubts + own[:2])
     line = f'data {path or listing.path}: {listing.form}, {classes}, images: {splits}{f"; left out: {out}" if out else ""}{notes}{held}'
     some = first_names(empty, 5)

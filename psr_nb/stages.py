@@ -70,8 +70,7 @@ def make_pool(
     sampling: dict | None = None,  # sampler options; what is left out is the pool's or the prior's own
     progress: bool = True,  # show a bar
     engine: str | Engine | None = None,  # who samples: "ray", see `psr_nb.engines`; None: this process
-    guide: str
-    | None = None,  # pushes the candidates while they are made: a name in `GUIDES`; None: the pool's own, else none
+    guide: str | None = None,  # pushes the candidates, a name in `GUIDES`; None: the pool's own, else none
     guide_options: dict[str, Any] | None = None,  # of the guide; what is left out is the pool's or the guide's own
     data: str | DataSource | ImageData | None = None,  # real images that the guide is made from
 ) -> Pool:
@@ -403,6 +402,16 @@ def add_rows(
         save_rows(whole, out, dict.fromkeys(k for r in earlier.rows for k in r))  # columns of others stay
     return whole
 
+
+def _kept_rows(report: Report, out: str | Path | None, append: bool) -> Report:
+    "Writes rows, or adds them to those of a file; the report of what is there then."
+    if out is None:
+        return report
+    if append:
+        return add_rows(report, out)
+    save_rows(report, out)
+    return report
+
 # %% ../nbs/29_stages.ipynb #6960f7e0
 def _as_protocol(
     images: DistilledSet | ImageData,
@@ -505,11 +514,7 @@ def evaluate_set(
         sets |= {b: BASELINES[b](real, ipc) for b in baselines}
     options: dict[str, Any] = dict(teacher=judge, allow_overlap=allow_overlap, engine=engine, batch_size=batch_size)
     report = evaluate(sets, test, protocol, list(students), seeds, labels, None, progress, **options)
-    if out is not None and append:
-        return add_rows(report, out)
-    if out is not None:
-        save_rows(report, out)
-    return report
+    return _kept_rows(report, out, append)
 
 # %% ../nbs/29_stages.ipynb #ro101
 def robust_set(
@@ -540,10 +545,7 @@ def robust_set(
     options: dict[str, Any] = dict(batch_size=batch_size, allow_overlap=allow_overlap, engine=engine)
     options |= dict(name=name, progress=progress, say=aloud)
     found = robustness(images, real, test, protocol, student, seeds, labels, judge, full, **options)
-    if out is not None and append:
-        add_rows(found.report, out)
-    elif out is not None:
-        save_rows(found.report, out)
+    _kept_rows(found.report, out, append)
     return found
 
 # %% ../nbs/29_stages.ipynb #ex001

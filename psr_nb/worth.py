@@ -928,8 +928,7 @@ def measure_worth(
     pool: Any,  # a `Pool` on disk
     real: ImageData,  # real training images of its classes; never test images
     ipc: int = 10,  # images per class
-    students: int
-    | None = None,  # in all; those that are there count; None: 128, on a GPU 768. After a smaller pool: new ones
+    students: int | None = None,  # in all, or new ones where the pool has grown; None: 128, on a GPU 768
     protocol: str | Protocol = 'quick',  # how they are trained
     student: str | None = None,  # in `STUDENTS`, or any timm name; None: the ConvNet of the images' size
     seed: int = 0,  # of sets, students, and which real images
