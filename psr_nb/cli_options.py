@@ -14,10 +14,11 @@ import typer
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
            'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'ClassesOption', 'BatchSize',
            'Colours', 'Factor', 'QuietOption', 'EngineOption', 'AddressOption', 'WorkersOption', 'MethodOption',
-           'StudentsOption', 'StepsOption', 'TriesOption', 'CheckpointEvery', 'ByStudents', 'SpaceOption', 'OutOption',
-           'InferenceSteps', 'GuidanceScale', 'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision',
-           'VariantOption', 'GuidanceChannels', 'named_prior', 'given', 'refuse_given', 'refuse_alone',
-           'sampling_options', 'data_source', 'worth_words', 'opened_engine', 'listed', 'command_table']
+           'StudentsOption', 'StepsOption', 'TriesOption', 'CheckpointEvery', 'ByStudents', 'SwapsOption',
+           'GuideOption', 'GuideOptions', 'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale',
+           'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels',
+           'named_prior', 'given', 'refuse_given', 'refuse_alone', 'sampling_options', 'guide_values', 'data_source',
+           'worth_words', 'opened_engine', 'listed', 'command_table']
 
 # %% ../nbs/45_cli_options.ipynb #78b04f61
 PriorOption = Annotated[
@@ -167,6 +168,32 @@ ByStudents = Annotated[
         help='Train students on the selections of many rules and keep the best selection. Takes minutes on a CPU.',
     ),
 ]
+SwapsOption = Annotated[
+    Optional[int],
+    typer.Option(
+        '--swaps',
+        metavar='SETS',
+        help='Exchange candidates as long as more is expected, where worth was measured for this budget; some '
+        'thousand sets are tried.',
+    ),
+]
+GuideOption = Annotated[
+    Optional[str],
+    typer.Option(
+        '--guide',
+        metavar='NAME',
+        help='Push the candidates while they are made: mode_guided, deviating, influenced or entropy_guided. '
+        '[default: none]',
+    ),
+]
+GuideOptions = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        '--guide-option',
+        metavar='KEY=VALUE',
+        help="Option of the guide, such as modes=20 or between=[0.1,0.6]; give it again for more. [default: the guide's own]",
+    ),
+]
 SpaceOption = Annotated[
     str,
     typer.Option(
@@ -284,6 +311,27 @@ def sampling_options(
         scheduler=scheduler,
         guidance_channels=guidance_channels,
     )
+
+
+def guide_values(
+    words: list[str],  # KEY=VALUE, as they were typed
+) -> dict[str, Any]:
+    "Options of a guide. Raises `PSRError` for a word of another form, and for values that are no numbers."
+    import json
+
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition('=')
+        try:
+            if not equals or key in found:
+                raise ValueError
+            found[key] = json.loads(value)
+        except ValueError:
+            from psr_nb.core import PSRError
+
+            what = 'KEY=VALUE with a number or a list of numbers, each key once, such as modes=20'
+            raise PSRError('option --guide-option', what, word) from None
+    return found
 
 
 def data_source(

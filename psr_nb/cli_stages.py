@@ -5,7 +5,6 @@
 # %% ../nbs/47_cli_stages.ipynb #47cl002
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -22,6 +21,8 @@ from psr_nb.cli_options import (
     GuidanceChannels,
     GuidanceInterval,
     GuidanceScale,
+    GuideOption,
+    GuideOptions,
     HoldoutOption,
     ImageColumn,
     InferenceSteps,
@@ -35,12 +36,14 @@ from psr_nb.cli_options import (
     SeedOption,
     SpaceOption,
     StepsOption,
+    SwapsOption,
     TriesOption,
     VaeOption,
     VariantOption,
     WorkersOption,
     data_source,
     given,
+    guide_values,
     listed,
     named_prior,
     opened_engine,
@@ -88,23 +91,6 @@ _PoolClasses = Annotated[
         '--class', metavar='NAME', help="Only this class; give it again for more. [default: all of the prior's]"
     ),
 ]
-_PoolGuide = Annotated[
-    Optional[str],
-    typer.Option(
-        '--guide',
-        metavar='NAME',
-        help='Push the candidates while they are made: mode_guided, deviating, influenced or entropy_guided. '
-        '[default: none]',
-    ),
-]
-_PoolGuideOptions = Annotated[
-    Optional[list[str]],
-    typer.Option(
-        '--guide-option',
-        metavar='KEY=VALUE',
-        help="Option of the guide, such as modes=20 or between=[0.1,0.6]; give it again for more. [default: the guide's own]",
-    ),
-]
 _PoolData = Annotated[
     Optional[str],
     typer.Option('--data', metavar='NAME_OR_PATH', help='Real images that the guide is made from.'),
@@ -116,23 +102,6 @@ _Verify = Annotated[
 _Repair = Annotated[bool, typer.Option('--repair', help='Make damaged and missing shards again; add nothing.')]
 
 # %% ../nbs/47_cli_stages.ipynb #c027
-def _option_values(words: list[str]) -> dict[str, Any]:
-    "Options given as KEY=VALUE. Raises `PSRError` for a word of another form, and for values that are no numbers."
-    found: dict[str, Any] = {}
-    for word in words:
-        key, equals, value = word.partition('=')
-        try:
-            if not equals or key in found:
-                raise ValueError
-            found[key] = json.loads(value)
-        except ValueError:
-            from psr_nb.core import PSRError
-
-            what = 'KEY=VALUE with a number or a list of numbers, each key once, such as modes=20'
-            raise PSRError('option --guide-option', what, word) from None
-    return found
-
-
 @commands.command('pool')
 def _pool(
     out: _PoolOut,
@@ -146,8 +115,8 @@ def _pool(
     guidance_interval: GuidanceInterval = None,
     scheduler: SchedulerOption = None,
     guidance_channels: GuidanceChannels = None,
-    guide: _PoolGuide = None,
-    guide_option: _PoolGuideOptions = None,
+    guide: GuideOption = None,
+    guide_option: GuideOptions = None,
     data: _PoolData = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -175,7 +144,7 @@ def _pool(
         )
         only = listed(classes) if classes else None
         named = named_prior(prior, vae=vae, revision=revision, variant=variant)
-        own: dict[str, Any] = dict(guide=guide, guide_options=_option_values(guide_option or []))
+        own: dict[str, Any] = dict(guide=guide, guide_options=guide_values(guide_option or []))
         own['data'] = data_source(data, image_column, label_column, holdout)
         with opened_engine(engine, address, workers) as who:
             pool = make_pool(out, named, teacher, n_per_class, seed, only, repair, sampling, not quiet, who, **own)
@@ -301,15 +270,7 @@ def _select(
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     holdout: HoldoutOption = None,
-    swaps: Annotated[
-        Optional[int],
-        typer.Option(
-            '--swaps',
-            metavar='SETS',
-            help='Exchange candidates as long as more is expected, where worth was measured for this budget; some '
-            'thousand sets are tried.',
-        ),
-    ] = None,
+    swaps: SwapsOption = None,
     by_students: ByStudents = False,
     student: Annotated[
         Optional[str],

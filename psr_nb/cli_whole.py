@@ -22,6 +22,8 @@ from psr_nb.cli_options import (
     GuidanceChannels,
     GuidanceInterval,
     GuidanceScale,
+    GuideOption,
+    GuideOptions,
     HoldoutOption,
     ImageColumn,
     InferenceSteps,
@@ -38,6 +40,7 @@ from psr_nb.cli_options import (
     SpaceOption,
     StepsOption,
     StudentsOption,
+    SwapsOption,
     TeachersOption,
     TriesOption,
     VaeOption,
@@ -45,6 +48,7 @@ from psr_nb.cli_options import (
     WorkersOption,
     data_source,
     given,
+    guide_values,
     listed,
     named_prior,
     opened_engine,
@@ -64,6 +68,14 @@ _Map = Annotated[
     typer.Option(
         '--map',
         help='How the map of the pool in OUT/report.html is made: umap; pca, which is quicker; none for no page.',
+    ),
+]
+_WorthStudents = Annotated[
+    Optional[int],
+    typer.Option(
+        '--worth-students',
+        metavar='N',
+        help='Train so many students to measure what each candidate is worth, and select by it. Takes minutes on a CPU.',
     ),
 ]
 _PoolFolder = Annotated[
@@ -160,11 +172,15 @@ def _distill(
     checkpoint_every: CheckpointEvery = None,
     space: SpaceOption = 'student',
     by_students: ByStudents = False,
+    worth_students: _WorthStudents = None,
+    swaps: SwapsOption = None,
     num_inference_steps: InferenceSteps = None,
     guidance_scale: GuidanceScale = None,
     guidance_interval: GuidanceInterval = None,
     scheduler: SchedulerOption = None,
     guidance_channels: GuidanceChannels = None,
+    guide: GuideOption = None,
+    guide_option: GuideOptions = None,
     vae: VaeOption = None,
     revision: PriorRevision = None,
     variant: VariantOption = None,
@@ -177,7 +193,7 @@ def _distill(
     workers: WorkersOption = None,
     quiet: QuietOption = False,
 ):
-    "All stages: sample a pool, select from it, refine, and save a distilled set."
+    "All stages: sample a pool, measure worth if asked to, select, refine, and save a distilled set."
     from psr_nb.distill import distill
 
     if steps is not None and not refine:
@@ -205,6 +221,10 @@ def _distill(
             by_students=by_students,
             tries=tries,
             checkpoint_every=checkpoint_every,
+            worth_options=None if worth_students is None else dict(students=worth_students),
+            swaps=swaps,
+            guide=guide,
+            guide_options=guide_values(guide_option or []),
         )
     page = '' if map_method == 'none' else f'; {out / "report.html"} shows the pool and the images'
     typer.echo(f'{run.distilled}\n{out}{page}')

@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
@@ -47,24 +48,25 @@ from .seen import Seen, read_record, short_keys, shown_name, teacher_folder
 from .select import SELECTORS, Selection, select
 from .shards import guide_words, read_info, weights_hash
 from .spaces import is_centred
+from .swaps import swapped
 from .tables import COLUMNS, SETTING, save_rows, text_table  # noqa: F401, where they were before
 from .teacher import Teacher, default_teachers
 from .tries import Aside, Tries, check_tries, compare_tries, keep_aside, reference_part, run_tries
 from .views import MAP_METHODS, pool_umap, report_page
-from .worth import Worth
+from .worth import Worth, check_how, measure_worth
 
 # %% auto #0
 __all__ = ['IMAGENET_TERMS', 'LICENCES', 'Progress', 'Stages', 'Roles', 'teacher_roles', 'load_matching', 'writable', 'known_map',
            'check_budget', 'licence', 'data_source', 'loaded_words', 'sampler_words', 'selection_words',
            'refinement_words', 'run_pool', 'load_parts', 'run_refine', 'run_refine_tries', 'training_records', 'bill',
-           'unrecorded', 'make_set', 'layout_aside', 'Distillation', 'refine_stage', 'distill']
+           'unrecorded', 'make_set', 'layout_aside', 'Distillation', 'run_worth', 'refine_stage', 'distill']
 
 # %% ../nbs/26_distill.ipynb #efd9da9a
 @dataclass(frozen=True)
 class Progress:
     "One moment of a run, as `on_progress` sees it."
 
-    stage: str  # load, pool, select, refine, compare (within refine), save, evaluate or report
+    stage: str  # load, pool, worth, select, refine, compare (within refine), save, evaluate or report
     done: int = 0  # of `total`: shards in the pool, steps of the refinement
     total: int = 0  # 0: this stage has no steps to count
     step: PoolStep | RefineStep | None = None  # what was just made
@@ -485,11 +487,14 @@ def make_set(
     roles: Roles,  # who refines also gives soft labels
     within: bool = False,  # the choice is known to be by some of `data`
     tries: Tries | None = None,  # whose winner the steps are
+    worth_options: dict | None = None,  # of the measurement of worth that was part of the run
 ) -> DistilledSet:
     "The distilled set of a selection, refined or not, with soft labels where there is a teacher to give them."
     last = steps[-1] if steps else None
     records = training_records(prior, roles)
     more: dict[str, Any] = {} if tries is None else dict(tries=tries.about())
+    if worth_options is not None and isinstance(worth_options.get('protocol', ''), str):  # another has no name
+        more['worth'] = worth_options
     distilled = DistilledSet.from_selection(
         selection,
         None if last is None else last.images,
@@ -571,12 +576,16 @@ class Distillation:
         )
 
 # %% ../nbs/26_distill.ipynb #926c24f2
-def _with_guide(sampling: dict | None, folder: Path, prior: Prior, data: ImageData) -> dict | None:
+def _with_guide(
+    sampling: dict | None, folder: Path, prior: Prior, data: ImageData, guide: str | None, options: dict | None
+) -> dict | None:
     "The sampler's options; a pool that is there brings its guide, made again from the real images."
     about = read_info(folder)['config'].get('guide') if is_there(folder / 'pool.json') else None
-    if about is None or 'guide' in (sampling or {}):
+    if 'guide' in (sampling or {}):
         return sampling
-    return {**(sampling or {}), 'guide': pool_guide(prior, about, None, data=data)}
+    there = guide is not None or about is not None
+    made = pool_guide(prior, about, guide, options, data if there else None)
+    return {**(sampling or {}), 'guide': made} if there else sampling
 
 
 def _sample_stage(
@@ -589,8 +598,44 @@ def _sample_stage(
     return pool
 
 
+def run_worth(
+    pool: Pool,  # whose candidates are measured
+    real: ImageData,  # real training images, which judge
+    progress: bool,  # show a bar
+    stages: Stages | None = None,  # to be told of every generation of students
+    **options: Any,  # for `measure_worth`
+) -> Worth:
+    "Measures worth behind a progress bar."
+    from tqdm.auto import tqdm
+
+    worth = None
+    with tqdm(desc='worth', unit='student', disable=not progress, delay=1) as bar:
+        for step in measure_worth(pool, real, **options):
+            bar.total, worth = step.total, step.worth
+            bar.update(step.students - bar.n)
+            if step.accuracy == step.accuracy:
+                bar.set_postfix_str(f'{step.accuracy:.1%} on images kept aside')
+            if stages is not None:
+                stages.tell(Progress('worth', step.students, step.total))
+    assert worth is not None
+    return worth
+
+
+def _worth_stage(stages: Stages, pool: Pool, real: ImageData, progress: bool, **options: Any) -> None:
+    with stages.stage('worth') as say:
+        say('; '.join(run_worth(pool, real, progress, stages, **options).words()))
+
+
 def _select_stage(
-    stages: Stages, pool: Pool, ipc: int, method: str, by_students: bool, data: ImageData, **options: Any
+    stages: Stages,
+    pool: Pool,
+    ipc: int,
+    method: str,
+    by_students: bool,
+    data: ImageData,
+    swaps: int | None,
+    progress: bool,
+    **options: Any,
 ) -> Selection:
     with stages.stage('select') as say:
         if by_students:
@@ -599,6 +644,9 @@ def _select_stage(
             say('; '.join(found.verdict) + ';')
         else:
             selection = select(pool, ipc, method, reference=data, **options)
+        if swaps is not None:
+            selection = swapped(selection, Worth.open(pool, ipc), swaps, options['seed'], progress)
+            say(f'{selection.notes[-1]};')
         say(selection_words(selection))
     return selection
 
@@ -609,6 +657,40 @@ def _there(folder: Path) -> Pool | None:
         return Pool.open(folder)
     except PSRError:
         return None
+
+
+def _check_worth(options: dict | None, ipc: int, n_per_class: int) -> None:
+    "Raises `PSRError` where worth could not be measured so."
+    if options is None:
+        return
+    for name in options:
+        lookup(signature(check_how).parameters, name, 'option of worth')
+    check_how(**options)
+    if ipc == n_per_class:
+        say = f'Sample more: n_per_class={ipc + 1} or more'
+        raise PSRError('argument n_per_class', f'more than the {ipc} images per class, to measure worth', ipc, say)
+
+
+def _check_choice(
+    method: str, by_students: bool, swaps: int | None, measured: bool, folder: Path, ipc: int, **options: Any
+) -> None:
+    "Raises `PSRError` where the arguments of the selection do not go together."
+    lookup(SELECTORS, method, 'selector')
+    is_centred(options.get('space', 'student'))  # an unknown space is named before the pool is sampled
+    if by_students and method != 'psr':
+        raise PSRError('argument method', 'none beside by_students, which tries many rules', method)
+    if swaps is None:
+        return
+    if not is_whole(swaps, 1):
+        raise PSRError('argument swaps', 'a whole number from 1 up', swaps)
+    if by_students:
+        raise PSRError('argument swaps', 'none beside by_students, which tries exchanges too', swaps)
+    there = None if measured else _there(folder)
+    if there is not None:
+        Worth.open(there, ipc)
+    elif not measured:
+        wanted = 'worth_options too, or a pool whose worth was measured'
+        raise PSRError('argument swaps', wanted, 'neither', 'psr distill … --worth-students 128')
 
 
 def refine_stage(
@@ -677,20 +759,20 @@ def distill(
     stages: Stages | None = None,  # a list to go on with
     progress: bool = True,  # show bars and stages
     on_progress: Callable[[Progress], Any] | None = None,  # called at every moment of the run, see `Progress`
-    engine: str | Engine | None = None,  # who samples and refines: "ray", see `psr_nb.engines`; None: this process
+    engine: str | Engine | None = None,  # who does the work: "ray", see `psr_nb.engines`; None: this process
     by_students: bool = False,  # students choose among the selections of many rules, see `contest`
     tries: int = 1,  # refinements, each with its own seed; students choose the best, see `psr_nb.tries`
     checkpoint_every: int | None = None,  # compare also the start, and each refinement every so many steps
     tries_options: dict | None = None,  # students, protocol and student of `compare_tries`
+    worth_options: dict | None = None,  # students, … of `measure_worth`, before selecting; None: it is not measured
+    swaps: int | None = None,  # sets to try in exchanging candidates, see `psr_nb.swaps`; None: no exchange
+    guide: str | None = None,  # a name in `GUIDES`, pushes the candidates; None: the pool's own, else none
+    guide_options: dict | None = None,  # of the guide; what is left out is the pool's or the guide's own
 ) -> Distillation:
-    """From a prior and real images to a distilled set: samples a pool, selects, refines and saves. Raises `PSRError`
-    before any work for arguments that do not go together."""
-    lookup(SELECTORS, method, 'selector')
-    if by_students and method != 'psr':
-        raise PSRError('argument method', 'none beside by_students, which tries many rules', method)
+    """From a prior and real images to a distilled set: samples a pool, measures worth where asked to, selects, refines and
+    saves. Raises `PSRError` before any work for arguments that do not go together."""
     known_map(map_method)
-    compare = check_tries(tries, checkpoint_every, refine)
-    is_centred((select_options or {}).get('space', 'student'))  # an unknown space is named before the pool is sampled
+    compare, measured = check_tries(tries, checkpoint_every, refine), worth_options is not None
     if out is not None and pool is not None and as_path(out) == as_path(pool):
         raise PSRError('arguments out and pool', 'two folders', f'{out} for both')
     if out is None and pool is None:
@@ -698,25 +780,31 @@ def distill(
     check_budget(ipc, n_per_class, f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})')
     out = None if out is None else writable(out, 'provenance.json')
     folder = as_path(pool or f'{out}-pool')
+    _check_worth(worth_options, ipc, n_per_class)
+    _check_choice(method, by_students, swaps, measured, folder, ipc, **(select_options or {}))
     stages = Stages(progress, on_progress) if stages is None else stages
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)
     settings = RefineSettings.suited(prior, **{'seed': seed, **(refine_options or {})})
-    if compare:
-        keep_aside(data, _there(folder), ipc, seed=seed)  # too few images are named before the pool is sampled
+    aside = None
+    if compare:  # too few images are named before the pool is sampled
+        aside = keep_aside(data, None if measured else _there(folder), ipc, seed=seed)
     with opened(engine) as who:
-        asked = dict(sampling=_with_guide(sampling, folder, prior, data), engine=who)
+        asked = dict(sampling=_with_guide(sampling, folder, prior, data, guide, guide_options), engine=who)
         sampled = _sample_stage(stages, prior, roles, n_per_class, folder, seed, progress, **asked)
         options = dict(seed=seed, teacher=roles.scoring, **(select_options or {}))
-        real = keep_aside(data, sampled, ipc, seed=seed) if compare else data
+        real = data if aside is None else aside if measured else keep_aside(data, sampled, ipc, seed=seed)
         rest = real.rest if isinstance(real, Aside) else real
-        selection = _select_stage(stages, sampled, ipc, method, by_students, rest, **options)
+        how = None if worth_options is None else dict(seed=seed) | worth_options
+        if how is not None:
+            _worth_stage(stages, sampled, rest, progress, ipc=ipc, engine=who, **how)
+        selection = _select_stage(stages, sampled, ipc, method, by_students, rest, swaps, progress, **options)
         method = 'by_students' if by_students else method
         embedding = layout_aside(sampled, map_method) if map_method and out is not None else None
         steps, found = [], None
         if refine:
             parts = stages, selection, prior, roles, real, settings, progress, who
             steps, found = refine_stage(*parts, tries, checkpoint_every, out, **(tries_options or {}))
-    distilled = make_set(selection, steps, method, data, prior, roles, by_students or compare, found)
+    distilled = make_set(selection, steps, method, data, prior, roles, by_students or compare, found, how)
     run = Distillation(prior, data, roles, sampled, selection, steps, distilled, stages, found)
     if out is not None:
         _save_stages(run, out, map_method, embedding)

@@ -30,7 +30,7 @@ from psr_nb.core import (
 from .coresets import ccs_real, el2n, el2n_real, forgetting_real, grand_real, k_center_real
 from .data import DataSource, ImageData, found_path, load_data
 from .describe import check_overlap
-from .distill import Progress, Roles, Stages, make_set, refine_stage, writable
+from .distill import Progress, Roles, Stages, make_set, refine_stage, run_worth, writable
 from .distilled import DistilledSet
 from .engines import Engine
 from .evaluate import PROTOCOLS, Report, class_numbers, evaluate, herding_real, named_as, random_real
@@ -51,7 +51,7 @@ from .swaps import swapped
 from .tables import save_rows
 from .teacher import Teacher, default_teachers
 from .tries import check_tries, keep_aside
-from .worth import Worth, measure_worth
+from .worth import Worth
 
 # %% auto #0
 __all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
@@ -208,19 +208,10 @@ def measure_pool(
     engine: str | Engine | None = None,  # who trains students: "ray"; None: this process
 ) -> Worth:
     "Measures what each candidate of a pool on disk is worth to a student."
-    from tqdm.auto import tqdm
-
     sampled = Pool.open(pool)
     real = _training_images(sampled, data, 'to judge by')
-    worth = None
-    with tqdm(desc='worth', unit='student', disable=not progress, delay=1) as bar:
-        for step in measure_worth(sampled, real, ipc, students, protocol, student, seed, engine=engine):
-            bar.total, worth = step.total, step.worth
-            bar.update(step.students - bar.n)
-            if step.accuracy == step.accuracy:
-                bar.set_postfix_str(f'{step.accuracy:.1%} on images kept aside')
-    assert worth is not None
-    return worth
+    how: dict[str, Any] = dict(ipc=ipc, students=students, protocol=protocol, student=student, seed=seed)
+    return run_worth(sampled, real, progress, engine=engine, **how)
 
 # %% ../nbs/29_stages.ipynb #21699e54
 def free_teachers(

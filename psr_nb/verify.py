@@ -123,7 +123,12 @@ def _again(
     about = distilled.provenance
     chosen, config, refined = about['selection'], about['selection']['config'], about.get('refine')
     options: dict[str, Any] = {k: config[k] for k in ('gate', 'quantile', 'space', 'centred') if k in config}
-    options |= {k: [tuple(p) for p in config[k]] for k in ('pins', 'bans') if config.get(k)}
+    pins = config.get('pins') or []
+    if _measured_elsewhere(about):
+        pins = [(r['label'], r['index']) for r in about['images']]
+    elif 'swaps' in config:
+        pins = config['swaps']['pins']
+    options |= {k: [tuple(p) for p in v] for k, v in (('pins', pins), ('bans', config.get('bans'))) if v}
     how = (about.get('tries') or {}).get('how')  # where students chose among several refinements
     settings = how['settings'] if how else None if refined is None else refined['settings']
     tried = {} if how is None else {k: how[k] for k in ('tries', 'checkpoint_every', 'tries_options')}
@@ -141,9 +146,18 @@ def _again(
         refine_options=settings,
         sampling=about['sampler'] | (dict(guide=guide, shard_size=about['shard_size']) if guide is not None else {}),
         progress=False,
+        worth_options=about.get('worth'),
+        swaps=config['swaps']['tries'] if 'swaps' in config and 'worth' in about else None,
         **tried,
     )
     return run.distilled
+
+
+def _measured_elsewhere(about: dict[str, Any]) -> bool:
+    "Whether candidates were chosen by a worth that was not measured in the run that made the set."
+    chosen = about['selection']
+    by_worth = 'worth' in chosen['config'] and chosen['weights'].get('worth')
+    return 'worth' not in about and bool(by_worth or 'swaps' in chosen['config'])
 
 
 def _check_whole(found: Verification, distilled: DistilledSet, again: DistilledSet, levels: int) -> None:
@@ -151,6 +165,8 @@ def _check_whole(found: Verification, distilled: DistilledSet, again: DistilledS
     ids = lambda s: [(r['label'], r['index']) for r in s.provenance['images']]
     same = [a == b for a, b in zip(ids(distilled), ids(again))]
     count = f'{sum(same)} of {len(same)} candidates chosen again, in the same places'
+    if _measured_elsewhere(distilled.provenance):
+        count = f'{sum(same)} of {len(same)} candidates, given: they were chosen by worth, which was measured apart'
     found.add('selection, made again', all(same) and len(distilled) == len(again), count)
     rows = [i for i, s in enumerate(same) if s]
     away = _largest(distilled.images[rows], again.images[rows])

@@ -67,7 +67,7 @@ from psr_nb.trials import (
 # %% auto #0
 __all__ = ['WORTH_FORMAT', 'GENERATION', 'FOCUS', 'FOCUS_MOST', 'DESIGN', 'PARTS', 'MOST_JUDGES', 'MOST_STUDENTS', 'Judges',
            'judges_of', 'Measured', 'Prediction', 'Opinion', 'opinion_of', 'Calibration', 'volumes', 'calibrate',
-           'Worth', 'WorthStep', 'measure_worth']
+           'Worth', 'WorthStep', 'check_how', 'measure_worth']
 
 # %% ../nbs/14_worth.ipynb #ad0902b7
 WORTH_FORMAT = 1
@@ -812,12 +812,15 @@ MOST_STUDENTS = 1_000_000
 
 def _students(students: int | None, device: torch.device, earlier: bool) -> int:
     "How many students, unless it is said: as many as take some minutes. None will do where there are earlier ones."
-    wanted = (768 if device.type == 'cuda' else 128) if students is None else students
-    if is_whole(wanted, 0, 0) and earlier:
-        return 0
-    if not is_whole(wanted, GENERATION) or wanted > MOST_STUDENTS:
-        raise PSRError('argument students', f'a whole number from {GENERATION} up to {MOST_STUDENTS:,}', wanted)
-    return wanted
+    if students is None:
+        return 768 if device.type == 'cuda' else 128
+    _check_students(students, earlier)
+    return students
+
+
+def _check_students(students: int, none_will_do: bool) -> None:
+    if not is_whole(students, GENERATION, MOST_STUDENTS) and not (none_will_do and is_whole(students, 0, 0)):
+        raise PSRError('argument students', f'a whole number from {GENERATION} up to {MOST_STUDENTS:,}', students)
 
 # %% ../nbs/14_worth.ipynb #90d32ec8
 def _check_measurement(pool: Any, real: ImageData, ipc: int) -> None:
@@ -842,6 +845,24 @@ def _check_numbers(**given: tuple[Any, int, bool]) -> None:  # name -> value, th
     for name, (value, least, optional) in given.items():
         if not is_whole(value, least) and not (optional and value is None):
             raise PSRError(f'argument {name}', f'a whole number from {least} up{", or None" * optional}', value)
+
+
+def check_how(
+    students: int | None = None,  # 0 will do where the pool has grown
+    protocol: str | Protocol = 'quick',
+    student: str | None = None,
+    seed: int = 0,
+    most: int = MOST_JUDGES,
+    trials: int = 4000,
+    generation: int | None = None,
+    workers: int | None = None,
+) -> None:
+    "Raises `PSRError` for arguments of `measure_worth` that are wrong whatever the pool is."
+    _check_numbers(seed=(seed, 0, False), most=(most, 2 * PARTS, False), trials=(trials, 1, False))
+    _check_numbers(generation=(generation, 1, True), workers=(workers, 1, True))
+    if students is not None:
+        _check_students(students, True)
+    _known_protocol(protocol)
 
 
 def _check_training(p: Protocol, named: str, student: str, pool: Any, judges: Judges, ipc: int) -> None:
@@ -941,9 +962,8 @@ def measure_worth(
 ) -> Iterator[WorthStep]:
     "Measures what each candidate is worth, and keeps it in the pool's folder and table."
     began = time.perf_counter()
+    check_how(students, protocol, student, seed, most, trials, generation, workers)
     _check_measurement(pool, real, ipc)
-    _check_numbers(seed=(seed, 0, False), most=(most, 2 * PARTS, False), trials=(trials, 1, False))
-    _check_numbers(generation=(generation, 1, True), workers=(workers, 1, True))
     p, named = _known_protocol(protocol)
     student = _known_name(student, pool)
     with opened(engine) as who:

@@ -13,9 +13,11 @@ from psr_nb.distill import Progress, Roles, Stages, distill, licence, load_match
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import Report
 from psr_nb.pool import Pool
+from psr_nb.protocols import PROTOCOLS
 from psr_nb.select import select
 from psr_nb.stages import check_seen
 from psr_nb.tables import text_table
+from psr_nb.verify import verify
 
 SMALL = dict(
     prior='fashion',
@@ -85,6 +87,37 @@ def test_students_choose(told, few_images):
     assert len(run.selection.ids) == 10 and run.selection.method in {s.method for s in proposed.values()}
 
 
+@pytest.mark.slow
+def test_worth_is_measured_on_the_way_and_the_set_can_be_made_again(few_images, tmp_path, monkeypatch):
+    "Students judge first; exchanges follow; the provenance says how, so that it can be done again."
+    monkeypatch.setitem(PROTOCOLS, 'brief', replace(PROTOCOLS['quick'], epochs=((1e9, 12),)))
+    whole = dict(SMALL, data=few_images, refine=False, swaps=64)
+    how, moments = dict(students=16, protocol='brief', trials=40), []
+    run = distill(out=tmp_path / 'set', worth_options=how, on_progress=moments.append, **whole)
+    assert [name for name, *_ in run.stages] == ['load', 'pool', 'worth', 'select', 'save']
+    assert [(p.done, p.total) for p in moments if p.stage == 'worth' and p.total] == [(0, 16), (16, 16)]
+    assert 'worth' in run.pool.table.columns and 'exchanged' in run.selection.notes[-1]
+    assert not any('worth' in who for who in run.distilled.provenance['trained_on'])  # its judges are among the data
+    said = verify(tmp_path / 'set', 'fashion', 2, few_images)
+    assert said and 'chosen again' in repr(said)
+    apart = distill(out=tmp_path / 'apart', pool=tmp_path / 'set-pool', **whole)  # the pool knows its worth by now
+    assert [ids.tolist() for ids in apart.selection.ids] == [ids.tolist() for ids in run.selection.ids]
+    said = verify(tmp_path / 'apart', 'fashion', 2, few_images)
+    assert said and 'measured apart' in repr(said)
+
+
+@pytest.mark.slow
+def test_a_guide_is_named(tmp_path):
+    "The pool is pushed, and goes on with the same guide."
+    named = dict(guide='mode_guided', guide_options=dict(modes=2))
+    run = distill(out=tmp_path / 'set', **dict(SMALL, n_per_class=2, refine=False), **named)
+    assert run.pool.config['guide']['options']['modes'] == 2
+    more = distill(out=tmp_path / 'set', **dict(SMALL, refine=False))
+    assert more.pool.n_per_class == 3 and more.pool.config['guide'] == run.pool.config['guide']
+    with pytest.raises(PSRError, match='option --guide-option: expected --guide too'):
+        distill(out=tmp_path / 'other', guide_options=dict(modes=2), **SMALL)
+
+
 def test_nothing_is_printed_without_progress(capsys):
     with Stages(False).stage('quiet') as say:
         say('nothing')
@@ -114,6 +147,17 @@ def test_folders_in_the_way(tmp_path):
     assert writable(tmp_path / 'begun', 'pool.json') == tmp_path / 'begun'
     with pytest.raises(PSRError, match='argument method: expected none beside by_students'):
         distill(out=tmp_path / 'new', by_students=True, method='herding', **SMALL)
+    with pytest.raises(PSRError, match='argument swaps: expected none beside by_students'):
+        distill(out=tmp_path / 'new', by_students=True, swaps=10, **SMALL)
+    with pytest.raises(PSRError, match='argument swaps: expected worth_options too.*--worth-students'):
+        distill(out=tmp_path / 'new', swaps=10, **SMALL)
+    for how, wrong in ((dict(students=2), 'students: expected'), (dict(student_count=9), 'Did you mean')):
+        with pytest.raises(PSRError, match=wrong):
+            distill(out=tmp_path / 'new', worth_options=how, **SMALL)
+    with pytest.raises(PSRError, match='argument n_per_class: expected more than the 3 images per class'):
+        distill(out=tmp_path / 'new', worth_options={}, **dict(SMALL, ipc=3))
+    with pytest.raises(PSRError, match='argument swaps: expected a whole number from 1 up, found 0'):
+        distill(out=tmp_path / 'new', swaps=0, **SMALL)
     with pytest.raises(PSRError, match='at least one: the pool needs a folder'):
         distill(**SMALL)
     assert writable(tmp_path / 'new', 'provenance.json') == tmp_path / 'new' and not (tmp_path / 'new').exists()
