@@ -20,6 +20,7 @@ from .core import PSRError, expect, lookup, make_folder, write_atomic
 from .data import ImageData
 from .deciding import CONTROLS  # noqa: F401  # an earlier import path
 from .decisions import DecisionFile, Decisions
+from .exchanges import Exchanging
 from .front import render, with_picture
 from .measures import EXPLORER_STATES
 from .pool import Pool
@@ -27,7 +28,6 @@ from .protocols import Protocol
 from .report import sprites
 from .select import prepare
 from .showing import Answering
-from .sweeps import Sweeping
 from .views import MAP_METHODS
 
 # %% auto #0
@@ -117,7 +117,7 @@ def explorable(
     raise PSRError('argument pool', 'a Pool, or the folder of one', f'an object of type {kind}', hints.get(kind, ''))
 
 # %% ../nbs/30_explorer.ipynb #d398f371
-class PoolExplorer(Sweeping):
+class PoolExplorer(Exchanging):
     "A panel to see a pool, weigh its candidates, pin and ban. `selection` is the result, `code()` how to get it again."
 
     def __init__(

@@ -27,11 +27,12 @@ from .findings import Finding, Findings, finding_key
 from .forecast import duration_words
 from .learning import threads_each, train_student
 from .protocols import PROTOCOLS
+from .swaps import can_swap
 from .worker import Worker
 from .worth import Prediction, Worth, judges_of
 
 # %% auto #0
-__all__ = ['BASELINE_NAMES', 'Forecaster', 'random_ids', 'Trained', 'train_beside', 'Judging']
+__all__ = ['BASELINE_NAMES', 'Forecaster', 'random_ids', 'Trained', 'stand_back', 'train_beside', 'Judging']
 
 # %% ../nbs/29_judging.ipynb #ju05
 class Forecaster:
@@ -86,7 +87,7 @@ class Trained:
     left: float  # seconds that are left, about; NaN at the beginning
 
 
-def _stand_back() -> None:
+def stand_back() -> None:
     "Gives this thread, and those that it starts, a lower priority. Only Linux has priorities for single threads."
     if sys.platform == 'linux':
         with contextlib.suppress(OSError):
@@ -107,7 +108,7 @@ def train_beside(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     workers = min(len(sets), workers or (cores if device.type == 'cpu' else 1))
     shares = [0.0] * len(sets)
-    _stand_back()
+    stand_back()
 
     def one(i: int) -> float | None:  # None: it was stopped
         accuracy = None
@@ -267,6 +268,11 @@ class _Forecasting(_Holding):
             if self._now is not None:
                 self._publish_accuracy()
 
+    def exchangeable(self) -> Worth | None:
+        "Worth for the budget of now, where candidates can be exchanged by it."
+        forecaster = self._forecaster(int(self._now.ipc))
+        return forecaster.worth if forecaster is not None and can_swap(forecaster.worth) else None
+
     def predicted(
         self,
         ids: Any,  # chosen candidates of each class, or "random" or "first"
@@ -396,6 +402,7 @@ class Judging(_Training):
         self.accuracy = dict(
             rows=[self._row(*row) for row in self._rows()],
             can=self._kept_aside is not None,
+            can_exchange=self.exchangeable() is not None,
             measured_on=self._measured_on(),
             predicted_by=self._predicted_by(),
             now_key=self._key('selection', self.selection.ids, self._now.ipc),

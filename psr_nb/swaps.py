@@ -19,7 +19,7 @@ from .trials import standardised
 from .worth import Prediction, Worth, volumes
 
 # %% auto #0
-__all__ = ['AT_ONCE', 'SwapStep', 'swap_steps', 'can_swap', 'swapped']
+__all__ = ['AT_ONCE', 'SwapStep', 'swap_steps', 'can_swap', 'limits', 'swapped']
 
 # %% ../nbs/17_swaps.ipynb #sw006
 AT_ONCE = 32  # sets that are tried together
@@ -91,9 +91,15 @@ def can_swap(
     return worth.calibration is not None and worth.opinion.seen is not None
 
 
-def _limits(selection: Selection, prepared: Prepared, pins: dict) -> tuple[np.ndarray, np.ndarray]:  # (classes, n) bool
-    "Who may come in, and who may not go out."
-    config, free = selection.config, []
+def limits(
+    selection: Selection,  # from `Prepared.select`
+) -> tuple[np.ndarray, np.ndarray]:  # (classes, n) bool each
+    "Who may come in, and who may not go out: the gate, pins and bans of a selection."
+    prepared, config, free = selection.prepared, selection.config, []
+    if not isinstance(prepared, Prepared):
+        say = 'prepare(selection.pool, reference, …).select(…) gives one'
+        raise PSRError('argument selection', 'one that was just made', 'one opened from a file', say)
+    pins = by_class(selection.classes, [tuple(p) for p in config['pins']], 'pin')
     bans = by_class(selection.classes, [tuple(b) for b in config['bans']], 'ban')
     stay = np.zeros((len(selection.classes), selection.pool.n_per_class), bool)
     for i, p in enumerate(prepared.problems):
@@ -114,14 +120,12 @@ def swapped(
     "The selection with candidates exchanged for others, as long as more is expected of it."
     from tqdm.auto import tqdm
 
-    prepared, config = selection.prepared, selection.config
-    if not isinstance(prepared, Prepared):
-        say = 'prepare(selection.pool, reference, …).select(…) gives one'
-        raise PSRError('argument selection', 'one that was just made', 'one opened from a file', say)
-    pins = by_class(selection.classes, [tuple(p) for p in config['pins']], 'pin')
-    before, last = worth.predict(selection), None
+    free, stay = limits(selection)
+    config, last = selection.config, None
+    prepared: Any = selection.prepared  # a `Prepared`, as `limits` made sure
+    before = worth.predict(selection)
     with tqdm(total=tries, desc='swaps', unit='set', disable=not progress) as bar:
-        for last in swap_steps(worth, selection.ids, tries, seed, *_limits(selection, prepared, pins)):
+        for last in swap_steps(worth, selection.ids, tries, seed, free, stay):
             bar.update(last.tried - bar.n)
             bar.set_postfix_str(f'{last.expected:.1%} expected')
     assert last is not None

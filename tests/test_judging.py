@@ -72,6 +72,35 @@ def test_students_beside_are_those_of_train_students(measured, real):
         assert accuracy == pytest.approx(float((logits.argmax(1) == real.labels).float().mean()), abs=1e-6)
 
 
+def test_candidates_are_exchanged_beside_the_panel_and_pinned(panel):
+    "The button's message; what was found is pinned, one undo leads back, a change meanwhile is not overwritten."
+    panel.ban((0, 1))
+    before, expected = [i.tolist() for i in panel.selection.ids], row(panel)['predicted']
+    panel._heard({'do': 'exchange'})
+    panel.wait()
+    said = panel.training['text']
+    assert 'exchanged and pinned' in said and not panel.training['busy']
+    assert len(panel.pins) == 20 and panel.bans == [(0, 1)] and (0, 1) not in panel.pins
+    assert f'{100 * row(panel)["predicted"][0]:.1f}% predicted, {100 * expected[0]:.1f}% before' in said
+    panel.undo()
+    assert [i.tolist() for i in panel.selection.ids] == before and not panel.pins
+    panel.exchange(200_000)
+    while not panel._job['done']:
+        time.sleep(0.01)
+    panel.ban((0, 2))
+    panel.stop()
+    panel.wait()
+    assert 'changed meanwhile' in panel.training['text'] and panel.bans == [(0, 1), (0, 2)] and not panel.pins
+    panel.exchange(200_000)
+    while not panel._job['done']:
+        time.sleep(0.01)
+    panel._heard({'do': 'exchange'})
+    assert panel.training['text'].startswith('!this panel: expected one work at a time')
+    panel.stop()
+    panel.wait()
+    assert len(panel.pins) == 20  # the best that was found until then
+
+
 def test_predicted_follows_the_sliders_and_says_for_which_budget(panel):
     before = row(panel)['predicted']
     assert before and row(panel, 'random')['predicted'] and row(panel, 'first')['predicted']

@@ -84,17 +84,22 @@ function createTraining(desk) {
   const ask = (which) => tell(model, { do: 'train', which, students: +count.value });
   const hint = 'Train students on the present selection; the panel stays live';
   const go = button('Train students on this', 'train', () => ask('selection'), hint);
+  const better =
+    'Try some thousand exchanges of single candidates. What is expected to teach students more is pinned; Undo leads back.';
+  const swap = button('Exchange candidates', 'exchange', () => tell(model, { do: 'exchange' }), better);
   const stop = button(
     '\u25a0 Stop',
     'stop',
     () => desk.act('stop'),
-    'Stop training; students that are trained are kept',
+    'Stop; students that are trained are kept, and so is the best set that was found',
   );
-  const bar = h('progress', { max: 1, 'aria-label': 'Students trained' });
+  const bar = h('progress', { max: 1, 'aria-label': 'How far it is' });
   const words = h('span', { role: 'status', class: 'status' });
   const update = () => {
     const { busy, done, text } = model.get('training') || {};
-    const { can } = model.get('accuracy') || {};
+    const { can, can_exchange: canExchange } = model.get('accuracy') || {};
+    swap.hidden = !canExchange;
+    swap.disabled = Boolean(busy);
     go.disabled = Boolean(busy) || !can;
     go.title = can ? hint : model.get('accuracy')?.measured_on;
     stop.disabled = !busy;
@@ -103,7 +108,7 @@ function createTraining(desk) {
     say(words, (text || '').replace(/^!/, ''));
     words.classList.toggle('error', (text || '').startsWith('!'));
   };
-  const node = h('div', { class: 'tools training' }, go, count, stop, bar, words);
+  const node = h('div', { class: 'tools training' }, go, count, swap, stop, bar, words);
   return { node, update, ask };
 }
 
