@@ -262,13 +262,13 @@ def test_psr_pool_takes_a_guide(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_set_of_a_guided_pool_is_verified_with_the_real_images(tmp_path):
+def test_a_set_of_a_guided_pool_is_verified_with_the_real_images(few_images, tmp_path):
     from psr_nb.data import load_data
     from psr_nb.distill import distill
     from psr_nb.prior import Prior
     from psr_nb.verify import verify
 
-    prior, real = Prior.from_pretrained('fashion', device='cpu'), load_data('fashion-mini')
+    prior, real = Prior.from_pretrained('fashion', device='cpu'), load_data(few_images)
     for name in ('mode_guided', 'deviating'):
         sampling = dict(num_inference_steps=4, guide=make_guide(name, prior, real), shard_size=4)
         made = dict(n_per_class=4, refine=False, sampling=sampling, progress=False)
@@ -283,17 +283,17 @@ def test_a_set_of_a_guided_pool_is_verified_with_the_real_images(tmp_path):
         assert found and len(found.checks) == (5 if name == 'mode_guided' else 4), found
         assert not any('guide' in who for who in made.provenance['trained_on'])
     with pytest.raises(PSRError, match='those of its guide, mode_guided'):
-        verify(tmp_path / 'mode_guided', prior, real=real.per_class(50))
+        verify(tmp_path / 'mode_guided', prior, real=real.per_class(12))
 
 
 @pytest.mark.slow
-def test_a_grid_samples_one_pool_for_each_guide(tmp_path):
+def test_a_grid_samples_one_pool_for_each_guide(few_images, tmp_path):
     from psr_nb.bench import Bench, parse_grid, run_bench
 
     modes = dict(name='mode_guided', modes=2)
     grid = parse_grid(
         dict(
-            data='fashion-mini',
+            data=str(few_images),
             prior='fashion',
             n_per_class=4,
             seeds=1,
@@ -301,7 +301,7 @@ def test_a_grid_samples_one_pool_for_each_guide(tmp_path):
             ipc=1,
             methods={
                 'psr': dict(selector='psr'),
-                'on_modes': dict(selector='psr', guide=modes, refine=dict(steps=2, warm_up=2, unroll=2)),
+                'on_modes': dict(selector='psr', guide=modes, refine=dict(steps=2, warm_up=2, unroll=2, student_real=32)),
                 'first_of_modes': dict(selector='first', guide=modes),
                 'apart': dict(selector='psr', guide='deviating'),
             },

@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import sys
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from commands import PSR, here, worked_here
+from commands import here
 
 from psr_nb.core import PSRError
 from psr_nb.distill import Roles, distill, make_set
@@ -43,12 +44,16 @@ def same(a: DistilledSet, b: DistilledSet) -> bool:
 def test_killed_and_resumed(start, few_images, tmp_path):
     "A finished try is not made again, and the set is that of a run that nobody disturbed."
     chosen = select(start[0], 1).save(tmp_path / 'selection.json')
-    how = ['--steps', 3, '--student', 0, '--tries', 2, '--quiet']
-    command = lambda out: ['refine', chosen, '--data', few_images, *how, '--out', out]
-    said = worked_here(*command(tmp_path / 'calm')).stderr
+    how = dict(options=dict(steps=3, student=0), tries=2, tries_options=dict(students=1, student='convnet1'))
+    how |= dict(data=str(few_images), progress=False)
+
+    def command(out):
+        call = f'refine_file({str(chosen)!r}, {str(out)!r}, **{how!r})'
+        return [sys.executable, '-c', f'from psr_nb.stages import refine_file; {call}']
+
+    said = subprocess.run(command(tmp_path / 'calm'), check=True, capture_output=True, text=True).stderr
     calm = DistilledSet.open(tmp_path / 'calm')
-    words = [*PSR, *map(str, command(tmp_path / 'set'))]
-    run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen(command(tmp_path / 'set'), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder, deadline = tmp_path / 'set-tries', time.monotonic() + 300
     while not list(folder.glob('tries-*.safetensors')) and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -57,7 +62,7 @@ def test_killed_and_resumed(start, few_images, tmp_path):
     [first] = list(folder.glob('tries-*.safetensors'))
     assert not (tmp_path / 'set').exists()
     written = first.stat().st_mtime_ns
-    worked_here(*command(tmp_path / 'set'))
+    subprocess.run(command(tmp_path / 'set'), check=True)
     assert same(DistilledSet.open(tmp_path / 'set'), calm)
     assert first.stat().st_mtime_ns == written and len(list(folder.glob('tries-*.safetensors'))) == 2
     about = [json.loads((tmp_path / n / 'provenance.json').read_text())['tries'] for n in ('calm', 'set')]
@@ -103,7 +108,7 @@ def test_the_start_may_win(start, fashion_prior, fashion_mini, fashion_teachers,
     [made] = run_tries(selection, fashion_prior, roles.refining, aside.rest, None, settings, every=2)
     noise = replace(made.steps[-1], images=torch.rand_like(made.steps[-1].images))
     spoilt = replace(made, steps=[*made.steps[:-1], noise])
-    how = dict(students=4, protocol=replace(BRIEF, epochs=((1e9, 60),)))
+    how = dict(students=4, protocol=replace(BRIEF, epochs=((1e9, 60),)), student='convnet1')
     tried = compare_tries([spoilt], selection, fashion_prior, None, aside, 4, **how)
     assert tried.steps == [] and 'best is the start' in tried.words()
     kept = make_set(selection, tried.steps, 'psr', fashion_mini, fashion_prior, roles, tries=tried)
