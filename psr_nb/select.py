@@ -198,7 +198,8 @@ class Prepared(Problems):
         each = ipc if budget is None or not is_whole(budget, 1) else max(1, budget // len(classes))
         if weights.worth and selector.weighted and problems[0].worth is not None:
             if not worth_reaches(each, measured_for := problems[0].measured_for):
-                notes.append(f'worth was measured for {measured_for} images per class and does not count for {each}')
+                words = f'worth was measured for {measured_for} images per class and does not count for {each}'
+                notes.append(f'{words}: psr worth … --ipc {each} measures it, or brings back what was measured before')
                 weights = replace(weights, worth=0.0)
             elif asked and not problems[0].counts:
                 notes.append('measured worth explains nothing of the differences between sets and does not count')

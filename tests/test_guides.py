@@ -301,7 +301,9 @@ def test_a_grid_samples_one_pool_for_each_guide(few_images, tmp_path):
             ipc=1,
             methods={
                 'psr': dict(selector='psr'),
-                'on_modes': dict(selector='psr', guide=modes, refine=dict(steps=2, warm_up=2, unroll=2, student_real=32)),
+                'on_modes': dict(
+                    selector='psr', guide=modes, refine=dict(steps=2, warm_up=2, unroll=2, student_real=32)
+                ),
                 'first_of_modes': dict(selector='first', guide=modes),
                 'apart': dict(selector='psr', guide='deviating'),
             },

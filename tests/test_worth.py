@@ -333,7 +333,8 @@ def test_worth_is_about_a_budget(pool, real):
         plain = select(pool, ipc, gate=False, weights=Weights(reliability=0, worth=0))
         same = all(np.array_equal(a, b) for a, b in zip(chosen.ids, plain.ids))
         assert ('worth' in chosen.gains[0]) == counts and same == (not counts)
-        notes = [] if counts else [f'worth was measured for 2 images per class and does not count for {ipc}']
+        words = f'worth was measured for 2 images per class and does not count for {ipc}: psr worth … --ipc {ipc} '
+        notes = [] if counts else [f'{words}measures it, or brings back what was measured before']
         assert chosen.notes == notes
     assert 'does not count for 5' in select(pool, 1, gate=False, weights=Weights(reliability=0), budget=50).notes[0]
     pool.add_scores({'worth': np.arange(80.0), 'worth_ipc': np.full(80, 10.0)})
@@ -707,7 +708,10 @@ def test_notes_are_printed(pool):
     pool.add_scores({'worth': np.arange(80.0), 'worth_ipc': np.full(80, 2.0), 'worth_share': np.ones(80)})
     words = ['select', pool.path, '--worth', '1']
     done = here(*words, '--no-gate', '--reliability', '0', '--ipc', '5')
-    assert ', 1 note\nworth was measured for 2 images per class and does not count for 5\n' in done.stdout, done.stderr
+    assert (
+        ', 1 note\nworth was measured for 2 images per class and does not count for 5: psr worth … --ipc 5 '
+        in done.stdout
+    ), done.stderr
     assert ', 1 note\nherding takes no weights\n' in here(*words, '--method', 'herding', '--ipc', '2').stdout
     pool.add_scores({'worth_share': np.full(80, -0.1)})
     done = here(*words, '--no-gate', '--reliability', '0', '--ipc', '2')
