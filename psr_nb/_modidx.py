@@ -341,6 +341,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'psr_nb.data._fetch_natural': ('data.html#_fetch_natural', 'psr_nb/data.py'),
                              'psr_nb.data._found': ('data.html#_found', 'psr_nb/data.py'),
                              'psr_nb.data._joined': ('data.html#_joined', 'psr_nb/data.py'),
+                             'psr_nb.data._joined_soft': ('data.html#_joined_soft', 'psr_nb/data.py'),
                              'psr_nb.data._load_fashion': ('data.html#_load_fashion', 'psr_nb/data.py'),
                              'psr_nb.data._load_hub': ('data.html#_load_hub', 'psr_nb/data.py'),
                              'psr_nb.data._load_named': ('data.html#_load_named', 'psr_nb/data.py'),

@@ -278,7 +278,14 @@ def _joined(parts: list[ImageData], name: str) -> ImageData:
         name,
         ', '.join(p.source for p in parts),
         np.concatenate([p.image_keys for p in parts]),
+        soft_labels=_joined_soft([p.soft_labels for p in parts]),
     )
+
+
+def _joined_soft(parts: list[torch.Tensor | None]) -> torch.Tensor | None:  # (n, classes of all)
+    "Soft labels of several sets: nothing is said of the others' classes. None unless each set has some."
+    there = [p for p in parts if p is not None]
+    return torch.block_diag(*there) if len(there) == len(parts) else None
 
 # %% ../nbs/03_data.ipynb #c014s
 @dataclass(frozen=True)

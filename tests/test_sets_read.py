@@ -246,6 +246,18 @@ def test_names_in_tensors(tmp_path):
         reread(tmp_path, {'images': images, 'labels': labels, 'classes': ['c', 'a']})
 
 
+def test_soft_labels_of_sets_that_are_joined(tmp_path):
+    "They say nothing of the other set's classes; without those of one set there are none."
+    images, soft = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8), torch.rand(4, 2).softmax(1)
+    for name, classes in (('a', ['cat', 'dog']), ('b', ['ant', 'bee'])):
+        torch.save(dict(images=images, soft_labels=soft, classes=classes), tmp_path / f'{name}.pt')
+    torch.save(dict(images=images, labels=torch.arange(4) % 2, classes=['oak', 'elm']), tmp_path / 'c.pt')
+    with pytest.warns(UserWarning, match='kept as soft labels'):
+        both, mixed = (load_data(f'{tmp_path / "a.pt"}+{tmp_path / x}.pt') for x in ('b', 'c'))
+    assert both.classes == ['cat', 'dog', 'ant', 'bee'] and both.soft_labels.equal(torch.block_diag(soft, soft))
+    assert mixed.soft_labels is None and mixed.labels.max() == 3
+
+
 def test_soft_labels_say_how_many_classes_there_are(tmp_path):
     "A class that no image is likeliest of is a class; of a thousand outputs those count that occur."
     images, labels = smooth(size=8), torch.arange(12).clamp(max=8)
