@@ -675,7 +675,11 @@ def _check_choice(
     method: str, by_students: bool, swaps: int | None, measured: bool, folder: Path, ipc: int, **options: Any
 ) -> None:
     "Raises `PSRError` where the arguments of the selection do not go together."
-    lookup(SELECTORS, method, 'selector')
+    selector = lookup(SELECTORS, method, 'selector')
+    counts = selector.weighted and (options.get('weights') or selector.weights).worth
+    if measured and not counts and swaps is None and not by_students:
+        wanted = 'a method in which worth has a weight, or swaps'
+        raise PSRError('argument worth_options', wanted, f'method {method}')
     is_centred(options.get('space', 'student'))  # an unknown space is named before the pool is sampled
     if by_students and method != 'psr':
         raise PSRError('argument method', 'none beside by_students, which tries many rules', method)

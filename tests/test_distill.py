@@ -156,6 +156,8 @@ def test_folders_in_the_way(tmp_path):
             distill(out=tmp_path / 'new', worth_options=how, **SMALL)
     with pytest.raises(PSRError, match='argument n_per_class: expected more than the 3 images per class'):
         distill(out=tmp_path / 'new', worth_options={}, **dict(SMALL, ipc=3))
+    with pytest.raises(PSRError, match='a method in which worth has a weight, or swaps, found method herding'):
+        distill(out=tmp_path / 'new', method='herding', worth_options={}, **SMALL)
     with pytest.raises(PSRError, match='argument swaps: expected a whole number from 1 up, found 0'):
         distill(out=tmp_path / 'new', swaps=0, **SMALL)
     with pytest.raises(PSRError, match='at least one: the pool needs a folder'):
