@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,12 @@ from psr_nb.core import (
     to_json,
 )
 from .data import ImageData
+from .minimax import Memories, Minimax
 from .pipelines import load_part
 from .prior import Prior, latent_code, latents_from_codes
 from .prior_report import frechet_distance, prior_report  # noqa: F401
-from .seen import read_record, teacher_folder, write_record
+from .sampling import clean_latents
+from .seen import read_record, shown_name, teacher_folder, write_record
 from .teacher import Teacher
 from psr_nb.train_autoencoder import (  # noqa: F401
     feature_distance,
@@ -57,7 +59,7 @@ from psr_nb.training import (  # noqa: F401
 from .tuning import TUNINGS, SomeParameters, further_transformer
 
 # %% auto #0
-__all__ = ['NOISE_SCHEDULE', 'check_transformer', 'new_transformer', 'train_prior', 'save_prior']
+__all__ = ['NOISE_SCHEDULE', 'check_transformer', 'new_transformer', 'train_prior', 'check_minimax', 'save_prior']
 
 # %% ../nbs/09_train_prior.ipynb #c009
 def check_transformer(
@@ -212,6 +214,7 @@ class _Denoiser:
     steps: int  # planned
     align: float  # weight of the teacher's help
     alignment: _Alignment | None
+    memories: Memories | None = None  # of Minimax Diffusion
 
     def prepare(self, average: Any, device: torch.device) -> None:
         "The average's copy, the optimiser and its schedule."
@@ -233,6 +236,7 @@ class _Denoiser:
             optimizer=self.optimizer,
             schedule=self.schedule,
             **(dict(project=SomeParameters(helped)) if self.alignment else {}),
+            **(dict(memories=self.memories.to(device)) if self.memories is not None else {}),
         )
 
     def timesteps(self, n: int, g: torch.Generator) -> torch.Tensor:
@@ -252,14 +256,18 @@ class _Denoiser:
         t = self.timesteps(len(z), g).to(self.device)
         epsilon = torch.randn(z.shape, generator=g, device=g.device).to(self.device)
         dropped = torch.rand(len(z), generator=g, device=g.device).to(self.device) < label_dropout
-        y = torch.where(dropped, self.null, y)
+        noisy = self.noise.add_noise(z, epsilon, t)
         with mixed_precision(self.device):
-            made = self.model(self.noise.add_noise(z, epsilon, t), t, y).sample
+            made = self.model(noisy, t, torch.where(dropped, self.null, y)).sample
         made = made[:, : z.shape[1]].float()  # a learned variance stays as it is
         kind = self.noise.config.prediction_type
         wanted = {'v_prediction': lambda: self.noise.get_velocity(z, epsilon, t), 'epsilon': lambda: epsilon}
         loss = F.mse_loss(made, wanted.get(kind, lambda: z)())
         total = loss - self.align * self.alignment.similarity(rows, self.device) if self.alignment else loss
+        if self.memories is not None:
+            clean = clean_latents(self.noise, made, noisy, t)
+            total = total + self.memories.loss(clean, y)
+            self.memories.remember(clean, z, y)
         self.optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(self.learning, 1.0)
@@ -320,6 +328,7 @@ def train_prior(
     # a teacher of convolutions: the middle block is drawn to what it sees in the clean image; None: no such help
     teacher: Teacher | None = None,
     align: float = 0.5,  # weight of that
+    minimax: Minimax | None = None,  # with its two terms, for `start` alone; None: the denoising loss alone
     compile: bool = False,  # torch.compile its blocks
     seed: int = 0,  # weights and batches
     device: torch.device | str | None = None,  # default: the best at hand
@@ -330,6 +339,7 @@ def train_prior(
     check_every_class(data)
     check_rate(lr)
     check_counts(steps=steps, batch_size=batch_size, lora_rank=lora_rank)
+    check_minimax(minimax, start)
     if start is None:
         check_transformer(dim, depth, heads, patch_size)
     elif Path(start).exists() and Path(start).resolve() == Path(out).resolve():
@@ -344,20 +354,24 @@ def train_prior(
     settings['autoencoder'] = [file_hash(f) for f in sorted(Path(autoencoder).glob('*.safetensors'))]
     settings |= {} if old is None else dict(start=str(start), tune=tune, lora_rank=lora_rank)
     settings |= {} if teacher is None else dict(teacher=teacher.name, align=align)
+    settings |= {} if minimax is None else dict(minimax=asdict(minimax))
     labels = data.labels.repeat(2 if flip else 1).to(device)
     torch.manual_seed(seed)
     model, noise = _network(old, data.classes, latents, dim, depth, heads, patch_size)
     merge = TUNINGS[tune](model.to(device), lora_rank)
     ema = copy.deepcopy(model)
     alignment = None if teacher is None else _Alignment(model, data, teacher, latents.shape[2], flip, device)
-    run = _Denoiser(model, noise, len(data.classes), lr, steps, align, alignment)
+    memories = None if minimax is None else Memories(minimax, len(data.classes), latents.shape[1:])
+    run = _Denoiser(model, noise, len(data.classes), lr, steps, align, alignment, memories)
     run.prepare(ema, device)
     checkpoint = Checkpoint(out, dict(kind='prior', **data_settings(data), **settings), checkpoint_every)
     for block in model.transformer_blocks if compile else ():
         block.compile()  # compiled once, for all of them
     yield from _denoise(run, checkpoint, latents, labels, batch_size, label_dropout, ema_decay, seed)
     merge(ema)
-    _keep(ema, autoencoder, out, data, old, teacher, defaults, refinement)
+    said = {} if minimax is None else dict(settings, start=shown_name(str(start)))
+    own = {k: v for k, v in said.items() if k not in ('dim', 'depth', 'patch_size')}  # which are those of `start`
+    _keep(ema, autoencoder, out, data, old, teacher, defaults, refinement, own)
     checkpoint.remove()
 
 # %% ../nbs/09_train_prior.ipynb #2fbab2b7
@@ -385,6 +399,7 @@ def _keep(
     teacher: Teacher | None,
     defaults: dict | None,
     refinement: dict | None,
+    options: dict[str, Any],  # of the training, for its record
 ) -> None:
     "Saves the prior with a record of what it and what it began from have seen."
     schedule = None
@@ -392,10 +407,22 @@ def _keep(
         defaults, refinement = defaults or old.defaults, old.refinement if refinement is None else refinement
         schedule = old.scheduler_config
     began_from = [autoencoder, None if old is None else old.folder, teacher_folder(teacher)]
-    note = lambda folder: write_record(folder, data, [read_record(f) for f in began_from])
+    note = lambda folder: write_record(folder, data, [read_record(f) for f in began_from], **options)
     save_prior(trained, autoencoder, out, data.classes, defaults, schedule, refinement, note)
 
 # %% ../nbs/09_train_prior.ipynb #e20871df
+def check_minimax(
+    minimax: Any,  # a `Minimax`, or None
+    start: str | Path | None,  # the prior to train further
+) -> None:
+    "Raises `PSRError` for something else than `Minimax`, and for its terms without a prior to train further."
+    what = 'argument minimax (in the shell: --minimax)'
+    if minimax is not None and not isinstance(minimax, Minimax):
+        raise PSRError(what, 'a `Minimax`, or None', type(minimax).__name__)
+    if minimax is not None and start is None:
+        raise PSRError(what, 'a prior to train further (start, in the shell: --from)', 'none')
+
+
 def _beginning(
     start: str | Path | None, tune: str, autoencoder: str | Path | None
 ) -> tuple[Prior | None, str | Path]:  # the prior to start from, and the folder of the autoencoder
