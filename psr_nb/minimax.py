@@ -42,6 +42,10 @@ def _argument(name: str) -> str:
 class Memories(nn.Module):
     "Directions of the latents that were seen lately, real ones and predicted ones, of each class."
 
+    real: torch.Tensor  # (classes, memory, d) fp16
+    predicted: torch.Tensor  # (classes, memory, d) fp16
+    seen: torch.Tensor  # (classes,) latents of each class, so far
+
     def __init__(
         self,
         terms: Minimax,  # the weights, and how many latents are remembered
@@ -53,7 +57,7 @@ class Memories(nn.Module):
         size = classes, terms.memory, math.prod(latent_shape)
         for name in ('real', 'predicted'):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float16))
-        self.register_buffer('seen', torch.zeros(classes, dtype=torch.int64))  # of each class, so far
+        self.register_buffer('seen', torch.zeros(classes, dtype=torch.int64))
 
     def similarities(
         self,
