@@ -179,6 +179,17 @@ _Crops = Annotated[
 
 # %% ../nbs/49_cli_models.ipynb #71150a46
 _LoraRank = Annotated[int, typer.Option('--lora-rank', min=1, help='Rank of the updates, for lora.')]
+_Minimax = Annotated[
+    bool, typer.Option('--minimax', help='Train it further with the two terms of Minimax Diffusion; needs --from.')
+]
+_Representativeness = Annotated[
+    Optional[float],
+    typer.Option('--representativeness', help='Weight of the first term of --minimax. [default: 0.002]'),
+]
+_Diversity = Annotated[Optional[float], typer.Option('--diversity', help='Weight of its second term. [default: 0.008]')]
+_Memory = Annotated[
+    Optional[int], typer.Option('--memory', help='Latents of each class that it compares with. [default: 64]')
+]
 _PriorSteps = Annotated[int, typer.Option('--steps', min=1, help='Training steps of the transformer.')]
 _AutoencoderSteps = Annotated[
     int, typer.Option('--autoencoder-steps', min=1, help='Training steps of the autoencoder.')
@@ -202,7 +213,7 @@ def _check_prior_options(
     "Options that contradict each other, or of which nothing would come."
     first = 'autoencoder_steps halvings latent_channels'
     if start is None:
-        refuse_alone(ctx, 'tune', '--from')
+        refuse_alone(ctx, 'tune minimax', '--from')
     else:
         own = 'no --from, because the prior that is trained further has its own'
         refuse_given(ctx, f'dim depth heads patch_size {first}', own, f'--from {start}')
@@ -211,6 +222,8 @@ def _check_prior_options(
         refuse_given(ctx, first, own, f'--autoencoder {autoencoder}')
     if tune != 'lora':
         refuse_alone(ctx, 'lora_rank', '--tune lora')
+    if not ctx.params['minimax']:
+        refuse_alone(ctx, 'representativeness diversity memory', '--minimax')
     if not judged:
         refuse_alone(ctx, 'judge_samples', '--judge or --holdout')
 
@@ -223,6 +236,10 @@ def _train_prior(
     start: _Start = None,
     tune: _Tune = 'full',
     lora_rank: _LoraRank = 8,
+    minimax: _Minimax = False,
+    representativeness: _Representativeness = None,
+    diversity: _Diversity = None,
+    memory: _Memory = None,
     autoencoder: _Autoencoder = None,
     teacher: _Helper = None,
     judge: _Judges = None,
@@ -253,16 +270,19 @@ def _train_prior(
     "Train a diffusion prior: an autoencoder, then a transformer; an interrupted run goes on."
     from psr_nb.distill import writable
     from psr_nb.make_models import judge_prior, load_judges, make_prior, sample_sheet
+    from psr_nb.minimax import Minimax
 
     judged = bool(judge) or holdout is not None
     _check_prior_options(ctx, start, tune, autoencoder, judged)
+    weights = given(representativeness=representativeness, diversity=diversity, memory=memory)
+    terms = Minimax(**weights) if minimax else None
     writable(out, 'training.json')
     source = data_source(data, image_column, label_column, holdout)
     parts = load_judges(source, listed(judge or []), size, allow_overlap) if judged else None
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
     shape = dict(dim=dim, depth=depth, heads=heads, patch_size=patch_size)
     training = dict(steps=steps, batch_size=batch_size, lr=lr, flip=flip, compile=compile)
-    training |= dict(tune=tune, lora_rank=lora_rank)
+    training |= dict(tune=tune, lora_rank=lora_rank, minimax=terms)
     model, file = make_prior(
         source, out, start, autoencoder, teacher, size, crops, seed, not quiet, first, **shape, **training
     )

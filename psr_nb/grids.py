@@ -16,7 +16,7 @@ from .core import PSRError, check_fields, content_hash, is_number, is_whole, loo
 from .evaluate import PROTOCOLS
 from .guides import guide_options
 from .refine import RefineSettings
-from .rivals import RIVALS
+from .rivals import RIVALS, MinimaxTuning
 from .select import SELECTORS, Weights
 from .spaces import is_centred
 from .stages import BASELINES
@@ -115,6 +115,7 @@ METHOD_KEYS = {  # how a method's sets are made
     'swaps': 'for a selector: sets to try in exchanging candidates, where the grid measures worth',
     'refine': 'for a selector or a contest: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
     'guide': 'for a selector or a contest: a name in `GUIDES`, or name and options: chosen from a pool sampled with it',
+    'tuning': 'for the rival minimax: settings of `MinimaxTuning`, such as {steps: 500}',
     'draws': 'for what is drawn by chance: how many sets per pool; each of them gets all seeds',
 }
 _WAYS = ('selector', 'baseline', 'rival', 'folder', 'function', 'contest')
@@ -201,6 +202,16 @@ def _contest(name: str, given: Any) -> dict[str, int]:
     return {str(key): _number(value, f'{key} of method {name}') for key, value in given.items()}
 
 
+def _tuning(name: str, how: dict[str, Any]) -> dict[str, Any]:
+    "How the prior of a method is fine-tuned. Raises `PSRError` for unknown settings."
+    given = how['tuning']
+    if not isinstance(given, dict) or how.get('rival') != 'minimax':
+        raise PSRError(f'tuning of method {name}', 'settings, beside the rival minimax', repr(how)[:80])
+    for key in given:
+        lookup({f.name: f for f in fields(MinimaxTuning)}, str(key), f'tuning of method {name}')
+    return asdict(MinimaxTuning(**given))
+
+
 DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', 'mosaics_real', *RIVALS)  # what a seed decides
 
 
@@ -242,6 +253,8 @@ def _method(name: str, how: Any) -> dict[str, Any]:
         found['guide'] = _guide(name, how)
     if 'contest' in how:
         found['contest'] = _contest(name, how['contest'])
+    if 'tuning' in how:
+        found['tuning'] = _tuning(name, how)
     if 'draws' in how:
         found['draws'] = _number(how['draws'], f'draws of method {name}')
         if 'function' not in how and how[ways[0]] not in DRAWN:

@@ -19,7 +19,7 @@ from .prior import Prior
 from .seen import read_record, recorded_options
 from .teacher import Teacher
 from .train_autoencoder import train_autoencoder
-from .train_prior import check_transformer, prior_report, train_prior
+from .train_prior import check_minimax, check_transformer, prior_report, train_prior
 from .train_teacher import RECIPES, train_teacher
 from .training import check_counts, check_rate, random_crops, square_side
 from .tuning import TUNINGS
@@ -204,6 +204,7 @@ def check_prior(
         raise PSRError(
             'argument tune (in the shell: --tune)', 'a prior to train further (--from)', f'none, with {tune}'
         )
+    check_minimax(options.get('minimax'), None)
     check_counts(2, 8, halvings=autoencoder.get('halvings', 2))
     check_rate(options.get('lr', 1e-3))
     check_counts(**{k: options[k] for k in ('steps', 'batch_size') if k in options})
@@ -221,7 +222,7 @@ def make_prior(
     seed: int = 0,  # of weights and batches
     progress: bool = True,  # show a progress bar
     autoencoder_options: dict | None = None,  # latent_channels, halvings, steps
-    **options: Any,  # of `train_prior`: dim, depth, heads, patch_size, steps, batch_size, lr, flip, tune, …
+    **options: Any,  # of `train_prior`: dim, depth, heads, patch_size, steps, batch_size, lr, flip, tune, minimax, …
 ) -> tuple[Prior, Path]:  # the prior, and the file of its loss curve
     "Trains a prior and opens it; an interrupted run goes on. Raises `PSRError` for images that are not square."
     out = Path(out)

@@ -11,7 +11,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from .pool import Pool
 from .prior import Prior
 from .protocols import PROTOCOLS
 from .refine import RefineSettings
-from .rivals import RIVALS
+from .rivals import RIVALS, MinimaxTuning, Tuned, minimax, tune_minimax
 from .seen import seen_words
 from .select import SELECTORS, Prepared, Selection, prepare
 from .stages import BASELINES, free_teachers, make_pool, open_set
@@ -52,8 +52,8 @@ from .views import image_grid
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'cell_pool', 'prepared_of', 'worth_of', 'contest_of', 'set_of',
-           'sets_of', 'trained_students', 'notes_of', 'draw_sheet', 'denoising_steps']
+__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'cell_pool', 'prepared_of', 'worth_of', 'tuned_of',
+           'contest_of', 'set_of', 'sets_of', 'trained_students', 'notes_of', 'draw_sheet', 'denoising_steps']
 
 # %% ../nbs/33_sets.ipynb #be011
 @dataclass(frozen=True)
@@ -374,6 +374,19 @@ def _whole(found: Any, cell: Cell, test: ImageData, what: str) -> Any:
     return found
 
 
+def tuned_of(
+    bench: Bench,  # the opened grid
+    cell: Cell,  # one cell of the grid
+) -> Tuned | None:  # None: its method takes the prior as it is
+    "The prior that a method fine-tunes; trained where the grid has none for these settings yet."
+    how = bench.grid.methods[cell.method]
+    if how.get('rival') != 'minimax':
+        return None
+    own = MinimaxTuning(**how.get('tuning', {}))
+    make = lambda: tune_minimax(bench.prior, bench.images('train'), bench.path / 'priors', own)
+    return bench.once(('tuned', own), make)
+
+
 def _function(words: str, base: str) -> Callable[..., Any]:
     "A function by module and name; the module may be a file beside the grid."
     module, _, name = words.partition(':')
@@ -457,10 +470,11 @@ def set_of(
         make = _function(str(how['function']), bench.grid.base)
         return lambda seed: _whole(make(real, cell.ipc, seed), cell, test, f'function of method {cell.method}'), test
     if 'rival' in how:
-        make = RIVALS[how['rival']]
+        make, tuned = RIVALS[how['rival']], tuned_of(bench, cell)
+        make = make if tuned is None else partial(minimax, tuned=tuned.prior)
         if 'draws' in how:
             return lambda seed: make(bench.prior, real, cell.ipc, seed), test
-        key = 'rival', how['rival'], cell.ipc, cell.pool
+        key = 'rival', content_hash(how), cell.ipc, cell.pool
         return bench.once(key, lambda: make(bench.prior, real, cell.ipc, cell.pool)), test
     if how.get('selector') == 'random':  # drawn anew for each seed
         return lambda seed: _chosen_set(bench, cell, how, seed), test
@@ -543,5 +557,7 @@ def denoising_steps(
     each = len(bench.prior.classes) * bench.prior.defaults['num_inference_steps']
     if 'rival' not in how:
         return bench.grid.n_per_class * each
+    if how['rival'] == 'minimax':  # trained once, and counted for each set
+        return math.prod(MinimaxTuning(**how.get('tuning', {})).planned(len(bench.images('train')))) + cell.ipc * each
     more = len(bench.prior.classes) * 100 if how['rival'] == 'condition_aware' else 0  # its optimisation
     return cell.ipc * (each * (2 if more else 1) + more)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from psr_nb.core import PSRError
 from psr_nb.data import class_names, imagenet_index, load_data
+from psr_nb.minimax import Minimax
 from psr_nb.prior import Prior
 from psr_nb.teacher import IMAGENET_PACKAGES, Teacher
 from psr_nb.train_prior import feature_distance, train_autoencoder, train_prior
@@ -181,10 +182,10 @@ def test_further_keeps_the_noise_schedule_of_a_pipeline_made_elsewhere(pictures,
         )
     )
     data = load_data(pictures, size=64)
-    for s in train_prior(
-        data, tmp_path / 'tuned', start=tmp_path / 'large', tune='difffit', steps=2, batch_size=4, device='cpu'
-    ):
-        assert s.loss < 5
+    small = dict(start=tmp_path / 'large', tune='difffit', steps=2, batch_size=4, device='cpu')
+    for terms in (Minimax(1.0, 1.0), None):
+        for s in train_prior(data, tmp_path / 'tuned', minimax=terms, **small):
+            assert s.loss < 5
     tuned = Prior.from_pretrained(tmp_path / 'tuned', device='cpu')
     assert tuned.defaults['guidance_scale'] == 3.0 and tuned.refinement == {
         'steps': 7
