@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Callable, Iterable, cast
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['LARGE', 'ImagePool', 'Problem', 'reference_images', 'worth_counts', 'worth_reaches', 'PoolRows', 'ProblemMaker',
-           'make_problems', 'Problems']
+__all__ = ['LARGE', 'ImagePool', 'Known', 'Problem', 'reference_images', 'worth_counts', 'worth_reaches', 'PoolRows',
+           'ProblemMaker', 'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -129,6 +130,14 @@ class ImagePool:
 LARGE = 4000  # candidates of a class beyond which their similarities are made part by part
 
 # %% ../nbs/14_problems.ipynb #32575f7b
+class Known(NamedTuple):
+    "Worth that was measured."
+
+    values: np.ndarray  # (n,) what each candidate adds to a student; NaN: not known
+    counts: float  # how far it counts, 0 to 1
+    digest: str  # of the values of all classes; empty: not from the pool's table
+
+
 @dataclass(eq=False, repr=False)
 class Problem:
     "One class: its candidates, what they are compared with, and what the teacher says of them."
@@ -145,6 +154,22 @@ class Problem:
     worth: np.ndarray | None = None  # (n,) what each adds to a student, where that was measured; in its own unit
     counts: float = 1.0  # how far worth counts, 0 to 1: see `worth_counts`
     measured_for: int | None = None  # images per class of the sets by which worth was measured; None: not known
+    digest: str = ''  # of the worth of all classes; empty: not from the pool's table
+    others: Mapping[int, Known] = field(default_factory=dict)  # worth as measured before, for other images per class
+
+    def worth_for(
+        self,
+        ipc: int | None,  # images per class that are chosen; None: not known
+    ) -> Known | None:  # None: none says anything about so many
+        "The measured worth that is nearest to a budget."
+        if self.worth is None:
+            return None
+        latest = Known(self.worth, self.counts, self.digest)
+        if ipc is None or self.measured_for is None:
+            return latest
+        known = {self.measured_for: latest} | {k: v for k, v in self.others.items() if k != self.measured_for}
+        near = [k for k in known if worth_reaches(ipc, k)]
+        return known[min(near, key=lambda k: max(ipc, k) / min(ipc, k))] if near else None
 
     @property
     def n(self) -> int:
@@ -342,6 +367,23 @@ def _one_number(table: pandas.DataFrame, name: str) -> float | None:  # None: no
     return float(said[0]) if len(said) else None
 
 
+def _digest(values: np.ndarray, counts: float) -> str:
+    content = values.tobytes() if counts == 1 else values.tobytes() + np.float64(counts).tobytes()
+    return content_hash(content)[:16]
+
+
+def _worth_of_others(pool: PoolLike) -> dict[int, Known]:  # images per class -> (classes · n,) values, …
+    "The columns `worth_1`, `worth_10`, …: what was measured for each budget, the latest one too."
+    table, found = pool.table, {}
+    for name in table.columns:
+        if (said := re.fullmatch(r'worth_([1-9]\d{0,8})', name)) is None:
+            continue
+        share = _one_number(table, f'{name}_share')
+        values, counts = _numbers(table, name), worth_counts(1.0 if share is None else share)
+        found[int(said[1])] = Known(values, counts, _digest(values, counts))
+    return found
+
+
 def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float, int | None] | None:  # (classes · n,), how far, for what
     "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     table = pool.table
@@ -380,13 +422,15 @@ def _problem(
     difficulty: Callable[[], np.ndarray] | None,  # of these references
     counts: float,  # how far worth does
     measured_for: int | None,  # the budget that it was measured for
+    digest: str,  # of the worth of all classes
+    others: Mapping[int, Known],  # worth for other budgets
 ) -> Problem:
     x, y = candidates, reference
     if centred:
         middle = (x if y is None else y).mean(0)
         x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
     reliability, uncertainty, seen = (scores.get(s) for s in ('reliability', 'uncertainty', 'seen'))
-    worth = scores.get('worth'), counts, measured_for
+    worth = scores.get('worth'), counts, measured_for, digest, others
     return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, *worth)
 
 # %% ../nbs/14_problems.ipynb #pm001
@@ -454,6 +498,7 @@ class ProblemMaker:
         columns = (('reliability', reliability, 'probability'), ('uncertainty', uncertainty, 'entropy'))
         self.columns = {t: _column(pool, named, built_in) for t, named, built_in in columns if named != built_in}
         measured, self.counts, self.measured_for = (_measured_worth(pool) if worth else None) or (None, 1.0, None)
+        self.others, self.digest = {} if measured is None else _worth_of_others(pool), ''
         if measured is not None:
             self.columns['worth'] = measured
         self.real = about = self.hard = None
@@ -468,9 +513,7 @@ class ProblemMaker:
         self.config |= dict(max_reference=max_reference, reference_seed=seed)
         self.config |= dict(reliability=reliability, uncertainty=uncertainty)
         if measured is not None:
-            known = self.counts == 1
-            content = measured.tobytes() if known else measured.tobytes() + np.float64(self.counts).tobytes()
-            self.config['worth'] = content_hash(content)[:16]
+            self.digest = self.config['worth'] = _digest(measured, self.counts)
 
     def problems(
         self,
@@ -501,7 +544,9 @@ class ProblemMaker:
             if self.hard is not None and self.real is not None:
                 difficulty = partial(self.hard.of, (self.real.labels == label).numpy())
             of_class = {k: v[mine] for k, v in scores.items()}
-            own = candidates[mine], y, self.centred, of_class, difficulty, self.counts, self.measured_for
+            others = {ipc: k._replace(values=k.values[label * n : label * n + n]) for ipc, k in self.others.items()}
+            worth = self.counts, self.measured_for, self.digest, others
+            own = candidates[mine], y, self.centred, of_class, difficulty, *worth
             found.append(_problem(label, pool.classes[label], *own))
         return found
 

@@ -21,7 +21,7 @@ from .core import PSRError, expect, is_whole, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
-from .problems import Problem, ProblemMaker, Problems, worth_reaches
+from .problems import Problem, ProblemMaker, Problems
 from .selection import Selection
 from .selectors import SELECTORS, Selector, Weights, by_class, check_quantile, constraints, quality_terms
 
@@ -149,10 +149,12 @@ class Prepared(Problems):
     def _stack(self) -> torch.Tensor:  # (classes, q, n)
         return torch.from_numpy(np.stack([p.similarity for p in self.problems])).to(self.device)
 
-    def _choose(self, name: str, k: list[int], weights: Weights, limits: list, seed: int) -> tuple[list, list]:
+    def _choose(
+        self, name: str, k: list[int], weights: Weights, limits: list, seed: int, ipc: int
+    ) -> tuple[list, list]:
         "Orders and gains of all classes."
         selector = SELECTORS[name]
-        terms = [quality_terms(p, selector, weights) for p in self.problems]
+        terms = [quality_terms(p, selector, weights, ipc) for p in self.problems]
         worth = [np.asarray(sum(b.values())) if b else None for b in terms]
         diversity = weights.diversity if selector.weighted else 1.0
         if selector.lockstep and len(set(k)) == 1 and self._even:
@@ -185,7 +187,7 @@ class Prepared(Problems):
     ) -> Selection:
         "Chooses. Raises `PSRError` for a budget beyond the pool, contradictory pins and bans, or unknown names."
         selector = lookup(SELECTORS, method, 'selector')
-        notes, classes, problems = [], self.pool.classes, self.problems
+        notes, classes, problems, known = [], self.pool.classes, self.problems, None
         expect(weights, 'weights', Weights, optional=True)
         check_quantile(quantile)
         if weights is not None and not selector.weighted:
@@ -197,11 +199,13 @@ class Prepared(Problems):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
         each = ipc if budget is None or not is_whole(budget, 1) else max(1, budget // len(classes))
         if weights.worth and selector.weighted and problems[0].worth is not None:
-            if not worth_reaches(each, measured_for := problems[0].measured_for):
-                words = f'worth was measured for {measured_for} images per class and does not count for {each}'
-                notes.append(f'{words}: psr worth … --ipc {each} measures it, or brings back what was measured before')
+            if (known := problems[0].worth_for(each)) is None:
+                words = (
+                    f'worth was measured for {problems[0].measured_for} images per class and does not count for {each}'
+                )
+                notes.append(f'{words}: psr worth … --ipc {each} measures it')
                 weights = replace(weights, worth=0.0)
-            elif asked and not problems[0].counts:
+            elif asked and not known.counts:
                 notes.append('measured worth explains nothing of the differences between sets and does not count')
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]
@@ -217,15 +221,17 @@ class Prepared(Problems):
             pins_of = [len(set(pinned.get(i, ()))) for i in range(len(classes))]
             passing = [int(limit(i, max(1, n))[0].sum()) + n for i, n in enumerate(pins_of)]
             least, most = _budgets(budget, pins_of, passing)
-            _, gains = self._choose(method, most, weights, [limit(i, k) for i, k in enumerate(most)], seed)
+            _, gains = self._choose(method, most, weights, [limit(i, k) for i, k in enumerate(most)], seed, each)
             counts = allocate([np.asarray(sum(g.values())) for g in gains], budget, least).tolist()
         limits = [limit(i, k) for i, k in enumerate(counts)]
         short = [note for _, _, note in limits if note]
         _tell(short)
-        orders, gains = self._choose(method, counts, weights, limits, seed)
+        orders, gains = self._choose(method, counts, weights, limits, seed, each)
         listed = lambda wishes: sorted([c, i] for c, ids in wishes.items() for i in ids)
         config = {**self.config, 'gate': gate, 'quantile': quantile, 'pins': listed(pinned), 'bans': listed(banned)}
         config |= {'seed': seed, 'budget': budget}
+        if known is not None and known.digest:
+            config |= {'worth': known.digest, 'worth_for': each}
         return Selection(self.pool, orders, method, weights, gains, config, notes + short, self)
 
 # %% ../nbs/17_select.ipynb #c055

@@ -194,7 +194,7 @@ def _would_add(selection: Selection, p: Problem, index: int) -> tuple[dict[str, 
         term.add(int(i))
     ordered = isinstance(term, (Priority, HistogramMatch))
     weight = selection.weights.diversity if selector.weighted else 1.0
-    worth = quality_terms(p, selector, selection.weights)
+    worth = quality_terms(p, selector, selection.weights, selection.config.get('worth_for'))
     diversity = 0.0 if ordered else weight * float(term.gains()[index])
     return {'diversity': diversity, **{t: float(b[index]) for t, b in worth.items()}}, ordered
 
@@ -405,7 +405,8 @@ class Selection:
                 )
             kept = ('space', 'centred', 'teacher', 'uncertainty', 'reliability', 'max_reference')
             made = make_problems(self.pool, None, **{k: self.config[k] for k in kept}, worth='worth' in self.config)
-            if made[1].get('worth') != self.config.get('worth'):
+            known = made[0][0].worth_for(self.config['worth_for']) if 'worth_for' in self.config else None
+            if (known.digest if known else made[1].get('worth')) != self.config.get('worth'):
                 raise PSRError(
                     'this selection',
                     'the worth that it was made with',

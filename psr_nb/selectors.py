@@ -285,6 +285,7 @@ def quality_terms(
     problem: Problem,  # one class
     selector: Selector,  # the rule
     weights: Weights,  # of the terms
+    ipc: int | None = None,  # images per class, for which worth is looked up; None: the latest that was measured
 ) -> dict[str, np.ndarray]:  # term -> (n,)
     "What each candidate is worth by itself."
     out = {}
@@ -298,7 +299,7 @@ def quality_terms(
                 out[name] = 2 * weight * (np.log(np.maximum(score, 1e-6)) if name == 'reliability' else score)
             else:
                 out[name] = weight * score / weights.scale
-        if weights.worth and problem.worth is not None:
-            value = problem.counts * standardised(problem.worth)
+        if weights.worth and (known := problem.worth_for(ipc)) is not None:
+            value = known.counts * standardised(known.values)
             out['worth'] = 2 * weights.worth * value if selector.factor else weights.worth * value / weights.scale
     return out

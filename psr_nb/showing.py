@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from dataclasses import replace
 from typing import Any, cast
@@ -52,7 +53,7 @@ class _Measuring(Judging):
             for i in s.ids[label]:
                 term.add(int(i))
             gains = (s.weights.diversity if rule.weighted else 1.0) * term.gains() + sum(
-                quality_terms(p, rule, s.weights).values()
+                quality_terms(p, rule, s.weights, s.config.get('worth_for')).values()
             )
             gains = np.array(gains, np.float64)
             gains[s.ids[label]] = np.nan
@@ -190,7 +191,7 @@ class _Showing(_Placing):
         return own | {
             c: table[c].to_numpy()
             for c in table.columns
-            if c not in ('class', 'index', 'worth_ipc', 'worth_share', *own)
+            if c not in ('class', 'index', *own) and not re.fullmatch(r'worth_(ipc|share|\d+|\d+_share)', c)
         }
 
     def _described(self, ipc: int) -> dict:

@@ -340,6 +340,7 @@ class Worth:
         "Makes selection use this measurement, whatever the pool's table holds."
         for problem, own in zip(problems, self.values, strict=True):
             problem.worth, problem.counts, problem.measured_for = own, self.counts, self.about['ipc']
+            problem.digest, problem.others = '', {}
 
     @property
     def counts(self) -> float:
@@ -439,7 +440,8 @@ class Worth:
         return lines
 
     def keep(self) -> None:
-        "Writes the columns `worth`, `worth_se`, `worth_ipc` and `worth_share`; the last two are one number for all."
+        """Writes the columns `worth`, `worth_se`, `worth_ipc` and `worth_share`, the last two with one number for all; and
+        `worth_10` and `worth_10_share` for 10 images per class, which stay when worth is measured for others."""
         a = self.about
         source = f'{len(self.measured)} students {a["student"]}, {a["protocol"]}, IPC {a["ipc"]}, {a["real"]}'
         columns = {'worth': self.values.ravel(), 'worth_ipc': np.full(self.values.size, float(a['ipc']))}
@@ -447,6 +449,8 @@ class Worth:
             columns['worth_se'] = self.errors.ravel()
         if self.explained:
             columns['worth_share'] = np.full(self.values.size, self.explained['all'])
+        own = {'worth': f'worth_{a["ipc"]}', 'worth_share': f'worth_{a["ipc"]}_share'}
+        columns |= {own[name]: values for name, values in columns.items() if name in own}
         self.pool.add_scores(columns, source)
 
     @classmethod

@@ -334,11 +334,42 @@ def test_worth_is_about_a_budget(pool, real):
         same = all(np.array_equal(a, b) for a, b in zip(chosen.ids, plain.ids))
         assert ('worth' in chosen.gains[0]) == counts and same == (not counts)
         words = f'worth was measured for 2 images per class and does not count for {ipc}: psr worth … --ipc {ipc} '
-        notes = [] if counts else [f'{words}measures it, or brings back what was measured before']
+        notes = [] if counts else [f'{words}measures it']
         assert chosen.notes == notes
     assert 'does not count for 5' in select(pool, 1, gate=False, weights=Weights(reliability=0), budget=50).notes[0]
-    pool.add_scores({'worth': np.arange(80.0), 'worth_ipc': np.full(80, 10.0)})
-    assert 'does not count for 2' in select(pool, 2, gate=False, weights=Weights(reliability=0), at_once=4).notes[0]
+    pool.add_scores({'worth': np.arange(80.0), 'worth_ipc': np.full(80, 40.0)})
+    assert 'does not count for 5' in select(pool, 5, gate=False, weights=Weights(reliability=0), at_once=4).notes[0]
+
+
+@pytest.mark.slow
+def test_each_budget_has_its_own_measurement(pool, real, tmp_path):
+    "What was measured for one budget is there when another was measured later; a file opens with the right one."
+    flat = dict(gate=False, weights=Weights(reliability=0, worth=1))
+    known = lambda ipc: pool.add_scores({'worth_share': np.ones(80), f'worth_{ipc}_share': np.ones(80)})
+    measure(pool, real, 16)
+    known(2)
+    two = select(pool, 2, **flat)
+    file, first = two.save(tmp_path), int(two.ids[0][0])
+    explained = two.explain(0, first).terms['worth']
+    list(measure_worth(pool, real, 5, 16, BRIEF, trials=60, device='cpu'))
+    known(5)
+    assert explained and {'worth_2', 'worth_5', 'worth_2_share', 'worth_5_share'} <= set(pool.table.columns)
+    assert set(pool.table['worth_ipc']) == {5.0} and np.array_equal(pool.table['worth_5'], pool.table['worth'])
+    again, five = select(pool, 2, **flat), select(pool, 5, **flat)
+    assert again.config == two.config and again.config['worth_for'] == 2 and five.config['worth_for'] == 5
+    assert (
+        all(np.array_equal(a, b) for a, b in zip(again.ids, two.ids)) and again.config['worth'] != five.config['worth']
+    )
+    parts = select(pool, 2, **flat, at_once=4)
+    assert parts.config['worth'] == two.config['worth'] and [i.tolist() for i in parts.ids] == [
+        i.tolist() for i in two.ids
+    ]
+    assert select(pool, 3, **flat).config['worth'] == two.config['worth']  # 3 is nearer to 2 than to 5
+    assert select(pool, 4, **flat).config['worth'] == five.config['worth']
+    assert Selection.open(file, pool).explain(0, first).terms['worth'] == pytest.approx(explained)
+    pool.add_scores({'worth_2': np.arange(80.0)})
+    with pytest.raises(PSRError, match='the worth that it was made with'):
+        Selection.open(file, pool).explain(0, first)
 
 
 @pytest.mark.slow
