@@ -341,8 +341,10 @@ def worth_reaches(
     ipc: int,  # images per class that are chosen
     measured_for: int | None,  # images per class for which worth was measured; None: not known
 ) -> bool:
-    "Whether worth says something about another budget: about half and twice the one that it was measured for."
-    return measured_for is None or max(ipc, measured_for) <= 2 * min(ipc, measured_for)
+    "Whether worth says something about another budget: from half to twice the one it was measured for; from ten up, to five times."
+    if measured_for is None:
+        return True
+    return measured_for <= 2 * ipc and ipc <= (5 if measured_for >= 10 else 2) * measured_for
 
 
 def _odd_column(name: str, wanted: str, found: str) -> PSRError:

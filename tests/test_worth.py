@@ -15,7 +15,7 @@ from psr_nb.contest import at_most, compare_sets, contest, judged_worth, propose
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.pool import Pool
-from psr_nb.problems import ImagePool, worth_counts
+from psr_nb.problems import ImagePool, worth_counts, worth_reaches
 from psr_nb.protocols import PROTOCOLS
 from psr_nb.select import Selection, Weights, prepare, select
 from psr_nb.stages import select_by_students
@@ -339,6 +339,15 @@ def test_worth_is_about_a_budget(pool, real):
     assert 'does not count for 5' in select(pool, 1, gate=False, weights=Weights(reliability=0), budget=50).notes[0]
     pool.add_scores({'worth': np.arange(80.0), 'worth_ipc': np.full(80, 40.0)})
     assert 'does not count for 5' in select(pool, 5, gate=False, weights=Weights(reliability=0), at_once=4).notes[0]
+
+
+@pytest.mark.parametrize(
+    ('measured_for', 'fewest', 'most'), [(1, 1, 2), (2, 1, 4), (5, 3, 10), (9, 5, 18), (10, 5, 50), (50, 25, 250)]
+)
+def test_how_far_worth_reaches(measured_for, fewest, most):
+    "Downwards to half the budget; upwards to twice, and from ten images per class to five times."
+    assert [i for i in range(1, 400) if worth_reaches(i, measured_for)] == list(range(fewest, most + 1))
+    assert worth_reaches(399, None)
 
 
 @pytest.mark.slow
