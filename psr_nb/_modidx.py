@@ -1260,6 +1260,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.problems._worth_of_others': ('problems.html#_worth_of_others', 'psr_nb/problems.py'),
                                  'psr_nb.problems.make_problems': ('problems.html#make_problems', 'psr_nb/problems.py'),
                                  'psr_nb.problems.reference_images': ('problems.html#reference_images', 'psr_nb/problems.py'),
+                                 'psr_nb.problems.score_columns': ('problems.html#score_columns', 'psr_nb/problems.py'),
                                  'psr_nb.problems.worth_counts': ('problems.html#worth_counts', 'psr_nb/problems.py'),
                                  'psr_nb.problems.worth_reaches': ('problems.html#worth_reaches', 'psr_nb/problems.py')},
             'psr_nb.protocols': { 'psr_nb.protocols.Plan': ('protocols.html#plan', 'psr_nb/protocols.py'),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['LARGE', 'ImagePool', 'Known', 'Problem', 'reference_images', 'worth_counts', 'worth_reaches', 'PoolRows',
-           'ProblemMaker', 'make_problems', 'Problems']
+__all__ = ['LARGE', 'ImagePool', 'Known', 'Problem', 'reference_images', 'score_columns', 'worth_counts', 'worth_reaches',
+           'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -328,6 +328,14 @@ def _column(pool: PoolLike, name: str, built_in: str) -> np.ndarray:
         found = f'{missing} of {len(values)} that are none (NaN or infinite)'
         raise PSRError(f'score column {name}', 'a number for each candidate', found, 'Compute the score again')
     return values
+
+
+def score_columns(
+    table: pandas.DataFrame,  # of a pool
+) -> list[str]:
+    "The scores of single candidates among its columns: not what worth keeps for other budgets, or says of all."
+    kept = re.compile(r'class|index|worth_(ipc|share|\d+|\d+_share)')
+    return [c for c in table.columns if not kept.fullmatch(c)]
 
 
 def worth_counts(

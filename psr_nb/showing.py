@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 from dataclasses import replace
 from typing import Any, cast
@@ -21,7 +20,7 @@ from .decisions import PRESETS, WEIGHTS
 from .judging import Judging
 from .measures import BETTER, EXPLORER_STATES, METERS, measures, project_real, state_codes, tile_bytes
 from .pictures import to_float, to_uint8
-from .problems import reference_images
+from .problems import reference_images, score_columns
 from .score import teacher_answers
 from .selectors import SELECTORS, quality_terms
 from .views import class_colours, pool_umap
@@ -188,11 +187,7 @@ class _Showing(_Placing):
         if problems[0].seen is not None:
             names = ['reliability', 'uncertainty', *names]
         own = {name: np.concatenate([getattr(p, name) for p in problems]) for name in names}
-        return own | {
-            c: table[c].to_numpy()
-            for c in table.columns
-            if c not in ('class', 'index', *own) and not re.fullmatch(r'worth_(ipc|share|\d+|\d+_share)', c)
-        }
+        return own | {c: table[c].to_numpy() for c in score_columns(table) if c not in own}
 
     def _described(self, ipc: int) -> dict:
         "What the front must know once."

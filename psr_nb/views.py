@@ -21,6 +21,7 @@ from .core import PSRError, lookup, to_float, to_pil, to_uint8
 from .evaluate import Report
 from .front import picture_uri, render
 from .pool import Pool
+from .problems import score_columns
 from .selection import Selection
 from .spaces import embed
 
@@ -352,7 +353,7 @@ def pool_map(
     import plotly.graph_objects as go
 
     table = pool.table
-    scores = [c for c in table.columns if c not in ('class', 'index')]
+    scores = score_columns(table)
     lookup(dict.fromkeys(['state', 'class', *scores]), colour_by, 'colour')
     xy = pool_umap(pool, space, method) if coordinates is None else np.asarray(coordinates)
     if xy.shape != (len(pool), 2):

@@ -15,7 +15,7 @@ from psr_nb.contest import at_most, compare_sets, contest, judged_worth, propose
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.pool import Pool
-from psr_nb.problems import ImagePool, worth_counts, worth_reaches
+from psr_nb.problems import ImagePool, score_columns, worth_counts, worth_reaches
 from psr_nb.protocols import PROTOCOLS
 from psr_nb.select import Selection, Weights, prepare, select
 from psr_nb.stages import select_by_students
@@ -362,6 +362,7 @@ def test_each_budget_has_its_own_measurement(pool, real, tmp_path):
     explained = two.explain(0, first).terms['worth']
     list(measure_worth(pool, real, 5, 16, BRIEF, trials=60, device='cpu'))
     known(5)
+    assert [c for c in score_columns(pool.table) if 'worth' in c] == ['worth', 'worth_se']
     assert explained and {'worth_2', 'worth_5', 'worth_2_share', 'worth_5_share'} <= set(pool.table.columns)
     assert set(pool.table['worth_ipc']) == {5.0} and np.array_equal(pool.table['worth_5'], pool.table['worth'])
     again, five = select(pool, 2, **flat), select(pool, 5, **flat)
