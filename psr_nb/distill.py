@@ -621,9 +621,13 @@ def run_worth(
     return worth
 
 
-def _worth_stage(stages: Stages, pool: Pool, real: ImageData, progress: bool, **options: Any) -> None:
+def _worth_stage(
+    stages: Stages, pool: Pool, real: ImageData, progress: bool, engine: Engine | None, ipc: int, **options: Any
+) -> dict[str, Any]:  # the options that would measure the same again
     with stages.stage('worth') as say:
-        say('; '.join(run_worth(pool, real, progress, stages, **options).words()))
+        worth = run_worth(pool, real, progress, stages, ipc=ipc, engine=engine, **options)
+        say('; '.join(worth.words()))
+    return {**options, 'students': len(worth.measured)}
 
 
 def _select_stage(
@@ -798,9 +802,9 @@ def distill(
         options = dict(seed=seed, teacher=roles.scoring, **(select_options or {}))
         real = data if aside is None else aside if measured else keep_aside(data, sampled, ipc, seed=seed)
         rest = real.rest if isinstance(real, Aside) else real
-        how = None if worth_options is None else dict(seed=seed) | worth_options
-        if how is not None:
-            _worth_stage(stages, sampled, rest, progress, ipc=ipc, engine=who, **how)
+        how = None
+        if worth_options is not None:
+            how = _worth_stage(stages, sampled, rest, progress, who, ipc, **(dict(seed=seed) | worth_options))
         selection = _select_stage(stages, sampled, ipc, method, by_students, rest, swaps, progress, **options)
         method = 'by_students' if by_students else method
         embedding = layout_aside(sampled, map_method) if map_method and out is not None else None

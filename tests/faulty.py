@@ -190,11 +190,11 @@ def _shorten() -> None:
     import dataclasses
     import functools
 
-    from psr_nb import stages, training
+    from psr_nb import distill, training
     from psr_nb.protocols import PROTOCOLS
 
     PROTOCOLS['brief'] = dataclasses.replace(PROTOCOLS['quick'], epochs=((1e9, 6),))
-    stages.measure_worth = functools.partial(stages.measure_worth, trials=100, generation=8)
+    distill.measure_worth = functools.partial(distill.measure_worth, trials=100, generation=8)
     usual = training.Checkpoint.__init__
     training.Checkpoint.__init__ = lambda self, out, settings, every=5: usual(self, out, settings, min(every, 5))
 

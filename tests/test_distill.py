@@ -96,6 +96,7 @@ def test_worth_is_measured_on_the_way_and_the_set_can_be_made_again(few_images, 
     run = distill(out=tmp_path / 'set', worth_options=how, on_progress=moments.append, **whole)
     assert [name for name, *_ in run.stages] == ['load', 'pool', 'worth', 'select', 'save']
     assert [(p.done, p.total) for p in moments if p.stage == 'worth' and p.total] == [(0, 16), (16, 16)]
+    assert run.distilled.provenance['worth'] == dict(how, seed=0)
     assert 'worth' in run.pool.table.columns and 'exchanged' in run.selection.notes[-1]
     assert not any('worth' in who for who in run.distilled.provenance['trained_on'])  # its judges are among the data
     said = verify(tmp_path / 'set', 'fashion', 2, few_images)
