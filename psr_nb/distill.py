@@ -460,7 +460,7 @@ def unrecorded(
         found.append(f'the selection, by real images {config["reference"]["name"]}')
     if 'worth' in config and selection.weights.worth:
         try:
-            judged = Worth.open(selection.pool, selection.ipc).judges(data) is not None
+            judged = Worth.open(selection.pool, config.get('worth_for') or selection.ipc).judges(data) is not None
         except PSRError:  # from elsewhere, or of other classes
             judged = False
         found += [] if judged else ['measured worth, by its judges']

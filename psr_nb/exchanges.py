@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from .core import PSRError, is_whole
+from .core import PSRError
 from .judging import stand_back
 from .swaps import SwapStep, limits, swap_steps
 from .sweeps import Sweeping
@@ -29,8 +27,6 @@ class Exchanging(Sweeping):
         tries: int = 6000,  # sets to try
     ) -> None:
         "Exchanges candidates as long as more is expected. What is found is pinned, in one step of undo."
-        if not is_whole(tries, 1):
-            raise PSRError('argument tries', 'a whole number from 1 up', tries)
         if self.training_now:
             raise PSRError('this panel', 'one work at a time', 'one that is going on', 'Stop it, or wait for it')
         with self._lock:
@@ -39,7 +35,7 @@ class Exchanging(Sweeping):
                 found, say = 'none', f'psr worth POOL --ipc {now.ipc} --data …'
                 raise PSRError('this panel', f'worth, measured for {now.ipc} images per class', found, say)
             steps = swap_steps(worth, selection.ids, tries, self.seed, *limits(selection))
-            self._job = dict(which='selection', of=tries, done=0.0, decisions=now, begun=selection.ids, last=None)
+            self._job = dict(which='selection', done=0.0, decisions=now, begun=selection.ids, last=None)
         self._worker = Worker(_in_background(steps), self._exchanged, self._exchange_over).start()
         self._show_training(0.0, 'begins')
 
@@ -64,18 +60,16 @@ class Exchanging(Sweeping):
         last, begun = job['last'], job['begun']
         if last is None:
             return 'stopped before the first sets were tried'
-        new = sum(len(np.setdiff1d(a, b)) for a, b in zip(last.ids, begun))
-        if not new:
+        if not (new := last.new(begun)):
             return f'nothing better in {last.tried:,} sets'
         with self._lock:
             if replace(self._now, kept=()) != replace(job['decisions'], kept=()):
                 return '!The selection was changed meanwhile, so nothing was exchanged: try again'
             before = self.predicted(begun)
-            every = tuple((c, int(i)) for c, own in enumerate(last.ids) for i in np.sort(own))
-            self._change(lambda d: replace(d, pins=every))
+            self._change(lambda d: replace(d, pins=tuple(last.pins)))
             after = self.predicted(self.selection.ids)
         assert before is not None and after is not None
-        what = f'{new} of {len(every)} candidates exchanged and pinned'
+        what = f'{new} of {last.ids.size} candidates exchanged and pinned'
         return f'{what}: {after.accuracy:.1%} predicted, {before.accuracy:.1%} before'
 
     def _heard(self, message: dict) -> None:

@@ -136,6 +136,7 @@ class Known(NamedTuple):
     values: np.ndarray  # (n,) what each candidate adds to a student; NaN: not known
     counts: float  # how far it counts, 0 to 1
     digest: str  # of the values of all classes; empty: not from the pool's table
+    measured_for: int | None  # images per class; None: not known
 
 
 @dataclass(eq=False, repr=False)
@@ -164,7 +165,7 @@ class Problem:
         "The measured worth that is nearest to a budget."
         if self.worth is None:
             return None
-        latest = Known(self.worth, self.counts, self.digest)
+        latest = Known(self.worth, self.counts, self.digest, self.measured_for)
         if ipc is None or self.measured_for is None:
             return latest
         known = {self.measured_for: latest} | {k: v for k, v in self.others.items() if k != self.measured_for}
@@ -390,7 +391,7 @@ def _worth_of_others(pool: PoolLike) -> dict[int, Known]:  # images per class ->
             continue
         share = _one_number(table, f'{name}_share')
         values, counts = _numbers(table, name), worth_counts(1.0 if share is None else share)
-        found[int(said[1])] = Known(values, counts, _digest(values, counts))
+        found[int(said[1])] = Known(values, counts, _digest(values, counts), int(said[1]))
     return found
 
 

@@ -231,7 +231,7 @@ class Prepared(Problems):
         config = {**self.config, 'gate': gate, 'quantile': quantile, 'pins': listed(pinned), 'bans': listed(banned)}
         config |= {'seed': seed, 'budget': budget}
         if known is not None and known.digest:
-            config |= {'worth': known.digest, 'worth_for': each}
+            config |= {'worth': known.digest, 'worth_for': known.measured_for}
         return Selection(self.pool, orders, method, weights, gains, config, notes + short, self)
 
 # %% ../nbs/17_select.ipynb #c055

@@ -34,7 +34,7 @@ from .greedy import HistogramMatch, Priority, similarity
 from .pictures import to_pil
 from .pool import Pool, PoolLike
 from .problems import Problem, Problems, make_problems
-from .selectors import SELECTORS, Weights, by_class, objective, quality_terms, volume
+from .selectors import SELECTORS, Selector, Weights, by_class, objective, quality_terms, volume
 
 if TYPE_CHECKING:
     import pandas
@@ -194,7 +194,7 @@ def _would_add(selection: Selection, p: Problem, index: int) -> tuple[dict[str, 
         term.add(int(i))
     ordered = isinstance(term, (Priority, HistogramMatch))
     weight = selection.weights.diversity if selector.weighted else 1.0
-    worth = quality_terms(p, selector, selection.weights, selection.config.get('worth_for'))
+    worth = selection.terms(p)
     diversity = 0.0 if ordered else weight * float(term.gains()[index])
     return {'diversity': diversity, **{t: float(b[index]) for t, b in worth.items()}}, ordered
 
@@ -426,13 +426,23 @@ class Selection:
         worth = Worth.find(self.pool, self.ipc)
         return None if worth is None else worth.predict(self)
 
+    def terms(
+        self,
+        problem: Problem,  # one class
+        selector: Selector | None = None,  # None: this selection's rule
+        weights: Weights | None = None,  # None: this selection's own
+    ) -> dict[str, np.ndarray]:  # term -> (n,)
+        "What each candidate is worth by itself, by the measurement of worth that the selection was made with."
+        rule = selector or SELECTORS[self.method]
+        return quality_terms(problem, rule, weights or self.weights, self.config.get('worth_for'))
+
     def objective(
         self,
         weights: Weights | None = None,  # None: this selection's own
     ) -> np.ndarray:  # (classes,)
         "F of `psr` for every class, whatever the rule was: log volume plus the log quality of the chosen."
         weights = weights or self.weights
-        worth = lambda p: sum(quality_terms(p, SELECTORS['psr'], weights).values())
+        worth = lambda p: sum(self.terms(p, SELECTORS['psr'], weights).values())
         chosen = zip(self.problems, self.ids)
         return np.array([volume(p.pairs, ids, worth(p), weights.diversity) for p, ids in chosen])
 

@@ -22,7 +22,7 @@ from .measures import BETTER, EXPLORER_STATES, METERS, measures, project_real, s
 from .pictures import to_float, to_uint8
 from .problems import reference_images, score_columns
 from .score import teacher_answers
-from .selectors import SELECTORS, quality_terms
+from .selectors import SELECTORS
 from .views import class_colours, pool_umap
 
 # %% auto #0
@@ -51,9 +51,7 @@ class _Measuring(Judging):
             term: Any = rule.term(p, len(s.ids[label]), self.seed, np.ones(p.n, bool))
             for i in s.ids[label]:
                 term.add(int(i))
-            gains = (s.weights.diversity if rule.weighted else 1.0) * term.gains() + sum(
-                quality_terms(p, rule, s.weights, s.config.get('worth_for')).values()
-            )
+            gains = (s.weights.diversity if rule.weighted else 1.0) * term.gains() + sum(s.terms(p).values())
             gains = np.array(gains, np.float64)
             gains[s.ids[label]] = np.nan
             self._gained[label] = gains

@@ -34,6 +34,18 @@ class SwapStep:
     expected: float  # accuracy of the best set, on the images that decide
     ids: np.ndarray  # (classes, ipc) the best set
 
+    @property
+    def pins(self) -> list[tuple[int, int]]:  # (class, index), in the order in which a file has them
+        "The best set, as pins that select it."
+        return [(c, int(i)) for c, own in enumerate(self.ids) for i in np.sort(own)]
+
+    def new(
+        self,
+        ids: Any,  # chosen candidates of each class
+    ) -> int:
+        "How many candidates of the best set are not in another."
+        return sum(len(np.setdiff1d(own, others)) for own, others in zip(self.ids, ids))
+
 
 def _variants(
     best: np.ndarray,  # (classes, ipc)
@@ -63,12 +75,19 @@ def swap_steps(
     free: np.ndarray | None = None,  # (classes, n) bool: may come in; None: all
     stay: np.ndarray | None = None,  # (classes, n) bool: may not go out; None: none
 ) -> Iterator[SwapStep]:  # one for every `AT_ONCE` sets
-    "Exchanges candidates as long as more is expected. Leaving the loop early keeps the best set so far."
+    """Exchanges candidates as long as more is expected. Leaving the loop early keeps the best set so far. Raises `PSRError`
+    at once for what cannot be tried."""
     if not is_whole(tries, 1):
         raise PSRError('argument tries', 'a whole number from 1 up', tries)
     if not is_whole(seed, 0):
         raise PSRError('argument seed', 'a whole number from 0 up', seed)
     worth.predict(best := np.stack([np.asarray(i) for i in ids]))  # or it says what is wrong with them
+    return _search(worth, best, tries, seed, free, stay)
+
+
+def _search(
+    worth: Worth, best: np.ndarray, tries: int, seed: int, free: np.ndarray | None, stay: np.ndarray | None
+) -> Iterator[SwapStep]:
     g, kernels, trial = np.random.default_rng(seed), worth.opinion.kernels, worth.opinion.judging
     liking = standardised(worth.values)
     if free is not None:
@@ -129,13 +148,11 @@ def swapped(
             bar.update(last.tried - bar.n)
             bar.set_postfix_str(f'{last.expected:.1%} expected')
     assert last is not None
-    every = [(c, int(i)) for c, own in enumerate(last.ids) for i in np.sort(own)]  # the order in which a file has them
     same = {k: config[k] for k in ('gate', 'quantile', 'seed')}
     bans = [tuple(b) for b in config['bans']]
-    found = prepared.select(selection.ipc, selection.method, selection.weights, pins=every, bans=bans, **same)
+    found = prepared.select(selection.ipc, selection.method, selection.weights, pins=last.pins, bans=bans, **same)
     found.config['swaps'] = dict(tries=tries, seed=seed, worth=worth.about['key'], pins=config['pins'])
-    gone = sum(len(np.setdiff1d(a, b)) for a, b in zip(selection.ids, found.ids))
-    words = f'{gone} of {len(selection)} candidates were exchanged: {_in_words(before, worth.predict(found))}'
+    words = f'{last.new(selection.ids)} of {len(selection)} candidates were exchanged: {_in_words(before, worth.predict(found))}'
     found.notes[:] = [*selection.notes, words]
     return found
 

@@ -360,6 +360,8 @@ def test_each_budget_has_its_own_measurement(pool, real, tmp_path):
     two = select(pool, 2, **flat)
     file, first = two.save(tmp_path), int(two.ids[0][0])
     explained = two.explain(0, first).terms['worth']
+    four = select(pool, 4, **flat)  # by the same worth, though later there is one that is nearer
+    far, placed = four.save(tmp_path), four.explain(0, int(four.ids[0][0])).terms['worth']
     list(measure_worth(pool, real, 5, 16, BRIEF, trials=60, device='cpu'))
     known(5)
     assert [c for c in score_columns(pool.table) if 'worth' in c] == ['worth', 'worth_se']
@@ -377,6 +379,9 @@ def test_each_budget_has_its_own_measurement(pool, real, tmp_path):
     assert select(pool, 3, **flat).config['worth'] == two.config['worth']  # 3 is nearer to 2 than to 5
     assert select(pool, 4, **flat).config['worth'] == five.config['worth']
     assert Selection.open(file, pool).explain(0, first).terms['worth'] == pytest.approx(explained)
+    opened = Selection.open(far, pool)
+    assert opened.explain(0, int(four.ids[0][0])).terms['worth'] == pytest.approx(placed)
+    assert np.allclose(opened.objective(), four.objective())
     pool.add_scores({'worth_2': np.arange(80.0)})
     with pytest.raises(PSRError, match='the worth that it was made with'):
         Selection.open(file, pool).explain(0, first)
