@@ -839,6 +839,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'psr_nb.grids.Grid.fixed': ('grids.html#grid.fixed', 'psr_nb/grids.py'),
                               'psr_nb.grids.Grid.from_json': ('grids.html#grid.from_json', 'psr_nb/grids.py'),
                               'psr_nb.grids.Grid.key': ('grids.html#grid.key', 'psr_nb/grids.py'),
+                              'psr_nb.grids._check_sizes': ('grids.html#_check_sizes', 'psr_nb/grids.py'),
                               'psr_nb.grids._contest': ('grids.html#_contest', 'psr_nb/grids.py'),
                               'psr_nb.grids._guide': ('grids.html#_guide', 'psr_nb/grids.py'),
                               'psr_nb.grids._list': ('grids.html#_list', 'psr_nb/grids.py'),

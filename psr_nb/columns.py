@@ -80,7 +80,8 @@ def write_columns(
     scores: dict[str, np.ndarray],  # name -> (classes × shown,)
     sources: dict[str, str],  # name -> what made it
 ) -> None:
-    "Writes candidates.parquet for all candidates of the folder; keeps what it says about those that are not shown."
+    """Writes candidates.parquet for all candidates of the folder. What it says about those that are not shown stays if the
+    same source made it, and is unknown (NaN) from now on otherwise: a column is of one source."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -88,6 +89,8 @@ def write_columns(
     columns, old_sources = read_columns(path, n, n_classes)
     label, index = np.divmod(np.arange(n_classes * n), n)
     for name, values in scores.items():
+        if old_sources.get(name) != sources.get(name):
+            columns.pop(name, None)
         columns.setdefault(name, np.full(n_classes * n, np.nan))[index < shown] = values
     about = to_json({**old_sources, **sources}, indent=None).encode()
     table = pa.table({'class': label, 'index': index, **columns})

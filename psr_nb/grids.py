@@ -114,6 +114,7 @@ METHOD_KEYS = {  # how a method's sets are made
     'weights': "for a selector: terms and how much each counts, as in `Weights`; what is left out is the selector's own",
     'swaps': 'for a selector: sets to try in exchanging candidates, where the grid measures worth',
     'refine': 'for a selector or a contest: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
+    'n_per_class': "for a selector or a contest: chosen from so many of each class, the first of the grid's pool",
     'guide': 'for a selector or a contest: a name in `GUIDES`, or name and options: chosen from a pool sampled with it',
     'tuning': 'for the rival minimax: settings of `MinimaxTuning`, such as {steps: 500}',
     'draws': 'for what is drawn by chance: how many sets per pool; each of them gets all seeds',
@@ -251,6 +252,10 @@ def _method(name: str, how: Any) -> dict[str, Any]:
         found['refine'] = _refine(name, how)
     if 'guide' in how:
         found['guide'] = _guide(name, how)
+    if 'n_per_class' in how:
+        found['n_per_class'] = _number(how['n_per_class'], f'n_per_class of method {name}')
+        if ways[0] not in FROM_POOL:
+            raise PSRError(f'n_per_class of method {name}', 'a selector or a contest beside it', ways[0])
     if 'contest' in how:
         found['contest'] = _contest(name, how['contest'])
     if 'tuning' in how:
@@ -262,6 +267,20 @@ def _method(name: str, how: Any) -> dict[str, Any]:
     return found
 
 # %% ../nbs/33_grids.ipynb #gr009
+def _check_sizes(grid: Grid) -> None:
+    "Raises `PSRError` for a budget above the candidates of a method, and for candidates that the grid's pools do not have."
+    for name, how in grid.methods.items():
+        if not FROM_POOL & set(how):
+            continue
+        own = how.get('n_per_class', grid.n_per_class)
+        if own > grid.n_per_class:
+            most = f"a number up to the grid's own ({grid.n_per_class})"
+            raise PSRError(f'n_per_class of method {name}', most, own)
+        if max(grid.ipc) > own:
+            most = f'numbers up to n_per_class ({own}), since {name} chooses from a pool'
+            raise PSRError('key ipc of the grid', most, max(grid.ipc))
+
+
 def parse_grid(
     content: Any,  # of a YAML file, or the same as a dict
     base: str | Path = '',  # folder that relative paths start from
@@ -293,10 +312,7 @@ def parse_grid(
         for student in values.get('students', ()):
             known_student(student, known_protocol)
     grid = Grid(**values, base=str(base))
-    choosing = [name for name, how in grid.methods.items() if FROM_POOL & set(how)]
-    if choosing and max(grid.ipc) > grid.n_per_class:
-        most = f'numbers up to n_per_class ({grid.n_per_class}), since {choosing[0]} chooses from a pool'
-        raise PSRError('key ipc of the grid', most, max(grid.ipc))
+    _check_sizes(grid)
     if grid.baseline is not None:
         lookup(grid.methods, grid.baseline, 'baseline of the grid')
     return replace(grid, baseline=grid.baseline or next(iter(grid.methods)))

@@ -318,6 +318,8 @@ def score(
             sources[n] = f'several: {", ".join(members)}'
         elif 'prototypes' in needs[n] and reference is not None:
             sources[n] = f'{answers.teacher}, reference {reference.name}'
+        elif 'prototypes' in needs[n]:
+            sources[n] = f'{answers.teacher}, means of {pool.n_per_class} per class'
     for n, column in values.items():
         _check_column(pool, n, column, sources[n])
     pool.add_scores({n: column.numpy() for n, column in values.items()}, sources)

@@ -318,10 +318,15 @@ def cell_pool(
     bench: Bench,  # the opened grid
     cell: Cell,  # one cell of the grid
 ) -> tuple[tuple, Pool]:  # what tells it from the others, and the pool
-    "The pool that a cell's method chooses from: one for each number and guide."
-    guide = bench.grid.methods[cell.method].get('guide')
-    key = cell.pool, None if guide is None else content_hash(guide)
-    return key, bench.once(('pool', *key), lambda: pool_of(bench, cell.pool, guide))
+    "The pool that a cell's method chooses from: one for each number and guide, or its first candidates."
+    how = bench.grid.methods[cell.method]
+    guide, fewer = how.get('guide'), how.get('n_per_class')
+    whole = cell.pool, None if guide is None else content_hash(guide)
+    pool = bench.once(('pool', *whole), lambda: pool_of(bench, cell.pool, guide))
+    if fewer in (None, pool.n_per_class):
+        return whole, pool
+    key = *whole, fewer
+    return key, bench.once(('pool', *key), lambda: Pool.open(pool.path, n_per_class=fewer))
 
 
 def prepared_of(
@@ -556,7 +561,7 @@ def denoising_steps(
         return None
     each = len(bench.prior.classes) * bench.prior.defaults['num_inference_steps']
     if 'rival' not in how:
-        return bench.grid.n_per_class * each
+        return how.get('n_per_class', bench.grid.n_per_class) * each
     if how['rival'] == 'minimax':  # trained once, and counted for each set
         return math.prod(MinimaxTuning(**how.get('tuning', {})).planned(len(bench.images('train')))) + cell.ipc * each
     more = len(bench.prior.classes) * 100 if how['rival'] == 'condition_aware' else 0  # its optimisation

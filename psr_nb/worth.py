@@ -444,6 +444,7 @@ class Worth:
         `worth_10` and `worth_10_share` for 10 images per class, which stay when worth is measured for others."""
         a = self.about
         source = f'{len(self.measured)} students {a["student"]}, {a["protocol"]}, IPC {a["ipc"]}, {a["real"]}'
+        source += f', {self.values.shape[1]} candidates per class'
         columns = {'worth': self.values.ravel(), 'worth_ipc': np.full(self.values.size, float(a['ipc']))}
         if np.isfinite(self.errors).all():
             columns['worth_se'] = self.errors.ravel()

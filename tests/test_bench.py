@@ -266,6 +266,20 @@ def test_worth_is_asked_for_by_its_weight(few_images, tmp_path, monkeypatch):
     assert not torch.equal(plain, by)
 
 
+def test_a_method_chooses_from_the_first_of_a_pool(few_images, tmp_path):
+    "As if no more had been sampled, and what it asks of the prior is counted so."
+    words = dict(data=str(few_images), prior='fashion', n_per_class=6, seeds=1, ipc=2, epochs=1)
+    methods = dict(few=dict(selector='psr', n_per_class=4), all=dict(selector='psr', n_per_class=6), psr=None)
+    larger = Bench.begin(parse_grid(words | dict(methods=methods)), tmp_path / 'larger')
+    few, whole, usual = cells_of(larger.grid)
+    images = lambda bench, cell: sets_room.set_of(bench, cell)[0].images
+    assert sets_room.denoising_steps(larger, few) * 6 == sets_room.denoising_steps(larger, whole) * 4
+    smaller = Bench.begin(parse_grid(words | dict(n_per_class=4, methods=['psr'])), tmp_path / 'smaller')
+    assert torch.equal(images(larger, few), images(smaller, *cells_of(smaller.grid)))
+    assert torch.equal(images(larger, whole), images(larger, usual))
+    assert not torch.equal(images(larger, whole), images(larger, few))
+
+
 @pytest.mark.slow
 def test_add_and_page_as_commands(few_images, tmp_path):
     "A set on disk becomes a row of a grid's file or folder; what was there is not made again."

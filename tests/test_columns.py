@@ -26,6 +26,21 @@ def test_scores_persist_and_survive_extension(tiny_models, tmp_path):
     assert not score(larger, 'reliability')['reliability'].isna().any()
 
 
+def test_a_column_is_of_one_source(tiny_copy):
+    "The first candidates scored by another one: the others' numbers are not comparable, and are unknown from then on."
+    n = 30
+    whole, few = Pool.open(tiny_copy), Pool.open(tiny_copy, n_per_class=n)
+    whole.add_scores({'mine': np.arange(len(whole))}, 'a')
+    few.add_scores({'mine': np.zeros(len(few))}, 'a')  # the same source: the others stay
+    rest = whole.table['index'] >= n
+    assert whole.table['mine'][rest].tolist() == np.arange(len(whole))[rest].tolist()
+    few.add_scores({'mine': np.zeros(len(few))}, 'b')
+    assert whole.table['mine'][rest].isna().all() and not whole.table['mine'][~rest].any()
+    score(whole, 'typicality')
+    score(few, 'typicality')  # relative to the class means of the candidates shown
+    assert whole.table['typicality'][rest].isna().all() and not few.table['typicality'].isna().any()
+
+
 def test_tables_that_are_none_of_the_candidates(tiny_copy):
     pool = Pool.open(tiny_copy)
     pool.add_scores({'mine': np.linspace(0, 1, len(pool))})
