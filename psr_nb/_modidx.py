@@ -1259,6 +1259,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.problems._problem': ('problems.html#_problem', 'psr_nb/problems.py'),
                                  'psr_nb.problems._teacher_scores': ('problems.html#_teacher_scores', 'psr_nb/problems.py'),
                                  'psr_nb.problems._worth_of_others': ('problems.html#_worth_of_others', 'psr_nb/problems.py'),
+                                 'psr_nb.problems.budgets_of_worth': ('problems.html#budgets_of_worth', 'psr_nb/problems.py'),
                                  'psr_nb.problems.make_problems': ('problems.html#make_problems', 'psr_nb/problems.py'),
                                  'psr_nb.problems.reference_images': ('problems.html#reference_images', 'psr_nb/problems.py'),
                                  'psr_nb.problems.score_columns': ('problems.html#score_columns', 'psr_nb/problems.py'),

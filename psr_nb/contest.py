@@ -15,7 +15,7 @@ from .core import PSRError, best_device, is_whole
 from .data import ImageData
 from .learning import train_students
 from .pictures import to_uint8
-from .problems import reference_images
+from .problems import budgets_of_worth, reference_images
 from .protocols import Protocol
 from .select import prepare
 from .selection import Selection
@@ -221,15 +221,18 @@ def judged_worth(
     real: ImageData,  # real training images
     ipc: int,  # images per class
 ) -> np.ndarray | None:  # (n,) bool; None: worth was measured by images that are not known
-    "Which of the real images judged the pool's worth for this budget; none of them where it was not measured."
-    try:
-        judges = Worth.open(pool, ipc).judges(real, MOST_JUDGES)
-    except PSRError:
-        return None if 'worth' in pool.table else np.zeros(len(real), bool)
-    if judges is None:
-        return None
-    taken = ImageData(judges.images, judges.labels, real.classes).pixel_keys  # as they were judged
-    return np.isin(real.pixel_keys, taken)
+    "Which of the real images judged any worth that counts for this budget; none of them where none was measured."
+    judged = np.zeros(len(real), bool)
+    for budget in budgets_of_worth(pool, ipc):
+        try:
+            judges = Worth.open(pool, ipc if budget is None else budget).judges(real, MOST_JUDGES)
+        except PSRError:
+            return None
+        if judges is None:
+            return None
+        taken = ImageData(judges.images, judges.labels, real.classes).pixel_keys  # as they were judged
+        judged |= np.isin(real.pixel_keys, taken)
+    return judged
 
 
 def without_judges(
@@ -237,7 +240,7 @@ def without_judges(
     real: ImageData,  # real training images
     ipc: int,  # images per class
 ) -> tuple[ImageData, bool]:  # those that did not judge the pool's worth, and whether that was known and possible
-    "Leaves out the images by which worth was measured for this budget."
+    "Leaves out the images by which worth was measured that counts for this budget."
     judged = judged_worth(pool, real, ipc)
     if judged is None or not judged.any():
         return real, judged is not None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['LARGE', 'ImagePool', 'Known', 'Problem', 'reference_images', 'score_columns', 'worth_counts', 'worth_reaches',
-           'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
+           'budgets_of_worth', 'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -393,6 +393,15 @@ def _worth_of_others(pool: PoolLike) -> dict[int, Known]:  # images per class ->
         values, counts = _numbers(table, name), worth_counts(1.0 if share is None else share)
         found[int(said[1])] = Known(values, counts, _digest(values, counts), int(said[1]))
     return found
+
+
+def budgets_of_worth(
+    pool: PoolLike,  # with a table of scores
+    ipc: int,  # images per class that are chosen
+) -> list[int | None]:  # images per class; None: a measurement that does not say it
+    "For which budgets worth was measured that may count when so many are chosen, as the pool's table says."
+    latest = [] if (found := _measured_worth(pool)) is None else [found[2]]
+    return [b for b in dict.fromkeys([*latest, *_worth_of_others(pool)]) if worth_reaches(ipc, b)]
 
 
 def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float, int | None] | None:  # (classes · n,), how far, for what

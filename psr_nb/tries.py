@@ -80,7 +80,7 @@ def _take_aside(real: ImageData, free: np.ndarray, most: int, seed: int) -> np.n
 def keep_aside(
     real: ImageData,  # real training images; never test images
     pool: Any = None,  # a `Pool`; those that judged its worth are left out
-    ipc: int = 10,  # images per class, for which worth was measured
+    ipc: int = 10,  # images per class that are chosen
     selection: Selection | None = None,  # whose reference is left out too
     most: int = MOST_ASIDE,  # images kept aside, equally many of each class
     seed: int = 0,  # which ones

@@ -396,6 +396,7 @@ def test_a_contest_leaves_out_who_judged_worth(pool, real, few_images, monkeypat
     left, apart = without_judges(pool, real, 2)
     seen = {x.numpy().tobytes() for x in judges_of(pool, real, 8, 0).images}
     assert apart and len(left) == len(real) - 80 and not seen & {x.numpy().tobytes() for x in left.images}
+    assert judged_worth(pool, real, 4).sum() == 80 and not judged_worth(pool, real, 5).any()  # where it counts, and not
     assert without_judges(pool, real.per_class(12), 2)[1] is False  # other images: nobody knows
     found, file = select_by_students(pool.path, few_images, 2, 1, BRIEF, out=tmp_path / 'chosen')
     assert Selection.open(file).key == found.best.key and len(found.selections) > 4
@@ -412,6 +413,17 @@ def test_judges_are_found_among_scaled_images(pool, real, monkeypatch):
     assert not judged_worth(pool, scaled, 2).any()
     measure(pool, scaled, 16, most=8)
     assert int(judged_worth(pool, scaled, 2).sum()) == 80 and judged_worth(pool, scaled.per_class(12), 2) is None
+
+
+@pytest.mark.slow
+def test_judges_of_all_budgets_that_count_are_left_out(pool, real, tmp_path):
+    "Worth of two may choose three, and so may worth of four: the images of both are known, or none is said to be."
+    measure(pool, real, 16, most=8)
+    measure(pool, real, 16, ipc=4, most=12)
+    assert [int(judged_worth(pool, real, n).sum()) for n in (1, 3, 8, 9)] == [80, 120, 120, 0]
+    two = Worth.open(pool, 2)
+    shutil.rmtree(pool.path / 'worth' / two.about['key'][:16])  # its column stays
+    assert judged_worth(pool, real, 3) is None and judged_worth(pool, real, 8).sum() == 120
 
 
 def test_candidates_that_were_not_measured(pool):
