@@ -112,6 +112,7 @@ METHOD_KEYS = {  # how a method's sets are made
     'contest': 'true, or students, rounds and most of `contest`: students choose among what many rules choose from the pool',
     'space': 'for a selector or a contest: where images are compared',
     'weights': "for a selector: terms and how much each counts, as in `Weights`; what is left out is the selector's own",
+    'gate': 'for a selector: false lets candidates in whose class the teacher does not recognise, true only others',
     'swaps': 'for a selector: sets to try in exchanging candidates, where the grid measures worth',
     'refine': 'for a selector or a contest: true, or settings of `RefineSettings`, with teacher (who refines) and judge (who accepts)',
     'n_per_class': "for a selector or a contest: chosen from so many of each class, the first of the grid's pool",
@@ -248,6 +249,8 @@ def _method(name: str, how: Any) -> dict[str, Any]:
         found['swaps'] = _number(how['swaps'], f'swaps of method {name}')
         if 'selector' not in how:
             raise PSRError(f'swaps of method {name}', 'a selector beside it', ways[0])
+    if 'gate' in how and ('selector' not in how or not isinstance(how['gate'], bool)):
+        raise PSRError(f'gate of method {name}', 'true or false, beside a selector', repr(how)[:80])
     if 'refine' in how:
         found['refine'] = _refine(name, how)
     if 'guide' in how:

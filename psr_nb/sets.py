@@ -432,7 +432,7 @@ def _chosen_set(bench: Bench, cell: Cell, how: dict[str, Any], seed: int) -> Ima
         if given.get('worth') and ready.problems[0].worth is None:
             say = 'Give the grid the key worth, or measure it: psr worth'
             raise PSRError(f'weight worth of method {cell.method}', 'a pool whose worth was measured', 'none', say)
-    chosen = ready.select(cell.ipc, how['selector'], weights, seed=seed)
+    chosen = ready.select(cell.ipc, how['selector'], weights, how.get('gate'), seed=seed)
     if 'swaps' in how:
         if (worth := worth_of(bench, cell)) is None:
             say = 'Give the grid the key worth: how many students measure it'
