@@ -43,7 +43,7 @@ def state_codes(
         if config['gate']:
             codes[~p.agrees] = code['rejected by the gate']
             open_ &= p.agrees
-        if config['quantile'] and open_.any():
+        if config['quantile'] and p.counts_for('reliability') and open_.any():
             codes[open_ & (p.reliability < np.quantile(p.reliability[open_], config['quantile']))] = code[
                 'rejected by the cut'
             ]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from psr_nb.teacher import Teacher
 
 # %% auto #0
-__all__ = ['LARGE', 'ImagePool', 'Known', 'Problem', 'reference_images', 'score_columns', 'worth_counts', 'worth_reaches',
-           'budgets_of_worth', 'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
+__all__ = ['LARGE', 'ASKED', 'KNOWS', 'ImagePool', 'Known', 'Unheard', 'Problem', 'reference_images', 'score_columns',
+           'worth_counts', 'worth_reaches', 'budgets_of_worth', 'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -139,6 +139,13 @@ class Known(NamedTuple):
     measured_for: int | None  # images per class; None: not known
 
 
+class Unheard(NamedTuple):
+    "A teacher that does not know a class."
+
+    terms: tuple[str, ...]  # what it would have decided, beside the gate
+    note: str  # how that was found
+
+
 @dataclass(eq=False, repr=False)
 class Problem:
     "One class: its candidates, what they are compared with, and what the teacher says of them."
@@ -157,6 +164,7 @@ class Problem:
     measured_for: int | None = None  # images per class of the sets by which worth was measured; None: not known
     digest: str = ''  # of the worth of all classes; empty: not from the pool's table
     others: Mapping[int, Known] = field(default_factory=dict)  # worth as measured before, for other images per class
+    unheard: Unheard | None = None  # set where the teacher does not know the class
 
     def worth_for(
         self,
@@ -190,8 +198,17 @@ class Problem:
 
     @property
     def agrees(self) -> np.ndarray | None:
-        "Which candidates pass the gate, (n,) bool; None: not known."
-        return None if self.seen is None else self.seen == self.label  # (n,) bool: passes the gate
+        "Which candidates pass the gate, (n,) bool: all where the teacher does not know the class; None: there is none."
+        if self.seen is None:
+            return None
+        return np.ones(self.n, bool) if self.unheard else self.seen == self.label
+
+    def counts_for(
+        self,
+        term: str,  # "reliability" or another
+    ) -> bool:
+        "Whether a term has a say: what a teacher tells of a class that it does not know has none."
+        return self.unheard is None or term not in self.unheard.terms
 
     @cached_property
     def kernel(self) -> np.ndarray:  # (n, n)
@@ -420,16 +437,48 @@ class _Difficulty:
     "1 − p(y|x) of the reference images, asked once."
 
     def __init__(self, judge: Callable[[], Teacher], real: ImageData):
-        self.judge, self.real = judge, real
+        self.load, self.real = judge, real
+
+    @cached_property
+    def judge(self) -> Teacher:
+        return self.load()
 
     @cached_property
     def values(self) -> np.ndarray:
-        judge, labels = self.judge(), self.real.labels
-        logits = torch.cat([judge.predict(b)[0] for b in batches(self.real, 512)])
+        labels = self.real.labels
+        logits = torch.cat([self.judge.predict(b)[0] for b in batches(self.real, 512)])
         return 1 - logits.double().softmax(1)[torch.arange(len(labels)), labels].numpy()
 
     def of(self, which: np.ndarray) -> np.ndarray:
         return self.values[which]
+
+    def recognised(self, label: int) -> tuple[int, int]:  # of how many
+        some = self.real.images[self.real.labels == label][:ASKED]
+        return int((self.judge.predict(some)[0].argmax(1) == label).sum()), len(some)
+
+
+ASKED = 50  # real images of a class that a doubtful teacher is shown
+KNOWS = 0.5  # share of images that a teacher must recognise to be heard
+
+
+def _unheard(
+    label: int,  # class number
+    name: str,  # class name
+    seen: np.ndarray | None,  # (n,) what the teacher takes the candidates for
+    judge: _Difficulty | None,  # who is asked about real images; None: there are none
+    terms: tuple[str, ...],  # what it decides, beside the gate
+) -> Unheard | None:  # None: it is heard
+    "Whether a teacher knows a class, asked only where it rejects most candidates: are they bad, or is it?"
+    if seen is None or judge is None or (passing := int((seen == label).sum())) >= KNOWS * len(seen):
+        return None
+    try:
+        right, asked = judge.recognised(label)
+    except PSRError:  # it is not at hand any more: the gate stays as it is
+        return None
+    if not asked or right >= KNOWS * asked:
+        return None
+    much = f'{right} of {asked} real images and {passing} of {len(seen)} candidates'
+    return Unheard(terms, f'{name}: the teacher recognises {much}, so it has no say in this class')
 
 # %% ../nbs/14_problems.ipynb #139c40e5
 def _problem(
@@ -444,6 +493,7 @@ def _problem(
     measured_for: int | None,  # the budget that it was measured for
     digest: str,  # of the worth of all classes
     others: Mapping[int, Known],  # worth for other budgets
+    unheard: Unheard | None,  # whether the teacher knows the class
 ) -> Problem:
     x, y = candidates, reference
     if centred:
@@ -451,7 +501,7 @@ def _problem(
         x, y = unit_rows(x - middle), None if y is None else unit_rows(y - middle)
     reliability, uncertainty, seen = (scores.get(s) for s in ('reliability', 'uncertainty', 'seen'))
     worth = scores.get('worth'), counts, measured_for, digest, others
-    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, *worth)
+    return Problem(label, name, x, y, reliability, uncertainty, seen, difficulty, *worth, unheard)
 
 # %% ../nbs/14_problems.ipynb #pm001
 class PoolRows:
@@ -550,6 +600,7 @@ class ProblemMaker:
             logits = self.answers.logits(ids if only is not None else slice(None))
             scores = _teacher_scores(logits, pool.labels[ids]) | scores
         rows, which = None, torch.empty(0)
+        told_by_teacher = tuple(term for term in ('reliability', 'uncertainty') if term not in self.columns)
         if self.real is not None:
             which = self.real.labels
             inside = (which >= labels.start) & (which < labels.stop)
@@ -566,7 +617,8 @@ class ProblemMaker:
             of_class = {k: v[mine] for k, v in scores.items()}
             others = {ipc: k._replace(values=k.values[label * n : label * n + n]) for ipc, k in self.others.items()}
             worth = self.counts, self.measured_for, self.digest, others
-            own = candidates[mine], y, self.centred, of_class, difficulty, *worth
+            unheard = _unheard(label, pool.classes[label], of_class.get('seen'), self.hard, told_by_teacher)
+            own = candidates[mine], y, self.centred, of_class, difficulty, *worth, unheard
             found.append(_problem(label, pool.classes[label], *own))
         return found
 

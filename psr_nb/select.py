@@ -125,11 +125,11 @@ def _budgets(
     return least, most
 
 
-def _tell(short: list[str]) -> None:
-    "Warns about classes that were filled up."
-    if short:
-        more = f'; and {len(short) - 3} more classes' if len(short) > 3 else ''
-        warnings.warn(f'filled up from below the gate: {"; ".join(short[:3])}{more}', stacklevel=3)
+def _tell(what: str, of_classes: list[str]) -> None:
+    "Warns about some classes."
+    if of_classes:
+        more = f'; and {len(of_classes) - 3} more classes' if len(of_classes) > 3 else ''
+        warnings.warn(f'{what}: {"; ".join(of_classes[:3])}{more}', stacklevel=3)
 
 # %% ../nbs/17_select.ipynb #9fd1ff87
 class Prepared(Problems):
@@ -213,8 +213,9 @@ class Prepared(Problems):
             [p.need('reliability', 'the quantile cut') for p in problems]
 
         def limit(i: int, k: int) -> tuple:
-            wishes = quantile, pinned.get(i, ()), banned.get(i, ())
-            return constraints(problems[i].n, k, agrees[i], problems[i].reliability, *wishes, classes[i])
+            p = problems[i]
+            cut = quantile if p.counts_for('reliability') else 0.0
+            return constraints(p.n, k, agrees[i], p.reliability, cut, pinned.get(i, ()), banned.get(i, ()), classes[i])
 
         counts = [int(ipc)] * len(classes)
         if budget is not None:
@@ -225,14 +226,17 @@ class Prepared(Problems):
             counts = allocate([np.asarray(sum(g.values())) for g in gains], budget, least).tolist()
         limits = [limit(i, k) for i, k in enumerate(counts)]
         short = [note for _, _, note in limits if note]
-        _tell(short)
+        _tell('filled up from below the gate', short)
+        asked_teacher = gate or quantile or selector.weighted and (weights.reliability or weights.uncertainty)
+        unheard = [p.unheard.note for p in problems if p.unheard] if asked_teacher else []
+        _tell('a teacher that does not know a class', unheard)
         orders, gains = self._choose(method, counts, weights, limits, seed, each)
         listed = lambda wishes: sorted([c, i] for c, ids in wishes.items() for i in ids)
         config = {**self.config, 'gate': gate, 'quantile': quantile, 'pins': listed(pinned), 'bans': listed(banned)}
         config |= {'seed': seed, 'budget': budget}
         if known is not None and known.digest:
             config |= {'worth': known.digest, 'worth_for': known.measured_for}
-        return Selection(self.pool, orders, method, weights, gains, config, notes + short, self)
+        return Selection(self.pool, orders, method, weights, gains, config, notes + unheard + short, self)
 
 # %% ../nbs/17_select.ipynb #c055
 def prepare(

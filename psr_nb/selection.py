@@ -179,7 +179,7 @@ def _why_chosen(selection: Selection, p: Problem, index: int, place: int) -> str
         how = 'pinned'
     elif swaps is not None:
         how = 'of the set that students are expected to learn most from'
-    elif selection.config['gate'] and p.seen is not None and p.seen[index] != p.label:
+    elif selection.config['gate'] and p.agrees is not None and p.seen is not None and not p.agrees[index]:
         how = f'filled up from below the gate: the teacher sees {selection.classes[p.seen[index]]}'
     else:
         how = 'the largest gain at that moment'
@@ -204,10 +204,10 @@ def _why_not(selection: Selection, p: Problem, index: int, terms: dict[str, floa
     config = selection.config
     if [p.label, index] in config['bans']:
         return 'it is banned'
-    if config['gate'] and p.seen is not None and p.seen[index] != p.label:
+    if config['gate'] and p.agrees is not None and p.seen is not None and not p.agrees[index]:
         sure = p.need('reliability', 'the gate')[index]
         return f'the teacher sees {selection.classes[p.seen[index]]} (probability of {p.name}: {sure:.2f})'
-    if config['quantile']:
+    if config['quantile'] and p.counts_for('reliability'):
         reliability = p.need('reliability', 'the quantile cut')
         passing = reliability[p.agrees] if config['gate'] else reliability
         if reliability[index] < np.quantile(passing, config['quantile']):

@@ -292,7 +292,7 @@ def quality_terms(
     if selector.weighted:
         for name in ('reliability', 'uncertainty', 'representativeness'):
             weight = getattr(weights, name)
-            if weight == 0:
+            if weight == 0 or not problem.counts_for(name):
                 continue
             score = problem.need(name, f'weight {name}').astype(np.float64)
             if selector.factor:

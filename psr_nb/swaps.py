@@ -123,7 +123,8 @@ def limits(
     stay = np.zeros((len(selection.classes), selection.pool.n_per_class), bool)
     for i, p in enumerate(prepared.problems):
         agrees = p.need('agrees', 'the gate') if config['gate'] else None
-        wishes = config['quantile'], (), bans.get(i, ()), p.name
+        cut = config['quantile'] if p.counts_for('reliability') else 0.0
+        wishes = cut, (), bans.get(i, ()), p.name
         free.append(constraints(p.n, 1, agrees, p.reliability, *wishes)[0])
         stay[i, pins.get(i, [])] = True
     return np.stack(free), stay

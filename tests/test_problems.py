@@ -1,13 +1,17 @@
-"References: by name, of the right size, with images of each class."
+"References: by name, of the right size, with images of each class. And whose opinion of a class counts."
 
+import copy
+
+import numpy as np
 import pytest
+import torch
 from choices import pool_of
 
 from psr_nb.core import PSRError
 from psr_nb.data import ImageData
-from psr_nb.select import (
-    select,
-)
+from psr_nb.problems import ImagePool
+from psr_nb.select import prepare, select
+from psr_nb.selectors import Weights
 
 
 def test_bad_references_are_named():
@@ -31,10 +35,35 @@ def test_reference_order_is_by_name():
     assert [i.tolist() for i in a.ids] == [i.tolist() for i in b.ids]
 
 
-def test_a_large_class_never_has_a_square_matrix():
-    import numpy as np
-    import torch
+def test_a_teacher_has_no_say_in_classes_that_it_does_not_know(fashion_mini, fashion_teachers):
+    "It takes bags for coats, real ones too: gate, probability and cut leave both alone, and all other classes as they are."
+    good, teacher = fashion_teachers['a'], copy.copy(fashion_teachers['a'])
+    bag, coat = (good.classes.index(name) for name in ('Bag', 'Coat'))
+    order = list(range(10))
+    order[bag], order[coat] = coat, bag
+    teacher._buffers = {**teacher._buffers, 'outputs': torch.tensor(order)}
+    candidates, real = fashion_mini.parts(dict(candidates=30, real=30)).values()
+    right, wrong = (prepare(ImagePool(candidates, teachers=[t]), real, 'pixels') for t in (good, teacher))
+    assert [p.name for p in wrong.problems if p.unheard] == ['Coat', 'Bag']
+    assert not any(p.unheard for p in right.problems)
+    with pytest.warns(UserWarning, match='the teacher recognises .* of 30 real images .* no say in this class'):
+        chosen = wrong.select(4, 'psr', quantile=0.3)
+    assert sum('has no say' in note for note in chosen.notes) == 2
+    usual = right.select(4, 'psr', quantile=0.3)
+    without = right.select(4, 'psr', Weights(reliability=0), gate=False)
+    for label, p in enumerate(wrong.problems):
+        assert chosen.ids[label].tolist() == (without if p.unheard else usual).ids[label].tolist()
+        assert chosen.gains[label]['reliability'].any() == (p.unheard is None)
+    free = next(i for i in range(30) if i not in chosen.ids[bag])
+    assert 'the teacher sees' not in chosen.explain(bag, free).reason
+    assert not wrong.select(4, 'herding').notes  # a rule that does not ask it
+    alone = prepare(ImagePool(candidates, teachers=[teacher]), None, 'pixels')
+    assert not any(p.unheard for p in alone.problems)  # no real images to ask about: the gate is as it was
+    with pytest.warns(UserWarning, match='filled up from below the gate: Coat'):
+        alone.select(4, 'psr')
 
+
+def test_a_large_class_never_has_a_square_matrix():
     from psr_nb.greedy import Pairs, greedy, similarity, unit_rows
     from psr_nb.problems import Problem
     from psr_nb.selectors import SELECTORS
