@@ -1501,6 +1501,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.select._one_class': ('select.html#_one_class', 'psr_nb/select.py'),
                                'psr_nb.select._some_at_a_time': ('select.html#_some_at_a_time', 'psr_nb/select.py'),
                                'psr_nb.select._tell': ('select.html#_tell', 'psr_nb/select.py'),
+                               'psr_nb.select._worth_that_counts': ('select.html#_worth_that_counts', 'psr_nb/select.py'),
                                'psr_nb.select.allocate': ('select.html#allocate', 'psr_nb/select.py'),
                                'psr_nb.select.gain_curve': ('select.html#gain_curve', 'psr_nb/select.py'),
                                'psr_nb.select.prepare': ('select.html#prepare', 'psr_nb/select.py'),

@@ -21,7 +21,7 @@ from .core import PSRError, expect, is_whole, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
-from .problems import Problem, ProblemMaker, Problems
+from .problems import Known, Problem, ProblemMaker, Problems
 from .selection import Selection
 from .selectors import SELECTORS, Selector, Weights, by_class, check_quantile, constraints, quality_terms
 
@@ -125,6 +125,24 @@ def _budgets(
     return least, most
 
 
+def _worth_that_counts(
+    problem: Problem,  # any class
+    selector: Selector,
+    weights: Weights,
+    ipc: int,  # images per class
+    asked: bool,  # whether somebody asked for these weights
+) -> tuple[Weights, Known | None, list[str]]:  # weights, the worth that decides, and what the reader should know
+    "The measured worth that a selection goes by, if any."
+    if not (weights.worth and selector.weighted) or problem.worth is None:
+        return weights, None, []
+    if (known := problem.worth_for(ipc)) is None:
+        words = f'worth was measured for {problem.measured_for} images per class and does not count for {ipc}'
+        return replace(weights, worth=0.0), None, [f'{words}: psr worth … --ipc {ipc} measures it']
+    if asked and not known.counts:
+        return weights, known, ['measured worth explains nothing of the differences between sets and does not count']
+    return weights, known, []
+
+
 def _tell(what: str, of_classes: list[str]) -> None:
     "Warns about some classes."
     if of_classes:
@@ -187,7 +205,7 @@ class Prepared(Problems):
     ) -> Selection:
         "Chooses. Raises `PSRError` for a budget beyond the pool, contradictory pins and bans, or unknown names."
         selector = lookup(SELECTORS, method, 'selector')
-        notes, classes, problems, known = [], self.pool.classes, self.problems, None
+        notes, classes, problems = [], self.pool.classes, self.problems
         expect(weights, 'weights', Weights, optional=True)
         check_quantile(quantile)
         if weights is not None and not selector.weighted:
@@ -198,15 +216,7 @@ class Prepared(Problems):
         if not is_whole(ipc, 1):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
         each = ipc if budget is None or not is_whole(budget, 1) else max(1, budget // len(classes))
-        if weights.worth and selector.weighted and problems[0].worth is not None:
-            if (known := problems[0].worth_for(each)) is None:
-                words = (
-                    f'worth was measured for {problems[0].measured_for} images per class and does not count for {each}'
-                )
-                notes.append(f'{words}: psr worth … --ipc {each} measures it')
-                weights = replace(weights, worth=0.0)
-            elif asked and not known.counts:
-                notes.append('measured worth explains nothing of the differences between sets and does not count')
+        weights, known, said = _worth_that_counts(problems[0], selector, weights, each, asked)
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]
         if quantile:
@@ -227,8 +237,8 @@ class Prepared(Problems):
         limits = [limit(i, k) for i, k in enumerate(counts)]
         short = [note for _, _, note in limits if note]
         _tell('filled up from below the gate', short)
-        asked_teacher = gate or quantile or selector.weighted and (weights.reliability or weights.uncertainty)
-        unheard = [p.unheard.note for p in problems if p.unheard] if asked_teacher else []
+        teacher_decides = gate or quantile or selector.weighted and (weights.reliability or weights.uncertainty)
+        unheard = [p.unheard.note for p in problems if p.unheard] if teacher_decides else []
         _tell('a teacher that does not know a class', unheard)
         orders, gains = self._choose(method, counts, weights, limits, seed, each)
         listed = lambda wishes: sorted([c, i] for c, ids in wishes.items() for i in ids)
@@ -236,7 +246,7 @@ class Prepared(Problems):
         config |= {'seed': seed, 'budget': budget}
         if known is not None and known.digest:
             config |= {'worth': known.digest, 'worth_for': known.measured_for}
-        return Selection(self.pool, orders, method, weights, gains, config, notes + unheard + short, self)
+        return Selection(self.pool, orders, method, weights, gains, config, notes + said + unheard + short, self)
 
 # %% ../nbs/17_select.ipynb #c055
 def prepare(
