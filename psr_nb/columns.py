@@ -27,6 +27,14 @@ def _table_hash(table: Any) -> str:
     return content_hash([[name, content_hash(table[name].to_numpy().tobytes())] for name in table.column_names])
 
 
+def _as_numbers(table: Any, name: str, file: Path) -> np.ndarray:  # float64
+    try:
+        return table[name].to_numpy().astype(np.float64)
+    except (TypeError, ValueError):
+        found, say = f'{table[name].type}', 'Take that column out: a table of scores holds numbers only'
+        raise PSRError(f'column {name} of {file}', 'numbers', found, say) from None
+
+
 def read_columns(
     path: Path,  # the pool's folder
     n_per_class: int,  # candidates shown of each class
@@ -47,7 +55,7 @@ def read_columns(
         if written not in (None, _table_hash(table).encode()):
             raise ValueError('other values than its hash says')
         sources = dict(json.loads((table.schema.metadata or {}).get(b'psr_nb', b'{}')))
-        columns = {k: table[k].to_numpy().astype(np.float64) for k in table.column_names if k not in ('class', 'index')}
+        columns = {k: _as_numbers(table, k, file) for k in table.column_names if k not in ('class', 'index')}
         if label.dtype.kind not in 'iu' or index.dtype.kind not in 'iu':
             raise ValueError('a class or an index that is no whole number')
         if min(label.min(initial=0), index.min(initial=0)) < 0:

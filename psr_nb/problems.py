@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['LARGE', 'ASKED', 'KNOWS', 'ImagePool', 'Known', 'Unheard', 'Problem', 'reference_images', 'score_columns',
-           'worth_counts', 'worth_reaches', 'budgets_of_worth', 'PoolRows', 'ProblemMaker', 'make_problems', 'Problems']
+           'worth_counts', 'worth_reaches', 'worth_digest', 'budgets_of_worth', 'PoolRows', 'ProblemMaker',
+           'make_problems', 'Problems']
 
 # %% ../nbs/14_problems.ipynb #c059
 class ImagePool:
@@ -381,9 +382,12 @@ def _odd_column(name: str, wanted: str, found: str) -> PSRError:
 def _numbers(table: pandas.DataFrame, name: str) -> np.ndarray:  # (classes · n,) float64
     "A column of worth; NaN where nothing is known."
     try:
-        return np.asarray(table[name], np.float64)
+        values = np.asarray(table[name], np.float64)
     except (TypeError, ValueError):
         raise _odd_column(name, 'numbers', f'values of type {table[name].dtype}') from None
+    if np.isinf(values).any():
+        raise _odd_column(name, 'finite numbers (NaN where it is not known)', 'infinite ones')
+    return values
 
 
 def _one_number(table: pandas.DataFrame, name: str) -> float | None:  # None: not known
@@ -395,7 +399,30 @@ def _one_number(table: pandas.DataFrame, name: str) -> float | None:  # None: no
     return float(said[0]) if len(said) else None
 
 
-def _digest(values: np.ndarray, counts: float) -> str:
+def _counts(table: pandas.DataFrame, name: str) -> float:  # 0 to 1
+    "How far worth counts by a column with the share that it explains; in full where that is not known."
+    share = _one_number(table, name)
+    if share is not None and share > 1:
+        raise _odd_column(name, 'a share of at most 1', f'{share:g}')
+    return worth_counts(1.0 if share is None else share)
+
+
+_KEPT = re.compile(r'worth_([1-9]\d{0,8})(_share)?')  # what is kept of the worth for one budget
+
+
+def _check_whole(table: pandas.DataFrame) -> None:
+    "Raises `PSRError` where some columns of a measurement are there and others are not."
+    for said in filter(None, map(_KEPT.fullmatch, table.columns)):
+        for name in (f'worth_{said[1]}', f'worth_{said[1]}_share', 'worth', 'worth_ipc', 'worth_share'):
+            if name not in table.columns:
+                raise _odd_column(name, f'numbers, because the table has the column {said[0]}', 'no such column')
+
+
+def worth_digest(
+    values: np.ndarray,  # (classes · n,) float64
+    counts: float,  # how far they count, 0 to 1
+) -> str:  # 16 hex digits
+    "By which a selection knows the worth that it was made with."
     content = values.tobytes() if counts == 1 else values.tobytes() + np.float64(counts).tobytes()
     return content_hash(content)[:16]
 
@@ -404,11 +431,10 @@ def _worth_of_others(pool: PoolLike) -> dict[int, Known]:  # images per class ->
     "The columns `worth_1`, `worth_10`, …: what was measured for each budget, the latest one too."
     table, found = pool.table, {}
     for name in table.columns:
-        if (said := re.fullmatch(r'worth_([1-9]\d{0,8})', name)) is None:
+        if (said := _KEPT.fullmatch(name)) is None or said[2]:
             continue
-        share = _one_number(table, f'{name}_share')
-        values, counts = _numbers(table, name), worth_counts(1.0 if share is None else share)
-        found[int(said[1])] = Known(values, counts, _digest(values, counts), int(said[1]))
+        values, counts = _numbers(table, name), _counts(table, f'{name}_share')
+        found[int(said[1])] = Known(values, counts, worth_digest(values, counts), int(said[1]))
     return found
 
 
@@ -424,12 +450,13 @@ def budgets_of_worth(
 def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float, int | None] | None:  # (classes · n,), how far, for what
     "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     table = pool.table
+    _check_whole(table)
     if 'worth' not in table.columns:
         return None
-    share, measured_for = _one_number(table, 'worth_share'), _one_number(table, 'worth_ipc')
+    measured_for = _one_number(table, 'worth_ipc')
     if measured_for is not None and (measured_for < 1 or measured_for % 1):
         raise _odd_column('worth_ipc', 'a whole number from 1 up', f'{measured_for:g}')
-    counts = worth_counts(1.0 if share is None else share)
+    counts = _counts(table, 'worth_share')
     return _numbers(table, 'worth'), counts, None if measured_for is None else int(measured_for)
 
 # %% ../nbs/14_problems.ipynb #e8479178
@@ -583,7 +610,7 @@ class ProblemMaker:
         self.config |= dict(max_reference=max_reference, reference_seed=seed)
         self.config |= dict(reliability=reliability, uncertainty=uncertainty)
         if measured is not None:
-            self.digest = self.config['worth'] = _digest(measured, self.counts)
+            self.digest = self.config['worth'] = worth_digest(measured, self.counts)
 
     def problems(
         self,

@@ -126,13 +126,14 @@ def _budgets(
 
 
 def _worth_that_counts(
-    problem: Problem,  # any class
+    problems: list[Problem],  # of all classes
     selector: Selector,
     weights: Weights,
     ipc: int,  # images per class
     asked: bool,  # whether somebody asked for these weights
 ) -> tuple[Weights, Known | None, list[str]]:  # weights, the worth that decides, and what the reader should know
     "The measured worth that a selection goes by, if any."
+    problem = problems[0]
     if not (weights.worth and selector.weighted) or problem.worth is None:
         return weights, None, []
     if (known := problem.worth_for(ipc)) is None:
@@ -140,6 +141,10 @@ def _worth_that_counts(
         return replace(weights, worth=0.0), None, [f'{words}: psr worth … --ipc {ipc} measures it']
     if asked and not known.counts:
         return weights, known, ['measured worth explains nothing of the differences between sets and does not count']
+    if known.counts and any(np.isnan(k.values).any() for k in (p.worth_for(ipc) for p in problems) if k):
+        say = '' if known.measured_for is None else f' … --ipc {known.measured_for}'
+        words = 'candidates whose worth is not known count as the mean of their class'
+        return weights, known, [f'{words}: psr worth{say} measures it']
     return weights, known, []
 
 
@@ -216,7 +221,7 @@ class Prepared(Problems):
         if not is_whole(ipc, 1):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
         each = ipc if budget is None or not is_whole(budget, 1) else max(1, budget // len(classes))
-        weights, known, said = _worth_that_counts(problems[0], selector, weights, each, asked)
+        weights, known, said = _worth_that_counts(problems, selector, weights, each, asked)
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]
         if quantile:

@@ -406,7 +406,8 @@ class Selection:
             kept = ('space', 'centred', 'teacher', 'uncertainty', 'reliability', 'max_reference')
             made = make_problems(self.pool, None, **{k: self.config[k] for k in kept}, worth='worth' in self.config)
             known = made[0][0].worth_for(self.config['worth_for']) if 'worth_for' in self.config else None
-            if (known.digest if known else made[1].get('worth')) != self.config.get('worth'):
+            now = known.digest if known else made[1].get('worth')
+            if self._by_worth and now != self.config.get('worth'):
                 raise PSRError(
                     'this selection',
                     'the worth that it was made with',
@@ -415,6 +416,11 @@ class Selection:
                 )
             self.prepared = Problems(self.pool, *made, torch.device(best_device()))
         return self.prepared.problems
+
+    @property
+    def _by_worth(self) -> bool:
+        "Whether worth had a say: not in a rule without weights, nor where it was measured for other budgets only."
+        return any('worth' in gains for gains in self.gains)
 
     def expected(self) -> Prediction | None:  # None: worth was not measured for this budget
         "The accuracy that one student is expected to have after it, where the pool's folder has a finished measurement."
@@ -434,7 +440,8 @@ class Selection:
     ) -> dict[str, np.ndarray]:  # term -> (n,)
         "What each candidate is worth by itself, by the measurement of worth that the selection was made with."
         rule = selector or SELECTORS[self.method]
-        return quality_terms(problem, rule, weights or self.weights, self.config.get('worth_for'))
+        budget = self.config.get('worth_for', None if self._by_worth else self.ipc)
+        return quality_terms(problem, rule, weights or self.weights, budget)
 
     def objective(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import PSRError, is_whole
+from .core import PSRError, expect, is_whole
 from .select import Prepared
 from .selection import Selection
 from .selectors import by_class, constraints
@@ -69,7 +69,7 @@ def _variants(
 
 def swap_steps(
     worth: Worth,  # measured, for sets of this size
-    ids: Any,  # (classes, ipc) candidate numbers of the set to begin with
+    ids: Any,  # (classes, ipc) candidate numbers of the set to begin with, or a `Selection`
     tries: int = 8000,  # sets to try
     seed: int = 0,  # of the exchanges
     free: np.ndarray | None = None,  # (classes, n) bool: may come in; None: all
@@ -81,18 +81,36 @@ def swap_steps(
         raise PSRError('argument tries', 'a whole number from 1 up', tries)
     if not is_whole(seed, 0):
         raise PSRError('argument seed', 'a whole number from 0 up', seed)
-    worth.predict(best := np.stack([np.asarray(i) for i in ids]))  # or it says what is wrong with them
+    expect(worth, 'worth', Worth, hint='Worth.open(pool, ipc) reads what was measured')
+    ids = getattr(ids, 'ids', ids)
+    worth.predict(ids)  # or it says what is wrong with them
+    best, no = np.stack(ids), np.zeros(worth.values.shape, bool)
+    free, stay = _told('free', free, ~no), _told('stay', stay, no)
+    goes = np.take_along_axis(~stay, best, 1).any(1)
+    np.put_along_axis(comes := free.copy(), best, False, 1)
+    if not (goes & comes.any(1)).any():
+        say = 'Free a pin or a ban, undo an earlier exchange, or choose more widely'
+        raise PSRError(
+            'argument ids', 'a candidate that may go out, and one of its class that may come in', 'none', say
+        )
     return _search(worth, best, tries, seed, free, stay)
 
 
+def _told(name: str, given: np.ndarray | None, otherwise: np.ndarray) -> np.ndarray:  # (classes, n) bool
+    if given is None:
+        return otherwise
+    given = np.asarray(given)
+    if given.dtype != bool or given.shape != otherwise.shape:
+        wanted = 'yes or no for each candidate, shape {}×{}'.format(*otherwise.shape)
+        raise PSRError(f'argument {name}', wanted, f'{given.dtype}, shape {"×".join(map(str, given.shape))}')
+    return given
+
+
 def _search(
-    worth: Worth, best: np.ndarray, tries: int, seed: int, free: np.ndarray | None, stay: np.ndarray | None
+    worth: Worth, best: np.ndarray, tries: int, seed: int, free: np.ndarray, stay: np.ndarray
 ) -> Iterator[SwapStep]:
     g, kernels, trial = np.random.default_rng(seed), worth.opinion.kernels, worth.opinion.judging
-    liking = standardised(worth.values)
-    if free is not None:
-        liking = np.where(free, liking, -np.inf)
-    stay = np.zeros(liking.shape, bool) if stay is None else stay
+    liking = np.where(free, standardised(worth.values), -np.inf)
     ask = lambda sets: worth.expected(sets, volumes(sets, kernels), trial)
     most = float(ask(best[None])[0])
     for done in range(0, tries, AT_ONCE):
@@ -114,11 +132,12 @@ def limits(
     selection: Selection,  # from `Prepared.select`
 ) -> tuple[np.ndarray, np.ndarray]:  # (classes, n) bool each
     "Who may come in, and who may not go out: the gate, pins and bans of a selection."
+    expect(selection, 'selection', Selection)
     prepared, config, free = selection.prepared, selection.config, []
     if not isinstance(prepared, Prepared):
         say = 'prepare(selection.pool, reference, …).select(…) gives one'
         raise PSRError('argument selection', 'one that was just made', 'one opened from a file', say)
-    pins = by_class(selection.classes, [tuple(p) for p in config['pins']], 'pin')
+    pins = by_class(selection.classes, [tuple(p) for p in _pins(selection)], 'pin')
     bans = by_class(selection.classes, [tuple(b) for b in config['bans']], 'ban')
     stay = np.zeros((len(selection.classes), selection.pool.n_per_class), bool)
     for i, p in enumerate(prepared.problems):
@@ -128,6 +147,11 @@ def limits(
         free.append(constraints(p.n, 1, agrees, p.reliability, *wishes)[0])
         stay[i, pins.get(i, [])] = True
     return np.stack(free), stay
+
+
+def _pins(selection: Selection) -> list:
+    "The pins that were wished for: after an exchange, all that was found is pinned as well."
+    return selection.config.get('swaps', selection.config)['pins']
 
 
 def swapped(
@@ -141,6 +165,7 @@ def swapped(
     from tqdm.auto import tqdm
 
     free, stay = limits(selection)
+    expect(worth, 'worth', Worth, hint='Worth.open(pool, ipc) reads what was measured')
     config, last = selection.config, None
     prepared: Any = selection.prepared  # a `Prepared`, as `limits` made sure
     before = worth.predict(selection)
@@ -152,7 +177,7 @@ def swapped(
     same = {k: config[k] for k in ('gate', 'quantile', 'seed')}
     bans = [tuple(b) for b in config['bans']]
     found = prepared.select(selection.ipc, selection.method, selection.weights, pins=last.pins, bans=bans, **same)
-    found.config['swaps'] = dict(tries=tries, seed=seed, worth=worth.about['key'], pins=config['pins'])
+    found.config['swaps'] = dict(tries=tries, seed=seed, worth=worth.about['key'], pins=_pins(selection))
     words = f'{last.new(selection.ids)} of {len(selection)} candidates were exchanged: {_in_words(before, worth.predict(found))}'
     found.notes[:] = [*selection.notes, words]
     return found

@@ -41,7 +41,7 @@ from .engines import Engine, opened
 from .greedy import similarity
 from .learning import train_students
 from .locks import folder_lock
-from .problems import Problem, reference_images, worth_counts
+from .problems import Problem, reference_images, worth_counts, worth_digest
 from .protocols import PROTOCOLS, Protocol, training_plan
 from .scope import scope
 from .shards import read_packed, write_packed
@@ -338,9 +338,10 @@ class Worth:
         problems: Iterable[Problem],  # one for each class, of the same candidates
     ) -> None:
         "Makes selection use this measurement, whatever the pool's table holds."
+        digest = worth_digest(self.values.astype(np.float64).ravel(), self.counts)  # as that of its columns
         for problem, own in zip(problems, self.values, strict=True):
             problem.worth, problem.counts, problem.measured_for = own, self.counts, self.about['ipc']
-            problem.digest, problem.others = '', {}
+            problem.digest, problem.others = digest, {}
 
     @property
     def counts(self) -> float:
@@ -400,7 +401,9 @@ class Worth:
         if (sizes := {len(i) for i in ids}) != {each}:
             raise PSRError(wrong, f'{each} of each class, as was measured', sorted(sizes))
         sets = np.stack([np.asarray(i) for i in ids])
-        if not np.issubdtype(sets.dtype, np.integer) or sets.min() < 0 or sets.max() >= n:
+        if not np.issubdtype(sets.dtype, np.integer):
+            raise PSRError(wrong, f'whole numbers from 0 to {n - 1}', f'values of type {sets.dtype}')
+        if sets.min() < 0 or sets.max() >= n:
             raise PSRError(wrong, f'whole numbers from 0 to {n - 1}', f'{sets.dtype} from {sets.min()} to {sets.max()}')
         for name, own in zip(self.pool.classes, sets):
             if len(set(own.tolist())) < each:

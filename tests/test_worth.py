@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from commands import here
 
@@ -19,7 +20,7 @@ from psr_nb.problems import ImagePool, score_columns, worth_counts, worth_reache
 from psr_nb.protocols import PROTOCOLS
 from psr_nb.select import Selection, Weights, prepare, select
 from psr_nb.stages import select_by_students
-from psr_nb.swaps import can_swap, swapped
+from psr_nb.swaps import can_swap, swap_steps, swapped
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -134,12 +135,39 @@ def test_a_contest_exchanges_candidates(measured, few_images):
     assert worth.expected(np.stack(better.ids)[None], np.zeros(1), worth.opinion.judging) > worth.expected(
         np.stack(start.ids)[None], np.zeros(1), worth.opinion.judging
     )
+    pinned = prepare(pool).select(2, weights=plain, gate=False, pins=[(0, 3)])
+    once = swapped(pinned, worth, 64)
+    twice = swapped(once, worth, 2000, seed=1)  # only what was pinned before stays
+    assert twice.config['swaps']['pins'] == once.config['swaps']['pins'] == [[0, 3]] and 3 in twice.ids[0]
+    assert [sorted(i) for i in twice.ids] != [sorted(i) for i in once.ids]
     names = propose(pool, 2, names=('volume',), worth=worth, swaps=320)
     assert 'volume, worth 0.5, swapped' in names and names['volume, worth 0.5, swapped'].config['swaps']['tries'] == 320
     assert 'swapped' not in ' '.join(propose(pool, 2, names=('volume',), worth=worth, swaps=0))
     real = load_data(str(few_images))
     found = contest(pool, real, 2, students=1, rounds=1, protocol=BRIEF, swaps=64)
     assert 'volume, worth 0.5, swapped' in found.selections
+
+
+@pytest.mark.slow
+def test_exchanges_of_what_cannot_be(measured_pool):
+    pool, worth = measured_pool
+    start = prepare(pool).select(2, weights=Weights(reliability=0), gate=False)
+    assert next(swap_steps(worth, start, 32)).total == 32
+    for given, said in (
+        (dict(stay=np.ones((10, 8), bool)), 'argument ids: expected a candidate that may go out'),
+        (dict(free=np.zeros((10, 8), bool)), 'one of its class that may come in, found none. Free a pin'),
+        (dict(free=np.ones((10, 3), bool)), 'argument free: expected .* shape 10×8, found bool, shape 10×3'),
+        (dict(stay=[(0, 1)]), 'argument stay: expected yes or no'),
+    ):
+        with pytest.raises(PSRError, match=said):
+            swap_steps(worth, start.ids, 32, **given)
+    for wrong in ((start, pool), (pool, worth), (start, None)):
+        with pytest.raises(PSRError, match='argument (worth|selection): expected (Worth|Selection)'):
+            swapped(*wrong, 32)
+    whole = [(c, i) for c, ids in enumerate(start.ids) for i in ids]
+    pinned = prepare(pool).select(2, weights=Weights(reliability=0), gate=False, pins=whole)
+    with pytest.raises(PSRError, match='Free a pin'):
+        swapped(pinned, worth, 32)
 
 
 @pytest.mark.slow
@@ -645,6 +673,7 @@ def test_predictions_of_what_cannot_be(measured_pool):
         (right[:9], 'candidates of all 10 classes, found those of 9'),
         (np.tile(right, (2, 1)), 'candidates of all 10 classes, found those of 20'),
         ([[0, 1]] * 9 + [[0]], '2 of each class, as was measured'),
+        ([['a', 'b']] * 10, 'whole numbers from 0 to 7, found values of type <U1'),
         (None, 'a selection, or candidate numbers'),
         (3, 'a selection, or candidate numbers'),
         ('0123456789', 'a selection, or candidate numbers'),
@@ -783,12 +812,88 @@ def test_notes_are_printed(pool):
         (dict(worth_ipc=np.full(80, 2.5)), 'column worth_ipc .* a whole number from 1 up, found 2.5'),
         (dict(worth_ipc=np.arange(1.0, 81)), 'column worth_ipc .* one number for all candidates, found 80: 1, 2'),
         (dict(worth_share=np.arange(80.0)), 'column worth_share .* one number for all candidates'),
+        (dict(worth_share=np.full(80, 40.0)), 'column worth_share .* a share of at most 1, found 40'),
+        (dict(worth_2=np.arange(80.0)), 'column worth_2_share .* because the table has the column worth_2, found no'),
+        (dict(worth_1_share=np.ones(80)), 'column worth_1 .* because the table has the column worth_1_share'),
+        (dict(worth_2=np.arange(80.0), worth_2_share=np.ones(80)), 'column worth_ipc .* because the table has'),
     ],
 )
 def test_columns_that_cannot_be(pool, columns, said):
     pool.add_scores({'worth': np.arange(80.0), **columns})
     with pytest.raises(PSRError, match=f'{said}.*Measure worth again'):
         select(pool, 2, gate=False, weights=Weights(reliability=0))
+
+
+def edited(pool, **columns):
+    "The pool, when its table has been changed by another program, which keeps no hash."
+    file = pool.path / 'candidates.parquet'
+    pd.read_parquet(file).assign(**columns).to_parquet(file)
+    return Pool.open(pool.path)
+
+
+def test_a_table_that_lost_a_part_by_hand(pool):
+    "Worth that is there for a budget, and for none as well; values beyond numbers; words."
+    pool.add_scores(columns_for(2))
+    file = pool.path / 'candidates.parquet'
+    whole = file.read_bytes()
+    with pytest.raises(PSRError, match='column worth of the pool.* because the table has the column worth_2, found no'):
+        pd.read_parquet(file).drop(columns='worth').to_parquet(file)
+        select(Pool.open(pool.path), 2, gate=False, weights=Weights(reliability=0))
+    file.write_bytes(whole)
+    with pytest.raises(PSRError, match='column worth of the pool.* finite numbers .*, found infinite ones'):
+        select(edited(pool, worth=np.inf), 2, gate=False, weights=Weights(reliability=0))
+    with pytest.raises(PSRError, match='column note of .* expected numbers, found .*string. Take that column out'):
+        len(edited(pool, worth=0.0, note='good').table)
+
+
+def columns_for(*budgets, values=None):
+    "What a measurement for each budget in turn writes."
+    values = np.random.default_rng(0).normal(size=80) if values is None else values
+    one = np.ones(80)
+    own = {k: v for n in budgets for k, v in ((f'worth_{n}', values + n), (f'worth_{n}_share', one))}
+    return own | {'worth': values + budgets[-1], 'worth_ipc': budgets[-1] * one, 'worth_share': one}
+
+
+def test_a_selection_without_worth_stays_what_it_is(pool, tmp_path):
+    "A rule without weights, a weight of 0, a budget that worth says nothing about: measuring again changes nothing."
+    pool.add_scores(columns_for(2))
+    plain = dict(gate=False, weights=Weights(reliability=0, worth=0))
+    made = [select(pool, 2, 'random'), select(pool, 2, **plain), select(pool, 5, gate=False, weights=Weights(0))]
+    files = [s.save(tmp_path) for s in made]
+    assert 'does not count for 5' in made[2].notes[0]
+    terms = [s.explain(0, 1).terms for s in made]
+    weights = Weights(reliability=0)
+    assert np.allclose(made[0].objective(weights), select(pool, 2, 'random').objective(weights))
+    far, flat = select(pool, 5, 'random'), replace(weights, worth=0.0)
+    assert np.allclose(far.objective(weights), far.objective(flat))  # worth of two says nothing about five
+    pool.add_scores(columns_for(2, 4, values=np.arange(80.0) ** 2))
+    opened = [Selection.open(file, pool) for file in files]
+    assert [s.explain(0, 1).terms for s in opened] == terms
+
+
+def test_worth_that_was_given_is_remembered(pool, tmp_path):
+    "A contest gives its rules one measurement; the file of the winner opens with that one, not with the latest."
+    pool.add_scores(columns_for(2, 4))
+    prepared, weights = prepare(pool), Weights(reliability=0, worth=1)
+    given = object.__new__(Worth)  # values and budget are all that is given
+    given.values, given.about = pool.table['worth_2'].to_numpy().reshape(10, 8), dict(ipc=2)
+    given.explained = dict(all=1.0)
+    given.give_to(prepared.problems)
+    chosen, same = prepared.select(2, weights=weights, gate=False), select(pool, 2, weights=weights, gate=False)
+    assert chosen.config == same.config and chosen.config['worth_for'] == 2 and chosen.key == same.key
+    opened = Selection.open(chosen.save(tmp_path), pool)
+    assert opened.explain(0, 1).terms == pytest.approx(chosen.explain(0, 1).terms)
+
+
+def test_candidates_that_were_not_measured_are_said(pool):
+    values = np.random.default_rng(0).normal(size=80)
+    values[4::8] = np.nan
+    pool.add_scores(columns_for(2, values=values))
+    notes = select(pool, 2, gate=False, weights=Weights(reliability=0)).notes
+    words = 'candidates whose worth is not known count as the mean of their class'
+    assert notes == [f'{words}: psr worth … --ipc 2 measures it']
+    assert select(pool, 2, gate=False, weights=Weights(reliability=0), at_once=3).notes == notes
+    assert not select(pool, 2, gate=False, weights=Weights(reliability=0, worth=0)).notes
 
 
 def test_columns_that_do_not_know(pool):
@@ -801,7 +906,7 @@ def test_columns_that_do_not_know(pool):
     assert ids() == plain
     some = some.copy()
     some[5] = 2.0
-    pool.add_scores({'worth_share': some, 'worth_ipc': some})
+    pool.add_scores({'worth_share': some / 2, 'worth_ipc': some})
     assert ids() == plain
 
 
