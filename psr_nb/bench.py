@@ -35,6 +35,7 @@ from psr_nb.sets import (  # noqa: F401
     Bench,
     Cell,
     cells_of,
+    check_sources,
     contest_of,
     denoising_steps,
     draw_sheet,
@@ -85,9 +86,9 @@ def _make(bench: Bench, m: _CellSets) -> None:
 
 
 def _keep_picture(bench: Bench, m: _CellSets) -> None:
-    "A small picture of the first set of a method and budget."
+    "A small picture of the first set of a method and budget, in place of an earlier one: the method may have changed."
     sheet = bench.sheet(m.cell)
-    if m.cell.pool == 0 and not m.error and not sheet.is_file():
+    if m.cell.pool == 0 and not m.error:
         draw, source = next(iter(m.sets.items()))
         draw_sheet(source(0) if draw is None else source, sheet)
 
@@ -205,6 +206,7 @@ def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) 
     together = bench.engine.device or known_device(device).type != 'cpu'
     together = bool(together) if abreast is None else abreast
     waiting, count = _batches(cells, together), lambda: sum(bench.done(c) for c in cells)
+    check_sources(bench)
     if only is not None:
         for cell in cells:
             bench.forget(cell)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from .bench import Bench, Cell
 from .bench_table import BenchTable, collect, visible_difference, write_results
 from .classes import class_names, imagenet_index
-from .core import make_folder, write_atomic
+from .core import PSRError, as_path, is_there, make_folder, what_lies_at, write_atomic
 from .front import render
 from .images import ImageData
 from .subsets import imagenet_kinds
@@ -276,7 +276,12 @@ def bench_page(
     bench: Bench,  # the opened grid
     path: str | Path | None = None,  # the HTML file; None: bench.html in the grid's folder
 ) -> Path:
-    "Writes what is there of a grid as one file."
+    "Writes what is there of a grid as one file. Raises `PSRError` where a file of another kind would be replaced."
+    path = bench.path / 'bench.html' if path is None else as_path(path)
+    if is_there(path) and path.suffix.lower() not in ('.html', '.htm'):
+        raise PSRError(
+            f'{path}', 'an HTML file, or nothing, where the page is written', what_lies_at(path), 'Choose another --out'
+        )
     from plotly.offline import get_plotlyjs
 
     table, report = write_results(bench), collect(bench)[0]
@@ -297,6 +302,5 @@ def bench_page(
         methods=[(name, ', '.join(f'{k}: {v}' for k, v in how.items())) for name, how in grid.methods.items()],
         plotly=Markup(get_plotlyjs()),
     )
-    path = bench.path / 'bench.html' if path is None else Path(path)
     make_folder(path.parent)
     return write_atomic(path, page)

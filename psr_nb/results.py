@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects
 
 # %% auto #0
-__all__ = ['REPORT_FORMAT', 'interval', 'html_table', 'Comparison', 'Comparisons', 'paired', 'holm', 'row_key', 'over_draws',
-           'Report', 'squashed', 'label_robust_score', 'augmentation_robust_score']
+__all__ = ['REPORT_FORMAT', 'interval', 'html_table', 'Comparison', 'Comparisons', 'paired', 'holm', 'checked_rows', 'row_key',
+           'over_draws', 'Report', 'squashed', 'label_robust_score', 'augmentation_robust_score']
 
 # %% ../nbs/22_results.ipynb #r005
 def interval(
@@ -131,7 +131,10 @@ _RANGES |= dict(ipc=(1, 2**63, '1 or more'), seed=(-(2**63), 2**63, 'a seed of 6
 _RANGES |= dict(seconds=(0, 1e12, 'a time of 0 or more'))
 
 
-def _checked_rows(content: Any, path: str | Path) -> list[dict[str, Any]]:
+def checked_rows(
+    content: Any,  # of a JSON file
+    path: str | Path,  # that file, for the error
+) -> list[dict[str, Any]]:
     "The rows of a saved report, or of a bare list of rows. Raises `PSRError` when it is neither."
     if isinstance(content, dict) and content.get('kind') == 'report':
         check_format(content, REPORT_FORMAT, path)
@@ -381,7 +384,7 @@ class Report:
         path: str | Path,  # a .json file
     ) -> Report:
         "A saved report, or a bare list of rows; else `PSRError`. The later of two equal rows counts."
-        return cls([]) + cls(_checked_rows(read_json(path), path))
+        return cls([]) + cls(checked_rows(read_json(path), path))
 
 # %% ../nbs/22_results.ipynb #c057
 def _fractions(**values: float) -> None:

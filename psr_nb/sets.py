@@ -10,6 +10,7 @@ import importlib.util
 import io
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from .pool import Pool
 from .prior import Prior
 from .protocols import PROTOCOLS
 from .refine import RefineSettings
+from .results import checked_rows
 from .rivals import RIVALS, MinimaxTuning, Tuned, minimax, tune_minimax
 from .seen import seen_words
 from .select import SELECTORS, Prepared, Selection, prepare
@@ -52,8 +54,9 @@ from .views import image_grid
 from .worth import Worth, measure_worth
 
 # %% auto #0
-__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'pool_of', 'cell_pool', 'prepared_of', 'worth_of', 'tuned_of',
-           'contest_of', 'set_of', 'sets_of', 'trained_students', 'notes_of', 'draw_sheet', 'denoising_steps']
+__all__ = ['GRID_FORMAT', 'Cell', 'cells_of', 'Bench', 'check_sources', 'pool_of', 'cell_pool', 'prepared_of', 'worth_of',
+           'tuned_of', 'contest_of', 'set_of', 'sets_of', 'trained_students', 'notes_of', 'draw_sheet',
+           'denoising_steps']
 
 # %% ../nbs/33_sets.ipynb #be011
 @dataclass(frozen=True)
@@ -230,9 +233,15 @@ class Bench:
         cell: Cell,  # one cell of the grid
     ) -> dict[str, Any]:  # rows, error, and what it is about
         "What its file says. Raises `PSRError` for a damaged one."
-        content = read_json(file := self.file(cell))
-        check_fields(content, dict(rows=list, error=str), file, f'Remove it, and its cell ({cell.name}) is made again')
-        check_format(content, GRID_FORMAT, file)
+        file = self.file(cell)
+        try:
+            content = read_json(file)
+            check_fields(content, dict(rows=list, error=str), file)
+            check_format(content, GRID_FORMAT, file)
+            checked_rows(content['rows'], file)
+        except PSRError as e:
+            say = e.hint or f'Remove it, and its cell ({cell.name}) is made again'
+            raise PSRError(e.thing, e.expected, e.found, say) from None
         return content
 
     def forget(
@@ -269,6 +278,37 @@ def _read_grid_file(file: Path) -> tuple[Grid, dict[str, dict]]:  # the grid, an
     return replace(grid, methods={name: grid.methods[name] for name in order}), known.get('added') or {}
 
 
+def _sources(bench: Bench) -> dict[str, str]:  # what -> fingerprint
+    "What is behind the names of data and prior. What cannot be read is left out: the cells say so themselves."
+    methods, found = bench.grid.methods.values(), {}
+    wanted: dict[str, Callable[[], str]] = {'test images': lambda: bench.images('test').fingerprint}
+    if any('folder' not in how for how in methods):
+        wanted['training images'] = lambda: bench.images('train').fingerprint
+    if any(FROM_PRIOR & set(how) for how in methods):
+        wanted['prior'] = lambda: bench.prior.weights_hash
+    for what, known in wanted.items():
+        with suppress(PSRError):
+            found[what] = known()
+    return found
+
+
+def check_sources(
+    bench: Bench,  # the opened grid
+) -> None:
+    "Raises `PSRError` where real images or prior are others than those of the cells that are there."
+    now, file = _sources(bench), bench.path / 'sources.json'
+    with folder_lock(bench.path, None):
+        kept = read_json(file) if file.is_file() else {}
+        check_fields(kept, {what: str for what in now if what in kept}, file, 'Remove it')
+        if other := [what for what in now if now[what] != kept.get(what, now[what])]:
+            found = f'others than those of the cells that are there: {", ".join(other)}'
+            raise PSRError(
+                f'{bench.path}', 'the same real images and prior', found, 'Put them back, or give another --out'
+            )
+        if now.keys() - kept.keys():
+            write_atomic(file, to_json(kept | now))
+
+
 def _write_grid_file(file: Path, grid: Grid, added: dict[str, dict]) -> None:
     about = dict(
         kind='grid', format=GRID_FORMAT, key=grid.key, grid=asdict(grid), added=added, order=list(grid.methods)
@@ -303,8 +343,9 @@ def pool_of(
     with FileLock(folder.with_name(f'.{number}.lock')):
         if (folder / 'pool.json').is_file():
             pool = Pool.open(folder)
+            _check_pool(bench, pool, number)
             if pool.n_per_class >= grid.n_per_class:
-                return pool
+                return pool if pool.n_per_class == grid.n_per_class else Pool.open(folder, n_per_class=grid.n_per_class)
         name = located(grid.prior or grid.data, 'key prior of the grid')
         teachers = None if grid.teacher is None else [located(grid.teacher, 'key teacher of the grid')]
         more: dict[str, Any] = dict(progress=False, engine=bench.engine)
@@ -312,6 +353,16 @@ def pool_of(
             options = {k: v for k, v in guide.items() if k != 'name'}
             more |= dict(guide=guide['name'], guide_options=options, data=bench.images('train'))
         return make_pool(folder, name, teachers, grid.n_per_class, number, list(bench.prior.classes), **more)
+
+
+def _check_pool(bench: Bench, pool: Pool, number: int) -> None:
+    "Raises `PSRError` for a pool of another seed or prior, which somebody has put there."
+    seed, made_by = pool.config['seed'], pool.config['prior']
+    same = made_by['weights_hash'] == bench.prior.weights_hash
+    if seed != number or not same:
+        found = f'seed {seed}' if same else f'another prior ({made_by["name"]})'
+        wanted = f'pool {number} of the grid: seed {number}, prior {bench.prior.name}'
+        raise PSRError(f'{pool.path}', wanted, found, 'Remove it, and it is sampled again')
 
 
 def cell_pool(

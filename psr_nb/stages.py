@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -540,12 +541,25 @@ def robust_set(
     return found
 
 # %% ../nbs/29_stages.ipynb #ex001
+def _own_cells(notebook: Path) -> list[str]:
+    "The sources of a notebook's cells but for a first one that only opens an explorer."
+    content = read_json(notebook)
+    cells = content.get('cells') if isinstance(content, dict) else None
+    if not isinstance(cells, list) or not all(isinstance(c, dict) for c in cells):
+        raise PSRError(f'{notebook}', 'nothing, or a notebook', 'a file of another kind', 'Give another --out')
+    sources = [''.join(c.get('source') or '') for c in cells]
+    ours = r'(from psr_nb\.\w+ import \w+\n)+\npool = Pool\.open\(.*\)\n(real = load_data\(.*\)\n)?'
+    ours += r'explorer = PoolExplorer\(pool(, real)?\)\nexplorer'
+    return sources[1:] if sources and re.fullmatch(ours, sources[0]) and len(sources) == 2 else sources
+
+
 def explorer_notebook(
     pool: str | Path,  # its folder
     data: str | DataSource | None = None,  # real images to represent and to lay over the map
     out: str | Path | None = None,  # the .ipynb; None: POOL-explorer.ipynb, beside the pool
 ) -> Path:
-    "Writes a notebook that opens the explorer on a pool. Paths in it are relative: the folder can be moved."
+    """Writes a notebook that opens the explorer on a pool. Paths in it are relative: the folder can be moved. Where it is there
+    and somebody has worked in it, it stays as it is; raises `PSRError` if it is about something else."""
     shape, folder = Pool.open(pool).images.shape, as_path(pool)
     name = f'{folder.name}-explorer.ipynb'
     out = Path(out or (name if in_store(folder) else folder.with_name(name)))
@@ -570,6 +584,11 @@ def explorer_notebook(
     lines += [f'explorer = PoolExplorer(pool{", real" if data is not None else ""})', 'explorer']
     cell = lambda source: dict(cell_type='code', metadata={}, execution_count=None, outputs=[], source=source)
     cells = [cell('\n'.join(lines)), cell('explorer.selection  # what is selected now')]
+    if is_there(out) and (there := _own_cells(out)) != [cells[1]['source']]:
+        if cells[0]['source'] in there:
+            return out
+        say = 'Open it, or give another --out'
+        raise PSRError(f'{out}', 'nothing, or a notebook of this pool and these images', 'one with other cells', say)
     kernel = dict(kernelspec=dict(name='python3', display_name='Python 3', language='python'))
     for number, c in enumerate(cells):
         c['id'] = f'cell{number}'

@@ -138,10 +138,49 @@ def test_damaged_and_newer_files_of_a_grid(tmp_path):
             Bench.open(tmp_path / 'out')
     file.write_text(json.dumps(whole))
     [cell] = cells_of(Bench.open(tmp_path / 'out').grid)
-    for content in ([], {}, dict(rows=5, error=''), dict(rows=[]), dict(rows=[], error='', format=99)):
+    row = dict(
+        method='random_real', dataset='d', ipc=10, protocol='quick', student='s', labels='hard', seed=0, seconds=1
+    )
+    row |= dict(accuracy_best=0.5, accuracy_last=0.5)
+    rows = [3], [{}], [row | dict(accuracy_last='high')], [row | dict(accuracy_last=40)]
+    wrong = [[], {}, dict(rows=5, error=''), dict(rows=[]), dict(rows=[], error='', format=99)]
+    for content in (*wrong, *(dict(rows=r, error='') for r in rows)):
         bench.file(cell).write_text(json.dumps(content))
         with pytest.raises(PSRError, match=bench.file(cell).name):
             Bench.open(tmp_path / 'out').done(cell)
+    bench.file(cell).write_text('{"rows": [')
+    with pytest.raises(PSRError, match='JSON.*Remove it, and its cell'):
+        bench.done(cell)
+
+
+def test_what_is_behind_the_names_may_not_change(few_images, tmp_path):
+    "Other real images under the same path, a pool that was extended or put there by somebody, a picture of before."
+    from psr_nb.stages import make_pool
+
+    data = shutil.copytree(few_images, tmp_path / 'data')
+    methods = dict(first=None, mine=dict(baseline='random_real'))
+    grid = dict(data=str(data), prior='fashion', n_per_class=2, ipc=1, seeds=1, epochs=1, methods=methods)
+    bench = Bench.begin(parse_grid(grid), tmp_path / 'out')
+    list(run_bench(bench))
+    pool, cells = tmp_path / 'out' / 'pools' / '0', cells_of(bench.grid)
+    small = json.loads(bench.file(cells[0]).read_text())['rows'][0]['accuracy_last']
+    make_pool(pool, n_per_class=4, progress=False)
+    pictures = {c.method: bench.sheet(c).read_bytes() for c in cells}
+    grid['methods'] = dict(first=None, mine=dict(selector='herding'))
+    again = Bench.begin(parse_grid(grid), tmp_path / 'out')
+    assert sets_room.pool_of(again, 0).n_per_class == 2
+    list(run_bench(again, only='-'))
+    assert json.loads(bench.file(cells[0]).read_text())['rows'][0]['accuracy_last'] == small
+    assert {m: bench.sheet(c).read_bytes() == pictures[m] for c in cells for m in [c.method]} == dict(
+        first=True, mine=False
+    )
+    shutil.rmtree(pool)
+    make_pool(pool, 'fashion', n_per_class=2, seed=5, progress=False)
+    with pytest.raises(PSRError, match='pool 0 of the grid: seed 0, .* found seed 5. Remove it'):
+        sets_room.pool_of(Bench.open(tmp_path / 'out'), 0)
+    shutil.copy(data / 'test.parquet', data / 'train.parquet')
+    with pytest.raises(PSRError, match='others than those of the cells that are there: training images. Put them back'):
+        list(run_bench(Bench.open(tmp_path / 'out')))
 
 
 def test_a_set_with_missing_classes(small, tmp_path):
@@ -302,6 +341,9 @@ def test_add_and_page_as_commands(few_images, tmp_path):
     assert run('page', out).exit_code == 0
     page = (out / 'bench.html').read_text()
     assert '<strong>' not in page  # nothing is clear after so few students
+    before = (out / 'grid.json').read_text()
+    wrong = run('page', out, '--out', out / 'grid.json')
+    assert wrong.exit_code == 1 and (out / 'grid.json').read_text() == before
     assert page.count('data:image/webp') == 3 and 'Set of mine' in page
     taken = run('add', out, 'mine', 'herding_real')
     assert taken.exit_code == 1

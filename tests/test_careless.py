@@ -540,3 +540,27 @@ def test_a_part_of_a_table_that_is_missing(tmp_path):
         load_data(tmp_path)
     pq.write_table(rows, tmp_path / 'train-00001-of-00003.parquet')
     assert len(load_data(tmp_path)) == 6
+
+
+def test_a_notebook_that_was_worked_in_is_kept(tiny_copy, tmp_path):
+    "`psr explore` again: what somebody wrote into the notebook of the pool stays; another notebook is not replaced."
+    from psr_nb.stages import explorer_notebook
+
+    page = explorer_notebook(tiny_copy, out=tmp_path / 'page.ipynb')
+    first = json.loads(page.read_text())
+    assert explorer_notebook(tiny_copy, 'fashion-mini', page) == page  # nobody has worked in it: with images now
+    assert 'fashion-mini' in page.read_text()
+    explorer_notebook(tiny_copy, out=page)
+    mine = dict(first['cells'][1], source=['explorer.pin([(0, 3)])'])
+    for cells in ([*first['cells'], mine], [mine, first['cells'][0]]):
+        page.write_text(json.dumps(first | dict(cells=cells)))
+        before = page.read_text()
+        assert explorer_notebook(tiny_copy, out=page) == page and page.read_text() == before
+        with pytest.raises(PSRError, match='found one with other cells. Open it, or give another --out'):
+            explorer_notebook(tiny_copy, 'fashion-mini', page)
+    started = first['cells'][0]['source'].replace('PoolExplorer(pool)', 'PoolExplorer(pool, start=code)')
+    for other in (first | dict(cells=[dict(mine, source=started), first['cells'][1]]), dict(a=1)):
+        page.write_text(json.dumps(other))
+        with pytest.raises(PSRError, match='page.ipynb: expected nothing, or a notebook'):
+            explorer_notebook(tiny_copy, out=page)
+        assert json.loads(page.read_text()) == other
