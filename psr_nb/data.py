@@ -89,6 +89,8 @@ def read_listing(
         if why.startswith(('samples', 'folder', 'table', 'pictures')):
             warnings.warn(f'data {listing.path}: left out {n} {why}', stacklevel=3)
     alone = [f'one class only ({listing.classes[0]})'] if len(listing.classes) == 1 else []
+    if alone and any(why.startswith('beside the class folders') for why in listing.left_out):
+        alone = [f'{alone[0]}: the files beside it are not read. Labels belong into a CSV table (file_name,label)']
     for doubt in listing.doubts + alone:
         warnings.warn(f'data {listing.path}: {doubt}', stacklevel=3)
     keys: list[str] = []

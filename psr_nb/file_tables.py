@@ -136,6 +136,23 @@ def _names_column(
     return next((c for c in others if names_of_numbers(numbers, cells(c))), label)
 
 
+def _joined_columns(
+    rows: list[dict], columns: list[str], file: str, table: Path
+) -> str | None:  # the new column's name
+    "Columns with a 1 for the class of each image and 0 elsewhere, joined to one of names. None: these are others."
+    split = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{table}')
+    own, value = [c for c in columns if c not in (file, split)], {'0': 0, '0.0': 0, '1': 1, '1.0': 1}
+    told = [[value.get(str(r.get(c)).strip()) for c in own] for r in rows]
+    if len(own) < 2 or any(cell is None for cells in told for cell in cells):
+        return None
+    if wrong := sum(sum(filter(None, cells)) != 1 for cells in told):
+        found = f'{wrong} of {len(rows)} with none or several of {some_columns(own)}'
+        raise PSRError(f'{table}', 'one class for each image', found, 'Leave these rows out')
+    for row, cells in zip(rows, told):
+        row['label'] = own[cells.index(1)].strip()
+    return 'label'
+
+
 class NoColumns(PSRError):
     "A table that does not name files and labels, or not under the names that were given."
 
@@ -160,6 +177,8 @@ def _table_rows(
     )
     there = lambda c: any(named_file(r.get(c), table.parent, endings) for r in rows[:20])
     file = next((c for c in candidates if there(c)), None)
+    if file is not None and label is None and (label := _joined_columns(rows, columns, file, table)) is not None:
+        left_out['columns of 0 and 1: the class of an image is the name of the column with its 1'] += 1
     if file is None or label is None:
         found, cure = f'the columns {some_columns(columns)}', 'Name them: --image-column and --label-column'
         if any(named_file(c, table.parent, endings) for c in columns):

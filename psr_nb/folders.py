@@ -63,6 +63,35 @@ def _class_homes(folder: Path, left_out: Counter, endings: set[str]) -> list[Pat
     return kept
 
 
+def _listed_beside(folder: Path, left_out: Counter, endings: set[str]) -> tuple[list[Path], list[str]] | None:
+    "The images of a split and their classes where a list has them, as in Tiny ImageNet: val/images, val/val_annotations.txt."
+    table = folder / f'{folder.name}_annotations.txt'
+    if [one.name for one in sub_folders(folder)] != ['images'] or not table.is_file():
+        return None
+    try:
+        rows = [line.split('\t') for line in table.read_text(encoding='utf-8').splitlines() if line.strip()]
+    except UnicodeDecodeError as e:
+        raise PSRError(f'{table}', 'lines of a file, a tab and its class', f'{e}'[:120]) from None
+    said = {row[0]: row[1] for row in rows if len(row) > 1}
+    files = list(walk(folder / 'images', left_out, endings))
+    if missing := [f.name for f in files if f.name not in said]:
+        found = f'{len(missing)} of {len(files)} images without one: {", ".join(missing[:3])}'
+        raise PSRError(f'{table}', 'a line for each image: the file, a tab and its class', found)
+    return files, [_class_name(said[f.name]) for f in files]
+
+
+def _without_unlabelled(listed: dict[str, tuple[list[Path], list[str]]], left_out: Counter) -> dict:
+    "Without a split whose images lie in one folder `images`, where other splits have classes: nobody says theirs."
+    names = {split: set(own) for split, (_, own) in listed.items()}
+    known = set().union(*(own for own in names.values() if own != {'images'}))
+    if len(known) < 2 or 'images' in known:
+        return listed
+    for split in [split for split, own in names.items() if own == {'images'}]:
+        files, _ = listed.pop(split)
+        left_out[f'pictures of {split} without labels'] += len(files)
+    return listed
+
+
 _OF_DETECTION = ('annotations', 'labels', 'imagesets', 'segmentationclass')  # folders of COCO, VOC and YOLO
 
 
@@ -150,6 +179,14 @@ def _doubts(
     ]
 
 # %% ../nbs/02_folders.ipynb #16a0f036
+def _split_lists(path: Path, at: Path) -> list[str]:
+    "Files that say which image is for training, as CUB's train_test_split.txt: they are not read."
+    homes = dict.fromkeys([path, at, *(p for p in at.parents if path in p.parents)])
+    found = [p.name for home in homes for p in sorted(home.glob('*split*')) if p.suffix in ('.txt', '.json', '.mat')]
+    say = 'all images are taken for training; put those of the test into a folder "test"'
+    return [f'{found[0]} is not read: {say}'] if found else []
+
+
 def read_folders(
     path: Path,  # a folder
     endings: set[str] | None = None,  # of image files, in lower case, with the dot
@@ -173,8 +210,9 @@ def read_folders(
     if splits:
         for other in set(inner) - set(splits.values()):
             left_out[f'folder {other.name} beside the splits'] += 1
-    listed = {s: _class_folders(f, s, left_out, endings) for s, f in parts.items()}
-    doubts = [] if splits else _doubts(inner, endings)
+    own = lambda s, f: _listed_beside(f, left_out, endings) or _class_folders(f, s, left_out, endings)
+    listed = _without_unlabelled({s: own(s, f) for s, f in parts.items()}, left_out)
+    doubts = [] if splits else _doubts(inner, endings) + _split_lists(path, at)
     spelt: dict[str, set[str]] = {}
     for name in {name for _, names in listed.values() for name in names}:
         spelt.setdefault(nfc(name.strip()), set()).add(name)

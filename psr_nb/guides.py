@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, is_number, is_whole, lookup, to_json
+from .core import PSRError, expect, is_number, is_whole, lookup, to_json
 from .coresets import EarlyStudent, kept_for, young_of
 from .data import DataSource, ImageData, load_data
 from .pictures import to_float
@@ -339,10 +339,12 @@ def make_guide(
 ) -> Any:  # a `Guide` that a pool can name: its `about` says which it is
     "A guide by its name. The order of the real images has no part in it."
     options = guide_options(name, options)
+    expect(prior, 'prior', 'a Prior')
     about: dict[str, Any] = dict(name=name, options=options)
     if needs_real(name):
         if real is None:
             raise PSRError(f'guide {name}', 'real images, which it is made from', 'none', 'Give real=load_data(…)')
+        expect(real, 'real', 'an ImageData')
         check_classes(prior, None, real, RefineSettings(denoising=0.0, roundtrip=0.0), prior.classes)
         if tuple(real.images.shape[1:]) != tuple(prior.image_shape):
             shown, size = tuple(real.images.shape[1:]), prior.image_shape

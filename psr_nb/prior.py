@@ -43,6 +43,7 @@ from psr_nb.sampling import (
     Guide,
     SampleStep,
     alpha_sigma,
+    check_guide,
     check_sampler,
     clean_latents,
     denoise,
@@ -314,9 +315,7 @@ class Prior:
         options = {k: self.defaults[k] if value is None else value for k, value in options.items()}
         ids = self._label_ids(labels)
         numbers, labels = self._numbers(labels, indices), torch.as_tensor(labels).reshape(-1).cpu()
-        if guide is not None and not callable(guide):
-            say = 'psr_nb.guides.make_guide(NAME, prior, real) gives one'
-            raise PSRError('argument guide', 'a function, see `psr_nb.sampling.Guide`', repr(guide)[:60], say)
+        check_guide(guide)
         if noise is None:
             generators = generators or candidate_generators(seed, labels.tolist(), numbers.tolist())
             noise = candidate_noise(self.latent_shape, generators)
@@ -372,6 +371,9 @@ class Prior:
                 for g, state in zip(mine or (), before):
                     g.set_state(state)
                 raise
+            if guide is not None and not last.latents.isfinite().all():
+                say = 'Lower its strength, or mend what it answers'
+                raise PSRError('sampling with a guide', 'finite latents', 'values that are no numbers', say)
             return last.latents
 
         return self._in_batches(run, len(labels), size, 'sampling')

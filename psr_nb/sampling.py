@@ -20,7 +20,7 @@ from .core import PSRError, is_number, is_whole, lookup, out_of_memory
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
            'first_block_cache', 'remembering', 'kept_attention', 'model_input_of', 'SampleStep', 'check_sampler',
-           'Guide', 'has_companions', 'denoise', 'first_indices', 'in_batches']
+           'Guide', 'check_guide', 'has_companions', 'denoise', 'first_indices', 'in_batches']
 
 # %% ../nbs/03_sampling.ipynb #s005
 SCHEDULERS = {  # name -> diffusers class
@@ -233,6 +233,27 @@ class Guide(Protocol):
     ) -> torch.Tensor | None:  # (n, c, h, w) what is added to the latents; None: nothing
         "Where the samples are pushed."
         ...
+
+
+def check_guide(
+    guide: Any,  # a `Guide`, or None
+) -> None:
+    "Raises `PSRError` for what cannot be asked."
+    if guide is None:
+        return
+    say, found = 'psr_nb.guides.make_guide(NAME, prior, real) gives one', repr(guide)[:60]
+    if inspect.isclass(guide) or not callable(guide):
+        raise PSRError('argument guide', 'a function, see `psr_nb.sampling.Guide`', found, say)
+    try:
+        takes = inspect.signature(guide)
+    except ValueError:  # nobody knows what it takes
+        return
+    try:
+        takes.bind(None, 0.5, None, None)
+    except TypeError:
+        raise PSRError(
+            'argument guide', 'a function of (estimate, done, labels, indices)', f'{found}{takes}', say
+        ) from None
 
 
 def has_companions(

@@ -67,6 +67,18 @@ def test_one_class_only_is_said(tmp_path):
         load_data(tmp_path)
 
 
+def test_what_labels_and_splits_could_have_been_in_is_said(tmp_path):
+    "Labels in a file beside images that are one class; a list of who is for training beside class folders."
+    named(tmp_path / 'flowers' / 'jpg')
+    (tmp_path / 'flowers' / 'labels.json').write_text('{}')
+    with pytest.warns(UserWarning, match=r'one class only \(jpg\): the files beside it are not read'):
+        load_data(tmp_path / 'flowers', size=8)
+    folders(tmp_path / 'birds' / 'images')
+    (tmp_path / 'birds' / 'train_test_split.txt').write_text('1 0\n')
+    with pytest.warns(UserWarning, match='train_test_split.txt is not read: all images are taken for training'):
+        load_data(tmp_path / 'birds', size=8)
+
+
 def test_a_link_to_itself_is_passed_over(tmp_path):
     folders(tmp_path)
     os.symlink('self.png', tmp_path / 'cat' / 'self.png')
@@ -126,6 +138,11 @@ def test_what_a_table_does_not_say_is_counted(tmp_path):
         ('file,label\nC:\\me\\0.png,a\n', r'file names C:\\me\\0.png, which is not there'),
         ('file,label\nno.png,a\n1.png,b\n', '1 rows without one: no.png'),
         ('label,' + ','.join(f'pixel{i}' for i in range(784)) + '\n0' + ',0' * 784, r'pixel10 … \(785\)'),
+        (
+            'file,a,b\n0.png,1,0\n1.png,1,1\n2.png,0,0\n',
+            'one class for each image, found 2 of 3 with none or several of a, b',
+        ),
+        ('file,a,b\n0.png,1,0\n1.png,0.5,0.5\n', 'a column of labels, found the columns file, a, b'),
         ('file,label\n0.png,B\xe4r\n'.encode('latin-1'), 'Save it again as "CSV UTF-8"'),
     ],
 )

@@ -526,3 +526,38 @@ def test_stored_soft_labels_are_no_images(tmp_path):
             PSRError, match='soft labels as FKD stores them.*which image.*version of torch.*--protocol sre2l --teacher'
         ):
             recognise(where)
+
+
+def test_tiny_imagenet_as_its_authors_pack_it(tmp_path):
+    "Class folders with a folder of images each; a list of classes beside the validation images; test images without any."
+    names = ['n01440764', 'n01443537']
+    for c, name in enumerate(names):
+        folders(tmp_path / 'train' / name, ['images'], start=10 * c)
+        (tmp_path / 'train' / name / f'{name}_boxes.txt').write_text('0.png\t0\t0\t62\t62\n')
+    folders(tmp_path / 'val', ['images'], start=50)
+    folders(tmp_path / 'test', ['images'], start=70)
+    said = tmp_path / 'val' / 'val_annotations.txt'
+    said.write_text(''.join(f'{i}.png\t{names[i % 2]}\t0\t0\t62\t62\n' for i in range(3)))
+    listing = recognise(tmp_path)
+    assert listing.classes == names and counts(listing) == [3, 3] and counts(listing, 'test') == [2, 1]
+    assert list(listing.splits) == ['train', 'validation']
+    assert listing.left_out['pictures of test without labels'] == 3
+    said.write_text('0.png\tn01440764\n')
+    with pytest.raises(
+        PSRError, match=r'val_annotations.txt: expected a line for each image.*2 of 3 images without one'
+    ):
+        recognise(tmp_path)
+
+
+def test_a_column_for_each_class(tmp_path):
+    "A 1 for the class of each image and 0 elsewhere: as ISIC's truth, without endings, and as Roboflow exports them."
+    folders(tmp_path / 'isic', ['images'], n=4)
+    (tmp_path / 'isic' / 'truth.csv').write_text('image,MEL,NV\n0,1.0,0.0\n1,0.0,1.0\n2,1.0,0.0\n3,1.0,0.0\n')
+    listing = recognise(tmp_path / 'isic')
+    assert listing.classes == ['MEL', 'NV'] and counts(listing) == [3, 1]
+    for split in ('train', 'valid'):
+        folders(tmp_path / 'robo', [split], n=2)
+        (tmp_path / 'robo' / split / '_classes.csv').write_text('filename, cat, dog\n0.png, 0, 1\n1.png, 1, 0\n')
+    listing = recognise(tmp_path / 'robo')
+    assert listing.classes == ['cat', 'dog'] and listing.split('train').labels.tolist() == [1, 0]
+    assert counts(listing, 'test') == [1, 1]

@@ -85,6 +85,28 @@ def test_indices_that_are_none_are_refused(tiny_models, bad):
         prior.sample([0, 1], indices=bad if bad is not None else [[0, 1], [2, 3]])
 
 
+@pytest.mark.parametrize(
+    ('guide', 'said'),
+    [
+        (Deviation, 'argument guide: expected a function'),
+        (lambda estimate, done: None, r'a function of \(estimate, done, labels, indices\), found .*\(estimate, done\)'),
+        (lambda estimate, done, labels, indices: estimate * float('nan'), 'finite latents.*Lower its strength'),
+        (Deviation(1e30, (0, 1)), 'sampling with a guide: expected finite latents'),
+    ],
+)
+def test_guides_that_cannot_push_are_refused(tiny_models, guide, said):
+    prior, _ = tiny_models
+    with pytest.raises(PSRError, match=said):
+        prior.sample([1, 1], guide=guide)
+
+
+def test_a_guide_is_made_of_a_prior_and_of_images(tiny_models):
+    with pytest.raises(PSRError, match='argument prior: expected a Prior, found None'):
+        make_guide('mode_guided', None, real_images())
+    with pytest.raises(PSRError, match='argument real: expected an ImageData, found an object of type Prior'):
+        make_guide('mode_guided', tiny_models[0], tiny_models[0])
+
+
 def test_companions_are_never_parted(tiny_models, monkeypatch):
     "Where memory runs out, a batch is halved; not one whose candidates push one another."
     prior, _ = tiny_models
