@@ -458,7 +458,7 @@ def unrecorded(
     config, found = selection.config, []
     if not within and reference_part(selection, data) is None:
         found.append(f'the selection, by real images {config["reference"]["name"]}')
-    if 'worth' in config and selection.weights.worth:
+    if selection.by_worth or 'swaps' in config:
         try:
             judged = Worth.open(selection.pool, config.get('worth_for') or selection.ipc).judges(data) is not None
         except PSRError:  # from elsewhere, or of other classes
@@ -623,11 +623,11 @@ def run_worth(
 
 def _worth_stage(
     stages: Stages, pool: Pool, real: ImageData, progress: bool, engine: Engine | None, ipc: int, **options: Any
-) -> dict[str, Any]:  # the options that would measure the same again
+) -> dict[str, Any] | None:  # the options that would measure the same again; None: it went on from a smaller pool's
     with stages.stage('worth') as say:
         worth = run_worth(pool, real, progress, stages, ipc=ipc, engine=engine, **options)
         say('; '.join(worth.words()))
-    return {**options, 'students': len(worth.measured)}
+    return None if worth.earlier else {**options, 'students': len(worth.measured)}
 
 
 def _select_stage(
@@ -663,13 +663,16 @@ def _there(folder: Path) -> Pool | None:
         return None
 
 
-def _check_worth(options: dict | None, ipc: int, n_per_class: int) -> None:
+def _check_worth(options: dict | None, ipc: int, n_per_class: int, folder: Path) -> None:
     "Raises `PSRError` where worth could not be measured so."
     if options is None:
         return
     for name in options:
         lookup(signature(check_how).parameters, name, 'option of worth')
     check_how(**options)
+    if options.get('students') == 0 and not is_there(folder / 'worth'):
+        wanted = 'a number from 16 up; 0 will do where a smaller pool was measured'
+        raise PSRError('argument students', wanted, 0)
     if ipc == n_per_class:
         say = f'Sample more: n_per_class={ipc + 1} or more'
         raise PSRError('argument n_per_class', f'more than the {ipc} images per class, to measure worth', ipc, say)
@@ -788,7 +791,7 @@ def distill(
     check_budget(ipc, n_per_class, f'Sample more: n_per_class={ipc} (psr … --n-per-class {ipc})')
     out = None if out is None else writable(out, 'provenance.json')
     folder = as_path(pool or f'{out}-pool')
-    _check_worth(worth_options, ipc, n_per_class)
+    _check_worth(worth_options, ipc, n_per_class, folder)
     _check_choice(method, by_students, swaps, measured, folder, ipc, **(select_options or {}))
     stages = Stages(progress, on_progress) if stages is None else stages
     prior, data, roles = load_parts(prior, data, teachers, refine or SELECTORS[method].gate, stages)

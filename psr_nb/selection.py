@@ -407,7 +407,7 @@ class Selection:
             made = make_problems(self.pool, None, **{k: self.config[k] for k in kept}, worth='worth' in self.config)
             known = made[0][0].worth_for(self.config['worth_for']) if 'worth_for' in self.config else None
             now = known.digest if known else made[1].get('worth')
-            if self._by_worth and now != self.config.get('worth'):
+            if self.by_worth and now != self.config.get('worth'):
                 raise PSRError(
                     'this selection',
                     'the worth that it was made with',
@@ -418,7 +418,7 @@ class Selection:
         return self.prepared.problems
 
     @property
-    def _by_worth(self) -> bool:
+    def by_worth(self) -> bool:
         "Whether worth had a say: not in a rule without weights, nor where it was measured for other budgets only."
         return any('worth' in gains for gains in self.gains)
 
@@ -440,7 +440,7 @@ class Selection:
     ) -> dict[str, np.ndarray]:  # term -> (n,)
         "What each candidate is worth by itself, by the measurement of worth that the selection was made with."
         rule = selector or SELECTORS[self.method]
-        budget = self.config.get('worth_for', None if self._by_worth else self.ipc)
+        budget = self.config.get('worth_for', None if self.by_worth else self.ipc)
         return quality_terms(problem, rule, weights or self.weights, budget)
 
     def objective(

@@ -21,7 +21,7 @@ from .distilled import DistilledSet
 from .guides import make_guide, needs_real
 from .prior import Prior
 from .sampling import has_companions
-from .selectors import Weights
+from .selectors import SELECTORS, Weights
 from .shards import guide_words
 
 # %% auto #0
@@ -156,7 +156,8 @@ def _again(
 def _measured_elsewhere(about: dict[str, Any]) -> bool:
     "Whether candidates were chosen by a worth that was not measured in the run that made the set."
     chosen = about['selection']
-    by_worth = 'worth' in chosen['config'] and chosen['weights'].get('worth')
+    weighted = chosen['method'] not in SELECTORS or SELECTORS[chosen['method']].weighted
+    by_worth = weighted and 'worth' in chosen['config'] and chosen['weights'].get('worth')
     return 'worth' not in about and bool(by_worth or 'swaps' in chosen['config'])
 
 

@@ -105,6 +105,19 @@ def test_worth_is_measured_on_the_way_and_the_set_can_be_made_again(few_images, 
     assert [ids.tolist() for ids in apart.selection.ids] == [ids.tolist() for ids in run.selection.ids]
     said = verify(tmp_path / 'apart', 'fashion', 2, few_images)
     assert said and 'measured apart' in repr(said)
+    plain = dict(whole, swaps=None, method='random', pool=tmp_path / 'set-pool')
+    drawn = distill(out=tmp_path / 'drawn', **plain)  # worth had no say, though the pool has it
+    assert not any('worth' in who for who in drawn.distilled.provenance['trained_on'])
+    said = verify(tmp_path / 'drawn', 'fashion', 2, few_images)
+    assert said and 'chosen again' in repr(said)
+    grown = dict(whole, n_per_class=whole['n_per_class'] + 1, pool=tmp_path / 'set-pool')
+    more = distill(out=tmp_path / 'grown', worth_options=how, **grown)  # adopts the students of the smaller pool
+    assert 'worth' not in more.distilled.provenance
+    said = verify(tmp_path / 'grown', 'fashion', 2, few_images)
+    assert said and 'measured apart' in repr(said)
+    with pytest.raises(PSRError, match='argument students: expected a number from 16 up; 0 will do where'):
+        distill(out=tmp_path / 'new', worth_options=dict(how, students=0), **whole)
+    assert not (tmp_path / 'new-pool').exists()
 
 
 @pytest.mark.slow
