@@ -271,7 +271,13 @@ def _joined(parts: list[ImageData], name: str) -> ImageData:
     classes = [c for p in parts for c in p.classes]
     if len(set(classes)) != len(classes):
         twice = ', '.join(sorted({c for c in classes if classes.count(c) > 1}))
-        raise PSRError(f'data {name}', 'different classes in each', twice)
+        say = 'To give a class more images, put them into one folder'
+        raise PSRError(f'data {name}', 'different classes in each', twice, say)
+    soft = [p.name for p in parts if p.soft_labels is not None]
+    if 0 < len(soft) < len(parts):
+        warnings.warn(
+            f'data {name}: the soft labels of {", ".join(soft)} are left out, since others have none', stacklevel=4
+        )
     starts = np.cumsum([0] + [len(p.classes) for p in parts[:-1]]).tolist()
     return ImageData(
         torch.cat([p.images for p in parts]),
@@ -345,7 +351,8 @@ def _found(source: DataSource, split: str, size: int | None, channels: int | Non
         data = DATASETS[str(name)](split, size, channels)
         return replace(data, published=data.name)
     if '+' in str(name):
-        parts = [load_data(replace(source, name=n, holdout=None), split, size, channels) for n in str(name).split('+')]
+        names = [n.strip() for n in str(name).split('+')]
+        parts = [load_data(replace(source, name=n, holdout=None), split, size, channels) for n in names]
         return _joined(parts, str(name))
     if isinstance(name, str) and len(name) < 200 and name.count('/') == 1 and not name.startswith(('.', '/', '~')):
         return _load_hub(name, split, size, channels)
