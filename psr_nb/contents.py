@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -474,10 +475,15 @@ def row_splits(
     values: Iterable | None,  # of a column of splits; None: there is none
     where: str,  # for the error
 ) -> list[str] | None:  # "train", "validation" or "test" for each row; None: the column is about something else
-    "What a column of splits says. Raises `PSRError` where it says so of some rows only."
+    "What a column of splits says; of one about something else, a warning. Raises `PSRError` where it speaks of some rows only."
     values = list(values or ())
     found = [split_name(str(v)) for v in values]
     if not any(found):
+        others = list(dict.fromkeys(str(v) for v in values if v is not None))
+        if len(others) > 1:
+            shown = ', '.join(others[:3]) + (' …' if len(others) > 3 else '')
+            words = f'its column of splits says {shown}, not train, validation or test'
+            warnings.warn(f'{where}: {words}: all of its images are taken alike', stacklevel=3)
         return None
     for value in (v for v, split in zip(values, found) if split is None):
         raise PSRError(where, 'train, validation or test in each row of its column of splits', repr(value))

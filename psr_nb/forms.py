@@ -163,13 +163,16 @@ def _what_is_there(path: Path) -> tuple[str, str]:  # in words, and what to do
 def _name_doubts(listing: Listing) -> list[str]:
     "Class names that may mean the same. Raises `PSRError` for a name that no file or page could hold."
     spelt: dict[str, list[str]] = {}
+    whole = set(map(str, listing.classes))
     for name in map(str, listing.classes):
         if '\0' in name or name != name.encode('utf-8', 'replace').decode('utf-8'):
             say = 'Rename it: its bytes are those of another encoding'
             raise PSRError(f'data {listing.path}, class {ascii(name)[:60]}', 'a name in UTF-8', 'another', say)
         spelt.setdefault(str(int(name)) if name.isdecimal() else ' '.join(name.casefold().split()), []).append(name)
     twins = [' and '.join(names) for names in spelt.values() if len(names) > 1]
-    return [f'classes that may be one: {", ".join(twins[:3])}'] if twins else []
+    several = [n for names in spelt.values() for n in names if len(parts := set(n.split('|'))) > 1 and parts & whole]
+    doubts = [f'classes that may be one: {", ".join(twins[:3])}'] if twins else []
+    return doubts + ([f'classes that may be several of one image: {", ".join(several[:3])}'] if several else [])
 
 
 def _column_doubts(listing: Listing, image_column: str | None, label_column: str | None) -> list[str]:

@@ -544,6 +544,19 @@ def test_splits_whose_names_have_more_in_common(tmp_path, names):
         assert len(test) == 4 and not set(test.image_keys) & set(train.image_keys)
 
 
+def test_columns_of_splits_and_labels_that_say_something_else(tmp_path):
+    "A column of splits in numbers, which nobody can know; several classes of one image in one text."
+    named(tmp_path)
+    (tmp_path / 'l.csv').write_text('file,label,partition\n0.png,a,0\n1.png,b,1\n2.png,a,2\n3.png,b,0\n')
+    with pytest.warns(
+        UserWarning, match='column of splits says 0, 1, 2, not train, validation or test: all of its images'
+    ):
+        listing = recognise(tmp_path)
+    assert counts(listing) == [2, 2]
+    (tmp_path / 'l.csv').write_text('file,label\n0.png,a\n1.png,b\n2.png,a|b\n3.png,c|d\n')
+    assert recognise(tmp_path).doubts == ['classes that may be several of one image: a|b']
+
+
 def test_a_part_of_a_table_that_is_missing(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
