@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from filelock import FileLock
 
 from .augmentations import crop_boxes, crop_resized
-from .core import PSRError, content_hash, lookup, make_folder, read_json, to_json, write_atomic
+from .core import PSRError, check_fields, content_hash, lookup, make_folder, read_json, to_json, write_atomic
 from .coresets import EarlyStudent, ccs_real, el2n, el2n_real, k_center_real, young_of  # noqa: F401
 from .data import ImageData
 from psr_nb.guides import (
@@ -216,7 +216,9 @@ def tune_minimax(
                 if s.step == steps:  # written before the prior appears; a resumed training has timed its last part
                     seconds = s.seconds * steps / (steps - first + 1)
                     write_atomic(cost, to_json(dict(steps=steps, batch_size=batch, seconds=round(seconds, 3))))
-        return Tuned(Prior.from_pretrained(out, device=prior.device, dtype=prior.dtype), read_json(cost)['seconds'])
+        say = f'Remove it and the folder {name}, and the prior is trained again'
+        check_fields(known := read_json(cost), dict(seconds=(int, float)), cost, say)
+        return Tuned(Prior.from_pretrained(out, device=prior.device, dtype=prior.dtype), known['seconds'])
 
 
 def minimax(

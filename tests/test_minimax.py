@@ -91,6 +91,10 @@ def test_a_fine_tuned_prior_is_made_once(tiny_prior, pictures, tmp_path):
         tune_minimax(prior, pictures, tmp_path, other)
     tune_minimax(prior, pictures.per_class(4), tmp_path, tuning)
     assert len(list(tmp_path.glob('minimax-*.json'))) == 4
+    for cost in tmp_path.glob('minimax-*.json'):
+        cost.write_text('{}')
+    with pytest.raises(PSRError, match='seconds.*Remove it and the folder minimax-.*, and the prior is trained again'):
+        tune_minimax(prior, pictures, tmp_path, tuning)
 
 
 def test_a_killed_fine_tuning_goes_on(tiny_prior, pictures, tmp_path, monkeypatch):
