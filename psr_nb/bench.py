@@ -90,7 +90,8 @@ def _keep_picture(bench: Bench, m: _CellSets) -> None:
     sheet = bench.sheet(m.cell)
     if m.cell.pool == 0 and not m.error:
         draw, source = next(iter(m.sets.items()))
-        draw_sheet(source(0) if draw is None else source, sheet)
+        make = lambda: draw_sheet(source(0) if draw is None else source, sheet)
+        bench.once(('sheet', m.cell.method, m.cell.ipc), make)  # cells of other students share it
 
 # %% ../nbs/34_bench.ipynb #57ebc697
 def _words(e: Exception) -> str:

@@ -43,10 +43,8 @@ def state_codes(
         if config['gate']:
             codes[~p.agrees] = code['rejected by the gate']
             open_ &= p.agrees
-        if config['quantile'] and p.counts_for('reliability') and open_.any():
-            codes[open_ & (p.reliability < np.quantile(p.reliability[open_], config['quantile']))] = code[
-                'rejected by the cut'
-            ]
+        if (cut := p.cut(config['quantile'])) and open_.any():
+            codes[open_ & (p.reliability < np.quantile(p.reliability[open_], cut))] = code['rejected by the cut']
         codes[selection.ids[label]] = code['selected']
         for name, pairs in (('banned', config['bans']), ('pinned', config['pins'])):
             codes[[i for c, i in pairs if c == label]] = code[name]

@@ -211,6 +211,21 @@ class Problem:
         "Whether a term has a say: what a teacher tells of a class that it does not know has none."
         return self.unheard is None or term not in self.unheard.terms
 
+    def cut(
+        self,
+        quantile: float,  # share to drop, the least reliable
+    ) -> float:  # 0 where reliability has no say
+        "What share of the candidates is dropped in this class."
+        return quantile if self.counts_for('reliability') else 0.0
+
+    def rejected_for(
+        self,
+        index: int,  # candidate
+    ) -> int | None:  # None: it passes, or there is no gate
+        "The class that the teacher takes a candidate for, where the gate rejects it for that."
+        passes = self.agrees
+        return None if passes is None or self.seen is None or passes[index] else int(self.seen[index])
+
     @cached_property
     def kernel(self) -> np.ndarray:  # (n, n)
         "The candidates' similarity with each other."
@@ -427,9 +442,9 @@ def worth_digest(
     return content_hash(content)[:16]
 
 
-def _worth_of_others(pool: PoolLike) -> dict[int, Known]:  # images per class -> (classes · n,) values, …
+def _worth_of_others(table: pandas.DataFrame) -> dict[int, Known]:  # images per class -> (classes · n,) values, …
     "The columns `worth_1`, `worth_10`, …: what was measured for each budget, the latest one too."
-    table, found = pool.table, {}
+    found = {}
     for name in table.columns:
         if (said := _KEPT.fullmatch(name)) is None or said[2]:
             continue
@@ -443,13 +458,15 @@ def budgets_of_worth(
     ipc: int,  # images per class that are chosen
 ) -> list[int | None]:  # images per class; None: a measurement that does not say it
     "For which budgets worth was measured that may count when so many are chosen, as the pool's table says."
-    latest = [] if (found := _measured_worth(pool)) is None else [found[2]]
-    return [b for b in dict.fromkeys([*latest, *_worth_of_others(pool)]) if worth_reaches(ipc, b)]
-
-
-def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float, int | None] | None:  # (classes · n,), how far, for what
-    "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     table = pool.table
+    latest = [] if (found := _measured_worth(table)) is None else [found[2]]
+    return [b for b in dict.fromkeys([*latest, *_worth_of_others(table)]) if worth_reaches(ipc, b)]
+
+
+def _measured_worth(
+    table: pandas.DataFrame,  # of a pool's scores
+) -> tuple[np.ndarray, float, int | None] | None:  # (classes · n,), how far, for what
+    "The column `worth` of the pool's table, if there is one; NaN where it was not measured."
     _check_whole(table)
     if 'worth' not in table.columns:
         return None
@@ -460,39 +477,39 @@ def _measured_worth(pool: PoolLike) -> tuple[np.ndarray, float, int | None] | No
     return _numbers(table, 'worth'), counts, None if measured_for is None else int(measured_for)
 
 # %% ../nbs/14_problems.ipynb #e8479178
-class _Difficulty:
-    "1 − p(y|x) of the reference images, asked once."
+ASKED = 50  # real images of a class that a doubtful teacher is shown
+KNOWS = 0.5  # share of images that a teacher must recognise to be heard
 
-    def __init__(self, judge: Callable[[], Teacher], real: ImageData):
-        self.load, self.real = judge, real
+
+class _Judge:
+    "What a teacher makes of the reference images: loaded and asked when somebody wants to know."
+
+    def __init__(self, load: Callable[[], Teacher], real: ImageData):
+        self.load, self.real = load, real
 
     @cached_property
-    def judge(self) -> Teacher:
+    def teacher(self) -> Teacher:
         return self.load()
 
     @cached_property
     def values(self) -> np.ndarray:
         labels = self.real.labels
-        logits = torch.cat([self.judge.predict(b)[0] for b in batches(self.real, 512)])
+        logits = torch.cat([self.teacher.predict(b)[0] for b in batches(self.real, 512)])
         return 1 - logits.double().softmax(1)[torch.arange(len(labels)), labels].numpy()
 
-    def of(self, which: np.ndarray) -> np.ndarray:
+    def difficulty(self, which: np.ndarray) -> np.ndarray:  # 1 − p(y|x)
         return self.values[which]
 
     def recognised(self, label: int) -> tuple[int, int]:  # of how many
         some = self.real.images[self.real.labels == label][:ASKED]
-        return int((self.judge.predict(some)[0].argmax(1) == label).sum()), len(some)
-
-
-ASKED = 50  # real images of a class that a doubtful teacher is shown
-KNOWS = 0.5  # share of images that a teacher must recognise to be heard
+        return int((self.teacher.predict(some)[0].argmax(1) == label).sum()), len(some)
 
 
 def _unheard(
     label: int,  # class number
     name: str,  # class name
     seen: np.ndarray | None,  # (n,) what the teacher takes the candidates for
-    judge: _Difficulty | None,  # who is asked about real images; None: there are none
+    judge: _Judge | None,  # who is asked about real images; None: there are none
     terms: tuple[str, ...],  # what it decides, beside the gate
 ) -> Unheard | None:  # None: it is heard
     "Whether a teacher knows a class, asked only where it rejects most candidates: are they bad, or is it?"
@@ -594,18 +611,23 @@ class ProblemMaker:
         self.name = None if self.answers is None else self.answers.teacher
         columns = (('reliability', reliability, 'probability'), ('uncertainty', uncertainty, 'entropy'))
         self.columns = {t: _column(pool, named, built_in) for t, named, built_in in columns if named != built_in}
-        measured, self.counts, self.measured_for = (_measured_worth(pool) if worth else None) or (None, 1.0, None)
-        self.others, self.digest = {} if measured is None else _worth_of_others(pool), ''
+        table = pool.table if worth else None
+        measured, self.counts, self.measured_for = (None if table is None else _measured_worth(table)) or (
+            None,
+            1.0,
+            None,
+        )
+        self.others, self.digest = {} if table is None or measured is None else _worth_of_others(table), ''
         if measured is not None:
             self.columns['worth'] = measured
-        self.real = about = self.hard = None
+        self.real = about = self.judge = None
         if reference is not None:
             self.real = real = reference_images(pool, reference, max_reference, seed)
             about = dict(name=real.name, images=len(real), hash=content_hash(real.images.numpy().tobytes()))
             if self.answers is not None:
                 named = teacher is None or isinstance(teacher, str)
-                judge = partial(pool.load_teacher, self.name) if named else (lambda: cast('Teacher', teacher))
-                self.hard = _Difficulty(judge, real)
+                load = partial(pool.load_teacher, self.name) if named else (lambda: cast('Teacher', teacher))
+                self.judge = _Judge(load, real)
         self.config = dict(space=space, centred=self.centred, teacher=self.name, reference=about)
         self.config |= dict(max_reference=max_reference, reference_seed=seed)
         self.config |= dict(reliability=reliability, uncertainty=uncertainty)
@@ -639,12 +661,12 @@ class ProblemMaker:
             mine, y, difficulty = slice(i * n, (i + 1) * n), None, None
             if rows is not None:
                 y = rows[which == label]
-            if self.hard is not None and self.real is not None:
-                difficulty = partial(self.hard.of, (self.real.labels == label).numpy())
+            if self.judge is not None and self.real is not None:
+                difficulty = partial(self.judge.difficulty, (self.real.labels == label).numpy())
             of_class = {k: v[mine] for k, v in scores.items()}
             others = {ipc: k._replace(values=k.values[label * n : label * n + n]) for ipc, k in self.others.items()}
             worth = self.counts, self.measured_for, self.digest, others
-            unheard = _unheard(label, pool.classes[label], of_class.get('seen'), self.hard, told_by_teacher)
+            unheard = _unheard(label, pool.classes[label], of_class.get('seen'), self.judge, told_by_teacher)
             own = candidates[mine], y, self.centred, of_class, difficulty, *worth, unheard
             found.append(_problem(label, pool.classes[label], *own))
         return found

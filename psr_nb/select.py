@@ -229,8 +229,8 @@ class Prepared(Problems):
 
         def limit(i: int, k: int) -> tuple:
             p = problems[i]
-            cut = quantile if p.counts_for('reliability') else 0.0
-            return constraints(p.n, k, agrees[i], p.reliability, cut, pinned.get(i, ()), banned.get(i, ()), classes[i])
+            wishes = p.cut(quantile), pinned.get(i, ()), banned.get(i, ())
+            return constraints(p.n, k, agrees[i], p.reliability, *wishes, classes[i])
 
         counts = [int(ipc)] * len(classes)
         if budget is not None:

@@ -179,8 +179,8 @@ def _why_chosen(selection: Selection, p: Problem, index: int, place: int) -> str
         how = 'pinned'
     elif swaps is not None:
         how = 'of the set that students are expected to learn most from'
-    elif selection.config['gate'] and p.agrees is not None and p.seen is not None and not p.agrees[index]:
-        how = f'filled up from below the gate: the teacher sees {selection.classes[p.seen[index]]}'
+    elif selection.config['gate'] and (other := p.rejected_for(index)) is not None:
+        how = f'filled up from below the gate: the teacher sees {selection.classes[other]}'
     else:
         how = 'the largest gain at that moment'
     return f'{p.name} {index} is place {place + 1} of {len(selection.ids[p.label])}: {how}.'
@@ -204,13 +204,13 @@ def _why_not(selection: Selection, p: Problem, index: int, terms: dict[str, floa
     config = selection.config
     if [p.label, index] in config['bans']:
         return 'it is banned'
-    if config['gate'] and p.agrees is not None and p.seen is not None and not p.agrees[index]:
+    if config['gate'] and (other := p.rejected_for(index)) is not None:
         sure = p.need('reliability', 'the gate')[index]
-        return f'the teacher sees {selection.classes[p.seen[index]]} (probability of {p.name}: {sure:.2f})'
-    if config['quantile'] and p.counts_for('reliability'):
+        return f'the teacher sees {selection.classes[other]} (probability of {p.name}: {sure:.2f})'
+    if cut := p.cut(config['quantile']):
         reliability = p.need('reliability', 'the quantile cut')
         passing = reliability[p.agrees] if config['gate'] else reliability
-        if reliability[index] < np.quantile(passing, config['quantile']):
+        if reliability[index] < np.quantile(passing, cut):
             return f'its reliability {reliability[index]:.3f} is below the cut'
     if ordered:
         return f'{selection.method} puts others first'

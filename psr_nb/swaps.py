@@ -142,8 +142,7 @@ def limits(
     stay = np.zeros((len(selection.classes), selection.pool.n_per_class), bool)
     for i, p in enumerate(prepared.problems):
         agrees = p.need('agrees', 'the gate') if config['gate'] else None
-        cut = config['quantile'] if p.counts_for('reliability') else 0.0
-        wishes = cut, (), bans.get(i, ()), p.name
+        wishes = p.cut(config['quantile']), (), bans.get(i, ()), p.name
         free.append(constraints(p.n, 1, agrees, p.reliability, *wishes)[0])
         stay[i, pins.get(i, [])] = True
     return np.stack(free), stay
@@ -164,13 +163,12 @@ def swapped(
     "The selection with candidates exchanged for others, as long as more is expected of it."
     from tqdm.auto import tqdm
 
-    free, stay = limits(selection)
-    expect(worth, 'worth', Worth, hint='Worth.open(pool, ipc) reads what was measured')
+    steps = swap_steps(worth, selection, tries, seed, *limits(selection))  # or it says what is wrong
     config, last = selection.config, None
     prepared: Any = selection.prepared  # a `Prepared`, as `limits` made sure
     before = worth.predict(selection)
     with tqdm(total=tries, desc='swaps', unit='set', disable=not progress) as bar:
-        for last in swap_steps(worth, selection.ids, tries, seed, free, stay):
+        for last in steps:
             bar.update(last.tried - bar.n)
             bar.set_postfix_str(f'{last.expected:.1%} expected')
     assert last is not None
