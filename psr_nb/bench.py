@@ -207,7 +207,7 @@ def _claimed(bench: Bench, only: str | None, device: Any, abreast: bool | None) 
     together = bench.engine.device or known_device(device).type != 'cpu'
     together = bool(together) if abreast is None else abreast
     waiting, count = _batches(cells, together), lambda: sum(bench.done(c) for c in cells)
-    check_sources(bench)
+    check_sources(bench, [] if only is None else cells)
     if only is not None:
         for cell in cells:
             bench.forget(cell)

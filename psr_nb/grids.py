@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,10 @@ METHOD_KEYS = {  # how a method's sets are made
 _WAYS = ('selector', 'baseline', 'rival', 'folder', 'function', 'contest')
 FROM_POOL = {'selector', 'contest'}  # ways that choose from a pool
 FROM_PRIOR = FROM_POOL | {'rival'}  # ways that ask the prior for images
+_BESIDE = (  # keys, the ways that they go with, and these in words
+    (('space', 'refine', 'guide', 'n_per_class'), FROM_POOL, 'a selector or a contest'),
+    (('weights', 'gate', 'swaps'), {'selector'}, 'a selector'),
+)
 _CONTEST: dict[str, str] = dict.fromkeys(('students', 'rounds', 'most'), '')
 
 # %% ../nbs/33_grids.ipynb #gr007
@@ -150,7 +154,7 @@ def _weights(name: str, how: dict[str, Any]) -> dict[str, float]:
     given = how['weights']
     if not isinstance(given, dict) or not given:
         raise PSRError(f'weights of method {name}', 'terms and numbers, such as {worth: 0.5}', repr(given)[:60])
-    if 'selector' not in how or not SELECTORS[how['selector']].weighted:
+    if not SELECTORS[how['selector']].weighted:
         able = ', '.join(s for s, rule in SELECTORS.items() if rule.weighted)
         raise PSRError(f'weights of method {name}', f'a selector that has weights: {able}', repr(how))
     for term, value in given.items():
@@ -166,8 +170,8 @@ def _refine(name: str, how: dict[str, Any]) -> dict[str, Any]:
     given = how['refine']
     if given is True:
         given = {}
-    if not isinstance(given, dict) or not FROM_POOL & set(how):
-        raise PSRError(f'refine of method {name}', 'true or settings, beside a selector or a contest', repr(how)[:80])
+    if not isinstance(given, dict):
+        raise PSRError(f'refine of method {name}', 'true, or settings', repr(given)[:80])
     given, persons = {str(key): value for key, value in given.items()}, ('teacher', 'judge')
     for key in given:
         lookup({f.name: f for f in fields(RefineSettings)} | dict.fromkeys(persons), key, f'refine of {name}')
@@ -181,8 +185,6 @@ def _refine(name: str, how: dict[str, Any]) -> dict[str, Any]:
 def _guide(name: str, how: dict[str, Any]) -> dict[str, Any]:  # name and all options of the guide
     "The guide of the pool that a method chooses from. Raises `PSRError` for unknown names and options."
     given = how['guide'] if isinstance(how['guide'], dict) else dict(name=how['guide'])
-    if not FROM_POOL & set(how):
-        raise PSRError(f'guide of method {name}', 'a selector or a contest beside it', repr(how)[:80])
     own = _name(given.get('name'), f'guide of method {name}')
     return dict(name=own, **guide_options(own, {k: v for k, v in given.items() if k != 'name'}))
 
@@ -194,9 +196,9 @@ def _name(value: Any, what: str) -> str:
     return value
 
 
-def _contest(name: str, given: Any) -> dict[str, int]:
+def _contest(name: str, how: dict[str, Any]) -> dict[str, int]:
     "The numbers of a contest. Raises `PSRError` for others."
-    given = {} if given is True or given is None else given
+    given = {} if how['contest'] is True or how['contest'] is None else how['contest']
     if not isinstance(given, dict):
         raise PSRError(f'contest of method {name}', f'true, or numbers of {", ".join(_CONTEST)}', repr(given)[:60])
     for key in given:
@@ -214,7 +216,45 @@ def _tuning(name: str, how: dict[str, Any]) -> dict[str, Any]:
     return asdict(MinimaxTuning(**given))
 
 
+def _gate(name: str, how: dict[str, Any]) -> bool:
+    "Whether a gate is used."
+    if not isinstance(how['gate'], bool):
+        raise PSRError(f'gate of method {name}', 'true or false', repr(how['gate'])[:80])
+    return how['gate']
+
+
+def _space(name: str, how: dict[str, Any]) -> str:
+    "Where images are compared. Raises `PSRError` where there is no such space."
+    is_centred(own := _name(how['space'], f'space of method {name}'))
+    return own
+
+
 DRAWN = ('random', 'random_real', 'k_center_real', 'ccs_real', 'mosaics_real', *RIVALS)  # what a seed decides
+
+
+def _draws(name: str, how: dict[str, Any]) -> int:
+    "How many sets are drawn of each pool."
+    own = _number(how['draws'], f'draws of method {name}')
+    drawn = 'function' in how or {how.get('selector'), how.get('baseline'), how.get('rival')} & set(DRAWN)
+    if not drawn:
+        raise PSRError(f'draws of method {name}', f'a function, or one of {", ".join(DRAWN)}', repr(how)[:80])
+    return own
+
+
+_READERS: dict[str, Callable[[str, dict[str, Any]], Any]] = {  # key of a method -> its value, checked
+    'folder': lambda name, how: _name(how['folder'], f'folder of method {name}'),
+    'function': lambda name, how: _name(how['function'], f'function of method {name}'),
+    'contest': _contest,
+    'space': _space,
+    'weights': _weights,
+    'gate': _gate,
+    'swaps': lambda name, how: _number(how['swaps'], f'swaps of method {name}'),
+    'refine': _refine,
+    'n_per_class': lambda name, how: _number(how['n_per_class'], f'n_per_class of method {name}'),
+    'guide': _guide,
+    'tuning': _tuning,
+    'draws': _draws,
+}
 
 
 def _method(name: str, how: Any) -> dict[str, Any]:
@@ -233,41 +273,13 @@ def _method(name: str, how: Any) -> dict[str, Any]:
     ways = [k for k in how if k in _WAYS]
     if len(ways) != 1:
         raise PSRError(f'method {name}', f'one of {", ".join(_WAYS)}', ' and '.join(ways) or 'none')
-    for key in {'folder', 'function', 'space'} & set(how):
-        _name(how[key], f'{key} of method {name}')
-    if 'space' in how:
-        is_centred(how['space'])  # raises where there is no such space
-        if ways[0] not in FROM_POOL:
-            raise PSRError(f'space of method {name}', 'a selector or a contest beside it', ways[0])
+    for keys, able, words in _BESIDE:
+        if wrong := [key for key in how if key in keys and ways[0] not in able]:
+            raise PSRError(f'{wrong[0]} of method {name}', f'{words} beside it', ways[0])
     for key, registry in (('selector', SELECTORS), ('baseline', BASELINES), ('rival', RIVALS)):
         if key in how:
             lookup(registry, how[key], key)
-    found = dict(how)
-    if 'weights' in how:
-        found['weights'] = _weights(name, how)
-    if 'swaps' in how:
-        found['swaps'] = _number(how['swaps'], f'swaps of method {name}')
-        if 'selector' not in how:
-            raise PSRError(f'swaps of method {name}', 'a selector beside it', ways[0])
-    if 'gate' in how and ('selector' not in how or not isinstance(how['gate'], bool)):
-        raise PSRError(f'gate of method {name}', 'true or false, beside a selector', repr(how)[:80])
-    if 'refine' in how:
-        found['refine'] = _refine(name, how)
-    if 'guide' in how:
-        found['guide'] = _guide(name, how)
-    if 'n_per_class' in how:
-        found['n_per_class'] = _number(how['n_per_class'], f'n_per_class of method {name}')
-        if ways[0] not in FROM_POOL:
-            raise PSRError(f'n_per_class of method {name}', 'a selector or a contest beside it', ways[0])
-    if 'contest' in how:
-        found['contest'] = _contest(name, how['contest'])
-    if 'tuning' in how:
-        found['tuning'] = _tuning(name, how)
-    if 'draws' in how:
-        found['draws'] = _number(how['draws'], f'draws of method {name}')
-        if 'function' not in how and how[ways[0]] not in DRAWN:
-            raise PSRError(f'draws of method {name}', f'a function, or one of {", ".join(DRAWN)}', how[ways[0]])
-    return found
+    return {key: _READERS[key](name, how) if key in _READERS else value for key, value in how.items()}
 
 # %% ../nbs/33_grids.ipynb #gr009
 def _check_sizes(grid: Grid) -> None:

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -286,26 +286,45 @@ def _sources(bench: Bench) -> dict[str, str]:  # what -> fingerprint
         wanted['training images'] = lambda: bench.images('train').fingerprint
     if any(FROM_PRIOR & set(how) for how in methods):
         wanted['prior'] = lambda: bench.prior.weights_hash
+    wanted |= {name: partial(_set_fingerprint, bench, cell) for name, (cell, *_) in _sets_on_disk(bench).items()}
     for what, known in wanted.items():
         with suppress(PSRError):
             found[what] = known()
     return found
 
 
+def _sets_on_disk(bench: Bench) -> dict[str, list[Cell]]:  # words -> the cells of a set
+    found: dict[str, list[Cell]] = {}
+    for cell in cells_of(bench.grid):
+        if 'folder' in bench.grid.methods[cell.method]:
+            found.setdefault(f'the set of {cell.method}, ipc {cell.ipc}, pool {cell.pool}', []).append(cell)
+    return found
+
+
+def _set_fingerprint(bench: Bench, cell: Cell) -> str:
+    "Hash over the content of a set on disk."
+    found, _ = set_of(bench, cell)
+    arrays = [found.images, found.labels, *([] if found.soft_labels is None else [found.soft_labels])]
+    return content_hash([list(found.classes), *(content_hash(a.cpu().numpy().tobytes()) for a in arrays)])[:16]
+
+
 def check_sources(
     bench: Bench,  # the opened grid
+    anew: Container[Cell] = (),  # cells that are to be made again, so that their sets may be others
 ) -> None:
-    "Raises `PSRError` where real images or prior are others than those of the cells that are there."
-    now, file = _sources(bench), bench.path / 'sources.json'
+    "Raises `PSRError` where real images, prior or sets on disk are others than those of the cells that are there."
+    now, file, sets = _sources(bench), bench.path / 'sources.json', _sets_on_disk(bench)
+    stays = lambda cell: cell not in anew and bench.done(cell) and bench.content(cell)['rows']
+    free = {what for what, cells in sets.items() if not any(map(stays, cells))}
     with folder_lock(bench.path, None):
         kept = read_json(file) if file.is_file() else {}
         check_fields(kept, {what: str for what in now if what in kept}, file, 'Remove it')
-        if other := [what for what in now if now[what] != kept.get(what, now[what])]:
-            found = f'others than those of the cells that are there: {", ".join(other)}'
-            raise PSRError(
-                f'{bench.path}', 'the same real images and prior', found, 'Put them back, or give another --out'
-            )
-        if now.keys() - kept.keys():
+        if other := [what for what in now if now[what] != kept.get(what, now[what]) and what not in free]:
+            found = f'others than those of the cells that are there: {"; ".join(other)}'
+            again = f', or have its cells made again: --only {sets[other[0]][0].method}' if other[0] in sets else ''
+            say = f'Put them back{again or ", or give another --out"}'
+            raise PSRError(f'{bench.path}', 'the same real images, prior and sets', found, say)
+        if kept != kept | now:
             write_atomic(file, to_json(kept | now))
 
 

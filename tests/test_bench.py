@@ -183,6 +183,26 @@ def test_what_is_behind_the_names_may_not_change(few_images, tmp_path):
         list(run_bench(Bench.open(tmp_path / 'out')))
 
 
+def test_a_set_on_disk_may_not_change_under_its_cells(small, tmp_path):
+    "It is refused, unless its cells are to be made again; a set that failed may be mended."
+    labels, file = torch.arange(10), tmp_path / 'mine.pt'
+    torch.save([torch.rand(10, 1, 32, 32), labels], file)
+    torch.save([torch.rand(9, 1, 32, 32), labels[:9]], tmp_path / 'late.pt')
+    methods = dict(random_real=None, mine=dict(folder=str(file)), late=dict(folder=str(tmp_path / 'late.pt')))
+    grid = parse_grid(small | dict(ipc=1, students=['convnet3', 'convnet4'], methods=methods))
+    out = tmp_path / 'out'
+    steps = {s.cell.name: s.error for s in run_bench(Bench.begin(grid, out))}
+    assert sorted(name.split('-')[0] for name, error in steps.items() if error) == ['late', 'late']
+    torch.save([torch.rand(10, 1, 32, 32), labels], file)
+    with pytest.raises(PSRError, match=r'the set of mine, ipc 1, pool 0. Put them back, or have .* again: --only mine'):
+        list(run_bench(Bench.open(out)))
+    again = [s for s in run_bench(Bench.open(out), only='mine') if not s.error]
+    assert len(again) == 2
+    torch.save([torch.rand(10, 1, 32, 32), labels], tmp_path / 'late.pt')
+    assert not any(s.error for s in run_bench(Bench.open(out), only='late'))
+    assert not list(run_bench(Bench.open(out)))
+
+
 def test_a_set_with_missing_classes(small, tmp_path):
     torch.save([torch.rand(9, 1, 32, 32), torch.arange(9)], tmp_path / 'nine.pt')
     methods = dict(random_real=None, nine=dict(folder=str(tmp_path / 'nine.pt')))
