@@ -110,16 +110,22 @@ def checked_scores(
     scores: dict[str, np.ndarray],  # name -> (candidates,) numbers
     n: int,  # candidates there are
 ) -> dict[str, np.ndarray]:  # as float64
-    "Raises `PSRError` for a name that is taken, and for a column of another length."
-    scores = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
-    for name, values in scores.items():
+    "Raises `PSRError` for a name that is taken, for what are no numbers, and for a column of another length."
+    checked = {}
+    for name, given in scores.items():
         if name in ('class', 'index'):
             raise PSRError('name of a score', 'any but class and index', name)
+        values = np.asarray(given)
+        if values.dtype.kind not in 'biuf':
+            raise PSRError(
+                f'score {name}', 'real numbers (NaN where it is not known)', f'values of type {values.dtype}'
+            )
         if np.isinf(values).any():
             raise PSRError(f'score {name}', 'finite numbers (NaN where it is not known)', 'infinite ones')
         if values.shape != (n,):
             raise PSRError(f'score {name}', f'one number for each of the {n} candidates', f'shape {values.shape}')
-    return scores
+        checked[name] = values.astype(np.float64)
+    return checked
 
 # %% ../nbs/09_columns.ipynb #c023
 def _read_arrays(folder: Path, stem: str) -> Any:  # as it was written; None: there is none

@@ -27,10 +27,12 @@ from psr_nb.core import (
 from .selectors import SELECTORS, Weights, position
 
 # %% auto #0
-__all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
+__all__ = ['WEIGHTS', 'PAIRS', 'LISTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
 
 # %% ../nbs/27_decisions.ipynb #c023
 WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness', 'worth')  # the sliders among the weights
+PAIRS = 'pairs (class, index) of whole numbers'
+LISTS = {'pins': PAIRS, 'bans': PAIRS, 'kept': 'the numbers of the chosen candidates of each class'}
 
 # %% ../nbs/27_decisions.ipynb #4192c75d
 @dataclass(frozen=True)
@@ -65,12 +67,15 @@ class Decisions:
                 raise PSRError(f'decision {name}', 'a number', repr(getattr(self, name)))
         if not isinstance(self.gate, (bool, np.bool_)):
             raise PSRError('decision gate', 'True or False', repr(self.gate))
-        for name in ('pins', 'bans'):
-            for pair in getattr(self, name):
-                try:
-                    _, _ = (position(value) for value in pair)
-                except (TypeError, ValueError):
-                    raise PSRError(f'decision {name}', 'pairs (class, index) of whole numbers', repr(pair)) from None
+        for name, wanted in LISTS.items():
+            rows = getattr(self, name)
+            try:
+                for row in rows:
+                    numbers = [position(value) for value in row]
+                    if name != 'kept' and len(numbers) != 2:
+                        raise ValueError
+            except (TypeError, ValueError):
+                raise PSRError(f'decision {name}', wanted, repr(rows)[:60]) from None
         return self
 
     def save(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, NamedTuple, 
 import numpy as np
 import torch
 
+from .columns import checked_scores
 from .core import PSRError, content_hash, expect, known_device, lookup
 from .data import ImageData
 from .greedy import Pairs, similarity, unit_rows
@@ -124,8 +125,8 @@ class ImagePool:
         scores: dict[str, np.ndarray],  # name -> (n,) values
         source: str = '',  # not used; pools on disk record it
     ) -> None:
-        "Adds columns of scores, one value per candidate."
-        self._scores.update(scores)
+        "Adds columns of scores, one finite number or NaN per candidate. Raises `PSRError` for anything else."
+        self._scores.update(checked_scores(scores, len(self)))
 
 # %% ../nbs/14_problems.ipynb #c045
 LARGE = 4000  # candidates of a class beyond which their similarities are made part by part

@@ -138,6 +138,13 @@ def test_a_control_refuses_another_type(panels, name, value):
     assert panel.decisions == before[0]
 
 
+@pytest.mark.parametrize('value', [None, -3, np.nan, 'x', [1], [[0, 'a']], [[0, 1.5]]])
+@pytest.mark.parametrize('name', ['pins', 'bans', 'kept'])
+def test_lists_of_candidates_that_are_none_are_refused(name, value):
+    with pytest.raises(PSRError, match=f'decision {name}'):
+        PoolExplorer(ImagePool(images()), map='pca', keep=False, start=Decisions(**{name: value}))
+
+
 @pytest.mark.parametrize(
     'name, value', [('ipc', 'x'), ('ipc', 0), ('method', None), ('reliability', np.nan), ('gate', 'x')]
 )

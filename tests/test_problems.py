@@ -103,3 +103,24 @@ def test_similarities_of_a_large_class_are_made_part_by_part():
     assert not {'kernel', 'similarity'} & set(parts.__dict__)
     assert np.array_equal(parts.totals, whole.similarity.sum(0, dtype=np.float64))
     assert np.allclose(columns, whole.similarity[:, [7, 3]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'name, values, says',
+    [
+        ('class', np.zeros(40), 'any but class'),
+        ('mine', ['1'] * 40, 'real numbers'),
+        ('mine', np.ones(40) * 1j, 'real numbers'),
+        ('mine', np.full(40, np.inf), 'finite'),
+        ('mine', np.zeros(39), '40 candidates'),
+    ],
+)
+def test_scores_of_images_in_memory_are_checked_like_those_of_a_pool_on_disk(name, values, says):
+    data = ImageData(
+        torch.zeros(40, 1, 8, 8, dtype=torch.uint8), torch.arange(2).repeat_interleave(20), ['a', 'b'], 'own'
+    )
+    pool = ImagePool(data)
+    before = pool.table
+    with pytest.raises(PSRError, match=says):
+        pool.add_scores({'fine': np.zeros(40), name: values})
+    assert pool.table.equals(before)
