@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError
+from .core import PSRError, is_whole
 from .deciding import CONTROLS
 from .decisions import PRESETS, WEIGHTS
 from .judging import Judging
@@ -274,6 +274,9 @@ class Answering(_Showing):
     ) -> dict:  # scores, why, near, near_words
         "What the card says of a candidate."
         total, n = len(self.pool), self.pool.n_per_class
+        last = total + (0 if self._references is None else len(self._references)) - 1
+        if not is_whole(position, 0, last):
+            raise PSRError('argument position', f'a whole number from 0 to {last}: class × {n} + index', repr(position))
         if position >= total:
             row = position - total
             label = int(self._references.labels[row])
