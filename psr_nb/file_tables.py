@@ -26,6 +26,7 @@ from psr_nb.contents import (
     Split,
     file_rows,
     find_column,
+    flagged_split,
     image_endings,
     is_junk,
     names_of_numbers,
@@ -439,7 +440,8 @@ def read_parquet_forms(
                     label = _names_column(columns, label, lambda c, t=table: t.read([c])[c].to_pylist())
                 values[f'{file}'] = table.read([label])[label].to_pylist()
                 cells = table.read([own])[own].to_pylist() if own else None
-                said += cells and row_splits(cells, f'{file}', own) or [None] * len(values[f'{file}'])
+                flags = cells and flagged_split(own) and row_splits(cells, f'{file}', own)
+                said += flags or cells or [None] * len(values[f'{file}'])
             except (OSError, ValueError) as e:
                 raise PSRError(f'{file}', 'a readable column of labels', f'{type(e).__name__}: {e}'[:160]) from None
             tables.setdefault(split, []).append((file, table, image))
