@@ -24,7 +24,8 @@ from .core import PSRError
 __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
            'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
            'is_image', 'walk', 'sub_folders', 'holds_images', 'no_images_of', 'read_labels', 'one_numbering',
-           'soft_of_classes', 'names_of_numbers', 'named_numbers', 'row_splits', 'some_columns', 'find_column']
+           'soft_of_classes', 'names_of_numbers', 'named_numbers', 'flagged_split', 'split_column', 'row_splits',
+           'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -471,12 +472,40 @@ SPLIT_COLUMNS = ['split', 'set', 'subset', 'partition', 'usage', 'fold']
 IMAGE_COLUMNS = ['image', 'img', 'picture', 'photo', 'jpg', 'png', 'pixels', 'file_name', 'path']
 
 
+_FLAGS = {'1': True, '1.0': True, 'true': True, 'yes': True, '0': False, '0.0': False, 'false': False, 'no': False}
+
+
+def flagged_split(
+    column: str,  # its name
+) -> str | None:  # "train", "validation" or "test"; None: no such name
+    "The split about which a column speaks with yes or no: `is_train`, `is_training_img`, `isTest`."
+    named = re.fullmatch(r'is[\W_]*(.*?)[\W_]*(?:img|image)?', column.strip().lower())
+    return split_name(named[1]) if named else None
+
+
+def split_column(
+    columns: list[str],  # names of the columns that are there
+    where: str,  # the file, for the error
+) -> str | None:  # None: none is
+    "The column of splits: one of their names, else one of yes and no. Raises `PSRError` for several of these."
+    flags = [c for c in columns if flagged_split(c)]
+    named = find_column(columns, SPLIT_COLUMNS, None, 'split', where)
+    if named is None and len(flags) > 1:
+        say = 'Write one column "split" with train, validation or test in place of them'
+        raise PSRError(where, 'one column of splits', ' and '.join(flags), say)
+    return named or next(iter(flags), None)
+
+
 def row_splits(
     values: Iterable | None,  # of a column of splits; None: there is none
     where: str,  # for the error
+    column: str = 'split',  # its name: of `is_train` the values are yes and no
 ) -> list[str] | None:  # "train", "validation" or "test" for each row; None: the column is about something else
     "What a column of splits says; of one about something else, a warning. Raises `PSRError` where it speaks of some rows only."
     values = list(values or ())
+    if (flagged := flagged_split(column)) and {str(v).strip().lower() for v in values} <= set(_FLAGS):
+        other = 'test' if flagged == 'train' else 'train'
+        return [flagged if _FLAGS[str(v).strip().lower()] else other for v in values]
     found = [split_name(str(v)) for v in values]
     if not any(found):
         others = list(dict.fromkeys(str(v) for v in values if v is not None))

@@ -21,12 +21,12 @@ from psr_nb.contents import (
     FILE_COLUMNS,
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
-    SPLIT_COLUMNS,
     Encoded,
     Listing,
     Split,
     file_rows,
     find_column,
+    flagged_split,
     image_endings,
     is_junk,
     names_of_numbers,
@@ -34,6 +34,7 @@ from psr_nb.contents import (
     read_labels,
     row_splits,
     some_columns,
+    split_column,
     split_name,
     split_of_file,
     sub_folders,
@@ -140,7 +141,7 @@ def _joined_columns(
     rows: list[dict], columns: list[str], file: str, table: Path
 ) -> str | None:  # the new column's name
     "Columns with a 1 for the class of each image and 0 elsewhere, joined to one of names. None: these are others."
-    split = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{table}')
+    split = split_column(columns, f'{table}')
     own, value = [c for c in columns if c not in (file, split)], {'0': 0, '0.0': 0, '1': 1, '1.0': 1}
     told = [[value.get(str(r.get(c)).strip()) for c in own] for r in rows]
     if len(own) < 2 or any(cell is None for cells in told for cell in cells):
@@ -206,8 +207,8 @@ def _table_rows(
     for other in columns if label_column is None else ():
         if other not in (label, file) and other.lower().strip() in LABEL_COLUMNS:
             left_out[f'column {other}: the labels are those of {label}, --label-column takes another'] += 1
-    split = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{table}')
-    splits = row_splits([r.get(split) for r in rows], f'{table}') if split else None
+    split = split_column(columns, f'{table}')
+    splits = row_splits([r.get(split) for r in rows], f'{table}', split) if split else None
     return found, [r.get(label) for r in rows], splits
 
 # %% ../nbs/02_file_tables.ipynb #fo021
@@ -433,12 +434,14 @@ def read_parquet_forms(
                     'Name them: --image-column and --label-column',
                 )
             names[f'{file}'], part_of[f'{file}'] = _schema_names(table, label), split
-            own = find_column(columns, SPLIT_COLUMNS, None, 'split', f'{file}') if set(files) == {'train'} else None
+            own = split_column(columns, f'{file}') if set(files) == {'train'} else None
             try:
                 if label_column is None and not names[f'{file}']:
                     label = _names_column(columns, label, lambda c, t=table: t.read([c])[c].to_pylist())
                 values[f'{file}'] = table.read([label])[label].to_pylist()
-                said += table.read([own])[own].to_pylist() if own else [None] * len(values[f'{file}'])
+                cells = table.read([own])[own].to_pylist() if own else None
+                flags = cells and flagged_split(own) and row_splits(cells, f'{file}', own)
+                said += flags or cells or [None] * len(values[f'{file}'])
             except (OSError, ValueError) as e:
                 raise PSRError(f'{file}', 'a readable column of labels', f'{type(e).__name__}: {e}'[:160]) from None
             tables.setdefault(split, []).append((file, table, image))
@@ -496,8 +499,8 @@ def _divided(parts: dict, where: str) -> dict:
     if set(parts) != {'train'}:
         return parts
     table = parts['train']
-    column = find_column(table.column_names, SPLIT_COLUMNS, None, 'split', where)
-    splits = row_splits(table[column], where) if column else None
+    column = split_column(table.column_names, where)
+    splits = row_splits(table[column], where, column) if column else None
     if splits is None:
         return parts
     return {s: table.select(np.flatnonzero(np.array(splits) == s)) for s in dict.fromkeys(splits)}

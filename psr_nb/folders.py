@@ -179,6 +179,35 @@ def _doubts(
     ]
 
 # %% ../nbs/02_folders.ipynb #16a0f036
+def _said_splits(home: Path) -> dict[str, str]:  # image without its ending, such as "cat/1" -> split
+    "The split of each image by the lists of Food-101 (meta/train.txt) or CUB (images.txt, train_test_split.txt)."
+    try:
+        read = lambda name: [line.strip() for line in (home / name).read_text(encoding='utf-8').splitlines()]
+        if all((home / 'meta' / f'{split}.txt').is_file() for split in ('train', 'test')):
+            return {name: split for split in ('train', 'test') for name in read(f'meta/{split}.txt') if name}
+        if all((home / name).is_file() for name in ('images.txt', 'train_test_split.txt')):
+            trains = dict(line.split() for line in read('train_test_split.txt') if line)
+            files = (line.split(maxsplit=1) for line in read('images.txt') if line)
+            return {f'{Path(name).with_suffix("")}': 'train' if trains[i] == '1' else 'test' for i, name in files}
+    except (ValueError, KeyError) as e:
+        raise PSRError(f'lists of splits in {home}', 'a line for each image', f'{e!r}'[:120]) from None
+    return {}
+
+
+def _by_lists(files: list[Path], names: list[str], at: Path, said: dict[str, str]) -> dict:
+    "Images and classes of each split, by lists. Raises `PSRError` for images that no list names."
+    found = [said.get(f'{f.relative_to(at).with_suffix("").as_posix()}') for f in files]
+    if lacking := [f for f, split in zip(files, found) if split is None]:
+        say = f'{len(lacking)} of {len(files)} images in none, such as {lacking[0].relative_to(at)}'
+        raise PSRError(f'data {at}', 'each image in the lists of splits', say, 'Remove the lists or these images')
+    parts: dict[str, tuple[list, list]] = {}
+    for f, name, split in zip(files, names, found):
+        own = parts.setdefault(f'{split}', ([], []))
+        own[0].append(f)
+        own[1].append(name)
+    return parts
+
+
 def _split_lists(path: Path, at: Path) -> list[str]:
     "Files that say which image is for training, as CUB's train_test_split.txt: they are not read."
     homes = dict.fromkeys([path, at, *(p for p in at.parents if path in p.parents)])
@@ -194,9 +223,13 @@ def read_folders(
     "Class folders, in split folders or not, at any depth of single folders."
     endings = endings or image_endings()
     left_out, notes, at = Counter(), [], path
+    said = _said_splits(path.parent) if path.name == 'images' else {}
     while True:
         splits = split_folders(at, endings)
         inner = sub_folders(at)
+        if not said and (said := _said_splits(at)):
+            notes.append('the splits are those of the lists beside the images')
+            inner = [f for f in inner if f.name not in ('meta', 'attributes', 'parts')]
         deeper = (
             len(inner) == 1 and not splits and not holds_images(at, endings) and not holds_images(inner[0], endings)
         )
@@ -212,7 +245,9 @@ def read_folders(
             left_out[f'folder {other.name} beside the splits'] += 1
     own = lambda s, f: _listed_beside(f, left_out, endings) or _class_folders(f, s, left_out, endings)
     listed = _without_unlabelled({s: own(s, f) for s, f in parts.items()}, left_out)
-    doubts = [] if splits else _doubts(inner, endings) + _split_lists(path, at)
+    if said and not splits:
+        listed = _by_lists(*listed['train'], at, said)
+    doubts = [] if splits or said else _doubts(inner, endings) + _split_lists(path, at)
     spelt: dict[str, set[str]] = {}
     for name in {name for _, names in listed.values() for name in names}:
         spelt.setdefault(nfc(name.strip()), set()).add(name)

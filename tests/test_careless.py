@@ -594,3 +594,42 @@ def test_a_notebook_that_was_worked_in_is_kept(tiny_copy, tmp_path):
         with pytest.raises(PSRError, match='page.ipynb: expected nothing, or a notebook'):
             explorer_notebook(tiny_copy, out=page)
         assert json.loads(page.read_text()) == other
+
+
+# ---- splits that lists and columns of yes and no say
+
+
+@pytest.mark.parametrize('kind', ['food', 'cub'])
+def test_lists_of_splits_beside_class_folders(tmp_path, kind):
+    "Food-101 and CUB as unpacked: the official test images are never for training."
+    files = [f'{c}/{i}' for c in ('cat', 'dog') for i in range(3)]
+    for c in ('cat', 'dog'):
+        named(tmp_path / 'images' / c, ('0.png', '1.png', '2.png'))
+    if kind == 'food':
+        (tmp_path / 'meta').mkdir()
+        (tmp_path / 'meta' / 'train.txt').write_text('\n'.join(f for f in files if f[-1] != '2'))
+        (tmp_path / 'meta' / 'test.txt').write_text('\n'.join(f for f in files if f[-1] == '2'))
+    else:
+        (tmp_path / 'images.txt').write_text('\n'.join(f'{i} {f}.png' for i, f in enumerate(files)))
+        (tmp_path / 'train_test_split.txt').write_text('\n'.join(f'{i} {int(i % 3 < 2)}' for i in range(6)))
+    for place in (tmp_path, tmp_path / 'images'):
+        assert load_data(place, size=8).labels.tolist() == [0, 0, 1, 1]
+        assert load_data(place, 'test', size=8).labels.tolist() == [0, 1]
+    named(tmp_path / 'images' / 'cat', ('new.png',))
+    with pytest.raises(PSRError, match='1 of 7 images in none'):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize('column, train, test', [('is_train', '1', '0'), ('is_test', 'False', 'True')])
+@pytest.mark.parametrize('form', ['csv', 'parquet'])
+def test_a_column_of_yes_and_no_is_the_split(tmp_path, column, train, test, form):
+    rows = [(f'{i}.png', 'cat' if i % 2 else 'dog', train if i < 4 else test) for i in range(6)]
+    if form == 'csv':
+        named(tmp_path, [r[0] for r in rows])
+        lines = [f'file_name,label,{column}', *(','.join(r) for r in rows)]
+        (tmp_path / 'labels.csv').write_text('\n'.join(lines))
+    else:
+        flags = [r[2] in ('1', 'True') for r in rows]
+        columns = {'image': [png(i) for i in range(6)], 'label': [r[1] for r in rows], column: flags}
+        pq.write_table(pa.table(columns), tmp_path / 'all.parquet')
+    assert len(load_data(tmp_path, size=8)) == 4 and len(load_data(tmp_path, 'test', size=8)) == 2
