@@ -439,9 +439,11 @@ def read_parquet_forms(
                 if label_column is None and not names[f'{file}']:
                     label = _names_column(columns, label, lambda c, t=table: t.read([c])[c].to_pylist())
                 values[f'{file}'] = table.read([label])[label].to_pylist()
-                cells = table.read([own])[own].to_pylist() if own else None
-                flags = cells and flagged_split(own) and row_splits(cells, f'{file}', own)
-                said += flags or cells or [None] * len(values[f'{file}'])
+                if own is None:
+                    said += [None] * len(values[f'{file}'])
+                else:
+                    cells = table.read([own])[own].to_pylist()
+                    said += (row_splits(cells, f'{file}', own) if flagged_split(own) else None) or cells
             except (OSError, ValueError) as e:
                 raise PSRError(f'{file}', 'a readable column of labels', f'{type(e).__name__}: {e}'[:160]) from None
             tables.setdefault(split, []).append((file, table, image))

@@ -229,7 +229,7 @@ def read_folders(
         inner = sub_folders(at)
         if not said and (said := _said_splits(at)):
             notes.append('the splits are those of the lists beside the images')
-            inner = [f for f in inner if f.name not in ('meta', 'attributes', 'parts')]
+            inner = [f for f in inner if f.name == 'images'] or inner  # the others hold lists, and masks
         deeper = (
             len(inner) == 1 and not splits and not holds_images(at, endings) and not holds_images(inner[0], endings)
         )
@@ -246,7 +246,8 @@ def read_folders(
     own = lambda s, f: _listed_beside(f, left_out, endings) or _class_folders(f, s, left_out, endings)
     listed = _without_unlabelled({s: own(s, f) for s, f in parts.items()}, left_out)
     if said and not splits:
-        listed = _by_lists(*listed['train'], at, said)
+        files, names = listed['train']
+        listed = _by_lists(files, names, at, said)
     doubts = [] if splits or said else _doubts(inner, endings) + _split_lists(path, at)
     spelt: dict[str, set[str]] = {}
     for name in {name for _, names in listed.values() for name in names}:

@@ -274,13 +274,14 @@ class Answering(_Showing):
     ) -> dict:  # scores, why, near, near_words
         "What the card says of a candidate."
         total, n = len(self.pool), self.pool.n_per_class
-        last = total + (0 if self._references is None else len(self._references)) - 1
+        real = self._references
+        last = total + (0 if real is None else len(real)) - 1
         if not is_whole(position, 0, last):
             raise PSRError('argument position', f'a whole number from 0 to {last}: class × {n} + index', repr(position))
-        if position >= total:
+        if real is not None and position >= total:
             row = position - total
-            label = int(self._references.labels[row])
-            like = self.prepared.problems[label].similarity[row - int((self._references.labels < label).sum())]
+            label = int(real.labels[row])
+            like = self.prepared.problems[label].similarity[row - int((real.labels < label).sum())]
             best, covered = int(like.argmax()), int(self.selection.ids[label][like[self.selection.ids[label]].argmax()])
             return dict(
                 scores={'nearest candidate': f'{like[best]:.3f}', 'nearest selected': f'{like[covered]:.3f}'},

@@ -610,6 +610,9 @@ def test_lists_of_splits_beside_class_folders(tmp_path, kind):
         (tmp_path / 'meta' / 'train.txt').write_text('\n'.join(f for f in files if f[-1] != '2'))
         (tmp_path / 'meta' / 'test.txt').write_text('\n'.join(f for f in files if f[-1] == '2'))
     else:
+        for other in ('attributes', 'parts', 'segmentations/cat'):
+            (tmp_path / other).mkdir(parents=True)
+        named(tmp_path / 'segmentations' / 'cat', ('0.png',))
         (tmp_path / 'images.txt').write_text('\n'.join(f'{i} {f}.png' for i, f in enumerate(files)))
         (tmp_path / 'train_test_split.txt').write_text('\n'.join(f'{i} {int(i % 3 < 2)}' for i in range(6)))
     for place in (tmp_path, tmp_path / 'images'):
@@ -633,3 +636,15 @@ def test_a_column_of_yes_and_no_is_the_split(tmp_path, column, train, test, form
         columns = {'image': [png(i) for i in range(6)], 'label': [r[1] for r in rows], column: flags}
         pq.write_table(pa.table(columns), tmp_path / 'all.parquet')
     assert len(load_data(tmp_path, size=8)) == 4 and len(load_data(tmp_path, 'test', size=8)) == 2
+
+
+@pytest.mark.parametrize('columns', ['is_train', 'is_train,is_test'])
+def test_columns_of_yes_and_no_that_leave_something_open(tmp_path, columns):
+    "An empty cell, and two such columns."
+    named(tmp_path, ('0.png', '1.png'))
+    cells = ('1', '') if columns == 'is_train' else ('1,0', '0,1')
+    rows = [f'{i}.png,{c},{cell}' for i, (c, cell) in enumerate(zip(('cat', 'dog'), cells))]
+    (tmp_path / 'labels.csv').write_text('\n'.join([f'file_name,label,{columns}', *rows]))
+    said = 'yes or no in every row' if columns == 'is_train' else 'one column of splits, found is_train and is_test'
+    with pytest.raises(PSRError, match=said):
+        load_data(tmp_path, size=8)
