@@ -1604,6 +1604,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'psr_nb.sets._as_set': ('sets.html#_as_set', 'psr_nb/sets.py'),
                              'psr_nb.sets._check_pool': ('sets.html#_check_pool', 'psr_nb/sets.py'),
                              'psr_nb.sets._chosen_set': ('sets.html#_chosen_set', 'psr_nb/sets.py'),
+                             'psr_nb.sets._folder_of': ('sets.html#_folder_of', 'psr_nb/sets.py'),
                              'psr_nb.sets._folder_set': ('sets.html#_folder_set', 'psr_nb/sets.py'),
                              'psr_nb.sets._function': ('sets.html#_function', 'psr_nb/sets.py'),
                              'psr_nb.sets._read_grid_file': ('sets.html#_read_grid_file', 'psr_nb/sets.py'),

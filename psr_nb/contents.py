@@ -503,13 +503,15 @@ def row_splits(
 ) -> list[str] | None:  # "train", "validation" or "test" for each row; None: the column is about something else
     "What a column of splits says; of one about something else, a warning. Raises `PSRError` where it speaks of some rows only."
     values = list(values or ())
-    flags = [_FLAGS.get(str(v).strip().lower()) for v in values]
-    if (flagged := flagged_split(column)) and any(flag is not None for flag in flags):
-        if None in flags:
-            wrong = values[flags.index(None)]
-            raise PSRError(f'column {column} of {where}', 'yes or no in every row, such as 1 or 0', repr(wrong)[:40])
-        other = 'test' if flagged == 'train' else 'train'
-        return [flagged if flag else other for flag in flags]
+    if flagged := flagged_split(column):
+        flags = [_FLAGS.get(str(v).strip().lower()) for v in values]
+        if any(flag is not None for flag in flags):
+            if None in flags:
+                wrong = values[flags.index(None)]
+                raise PSRError(
+                    f'column {column} of {where}', 'yes or no in every row, such as 1 or 0', repr(wrong)[:40]
+                )
+            values = [flagged if flag else 'test' if flagged == 'train' else 'train' for flag in flags]
     found = [split_name(str(v)) for v in values]
     if not any(found):
         others = list(dict.fromkeys(str(v) for v in values if v is not None))

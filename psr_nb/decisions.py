@@ -27,12 +27,12 @@ from psr_nb.core import (
 from .selectors import SELECTORS, Weights, position
 
 # %% auto #0
-__all__ = ['WEIGHTS', 'PAIRS', 'LISTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
+__all__ = ['WEIGHTS', 'PRESETS', 'Decisions', 'reverted', 'DecisionFile']
 
 # %% ../nbs/27_decisions.ipynb #c023
 WEIGHTS = ('reliability', 'diversity', 'uncertainty', 'representativeness', 'worth')  # the sliders among the weights
-PAIRS = 'pairs (class, index) of whole numbers'
-LISTS = {'pins': PAIRS, 'bans': PAIRS, 'kept': 'the numbers of the chosen candidates of each class'}
+_PAIRS = 'pairs (class, index) of whole numbers'
+_LISTS = {'pins': _PAIRS, 'bans': _PAIRS, 'kept': 'the numbers of the chosen candidates of each class'}
 
 # %% ../nbs/27_decisions.ipynb #4192c75d
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Decisions:
                 raise PSRError(f'decision {name}', 'a number', repr(getattr(self, name)))
         if not isinstance(self.gate, (bool, np.bool_)):
             raise PSRError('decision gate', 'True or False', repr(self.gate))
-        for name, wanted in LISTS.items():
+        for name, wanted in _LISTS.items():
             rows = getattr(self, name)
             try:
                 for row in rows:

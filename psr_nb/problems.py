@@ -613,11 +613,8 @@ class ProblemMaker:
         columns = (('reliability', reliability, 'probability'), ('uncertainty', uncertainty, 'entropy'))
         self.columns = {t: _column(pool, named, built_in) for t, named, built_in in columns if named != built_in}
         table = pool.table if worth else None
-        measured, self.counts, self.measured_for = (None if table is None else _measured_worth(table)) or (
-            None,
-            1.0,
-            None,
-        )
+        told = None if table is None else _measured_worth(table)
+        measured, self.counts, self.measured_for = told or (None, 1.0, None)
         self.others, self.digest = {} if table is None or measured is None else _worth_of_others(table), ''
         if measured is not None:
             self.columns['worth'] = measured

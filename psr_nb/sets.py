@@ -293,12 +293,12 @@ def _sources(bench: Bench) -> dict[str, str]:  # what -> fingerprint
     return found
 
 
-def _sets_on_disk(bench: Bench) -> dict[str, list[Cell]]:  # words -> the cells of a set
-    found: dict[str, list[Cell]] = {}
+def _sets_on_disk(bench: Bench) -> dict[str, list[Cell]]:  # words about its first cell -> the cells of a set
+    found: dict[tuple[str, Path, int], list[Cell]] = {}
     for cell in cells_of(bench.grid):
-        if 'folder' in bench.grid.methods[cell.method]:
-            found.setdefault(f'the set of {cell.method}, ipc {cell.ipc}, pool {cell.pool}', []).append(cell)
-    return found
+        if folder := bench.grid.methods[cell.method].get('folder'):
+            found.setdefault((cell.method, _folder_of(bench, cell, folder), cell.ipc), []).append(cell)
+    return {f'the set of {c[0].method}, ipc {c[0].ipc}, pool {c[0].pool}': c for c in found.values()}
 
 
 def _set_fingerprint(bench: Bench, cell: Cell) -> str:
@@ -431,9 +431,14 @@ def worth_of(
     return bench.once(('worth', *key, cell.ipc), measured)
 
 # %% ../nbs/33_sets.ipynb #be019
+def _folder_of(bench: Bench, cell: Cell, folder: str) -> Path:
+    "Where the set of a cell is, by the key folder of its method."
+    return Path(bench.grid.base) / folder.format(ipc=cell.ipc, pool=cell.pool)
+
+
 def _folder_set(bench: Bench, cell: Cell, folder: str) -> tuple[Any, ImageData]:
     "A set on disk, and the test images at its size."
-    path = Path(bench.grid.base) / folder.format(ipc=cell.ipc, pool=cell.pool)
+    path = _folder_of(bench, cell, folder)
     found, test = open_set(path, located(bench.grid.data, 'key data of the grid'), bench.grid.size)
     if isinstance(found, ImageData) and len(found.classes) >= len(test.classes):
         found = named_as(found, test)[0]
