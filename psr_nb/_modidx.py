@@ -1059,6 +1059,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.losses.label_probability': ('losses.html#label_probability', 'psr_nb/losses.py'),
                                'psr_nb.losses.matching_loss': ('losses.html#matching_loss', 'psr_nb/losses.py'),
                                'psr_nb.losses.proximal_loss': ('losses.html#proximal_loss', 'psr_nb/losses.py'),
+                               'psr_nb.losses.real_logits': ('losses.html#real_logits', 'psr_nb/losses.py'),
                                'psr_nb.losses.soft_label_loss': ('losses.html#soft_label_loss', 'psr_nb/losses.py'),
                                'psr_nb.losses.student_loss': ('losses.html#student_loss', 'psr_nb/losses.py'),
                                'psr_nb.losses.student_losses': ('losses.html#student_losses', 'psr_nb/losses.py'),

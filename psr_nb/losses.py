@@ -5,22 +5,47 @@
 # %% ../nbs/18_losses.ipynb #59abc963
 from __future__ import annotations
 
+import threading
 from typing import Callable, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
+from .core import content_hash
 from .data import ImageData, augment
+from .shards import weights_hash
 from .students import new_network, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['TARGETS', 'target_class_mean', 'target_nearest', 'target_own', 'soft_label_loss', 'label_probability',
+__all__ = ['TARGETS', 'real_logits', 'target_class_mean', 'target_nearest', 'target_own', 'soft_label_loss', 'label_probability',
            'proximal_loss', 'fresh_network', 'best_scale', 'StudentTraining', 'student_loss', 'student_losses',
            'matching_loss']
 
 # %% ../nbs/18_losses.ipynb #3f0659f7
+_answers: dict[str, list[torch.Tensor]] = {}
+_asking = threading.Lock()  # refinements run side by side
+
+
+def real_logits(
+    teacher: Teacher,  # who is asked
+    real: ImageData,  # real images
+    most: int = 500,  # the first so many of each class
+) -> list[torch.Tensor]:  # (≤ most, classes) for each class
+    "What a teacher says of real images. The last four answers are kept, by content: the next refinement asks the same."
+    seen = [real.pixel_keys, real.labels.tolist(), list(real.classes)]
+    key = content_hash([weights_hash(teacher), teacher.input_size, str(teacher.device), most, seen])
+    with _asking:
+        answer = _answers.pop(key, None)
+        if answer is None:
+            answer = [teacher.predict(real.of_class(c)[:most])[0] for c in range(len(real.classes))]
+        _answers[key] = answer
+        while len(_answers) > 4:
+            del _answers[next(iter(_answers))]
+    return answer
+
+
 @torch.no_grad()
 def target_class_mean(
     teacher: Teacher,  # who gives the soft labels
@@ -30,12 +55,7 @@ def target_class_mean(
     temperature: float,  # of the softmax
 ) -> torch.Tensor:  # (n, classes)
     "Softened mean prediction over real images of the class."
-    means = torch.stack(
-        [
-            (teacher.predict(real.of_class(c)[:500])[0] / temperature).softmax(1).mean(0)
-            for c in range(len(real.classes))
-        ]
-    )
+    means = torch.stack([(logits / temperature).softmax(1).mean(0) for logits in real_logits(teacher, real)])
     return means[labels.cpu()]
 
 

@@ -1,5 +1,6 @@
 "Refinement on the bundled prior: what it lowers, what it keeps, and that it can be steered and taken back."
 
+import copy
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from psr_nb.core import PSRError
+from psr_nb.losses import real_logits
 from psr_nb.prior import Prior
 from psr_nb.refine import (
     TARGETS,
@@ -323,3 +325,22 @@ def test_a_class_without_real_images(pieces):
     for options in (dict(distribution_matching=1.0, soft_label=0.0), dict(soft_label=1.0)):
         with pytest.raises(PSRError, match='images of class Dress'):
             next(refine(pieces.start, pieces.prior, pieces.teacher, real, student=0.0, **options))
+
+
+def test_the_teacher_is_asked_about_real_images_once(pieces):
+    "Not again for the same network and images, by content; again where either is another."
+    real, teacher = pieces.real.per_class(3), copy.deepcopy(pieces.teacher)
+    asked = []
+    teacher.model.features.register_forward_hook(lambda *a: asked.append(len(a[1][0])))
+    first = real_logits(teacher, real)
+    assert sum(asked) == len(real) and all(len(logits) == 3 for logits in first)
+    again = real_logits(copy.deepcopy(pieces.teacher), pieces.real.per_class(3))
+    assert again is first and sum(asked) == len(real)
+    for c, logits in enumerate(first):
+        assert torch.equal(logits, teacher.predict(real.of_class(c))[0])
+    asked.clear()
+    other = real_logits(teacher, real.take(torch.arange(len(real)).flip(0)))  # other images come first
+    assert sum(asked) == len(real) and not torch.equal(other[0], first[0])
+    with torch.no_grad():
+        next(teacher.model.parameters()).mul_(2)
+    assert not torch.equal(real_logits(teacher, real)[0], first[0])
