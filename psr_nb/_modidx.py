@@ -208,6 +208,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'psr_nb.cli_whole._demo': ('cli_whole.html#_demo', 'psr_nb/cli_whole.py'),
                                   'psr_nb.cli_whole._distill': ('cli_whole.html#_distill', 'psr_nb/cli_whole.py')},
             'psr_nb.columns': { 'psr_nb.columns._as_numbers': ('columns.html#_as_numbers', 'psr_nb/columns.py'),
+                                'psr_nb.columns._plain_numbers': ('columns.html#_plain_numbers', 'psr_nb/columns.py'),
                                 'psr_nb.columns._read_arrays': ('columns.html#_read_arrays', 'psr_nb/columns.py'),
                                 'psr_nb.columns._table_hash': ('columns.html#_table_hash', 'psr_nb/columns.py'),
                                 'psr_nb.columns._write_arrays': ('columns.html#_write_arrays', 'psr_nb/columns.py'),

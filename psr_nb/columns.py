@@ -106,6 +106,31 @@ def write_columns(
     write_atomic(path / 'candidates.parquet', lambda p: pq.write_table(table, p))
 
 # %% ../nbs/09_columns.ipynb #co005
+def _plain_numbers(
+    name: str,  # of the score
+    given: Any,  # an array, a tensor, a list, or a column of a table
+    n: int,  # candidates there are
+) -> np.ndarray:
+    "The numbers in the order of the candidates. A column of a table that was sorted goes by the numbers of its rows."
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu()
+        given = given.double() if given.is_floating_point() else given  # NumPy has no bfloat16
+    if hasattr(given, 'reindex'):
+        if sorted(map(str, given.index)) != sorted(map(str, range(n))):
+            cure = 'Give .to_numpy() of it, in the order of the candidates'
+            raise PSRError(f'score {name}', f'rows numbered 0 to {n - 1}, each once', 'other rows', cure)
+        given = given.reindex(range(n))
+    try:
+        values = np.asarray(given)
+    except ValueError:
+        raise PSRError(
+            f'score {name}', f'one number for each of the {n} candidates', 'lists of several lengths'
+        ) from None
+    if values.dtype.kind not in 'biuf':
+        raise PSRError(f'score {name}', 'real numbers (NaN where it is not known)', f'values of type {values.dtype}')
+    return values
+
+
 def checked_scores(
     scores: dict[str, np.ndarray],  # name -> (candidates,) numbers
     n: int,  # candidates there are
@@ -115,11 +140,7 @@ def checked_scores(
     for name, given in scores.items():
         if name in ('class', 'index'):
             raise PSRError('name of a score', 'any but class and index', name)
-        values = np.asarray(given)
-        if values.dtype.kind not in 'biuf':
-            raise PSRError(
-                f'score {name}', 'real numbers (NaN where it is not known)', f'values of type {values.dtype}'
-            )
+        values = _plain_numbers(name, given, n)
         if np.isinf(values).any():
             raise PSRError(f'score {name}', 'finite numbers (NaN where it is not known)', 'infinite ones')
         if values.shape != (n,):

@@ -80,3 +80,32 @@ def test_cache(tiny_copy, tmp_path):
     with pytest.warns(UserWarning, match='altered'):
         Pool.open(tiny_copy).cache('another', build)
     assert len(calls) == 4
+
+
+def test_own_scores_in_the_forms_that_they_have(tiny_copy):
+    "A column of a sorted table goes by its rows; tensors of any kind are read; what is no column is refused."
+    pool = Pool.open(tiny_copy)
+    values = np.random.default_rng(0).permutation(len(pool)) / len(pool)
+    pool.add_scores({'mine': values})
+    ordered = pool.table.sort_values('mine')
+    forms = dict(
+        by_row=ordered['mine'],
+        learned=torch.tensor(values, requires_grad=True),
+        short=torch.tensor(values).bfloat16(),
+        flags=torch.tensor(values > 0.5),
+    )
+    pool.add_scores(forms)
+    table = Pool.open(tiny_copy).table
+    assert table['by_row'].tolist() == table['learned'].tolist() == values.tolist()
+    assert np.abs(table['short'] - values).max() < 0.01 and (table['flags'] == (values > 0.5)).all()
+    for bad, say in (
+        (ordered['mine'].reset_index(drop=True).iloc[1:], 'rows numbered 0 to'),
+        (ordered.set_index('class')['mine'], 'rows numbered 0 to'),
+        ([[1.0], [1.0, 2.0]], 'lists of several lengths'),
+        (torch.zeros(len(pool), dtype=torch.complex64), 'complex64'),
+        (['a'] * len(pool), 'real numbers'),
+        (torch.zeros(len(pool), 1), 'shape'),
+    ):
+        with pytest.raises(PSRError, match=say):
+            pool.add_scores({'other': bad})
+    assert 'other' not in Pool.open(tiny_copy).table
