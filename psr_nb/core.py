@@ -33,9 +33,9 @@ import torch
 __all__ = ['Entry', 'MEMBERS', 'PSRError', 'lookup', 'expect', 'candidate_seed', 'candidate_generators', 'candidate_noise',
            'seeded', 'best_device', 'out_of_memory', 'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store',
            'store_errors', 'on_disk', 'what_lies_at', 'is_there', 'listed', 'make_folder', 'write_atomic',
-           'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole', 'is_number',
-           'first_names', 'check_kind', 'check_fields', 'check_not_newer', 'check_format', 'assets', 'reachable',
-           'hub_reachable']
+           'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole',
+           'check_whole', 'is_number', 'first_names', 'check_kind', 'check_fields', 'check_not_newer', 'check_format',
+           'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -146,8 +146,9 @@ def seeded(
     seed: int,  # of everything that the block draws from torch's global CPU generator
 ) -> Iterator[None]:
     "First weights that depend on `seed` alone; the generator is left as it was found."
+    check_whole(seed, 'seed', -(2**63), 2**64 - 1)  # what torch takes
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(seed))
         yield
 
 # %% ../nbs/00_core.ipynb #c014
@@ -544,13 +545,25 @@ def read_bytes(
         raise PSRError(f'{path}', 'a file that can be read', getattr(e, 'strerror', None) or str(e)) from None
 
 # %% ../nbs/00_core.ipynb #5f0f7470
+def _said_once(
+    pairs: list[tuple[str, Any]],  # of one object
+) -> dict[str, Any]:
+    "Names and values; a name may be there twice, but not with two values."
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found and found[name] != value:
+            raise ValueError(f'two values of {name[:60]}')
+        found[name] = value
+    return found
+
+
 def read_json(
     path: str | Path,  # a file
 ) -> Any:
     "A JSON file's content; `PSRError` if it is missing, no regular file, or broken."
     data = read_bytes(path)
     try:
-        return json.loads(data.decode('utf-8'))
+        return json.loads(data.decode('utf-8'), object_pairs_hook=_said_once)
     except (ValueError, RecursionError) as e:
         raise PSRError(f'{path}', 'JSON', f'{e}') from None
 
@@ -563,6 +576,18 @@ def is_whole(
     "Whether it is a whole number of Python or numpy from `least` to `most`; True and False are none."
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     return bool(whole and least <= value <= most)
+
+
+def check_whole(
+    value: Any,  # of an argument
+    name: str,  # of the argument
+    least: int = 1,  # the smallest that is right
+    most: int | None = None,  # the largest; None: any
+) -> None:
+    "Raises `PSRError` where an argument is no whole number of its range."
+    if not is_whole(value, least, math.inf if most is None else most):
+        wanted = f'a whole number from {least:,} ' + ('up' if most is None else f'to {most:,}')
+        raise PSRError(f'argument {name}', wanted, repr(value)[:60])
 
 
 def is_number(

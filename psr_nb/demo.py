@@ -31,10 +31,11 @@ from psr_nb.distill import (
     writable,
 )
 from .distilled import DistilledSet
-from .evaluate import PROTOCOLS, Report, evaluate, make_student, random_real
+from .evaluate import PROTOCOLS, Report, evaluate, random_real
 from .prior import Prior
 from .refine import RefineSettings, RefineStep
 from .select import Selection, select
+from .students import check_student
 from .tables import save_rows
 from .teacher import Teacher
 from .views import report_page
@@ -153,7 +154,7 @@ def demo(
     test = _test_images(data, prior) if test is None else test
     check_overlap(real, test, allow_overlap)
     for student in students:  # an unknown name fails before the first minute
-        make_student(student, prior.image_shape, len(test.classes), protocol)
+        check_student(student, prior.image_shape, len(test.classes), protocol)
     ways: dict[str, Any] = dict(n_per_class=n_per_class, seed=seed, sampling=sampling, stages=stages, progress=progress)
     run = distill(prior, real, ipc, pool=out / 'pool', teachers=roles, refine=False, **ways)
     rival = select(run.pool, ipc, 'random', seed=seed)

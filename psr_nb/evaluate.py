@@ -5,7 +5,6 @@
 # %% ../nbs/23_evaluate.ipynb #c002
 from __future__ import annotations
 
-import math
 import re
 import threading
 import time
@@ -21,20 +20,20 @@ import torch
 import torch.nn.functional as F
 
 from .classes import imagenet_index, numbered_classes
-from .core import PSRError, expect, first_names, is_whole, keep_memory, known_device, lookup
+from .core import PSRError, check_whole, expect, first_names, is_whole, keep_memory, known_device, lookup
 from .data import ImageData
 from .describe import check_overlap, near_copies
 from .distilled import DistilledSet, class_folder
 from .engines import Engine, opened
 from .forecast import Forecast
 from .greedy import herding
-from .images import checked_images
+from .images import checked_images, checked_soft_labels
 from .learning import accuracies_abreast, threads_each, train_student
 from .pictures import to_float, to_uint8
 from .protocols import PROTOCOLS, Protocol, training_plan
 from .results import Report
 from .scope import Scope, scope
-from .students import make_student, register_students
+from .students import check_student, register_students
 from .teacher import Teacher
 
 # %% auto #0
@@ -65,7 +64,7 @@ from psr_nb.results import (  # noqa: F401  # noqa: F401
     interval,
     label_robust_score,
 )
-from .students import STUDENTS  # noqa: F401
+from .students import STUDENTS, make_student  # noqa: F401
 
 register_students()
 plan = training_plan
@@ -92,10 +91,13 @@ def herding_real(
     features: Callable[[torch.Tensor], torch.Tensor] | torch.Tensor | None = None,
 ) -> ImageData:
     "Real images whose mean follows the mean of the class. Source: Welling 2009."
+    check_whole(ipc, 'ipc')
     if features is None:
         features = lambda x: F.avg_pool2d(x, max(1, x.shape[-1] // 8)).flatten(1)
     if not isinstance(features, torch.Tensor):
         features = torch.cat([features(to_float(part)) for part in data.images.split(500)])
+    if len(features) != len(data):
+        raise PSRError('argument features', f'a row for each of {len(data)} images', f'{len(features)} rows')
     chosen = []
     for label in range(len(data.classes)):
         where = (data.labels == label).nonzero()[:, 0]
@@ -199,8 +201,13 @@ def _own_kind(data: ImageSet) -> ImageSet:
     "A set of somebody's own kind, checked as ours are."
     if isinstance(data, (ImageData, DistilledSet)):
         return data
+    expect(data, 'distilled', 'a set')
+    if not isinstance(data.classes, (list, tuple)):
+        raise PSRError('classes of the set', 'a list of names', f'an object of type {type(data.classes).__name__}')
     images, labels = checked_images(data.images, data.labels, len(data.classes))
     more = {k: getattr(data, k) for k in ('soft_labels', 'method', 'name') if hasattr(data, k)}
+    if (soft := more.get('soft_labels')) is not None:
+        more['soft_labels'] = checked_soft_labels(soft, len(labels), len(data.classes))
     found: Any = SimpleNamespace(images=images, labels=labels, classes=list(data.classes), **more)
     return found
 
@@ -251,7 +258,15 @@ def label_words(
     labels: str,  # "hard" or "soft"
     protocol: Protocol,  # how students are trained
 ) -> str:  # a sentence; empty: the set has no soft labels, or they are used
-    "What is said where a file's soft labels are not what students are trained on. Distilled sets of ours say it themselves."
+    "What is said of soft labels that are in doubt, and where a file's are not what students are trained on."
+    soft = getattr(data, 'soft_labels', None)
+    if soft is not None and labels == 'soft' and not protocol.online:
+        agree, n = int((soft.argmax(1) == data.labels).sum()), len(data.labels)
+        if 2 * agree < n:
+            return (
+                f'{getattr(data, "name", "the set")}: the likeliest class of its soft labels is the class of the image for '
+                f'{agree:,} of {n:,} images: are they in the order of the classes?'
+            )
     if not isinstance(data, ImageData) or data.soft_labels is None:
         return ''
     if labels == 'hard':
@@ -284,20 +299,21 @@ def _protocol_name(
 
 # %% ../nbs/23_evaluate.ipynb #arg00004
 def _numbered(seeds: int | Sequence[int]) -> list[int]:
-    "Seeds, from how many or from which."
+    "Seeds, from how many or from which; each once."
     if is_whole(seeds, 1):
         return list(range(cast(int, seeds)))
-    if isinstance(seeds, (list, tuple, range)) and all(is_whole(seed, -math.inf) for seed in seeds):
-        return list(seeds)
-    raise PSRError('argument seeds', 'how many, from 1 up, or a list of whole numbers', seeds)
+    if isinstance(seeds, (list, tuple, range)) and all(is_whole(seed, 0, 2**32 - 1) for seed in seeds):
+        return list(dict.fromkeys(int(seed) for seed in seeds))
+    wanted = f'how many, from 1 up, or a list of whole numbers from 0 to {2**32 - 1:,}'
+    raise PSRError('argument seeds', wanted, repr(seeds)[:60])
 
 
 def _named(students: Sequence[str] | str) -> list[str]:
-    "Names of students, from one or several."
+    "Names of students, from one or several; each once."
     if isinstance(students, str):
         return [students]
     if isinstance(students, (list, tuple)) and all(isinstance(student, str) for student in students):
-        return list(students)
+        return list(dict.fromkeys(students))
     raise PSRError('argument students', 'a name, or a list of names', students)
 
 # %% ../nbs/23_evaluate.ipynb #89520a22
@@ -321,6 +337,8 @@ def _sets(
         sets |= {(m, s): _own_kind(cast(Any, each)(s)) if drawn else one for s in seeds}
     numbered: dict[int, ImageData] = {}
     for key, data in sets.items():
+        if not len(data.labels):
+            raise PSRError('argument distilled', 'at least one image', 'none')
         if isinstance(data, ImageData):
             if id(data) not in numbered:
                 numbered[id(data)], words = named_as(data, test)
@@ -595,6 +613,35 @@ def _checked_targets(
     return targets
 
 # %% ../nbs/23_evaluate.ipynb #2424fb3a
+def _check_arguments(
+    test: Any, method: Any, teacher: Any, validation: Any, epochs: Any, batch_size: Any, workers: Any
+) -> None:
+    "Raises `PSRError` for arguments of `evaluate` that are of another kind."
+    expect(test, 'test', 'an ImageData')
+    expect(method, 'method', str, optional=True)
+    expect(teacher, 'teacher', 'a Teacher', optional=True)
+    expect(validation, 'validation', 'an ImageData', optional=True)
+    for name, data in (('test', test), ('validation', validation)):
+        if data is not None and not len(data.images):
+            raise PSRError(f'argument {name}', 'at least one image', 'none')
+    for name, value in dict(epochs=epochs, batch_size=batch_size, workers=workers).items():
+        if value is not None:
+            check_whole(value, name)
+
+
+def _smallest_step(
+    sets: dict, test: ImageData, here: Scope, students: Sequence[str], epochs: int | None, batch_size: int | None
+) -> int:
+    "Images in the smallest step that any student makes: the last of an epoch may have few."
+    found = []
+    for data in sets.values():
+        n, count = len(data.images), len(test.classes)
+        ipc = int(data.labels.bincount(minlength=count).max())
+        work = training_plan(here.protocol, n, count, ipc, students[0], epochs, batch_size, here.family)
+        found.append(n % work.batch_size or work.batch_size)
+    return min(found)
+
+
 def evaluate(
     # a `DistilledSet` or `ImageData`, or a function of the seed that gives one; or a dict of them, name -> set
     distilled: Source | dict[str, Source],
@@ -617,7 +664,7 @@ def evaluate(
 ) -> Report:
     "Trains every student with every seed and tests it. Raises `PSRError` when set and test images do not fit together."
     device = known_device(device)
-    expect(test, 'test', 'an ImageData')
+    _check_arguments(test, method, teacher, validation, epochs, batch_size, workers)
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
     seeds, students = _numbered(seeds), _named(students)
     labels = p.labels if labels is None else labels
@@ -638,8 +685,9 @@ def evaluate(
         say = 'The soft labels of the set are used by protocol="minimax" with labels="soft"' if own else ''
         raise PSRError('argument teacher', f'one: protocol {names[students[0]]} asks it about every batch', None, say)
     seen = (shape[0], here.size, here.size) if p.cells else shape
-    for student in students:  # an unknown name fails before the first minute
-        make_student(student, seen, len(test.classes), here.protocol)
+    least = _smallest_step(sets, test, here, students, epochs, batch_size)
+    for student in students:  # what cannot be trained fails before the first minute
+        check_student(student, seen, len(test.classes), here.protocol, least)
     if p.cells and (*shape[1:], here.test_size) != (here.size,) * 3:
         test = _test_view(test, here)
     if validation is not None and validation.images.shape[1:] != test.images.shape[1:]:

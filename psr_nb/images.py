@@ -18,7 +18,7 @@ from PIL import Image
 
 from .classes import class_names, find_classes, nfc
 from .contents import soft_of_classes
-from .core import PSRError, content_hash
+from .core import PSRError, check_whole, content_hash
 from .pictures import contact_sheet, pixel_hashes, to_float, to_uint8
 
 # %% auto #0
@@ -157,7 +157,10 @@ def checked_soft_labels(
     n_classes: int,
 ) -> torch.Tensor:  # (n, C) float32
     "Soft labels. Raises `PSRError` when they are no distributions."
-    soft = torch.as_tensor(soft).detach().cpu().float()
+    try:
+        soft = torch.as_tensor(soft).detach().cpu().float()
+    except (TypeError, ValueError, RuntimeError):
+        raise PSRError('soft_labels', 'a tensor or an array of numbers', type(soft).__name__) from None
     if soft.shape != (n, n_classes):
         raise PSRError('soft_labels', f'shape {(n, n_classes)}', tuple(soft.shape))
     if not torch.allclose(soft.sum(1), torch.ones(n), atol=1e-2) or soft.min() < 0:
@@ -235,11 +238,17 @@ class ImageData:
         indices,  # positions to keep (a list, an array or a mask)
     ) -> ImageData:
         "The images at `indices`, in that order."
-        indices = torch.as_tensor(indices)
+        try:
+            indices = torch.as_tensor(indices)
+            indices = indices if indices.numel() else indices.long()  # an empty list has no type
+            images, labels = self.images[indices], self.labels[indices]
+        except (TypeError, ValueError, IndexError, RuntimeError):
+            wanted = f'positions from 0 to {len(self) - 1:,}, or a mask'
+            raise PSRError('argument indices', wanted, repr(indices)[:60]) from None
         keys, names = (None if v is None else v[indices.numpy()] for v in (self.keys, self.names))
         soft = None if self.soft_labels is None else self.soft_labels[indices]
         values = dict(keys=keys, names=names, soft_labels=soft)
-        return replace(self, images=self.images[indices], labels=self.labels[indices], **values)
+        return replace(self, images=images, labels=labels, **values)
 
     def restrict(
         self,
@@ -260,6 +269,7 @@ class ImageData:
 
     def _drawn(self, n: int, seed: int) -> list[np.ndarray]:
         "Positions of `n` random images of each class."
+        check_whole(seed, 'seed', 0)
         g = np.random.default_rng(seed)
         labels = self.labels.numpy()
         return [g.permutation(np.flatnonzero(labels == c))[:n] for c in range(len(self.classes))]
@@ -270,6 +280,7 @@ class ImageData:
         seed: int = 0,  # which ones
     ) -> ImageData:
         "`n` random images of every class, in class order; fewer where a class has fewer."
+        check_whole(n, 'n')
         return self.take(np.concatenate(self._drawn(n, seed)))
 
     def split(

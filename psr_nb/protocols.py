@@ -22,7 +22,7 @@ from psr_nb.augmentations import (  # noqa: F401
     random_resized_crop,
     shuffle_patches,
 )
-from .core import PSRError, lookup
+from .core import PSRError, check_whole, expect, lookup
 from .data import augment
 
 _all_ = ['colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
@@ -279,7 +279,7 @@ def _parts(
 ) -> tuple[tuple[float, str], ...]:
     "Parts of a training as they are typed. Raises `PSRError` for anything else."
     parts = []
-    for word in text.split(','):
+    for word in f'{text}'.split(','):
         share, _, kind = word.strip().partition(':')
         try:
             parts.append((float(share), kind))
@@ -349,6 +349,18 @@ def _table(
     raise PSRError(f'argument {what}', f'a number: the protocol has none for {ipc} images per class', None)
 
 # %% ../nbs/05_protocols.ipynb #52c2a7d8
+def _check_counts(
+    n_images: int, n_classes: int, ipc: int | None, student: str, epochs: int | None, batch_size: int | None
+) -> None:
+    "Raises `PSRError` for what is no number of images, classes or epochs."
+    check_whole(n_images, 'n_images')
+    check_whole(n_classes, 'n_classes')
+    for name, value in dict(ipc=ipc, epochs=epochs, batch_size=batch_size).items():
+        if value is not None:
+            check_whole(value, name)
+    expect(student, 'student', str)
+
+
 def training_plan(
     protocol: str | Protocol,  # a name in `PROTOCOLS`, or your own
     n_images: int,  # distilled images
@@ -361,6 +373,7 @@ def training_plan(
     teacher: str = '',  # name of the teacher's architecture, where it is known
 ) -> Plan:
     "The protocol's numbers for this budget. Raises `PSRError` where the protocol has none."
+    _check_counts(n_images, n_classes, ipc, student, epochs, batch_size)
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
     p = replace(p, **p.branches.get(data, {}))
     if n_classes > 100 and p.many_classes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from .classes import class_hash, imagenet_index
-from .core import lookup
+from .core import PSRError, is_whole, lookup
 from .data import FASHION_CLASSES, ImageData
 from .protocols import PROTOCOLS, Protocol
 
@@ -136,6 +136,10 @@ def scope(
 ) -> Scope:
     "A protocol for this data, size and student; `changes` is empty where it was defined for them."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
+    if not isinstance(data, ImageData) and (isinstance(data, str) or not isinstance(data, Sequence)):
+        raise PSRError('argument data', 'an ImageData, or the names of its classes', repr(data)[:60])
+    if len(image_shape) != 3 or not all(is_whole(side, 1) for side in image_shape):
+        raise PSRError('argument image_shape', '(channels, height, width)', repr(tuple(image_shape))[:60])
     if not p.cells:
         return Scope(p, '', image_shape[-1])
     stored = min(image_shape[1:])

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import PSRError, lookup, seeded
+from .core import PSRError, check_whole, expect, is_whole, lookup, seeded
 from .protocols import PROTOCOLS, Protocol
 
 # %% auto #0
 __all__ = ['STUDENTS', 'Classifier', 'ConvNet', 'ResNetAP', 'convnet1', 'convnet2', 'convnet3', 'convnet4', 'convnet5',
            'convnet6', 'resnet_ap10', 'register_students', 'quicken', 'own_kind', 'build_network', 'new_network',
-           'student_of_size', 'known_student', 'make_student']
+           'student_of_size', 'known_student', 'make_student', 'check_student']
 
 # %% ../nbs/06_students.ipynb #s005
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -307,6 +307,7 @@ def student_of_size(
     size: int,  # pixels a side
 ) -> str:  # in `STUDENTS`
     "The ConvNet that halves images of this size to about four pixels: `convnet3` at 28 and 32, `convnet4` at 64."
+    check_whole(size, 'size')
     return f'convnet{min(6, max(1, round(math.log2(size)) - 2))}'
 
 # %% ../nbs/06_students.ipynb #s017
@@ -380,6 +381,7 @@ def known_student(
     protocol: Protocol,  # decides which are torchvision's
 ) -> str:  # the architecture
     "What is built for a name. Raises `PSRError` for one that nobody knows."
+    expect(name, 'student', str)
     architecture = STUDENTS[name][0] if name in STUDENTS else name
     if name not in protocol.torchvision and own_kind(architecture) is None:
         import timm
@@ -387,6 +389,18 @@ def known_student(
         if not timm.is_model(architecture):
             lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
     return architecture
+
+
+def _check_shape(
+    image_shape: Any,  # (c, h, w)
+    n_classes: Any,  # number of classes
+) -> None:
+    "Raises `PSRError` for what is no shape of an image, and no number of classes."
+    listed = isinstance(image_shape, (tuple, list)) and len(image_shape) == 3
+    if not listed or not all(is_whole(side, 1) for side in image_shape):
+        wanted = '(channels, height, width), whole numbers from 1 up'
+        raise PSRError('argument image_shape', wanted, repr(image_shape)[:60])
+    check_whole(n_classes, 'n_classes')
 
 
 def _check_square(
@@ -410,6 +424,7 @@ def make_student(
     "A network with weights that depend on `seed` alone."
     p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
     architecture = known_student(name, p)
+    _check_shape(image_shape, n_classes)
     _check_square(architecture, image_shape)
     if name in p.torchvision:
         with seeded(seed):
@@ -425,3 +440,20 @@ def make_student(
                 if isinstance(m, nn.Conv2d):
                     nn.init.normal_(m.weight, 0, math.sqrt(2 / (m.kernel_size[0] * m.kernel_size[1] * m.out_channels)))
     return model
+
+# %% ../nbs/06_students.ipynb #st3e0002
+def check_student(
+    name: str,  # in `STUDENTS`, or any timm name
+    image_shape: tuple[int, ...],  # (c, h, w)
+    n_classes: int,  # number of classes
+    protocol: str | Protocol = 'quick',  # decides norm and width
+    batch: int = 2,  # images in the smallest step
+) -> None:
+    "Raises `PSRError` for a student that nobody knows, or that cannot be trained on such images."
+    network = make_student(name, image_shape, n_classes, protocol)
+    try:
+        network.to('meta').train()(torch.empty(batch, *image_shape, device='meta'))
+    except (RuntimeError, ValueError, AssertionError) as e:
+        c, height, width = image_shape
+        found = f'{batch} of {c}×{height}×{width} in a step: {str(e).splitlines()[0][:90] if str(e) else "no result"}'
+        raise PSRError(f'images for {name}', 'larger ones, or more in a step', found) from None

@@ -45,7 +45,7 @@ from .problems import Problem, reference_images, worth_counts, worth_digest
 from .protocols import PROTOCOLS, Protocol, training_plan
 from .scope import scope
 from .shards import read_packed, write_packed
-from .students import make_student, student_of_size
+from .students import check_student, student_of_size
 from psr_nb.trials import (
     QuickTrial,
     Regression,
@@ -877,7 +877,7 @@ def _check_training(p: Protocol, named: str, student: str, pool: Any, judges: Ju
     "Raises `PSRError` where no student can be trained so, before anything is written."
     shape, count = tuple(pool.images[:1].shape[1:]), len(pool.classes)
     own = scope(p, ImageData(judges.images, judges.labels, pool.classes), shape, student).protocol
-    make_student(student, shape, count, own)
+    check_student(student, shape, count, own)
     try:
         training_plan(own, ipc * count, count, None, student)
     except PSRError as e:
