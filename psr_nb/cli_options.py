@@ -14,8 +14,8 @@ import typer
 __all__ = ['PriorOption', 'DataOption', 'ImageColumn', 'LabelColumn', 'HoldoutOption', 'AllowOverlap', 'TeachersOption',
            'IpcOption', 'NPerClass', 'LARGEST_SEED', 'SeedOption', 'SizeOption', 'ClassesOption', 'BatchSize',
            'Colours', 'Factor', 'QuietOption', 'EngineOption', 'AddressOption', 'WorkersOption', 'MethodOption',
-           'StudentsOption', 'StepsOption', 'TriesOption', 'CheckpointEvery', 'ByStudents', 'SwapsOption',
-           'GuideOption', 'GuideOptions', 'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale',
+           'StudentsOption', 'StepsOption', 'ImagesPerClass', 'TriesOption', 'CheckpointEvery', 'ByStudents',
+           'SwapsOption', 'GuideOption', 'GuideOptions', 'SpaceOption', 'OutOption', 'InferenceSteps', 'GuidanceScale',
            'GuidanceInterval', 'SchedulerOption', 'VaeOption', 'PriorRevision', 'VariantOption', 'GuidanceChannels',
            'named_prior', 'given', 'refuse_given', 'refuse_alone', 'sampling_options', 'guide_values', 'data_source',
            'worth_words', 'opened_engine', 'listed', 'command_table']
@@ -145,6 +145,15 @@ StudentsOption = Annotated[
 StepsOption = Annotated[
     Optional[int],
     typer.Option('--steps', min=1, help="Refinement steps. [default: the prior's or the refinement's own]"),
+]
+ImagesPerClass = Annotated[
+    Optional[int],
+    typer.Option(
+        '--images-per-class',
+        min=1,
+        help='At most this many refined images of a class in one step, drawn afresh: fewer are faster, and need less '
+        "memory. [default: the prior's or the refinement's own]",
+    ),
 ]
 TriesOption = Annotated[
     int,

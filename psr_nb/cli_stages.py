@@ -25,6 +25,7 @@ from psr_nb.cli_options import (
     GuideOptions,
     HoldoutOption,
     ImageColumn,
+    ImagesPerClass,
     InferenceSteps,
     IpcOption,
     LabelColumn,
@@ -445,6 +446,7 @@ def _refine(
     teacher: _RefineTeacher = None,
     judge: _Judge = None,
     steps: StepsOption = None,
+    images_per_class: ImagesPerClass = None,
     tries: TriesOption = 1,
     checkpoint_every: CheckpointEvery = None,
     lr: _Lr = None,
@@ -471,6 +473,7 @@ def _refine(
     options = given(
         seed=seed,
         steps=steps,
+        images_per_class=images_per_class,
         lr=lr,
         student=student,
         calibrate=calibrate,

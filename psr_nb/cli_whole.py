@@ -26,6 +26,7 @@ from psr_nb.cli_options import (
     GuideOptions,
     HoldoutOption,
     ImageColumn,
+    ImagesPerClass,
     InferenceSteps,
     IpcOption,
     LabelColumn,
@@ -52,6 +53,7 @@ from psr_nb.cli_options import (
     listed,
     named_prior,
     opened_engine,
+    refuse_given,
     sampling_options,
     worth_words,
 )
@@ -157,6 +159,7 @@ def _data(
 # %% ../nbs/46_cli_whole.ipynb #c026
 @commands.command('distill')
 def _distill(
+    ctx: typer.Context,
     out: OutOption,
     prior: PriorOption = 'fashion',
     data: DataOption = 'fashion',
@@ -168,6 +171,7 @@ def _distill(
     pool: _PoolFolder = None,
     refine: Annotated[bool, typer.Option('--refine/--no-refine', help='Refine the selected images.')] = True,
     steps: StepsOption = None,
+    images_per_class: ImagesPerClass = None,
     tries: TriesOption = 1,
     checkpoint_every: CheckpointEvery = None,
     space: SpaceOption = 'student',
@@ -196,10 +200,10 @@ def _distill(
     "All stages: sample a pool, measure worth if asked to, select, refine, and save a distilled set."
     from psr_nb.distill import distill
 
-    if steps is not None and not refine:
-        from psr_nb.core import PSRError
-
-        raise PSRError('option --steps', 'no --no-refine, because it says how much is refined', f'{steps}')
+    if not refine:
+        refuse_given(
+            ctx, 'steps images_per_class', 'no --no-refine, because it says how much is refined', '--no-refine'
+        )
     with opened_engine(engine, address, workers) as who:
         run = distill(
             named_prior(prior, vae=vae, revision=revision, variant=variant) or prior,
@@ -213,7 +217,7 @@ def _distill(
             seed,
             refine,
             dict(space=space),
-            given(steps=steps),
+            given(steps=steps, images_per_class=images_per_class),
             sampling_options(num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels),
             None if map_method == 'none' else map_method,
             progress=not quiet,

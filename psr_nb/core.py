@@ -30,12 +30,12 @@ import numpy as np
 import torch
 
 # %% auto #0
-__all__ = ['Entry', 'MEMBERS', 'PSRError', 'lookup', 'expect', 'candidate_seed', 'candidate_generators', 'candidate_noise',
-           'seeded', 'best_device', 'out_of_memory', 'known_device', 'best_dtype', 'keep_memory', 'as_path', 'in_store',
-           'store_errors', 'on_disk', 'what_lies_at', 'is_there', 'listed', 'make_folder', 'write_atomic',
-           'atomic_folder', 'to_json', 'content_hash', 'file_hash', 'read_bytes', 'read_json', 'is_whole',
-           'check_whole', 'is_number', 'first_names', 'check_kind', 'check_fields', 'check_not_newer', 'check_format',
-           'assets', 'reachable', 'hub_reachable']
+__all__ = ['Entry', 'MEMBERS', 'PSRError', 'lookup', 'expect', 'is_whole', 'check_whole', 'candidate_seed',
+           'candidate_generators', 'candidate_noise', 'seeded', 'best_device', 'out_of_memory', 'known_device',
+           'best_dtype', 'keep_memory', 'as_path', 'in_store', 'store_errors', 'on_disk', 'what_lies_at', 'is_there',
+           'listed', 'make_folder', 'write_atomic', 'atomic_folder', 'to_json', 'content_hash', 'file_hash',
+           'read_bytes', 'read_json', 'is_number', 'first_names', 'check_kind', 'check_fields', 'check_not_newer',
+           'check_format', 'assets', 'reachable', 'hub_reachable']
 
 # %% ../nbs/00_core.ipynb #c005
 class PSRError(ValueError):
@@ -102,13 +102,35 @@ def expect(
     if value is None and optional:
         return
     if isinstance(kind, type):
-        right, wanted = isinstance(value, kind), f'{kind.__name__}(…)'
+        right, wanted = isinstance(value, kind), 'a text' if kind is str else f'{kind.__name__}(…)'
     else:
         right, wanted = all(hasattr(value, member) for member in MEMBERS[kind]), kind
     if right:
         return
     found = 'None' if value is None else f'an object of type {type(value).__name__}'
     raise PSRError(f'argument {name}', wanted, found, hint)
+
+# %% ../nbs/00_core.ipynb #cw000001
+def is_whole(
+    value: Any,  # of a file or an argument
+    least: float = 0,  # the smallest that is right
+    most: float = math.inf,  # the largest
+) -> bool:
+    "Whether it is a whole number of Python or numpy from `least` to `most`; True and False are none."
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return bool(whole and least <= value <= most)
+
+
+def check_whole(
+    value: Any,  # of an argument
+    name: str,  # of the argument
+    least: int = 1,  # the smallest that is right
+    most: int | None = None,  # the largest; None: any
+) -> None:
+    "Raises `PSRError` where an argument is no whole number of its range."
+    if not is_whole(value, least, math.inf if most is None else most):
+        wanted = f'a whole number from {least:,} ' + ('up' if most is None else f'to {most:,}')
+        raise PSRError(f'argument {name}', wanted, repr(value)[:60])
 
 # %% ../nbs/00_core.ipynb #c011
 def candidate_seed(
@@ -566,28 +588,6 @@ def read_json(
         return json.loads(data.decode('utf-8'), object_pairs_hook=_said_once)
     except (ValueError, RecursionError) as e:
         raise PSRError(f'{path}', 'JSON', f'{e}') from None
-
-
-def is_whole(
-    value: Any,  # of a file or an argument
-    least: float = 0,  # the smallest that is right
-    most: float = math.inf,  # the largest
-) -> bool:
-    "Whether it is a whole number of Python or numpy from `least` to `most`; True and False are none."
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return bool(whole and least <= value <= most)
-
-
-def check_whole(
-    value: Any,  # of an argument
-    name: str,  # of the argument
-    least: int = 1,  # the smallest that is right
-    most: int | None = None,  # the largest; None: any
-) -> None:
-    "Raises `PSRError` where an argument is no whole number of its range."
-    if not is_whole(value, least, math.inf if most is None else most):
-        wanted = f'a whole number from {least:,} ' + ('up' if most is None else f'to {most:,}')
-        raise PSRError(f'argument {name}', wanted, repr(value)[:60])
 
 
 def is_number(

@@ -9,10 +9,10 @@ import threading
 import time
 import warnings
 import weakref
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from typing import Any, Callable
 
-import anywidget
 import numpy as np
 import traitlets
 
@@ -23,6 +23,8 @@ from .front import module, style
 from .select import Prepared
 from .selection import Selection
 from .selectors import SELECTORS, position
+from .views import MAP_METHODS
+from .worker import CheckedPanel
 
 # %% auto #0
 __all__ = ['CONTROLS', 'PanelTraits', 'Deciding']
@@ -51,13 +53,16 @@ CONTROLS = [
 ]
 
 # %% ../nbs/29_deciding.ipynb #n7
-def _expected(trait: traitlets.TraitType) -> str:
-    "What a control takes, in words."
-    kinds = {traitlets.Int: 'a whole number', traitlets.Float: 'a number', traitlets.Bool: 'True or False'}
-    return next((words for kind, words in kinds.items() if isinstance(trait, kind)), 'a text')
+def _listed(registry: Mapping[str, Any], name: str, what: str) -> str:
+    "The name, where the registry has it. Raises traitlets' own error, at which a trait goes back to what it was."
+    try:
+        lookup(registry, name, what)
+    except PSRError as e:
+        raise traitlets.TraitError(f'{e}') from e
+    return name
 
 
-class PanelTraits(anywidget.AnyWidget):
+class PanelTraits(CheckedPanel):
     "What kernel and front share, and what the kernel keeps for itself."
 
     _esm, _css = module('explorer.js'), style('panels.css')
@@ -79,18 +84,13 @@ class PanelTraits(anywidget.AnyWidget):
         traitlets.Unicode('').tag(sync=True),
     )
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        try:
-            if name == 'ipc' and isinstance(value, float) and not value.is_integer():
-                raise traitlets.TraitError('a fraction')  # the trait would cut it off
-            super().__setattr__(name, value)
-        except traitlets.TraitError as e:
-            raise PSRError(f'argument {name}', _expected(self.traits()[name]), repr(value)[:60]) from e
-
     @traitlets.validate('method')
     def _known_rule(self, proposal: dict) -> str:
-        lookup(SELECTORS, proposal['value'], 'selector')
-        return proposal['value']
+        return _listed(SELECTORS, proposal['value'], 'selector')
+
+    @traitlets.validate('map')
+    def _known_map(self, proposal: dict) -> str:
+        return _listed(dict.fromkeys(MAP_METHODS), proposal['value'], 'map')
 
     pool: Any  # a `Pool` or an `ImagePool`
     real: ImageData | None
@@ -102,6 +102,8 @@ class PanelTraits(anywidget.AnyWidget):
     second: str | None
     mapping: threading.Thread
     _now: Any  # `Decisions`, once there are any
+    _whole: Any  # `Decisions` as the file has them, about candidates too that are not shown here
+    _closed: bool = False
     _file: DecisionFile
     _first: Decisions
     _lock: Any
@@ -146,7 +148,20 @@ class _Judging(PanelTraits):
             else replace(d, gate=False, reliability=0.0, uncertainty=0.0, quantile=0.0)
         )
 
+    def _unheard(self, wanted: Decisions, names: Iterable[str]) -> str:
+        "Why some of the settings that were asked for stay as they are, in words; empty: none does."
+        heard = self._judged(wanted)
+        if heard is wanted:
+            return ''
+        lost = [name for name in names if getattr(wanted, name) != getattr(heard, name)]
+        if not lost:
+            return ''
+        kept = ', '.join(f'{name} stays {getattr(heard, name)}' for name in lost)
+        say = 'PoolExplorer(pool, teacher=Teacher.from_pretrained(…)) asks one'
+        return f'!{kept}: no teacher has judged these candidates. {say}'
+
     def _select(self, d: Decisions) -> Selection:
+        lookup(SELECTORS, d.method, 'selector')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # notes say it
             return self.prepared.select(d.ipc, d.method, d.weights, d.gate, d.quantile, d.pins, d.bans, self.seed)
@@ -182,7 +197,7 @@ class _Remembering(_Judging):
         self.pool, self.real, self.space, self.seed, self.prepared = pool, real, space, seed, prepared
         self.lassoed, self._gained, self._file = [], {}, file or DecisionFile(None)
         self._first = first or Decisions()
-        self._now, self.selection = None, None
+        self._now, self._whole, self.selection = None, None, None
         _PANELS.add(self)
 
     def _decide(self, new: Decisions, remember: bool = True, merge: str = '') -> bool:  # whether it was possible
@@ -221,19 +236,46 @@ class _Remembering(_Judging):
             nonlocal done
             self._take(new)
             done = self._decide(work(self._now), merge=merge)
-            return self._now
+            return self._written()
 
         with self._lock:
-            self._file.change(inside)
-            if self._file.problem:
-                self.note = self._file.problem
+            if not self._through_file(inside):
+                return False
         self._tell_others()
         return done
 
+    def _through_file(self, inside: Callable[[Any], Decisions]) -> bool:  # whether the file could be read
+        "Changes the file; a damaged one is left as it is, and so is everything else."
+        try:
+            self._file.change(inside)
+        except PSRError as e:
+            self._mirror()
+            self.note = f'!{e}'
+            return False
+        if self._file.problem:
+            self.note = self._file.problem
+        return True
+
+    def _written(self) -> Decisions:
+        "What the file gets: about candidates that are not shown here, and where nothing was changed, what it had."
+        if self._whole is not None:
+            whole, shown = self._whole, self._fitting(self._whole)
+            values: dict[str, Any] = {}
+            for f in fields(Decisions):
+                had, here, now = (getattr(d, f.name) for d in (whole, shown, self._now))
+                if now == here:
+                    values[f.name] = had
+                elif f.name in ('pins', 'bans'):
+                    values[f.name] = (*now, *(pair for pair in had if pair not in here))
+            self._whole = replace(self._now, **values)
+        return self._now if self._whole is None else self._whole
+
     def _take(self, new: Decisions | None) -> None:
         "Shows what another panel on the same file decided; None: nothing."
-        if new is not None and (new := self._fitting(new)) != self._now:
-            self._decide(new, remember=False)
+        if new is None:
+            return
+        self._whole = new
+        if (new := self._fitting(new)) != self._now and self._decide(new, remember=False):
             self.note = 'Another panel on this pool has changed something: it is shown here too.'
 
     def refresh(self) -> None:
@@ -244,8 +286,13 @@ class _Remembering(_Judging):
     def _tell_others(self) -> None:
         "Lets the other panels of this kernel look at the file."
         for other in list(_PANELS):
-            if other is not self and other._file.path is not None and other._file.path == self._file.path:
+            same = other._file.path is not None and other._file.path == self._file.path
+            if other is self or not same or other._now is None:  # a panel that was not finished has decided nothing
+                continue
+            try:
                 other.refresh()
+            except PSRError as e:
+                other.note = f'!{e}'
 
     def undo(self) -> bool:
         return self._travel(self._past, self._future)
@@ -257,18 +304,24 @@ class _Remembering(_Judging):
         with self._lock:
             if not source:
                 return False
-            before, after = source.pop()
-            self._last = ('', 0.0)
-            other.append((after, before))
+            before, after = source[-1]
+            done = False
 
             def inside(new):
+                nonlocal done
                 self._take(new)
-                self._decide(reverted(self._now, before, after), remember=False)
-                return self._now
+                source.pop()
+                other.append((after, before))
+                done = self._decide(reverted(self._now, before, after), remember=False)
+                if not done:
+                    source.append((before, other.pop()[0]))
+                return self._written()
 
-            self._file.change(inside)
+            self._last = ('', 0.0)
+            if not self._through_file(inside):
+                return False
         self._tell_others()
-        return True
+        return done
 
 # %% ../nbs/29_deciding.ipynb #n12
 class Deciding(_Remembering):
@@ -286,7 +339,13 @@ class Deciding(_Remembering):
     ):
         expect(new, 'decisions', Decisions)
         new.check()
-        self._change(lambda now: new)
+        if new.kept != self._fitting(new).kept:
+            wanted = f'candidates below {self.pool.n_per_class} of each of {len(self.pool.classes)} classes'
+            raise PSRError('decision kept', wanted, repr(new.kept)[:60])
+        self._change(lambda now: self._judged(new))
+        plain = Decisions()
+        if words := self._unheard(new, [f.name for f in fields(new) if getattr(new, f.name) != getattr(plain, f.name)]):
+            self.note = words
 
     @property
     def pins(self) -> list[tuple[int, int]]:
@@ -362,7 +421,22 @@ class Deciding(_Remembering):
     ) -> bool:
         "Sets weights, rule, gate and cut; budget, pins and bans stay."
         values = lookup(PRESETS, name, 'preset')
-        return self._change(lambda d: self._judged(replace(d, **values)))
+        done = self._change(lambda d: self._judged(replace(d, **values)))
+        plain = PRESETS['volume × quality (default)']
+        if words := self._unheard(replace(self._now, **values), [k for k in values if values[k] != plain.get(k)]):
+            self.note = words
+        return done
+
+    def close(self) -> None:
+        "Removes the panel; other panels on its file do not look for it any more."
+        self._closed = True
+        _PANELS.discard(self)
+        super().close()
+
+    def _still_open(self) -> None:
+        "Raises `PSRError` where the panel was closed: nobody would see, or stop, what it begins."
+        if self._closed:
+            raise PSRError('this panel', 'an open one', 'one that was closed', 'Make it anew')
 
     def reset(self) -> bool:
         "Weights, rule, gate, cut and budget as at first; pins and bans stay."

@@ -183,6 +183,10 @@ class DecisionFile:
             if self.path is None or self.lock is None:
                 work(None)
                 return
+            if not self.path.parent.is_dir():  # a lock would make the folder anew, beside the one that was moved
+                self.problem = f'decisions are kept in memory only: the folder {self.path.parent} is gone'
+                work(None)
+                return
             try:
                 self.lock.acquire(timeout=5)
             except (OSError, TimeoutError):

@@ -27,6 +27,7 @@ class Exchanging(Sweeping):
         tries: int = 6000,  # sets to try
     ) -> None:
         "Exchanges candidates as long as more is expected. What is found is pinned, in one step of undo."
+        self._still_open()
         if self.training_now:
             raise PSRError('this panel', 'one work at a time', 'one that is going on', 'Stop it, or wait for it')
         with self._lock:

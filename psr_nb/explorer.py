@@ -15,8 +15,9 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import traitlets
 
-from .core import PSRError, expect, lookup, make_folder, write_atomic
+from .core import PSRError, check_whole, expect, lookup, make_folder, write_atomic
 from .data import ImageData
 from .deciding import CONTROLS  # noqa: F401  # an earlier import path
 from .decisions import DecisionFile, Decisions
@@ -148,6 +149,7 @@ class PoolExplorer(Exchanging):
             say = f'PoolExplorer(pool, start=Decisions({own[0]}={options[own[0]]!r}))'
             raise PSRError(f'argument {own[0]}', 'a decision to begin with, in start=', repr(options[own[0]]), say)
         lookup(dict.fromkeys(MAP_METHODS), map, 'map')
+        check_whole(seed, 'seed', 0, 2**32 - 1)
         expect(real, 'real', 'an ImageData', optional=True)
         pool = cast(Pool, explorable(pool))
         path = getattr(pool, 'path', None)
@@ -155,7 +157,8 @@ class PoolExplorer(Exchanging):
         self._followers = weakref.WeakSet()
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file, start)
         self._given = dict(options)
-        begin = file.read() or start or Decisions()
+        self._whole = file.read()
+        begin = self._whole or start or Decisions()
         self._show_pool(second, begin.ipc, protocol, student)
         self.on_msg(lambda _, message, __: self._heard(message))
         self.map = map
@@ -175,7 +178,11 @@ class PoolExplorer(Exchanging):
 
     def set_state(self, sync_data):  # the front's changes, one message at a time
         with self._lock:
-            super().set_state(sync_data)
+            try:
+                super().set_state(sync_data)
+            except (PSRError, traitlets.TraitError) as e:
+                self._mirror()
+                self.note = f'!{e}'
 
     def to_html(
         self,

@@ -19,14 +19,15 @@ import numpy as np
 import torch
 import traitlets
 
-from .core import PSRError, keep_memory, known_device
+from .core import PSRError, check_whole, keep_memory, known_device, lookup
 from .data import ImageData
 from .deciding import Deciding
 from .decisions import WEIGHTS, DecisionFile
 from .findings import Finding, Findings, finding_key
 from .forecast import duration_words
 from .learning import threads_each, train_student
-from .protocols import PROTOCOLS
+from .protocols import PROTOCOLS, Protocol
+from .students import check_student, known_student
 from .swaps import can_swap
 from .worker import Worker
 from .worth import Prediction, Worth, judges_of
@@ -156,7 +157,7 @@ class _JudgingTraits(Deciding):
     _trained_as: dict
     _forecasters: dict[int, Any]
     _expected: dict
-    _worker: Worker | None
+    _worker: Worker | None = None
     _job: dict
     _looking: set[int]
     opening: threading.Thread | None
@@ -173,6 +174,8 @@ class _Holding(_JudgingTraits):
         protocol: Any = 'quick',  # how students are trained
         student: str = 'convnet3',
     ) -> None:
+        p = protocol if isinstance(protocol, Protocol) else lookup(PROTOCOLS, protocol, 'protocol')
+        known_student(student, p)
         self.protocol, self.student = protocol, student
         path = self._file.path  # of the decisions; findings lie beside them
         self._findings_file = DecisionFile(path and path.with_name(f'{path.stem}-findings.json'), Findings)
@@ -185,6 +188,7 @@ class _Holding(_JudgingTraits):
             return
         try:
             judges = judges_of(self.pool, self.real, 400, 0)
+            check_student(student, tuple(self.pool.images[:1].shape[1:]), len(self.pool.classes), p)
         except PSRError as e:
             self._why_not = f'{e}'
             return
@@ -301,9 +305,9 @@ class _Training(_Forecasting):
         students: int = 8,  # more of them make the interval narrower
     ) -> None:
         "Trains students on what is selected now, or on a baseline. They are added to those that were trained before."
+        self._still_open()
         kept = self._aside()
-        if not 1 <= int(students) <= 200:
-            raise PSRError('argument students', '1 to 200', students)
+        check_whole(students, 'students', 1, 200)
         if self.training_now:
             raise PSRError('this panel', 'one training at a time', 'one that is going on', 'Stop it, or wait for it')
         with self._lock:
@@ -334,6 +338,12 @@ class _Training(_Forecasting):
             self._worker.stop()
             self._show_training(self._job['done'], 'stopping')
 
+    def close(self) -> None:
+        "Ends the training, waits for its step, and removes the panel; students that were ready are kept."
+        if self._worker is not None:
+            self._worker.stop(wait=60)
+        super().close()
+
     def wait(self, seconds: float = 600.0) -> None:
         "Waits for the students; raises what went wrong."
         if self._worker is not None:
@@ -350,12 +360,19 @@ class _Training(_Forecasting):
         if not worker.over:
             return
         job = self._job
+        problem = worker.error
         if job['got']:
             words = ('key', 'kind', 'decisions', 'ids', 'got', 'predicted')
             found = Finding(*(job[k] for k in words))
-            self._keep(lambda kept: kept.with_finding(found))
-        if worker.error is not None:
-            self._show_training(0.0, f'!{worker.error}', busy=False)
+            try:
+                self._keep(lambda kept: kept.with_finding(found))
+            except PSRError as e:  # the file was damaged meanwhile: what was measured stays in the panel
+                problem = problem or e
+                with self._lock:
+                    self._findings = self._findings.with_finding(found)
+                    self._publish_accuracy()
+        if problem is not None:
+            self._show_training(0.0, f'!{problem}', busy=False)
         else:
             text = '' if len(job['got']) == job['of'] else f'stopped, {len(job["got"])} students kept'
             self._show_training(0.0, text, busy=False)

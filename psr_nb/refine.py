@@ -101,8 +101,24 @@ class RefineSettings:
         for name in ('lr', 'student_lr', 'temperature', 'enlarge'):
             if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise say(name, 'a number above zero')
-        if not is_whole(self.steps, 1):
-            raise say('steps', 'a whole number from 1 up')
+        counts = (
+            'steps',
+            'images_per_class',
+            'unroll',
+            'student_batch',
+            'student_real',
+            'real_batch',
+            'width',
+            'moments',
+        )
+        for name, least in (*((name, 1) for name in counts), ('warm_up', 0), ('shift', 0)):
+            if not is_whole(getattr(self, name), least):
+                raise say(name, f'a whole number from {least} up')
+        if self.moments > 2:
+            raise say('moments', '1 or 2')
+        for name in ('calibrate', 'flip'):
+            if not isinstance(getattr(self, name), bool):
+                raise say(name, 'True or False')
         if not is_whole(self.seed, 1 - 2**40, 2**40 - 1):
             raise say('seed', f'a whole number below {2**40:,}')
         lookup(TARGETS, self.target, 'soft-label target')

@@ -17,7 +17,7 @@ from typing import Any, Iterable, Sequence
 import numpy as np
 import torch
 
-from .core import PSRError, expect, is_whole, lookup
+from .core import PSRError, check_whole, expect, is_whole, lookup
 from .data import ImageData
 from .greedy import Coverage, coverage_in_lockstep, greedy
 from .pool import PoolLike
@@ -217,7 +217,10 @@ class Prepared(Problems):
             notes.append(f'{method} takes no weights')
             weights = None
         asked, weights = weights is not None, weights or selector.weights
+        if not isinstance(gate, (bool, np.bool_)) and gate is not None:
+            raise PSRError('argument gate', 'True, False or None', repr(gate)[:60])
         gate = selector.gate if gate is None else bool(gate)
+        check_whole(seed, 'seed', 0)
         if not is_whole(ipc, 1):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
         each = ipc if budget is None or not is_whole(budget, 1) else max(1, budget // len(classes))

@@ -5,9 +5,11 @@
 # %% ../nbs/29_showing.ipynb #sh002
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -135,7 +137,7 @@ class _Placing(_Measuring):
                 with _MAPPING:
                     show(pool_umap(self.pool, self.space, kind, teacher=teacher))
             except Exception as e:
-                self.note = f'!{kind.upper()}: {type(e).__name__}: {e}'
+                self.note = f'!{kind.upper()}: {e if isinstance(e, PSRError) else f"{type(e).__name__}: {e}"}'
 
         if kind == 'pca' and len(self.pool) <= 20_000:
             show(pool_umap(self.pool, self.space, 'pca', teacher=teacher))
@@ -172,7 +174,7 @@ class _Showing(_Placing):
         self._images = pool.images[:] if len(pool) * math.prod(pool.images[:1].shape[1:]) < 2**30 else pool.images
         most = self.prepared.config['max_reference']
         self._references = None if real is None else reference_images(pool, real, most, self.seed)
-        self._baselines, self._xy = {}, None
+        self._baselines, self._xy, self._as_opened = {}, None, self._on_disk()
         self._begin_judging(protocol, student)
         self.about = self._described(budget)
         self.observe(self._moved, [c['name'] for c in CONTROLS] + ['method', 'gate'])
@@ -215,6 +217,22 @@ class _Showing(_Placing):
             pinned=list(EXPLORER_STATES).index('pinned'),
         )
 
+    def _on_disk(self) -> list[tuple[int, int]]:
+        "When the pool's description and its table of scores were written, and how large they are."
+        path, found = getattr(self.pool, 'path', None), []
+        if not isinstance(path, Path):
+            return found
+        for name in ('pool.json', 'candidates.parquet'):
+            with contextlib.suppress(OSError):
+                stat = (path / name).stat()
+                found.append((stat.st_mtime_ns, stat.st_size))
+        return found
+
+    def _news(self) -> list[str]:
+        "That the pool was extended or scored since the panel was opened."
+        changed = self._on_disk() != self._as_opened
+        return ['the pool on disk has changed: open the panel again to see it as it is now'] if changed else []
+
     def _publish(self) -> None:
         "Sends what the map draws, and then what is measured of it, which takes longer."
         s = self.selection
@@ -226,7 +244,8 @@ class _Showing(_Placing):
                 [list(i) for i in self._now.kept],
             )
             self.undoable, self.redoable = bool(self._past), bool(self._future)
-            self.note = '; '.join(s.notes[:2]) + (f'; and {len(s.notes) - 2} more' if len(s.notes) > 2 else '')
+            notes = [*s.notes[:2], *([f'and {len(s.notes) - 2} more'] if len(s.notes) > 2 else []), *self._news()]
+            self.note = '; '.join(notes)
             if self.colour_by == 'marginal gain':
                 self.values = self._values()
         with self.hold_sync():
@@ -241,6 +260,8 @@ class _Showing(_Placing):
             moved |= {k: getattr(rule.weights, k) for k in WEIGHTS}  # a rule comes with its own weights
         with self._lock:
             self._change(lambda now: self._judged(replace(now, **moved)), merge=change['name'])
+            if words := self._unheard(replace(self._now, **moved), [change['name']]):
+                self.note = words
 
     def _look_changed(self, change) -> None:
         if self._now is None:

@@ -13,9 +13,10 @@ from typing import Any, cast
 
 import traitlets
 
-from .core import PSRError, lookup, to_json
+from .core import PSRError, is_there, lookup, to_json
 from .decisions import WEIGHTS, Decisions
 from .findings import Snapshot, next_name
+from .judging import BASELINE_NAMES
 from .selection import Selection
 from .showing import Answering
 
@@ -67,6 +68,13 @@ class _Coding(Answering):
         return f'select(pool, {", ".join(words)})'
 
 # %% ../nbs/29_snapshots.ipynb #sn09
+def _check_name(name: Any, argument: str) -> None:
+    "Raises `PSRError` for what no snapshot can be called: rows of the strip have names too."
+    if not isinstance(name, str) or not re.fullmatch(r'[^\x00-\x1f]{1,40}', name) or name in BASELINE_NAMES:
+        wanted = f'1 to 40 characters in one line, and none of {", ".join(BASELINE_NAMES)}'
+        raise PSRError(f'argument {argument}', wanted, repr(name)[:60])
+
+
 class _Keeping(_Coding):
     "Snapshots: made, named, brought back, forgotten."
 
@@ -75,8 +83,8 @@ class _Keeping(_Coding):
         name: str | None = None,  # None: the next letter that is free; a name in use is taken over
     ) -> str:  # its name
         "Keeps the setting of now under a name."
-        if name is not None and not re.fullmatch(r'[^\x00-\x1f]{1,40}', name):
-            raise PSRError('argument name', '1 to 40 characters in one line', repr(name)[:60])
+        if name is not None:
+            _check_name(name, 'name')
         with self._lock:
             ids = tuple(tuple(int(i) for i in of_class) for of_class in self.selection.ids)
             meters = tuple((m['name'], m['value']) for m in self.meters)
@@ -109,8 +117,7 @@ class _Keeping(_Coding):
         kept = self._named(name)
         if any(s.name == to for s in self._findings.snapshots) and to != name:
             raise PSRError('argument to', 'a name that is free', to)
-        if not re.fullmatch(r'[^\x00-\x1f]{1,40}', to):
-            raise PSRError('argument to', '1 to 40 characters in one line', repr(to)[:60])
+        _check_name(to, 'to')
         moved = replace(kept, name=to)
         change = lambda s: moved if s.name == name else s
         self._keep(lambda found: replace(found, snapshots=tuple(map(change, found.snapshots))))
@@ -148,6 +155,8 @@ class Snapping(_Keeping):
             path = getattr(self.pool, 'path', None)
             if path is None:
                 raise PSRError('this pool', 'a folder, to save selections in', 'one that is only in memory')
+            if not is_there(path):
+                raise PSRError(f'{path}', 'the folder of the pool', 'none: it was moved or deleted', 'Open it again')
             return str(self.selection_of(name).save(path / 'selections'))
         if form == 'studio':
             return self._to_studio(name)

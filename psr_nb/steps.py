@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 import traitlets
 
-from .core import PSRError
+from .core import PSRError, check_whole
 from .data import ImageData
 from .forecast import duration_words
 from .judging import train_beside
@@ -43,6 +43,9 @@ class Measuring(WorkerPanel):
         students: int = 4,  # how many are trained
     ) -> None:
         "Trains students on the images as they are now."
+        check_whole(students, 'students', 1, 200)
+        if self._closed:
+            raise PSRError('this panel', 'an open one', 'one that was closed', 'Make it anew')
         if self.real is None:
             raise PSRError('argument real', 'real training images, to ask students about', 'none')
         if self._students is not None and self._students.thread.is_alive():

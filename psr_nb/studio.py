@@ -16,13 +16,13 @@ import numpy as np
 import torch
 import traitlets
 
-from .core import PSRError
+from .core import PSRError, as_path, check_whole, expect, is_whole
 from .data import ImageData
 from .distilled import DistilledSet
 from .front import module, style, with_picture
 from .measures import tile_bytes
 from .pictures import contact_sheet
-from .pool import Pool
+from .pool import MOST, Pool
 from .prior import Prior
 from .refine import Refinement, RefineSettings, RefineStep, accept
 from .selection import Selection
@@ -61,7 +61,7 @@ STUDIO_CONTROLS = [
     _control('temperature', 'Temperature', (0.25, 8.0), 0.25, 1.0, _HINTS['temperature']),
     _control('proximal', 'λ_z, near start', (0.0, 5.0), 0.05, 0.05, _HINTS['proximal']),
     _control('denoising', 'λ_p, on prior', (0.0, 1.0), 0.01, 0.0, _HINTS['denoising']),
-    _control('lr', 'Learning rate', (0.0, 0.3), 0.005, 0.05, _HINTS['lr']),
+    _control('lr', 'Learning rate', (0.005, 0.3), 0.005, 0.05, _HINTS['lr']),
     _control('student', 'Student', (0.0, 4.0), 0.1, 1.0, _HINTS['student']),
     _control('soft_label', 'Soft labels', (0.0, 2.0), 0.05, 0.1, _HINTS['soft_label']),
     _control('distribution_matching', 'Matching', (0.0, 4.0), 0.1, 0.0, _HINTS['matching']),
@@ -185,7 +185,11 @@ class _Verdicts(_StudioView):
         with torch.no_grad():
             self.state.z[rows] = torch.stack([self._held[r] for r in rows.tolist()])
 
-    def _verdict(self, positions, word: str) -> None:
+    def _verdict(self, positions: Any, word: str) -> None:
+        positions, last = [positions] if is_whole(positions) else positions, len(self.rows) - 1
+        if not isinstance(positions, (list, tuple, np.ndarray)) or not all(is_whole(i, 0, last) for i in positions):
+            raise PSRError('argument positions', f'numbers of previews, from 0 to {last}', repr(positions)[:60])
+
         def work():
             verdict = list(self.verdict)
             for i in positions:
@@ -266,18 +270,16 @@ class RefineStudio(_Verdicts):
         super().__init__()
         explorer: Any = selection if hasattr(selection, 'follow') and hasattr(selection, 'selection') else None
         selection = refinable(selection)
+        expect(prior, 'prior', 'a Prior')
+        expect(settings, 'settings', RefineSettings, optional=True)
+        check_whole(most, 'most')
+        if settings is not None:
+            settings.check()
         self._begin(name)
         self._explorer, self._views, self.open_since, self._options = explorer, 0, time.monotonic(), (settings, options)
         self._most, self._past = most, deque()
         self.selection, self.prior, self.teacher, self.real, self.judging = selection, prior, teacher, real, judge
-        self.state = Refinement(
-            torch.as_tensor(selection.latents),
-            torch.as_tensor(selection.labels),
-            prior,
-            teacher,
-            real,
-            settings or RefineSettings.suited(prior, **options),
-        )
+        self.state = self._refinement()
         self._lay_out(most)
         for c in STUDIO_CONTROLS:
             setattr(self, c['name'], getattr(self.state.settings, c['name']))
@@ -303,19 +305,49 @@ class RefineStudio(_Verdicts):
         images = flat.view(-1, side, side, channels).permute(0, 3, 1, 2)
         return with_picture(super()._repr_mimebundle_(**kwargs), contact_sheet(images, 10, 2))
 
+    def _refinement(self, chosen: Any = None) -> Refinement:
+        "The refinement of a selection, before its first step; None: of the panel's own."
+        chosen, (settings, options) = self.selection if chosen is None else chosen, self._options
+        return Refinement(
+            torch.as_tensor(chosen.latents),
+            torch.as_tensor(chosen.labels),
+            self.prior,
+            self.teacher,
+            self.real,
+            replace(settings) if settings else RefineSettings.suited(self.prior, **options),
+            list(chosen.classes),
+            self.judging,
+        )
+
     def _steps(self) -> Iterator[RefineStep]:
         return watch(self.state)
 
     def _moved(self, change) -> None:
         name, value = change['name'], change['new']
-        if (
-            name == 'soft_label'
-            and self.teacher is None
-            or name in ('student', 'distribution_matching')
-            and self.real is None
-        ):
-            value = 0.0
-        self._soon(lambda: (setattr(self.state.settings, name, value), self._tell()))
+
+        def work():
+            now = self.state.settings
+            if value == getattr(now, name):
+                return
+            try:
+                self._check_setting(name, value)
+            except PSRError as e:
+                self.error = f'{e}'
+                setattr(self, name, getattr(now, name))  # the slider goes back
+                return
+            setattr(now, name, value)
+            self.error = ''
+            self._tell()
+
+        self._soon(work)
+
+    def _check_setting(self, name: str, value: Any) -> None:
+        "Raises `PSRError` for a setting with which nothing can be refined, or whose part was not given."
+        needs = dict(soft_label='teacher', student='real', distribution_matching='real')
+        if value and name in needs and getattr(self, needs[name]) is None:
+            say = f'RefineStudio(…, {needs[name]}=…) gives it'
+            raise PSRError(f'setting {name} of refinement', f'0, since there is no {needs[name]}', value, say)
+        replace(self.state.settings, **{name: value}).check()
 
     def _show(self, step: RefineStep) -> None:
         "After every step, in the thread."
@@ -343,7 +375,8 @@ class RefineStudio(_Verdicts):
         step: Any,  # of those that are kept; its number, or a list with it
     ) -> None:
         "Shows an earlier step, or a later one again; the next step goes on from there."
-        wanted = int(step[0] if isinstance(step, (list, tuple)) else step)
+        wanted = step[0] if isinstance(step, (list, tuple)) and len(step) == 1 else step
+        check_whole(wanted, 'step', 0)
 
         def work():
             kept = [past for past in self._past if past['done'] <= wanted]
@@ -383,19 +416,10 @@ class RefineStudio(_Verdicts):
     ) -> None:
         "Begins anew with another selection; what was reached is gone."
         self.stop(wait=60)
-        chosen, (settings, options) = refinable(selection), self._options
+        chosen = refinable(selection)
         with self._lock:
-            self.selection, self.state = (
-                chosen,
-                Refinement(
-                    torch.as_tensor(chosen.latents),
-                    torch.as_tensor(chosen.labels),
-                    self.prior,
-                    self.teacher,
-                    self.real,
-                    settings or RefineSettings.suited(self.prior, **options),
-                ),
-            )
+            self.state = self._refinement(chosen)
+            self.selection = chosen
             self._held, self.measured, self._worker = {}, [], None
             self._lay_out(self._most)
             for c in STUDIO_CONTROLS:
@@ -513,12 +537,14 @@ class PoolSampler(WorkerPanel):
         **options,  # for `Pool.sample_steps`
     ):
         super().__init__()
+        expect(prior, 'prior', 'a Prior')
+        check_whole(n_per_class, 'n_per_class', 1, MOST)
         self._begin(name)
         self.prior, self.teachers, self.n_per_class, self.path, self.options = (
             prior,
             teachers,
             n_per_class,
-            Path(path),
+            as_path(path),
             options,
         )
         self.about, self._shards, self._complete = (

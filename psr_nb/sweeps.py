@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from .core import PSRError, lookup
+from .core import PSRError, check_whole, lookup
 from .deciding import CONTROLS
 from .decisions import Decisions
 from .judging import train_beside
@@ -52,6 +52,11 @@ class Sweeping(Snapping):
         points: int = 5,  # of them
     ) -> None:
         "Tries the values of one setting or two, with everything else as it is now."
+        self._still_open()
+        if not isinstance(names, (str, list, tuple)):
+            raise PSRError('argument names', 'one setting or two different ones', repr(names)[:60])
+        check_whole(students, 'students', 1, 200)
+        check_whole(points, 'points', 1, 100)
         names = [names] if isinstance(names, str) else list(names)
         if not 1 <= len(set(names)) == len(names) <= 2:
             raise PSRError('argument names', 'one setting or two different ones', names)
@@ -138,6 +143,12 @@ class Sweeping(Snapping):
         if self._sweeper is not None:
             self._sweeper.finish(seconds)
         return dict(self.sweep_found)
+
+    def close(self) -> None:
+        "Ends the sweep too."
+        if self._sweeper is not None:
+            self._sweeper.stop(wait=60)
+        super().close()
 
     def stop(self) -> None:
         "Ends training and sweep."

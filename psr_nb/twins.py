@@ -11,7 +11,7 @@ import ipywidgets
 import pandas as pd
 import torch
 
-from .core import PSRError
+from .core import PSRError, expect, is_number
 from .data import ImageData
 from .front import with_picture
 from .pictures import contact_sheet
@@ -55,11 +55,17 @@ def _differing(
     a, b = sides
     names = [n for n in dict.fromkeys((*a, *b)) if a.get(n) != b.get(n)]
     labels = {c['name']: c['label'].lower() for c in STUDIO_CONTROLS}
-    return ', '.join(f'{labels.get(n, n)} {own[n]:g}' if n in own else f'{labels.get(n, n)} as usual' for n in names)
+    words = lambda value: f'{value:g}' if is_number(value) else f'{value}'
+    return ', '.join(
+        f'{labels.get(n, n)} {words(own[n])}' if n in own else f'{labels.get(n, n)} as usual' for n in names
+    )
 
 # %% ../nbs/31_twins.ipynb #4a7bc687
 class RefineTwins(ipywidgets.HBox):
     "Two studios on the same selection, side by side. `a` and `b` are the studios, `table()` what students said."
+
+    a: Any = None
+    b: Any = None
 
     def __init__(
         self,
@@ -74,6 +80,8 @@ class RefineTwins(ipywidgets.HBox):
         name: str = 'twins',  # two pairs in the same cell need two names
         **options,  # settings of both
     ):
+        expect(a, 'a', dict)
+        expect(b, 'b', dict)
         if a == b:
             raise PSRError(
                 'arguments a and b',
@@ -111,5 +119,6 @@ class RefineTwins(ipywidgets.HBox):
     def close(self) -> None:
         "Stops both and removes them."
         for studio in (self.a, self.b):
-            studio.close()
+            if studio is not None:
+                studio.close()
         super().close()

@@ -11,12 +11,13 @@ from collections import deque
 from typing import Any, Callable, Iterator
 
 import anywidget
+import numpy as np
 import traitlets
 
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['Worker', 'WorkerPanel']
+__all__ = ['Worker', 'CheckedPanel', 'WorkerPanel']
 
 # %% ../nbs/28_worker.ipynb #c060a
 class _Stopped(BaseException):
@@ -197,7 +198,30 @@ def _take_over(panel, name: str) -> None:
     _PANELS[key] = panel
 
 # %% ../nbs/28_worker.ipynb #c063
-class _WorkerTraits(anywidget.AnyWidget):
+def _expected(trait: Any) -> str:
+    "What a control takes, in words."
+    kinds = {traitlets.Int: 'a whole number', traitlets.Float: 'a number', traitlets.Bool: 'True or False'}
+    return next((words for kind, words in kinds.items() if isinstance(trait, kind)), 'a text')
+
+
+class CheckedPanel(anywidget.AnyWidget):
+    "A panel whose controls take what they are for; a fraction or yes and no is no number of steps."
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        trait = getattr(type(self), name, None)
+        whole, number = isinstance(trait, traitlets.Int), isinstance(trait, (traitlets.Int, traitlets.Float))
+        fraction = whole and isinstance(value, (float, np.floating)) and not float(value).is_integer()
+        try:
+            if fraction or number and isinstance(value, (bool, np.bool_)):  # the trait would make a number of it
+                raise traitlets.TraitError('another kind')
+            super().__setattr__(name, value)
+        except traitlets.TraitError as e:
+            if isinstance(e.__cause__, PSRError):  # a validator's
+                raise e.__cause__ from None
+            raise PSRError(f'argument {name}', _expected(trait), repr(value)[:60]) from e
+
+
+class _WorkerTraits(CheckedPanel):
     "What panels with a worker show."
 
     about, can = traitlets.Dict().tag(sync=True), traitlets.List().tag(sync=True)
@@ -213,7 +237,7 @@ class _WorkerTraits(anywidget.AnyWidget):
     every = 0.2  # seconds between two drawings
     counts = True  # see `Worker`
     commands: tuple[str, ...] = ()  # what the front may ask for
-    _worker: Worker | None
+    _worker: Worker | None = None
     _lock: Any
     _shown: float
     _closed: bool
