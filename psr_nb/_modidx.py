@@ -2103,6 +2103,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'psr_nb.weights.weight_parts': ('weights.html#weight_parts', 'psr_nb/weights.py'),
                                 'psr_nb.weights.without_company': ('weights.html#without_company', 'psr_nb/weights.py')},
             'psr_nb.worker': { 'psr_nb.worker.CheckedPanel': ('worker.html#checkedpanel', 'psr_nb/worker.py'),
+                               'psr_nb.worker.CheckedPanel.__del__': ('worker.html#checkedpanel.__del__', 'psr_nb/worker.py'),
                                'psr_nb.worker.CheckedPanel.__setattr__': ('worker.html#checkedpanel.__setattr__', 'psr_nb/worker.py'),
                                'psr_nb.worker.Worker': ('worker.html#worker', 'psr_nb/worker.py'),
                                'psr_nb.worker.Worker.__init__': ('worker.html#worker.__init__', 'psr_nb/worker.py'),

@@ -103,7 +103,9 @@ def write_columns(
     about = to_json({**old_sources, **sources}, indent=None).encode()
     table = pa.table({'class': label, 'index': index, **columns})
     table = table.replace_schema_metadata({b'psr_nb': about, b'psr_nb_hash': _table_hash(table).encode()})
-    write_atomic(path / 'candidates.parquet', lambda p: pq.write_table(table, p))
+    write_atomic(
+        path / 'candidates.parquet', lambda p: pq.write_table(table, p.absolute())
+    )  # whole: a colon in a relative one is an address to pyarrow
 
 # %% ../nbs/09_columns.ipynb #co005
 def _plain_numbers(

@@ -370,7 +370,8 @@ def _metadata(distilled: DistilledSet, folder: Path) -> None:
             columns[name], features[name] = pa.array(values, arrow), value(dtype)
     features = {name: features[name] for name in columns}
     schema = {'huggingface': json.dumps({'info': {'features': features}})}
-    pq.write_table(pa.table(columns).replace_schema_metadata(schema), folder / 'metadata.parquet')
+    file = (folder / 'metadata.parquet').absolute()  # whole: a colon in a relative one is an address to pyarrow
+    pq.write_table(pa.table(columns).replace_schema_metadata(schema), file)
 
 # %% ../nbs/21_distilled.ipynb #d004
 def _write(

@@ -326,7 +326,7 @@ def _open_parquet(file: Path):
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(file)
+        return pq.ParquetFile(file.absolute())  # whole: a colon in a relative one is an address to pyarrow
     except Exception as e:
         raise PSRError(f'{file}', 'a parquet file', f'{type(e).__name__}: {e}'[:160]) from None
 

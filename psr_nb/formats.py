@@ -68,7 +68,9 @@ def write_parquet(
         features['soft_label'] = {'feature': {'dtype': 'float32', '_type': 'Value'}, '_type': 'List'}
     schema = {'huggingface': json.dumps({'info': {'features': features}})}
     table = pa.table(columns).replace_schema_metadata(schema)
-    write_atomic(out, lambda p: pq.write_table(table, p))
+    write_atomic(
+        out, lambda p: pq.write_table(table, p.absolute())
+    )  # whole: a colon in a relative one is an address to pyarrow
 
 # %% ../nbs/25_formats.ipynb #f007
 def write_npz(

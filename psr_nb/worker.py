@@ -220,6 +220,12 @@ class CheckedPanel(anywidget.AnyWidget):
                 raise e.__cause__ from None
             raise PSRError(f'argument {name}', _expected(trait), repr(value)[:60]) from e
 
+    def __del__(self) -> None:
+        try:
+            super().__del__()  # which closes it
+        except Exception:
+            pass  # at the interpreter's end the modules may be gone
+
 
 class _WorkerTraits(CheckedPanel):
     "What panels with a worker show."

@@ -8,13 +8,16 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+import torch
 from commands import psr, worked
 from fsspec.implementations.memory import MemoryFileSystem
 from pools import files
 
 from psr_nb import locks
 from psr_nb.core import PSRError, as_path, atomic_folder, write_atomic
+from psr_nb.data import load_data
 from psr_nb.distilled import DistilledSet
+from psr_nb.formats import write_parquet
 from psr_nb.pool import Pool
 from psr_nb.score import score
 from psr_nb.select import Selection, select
@@ -303,3 +306,17 @@ def test_a_path_made_of_a_url_is_the_url(tmp_path):
     assert as_path(as_path('memory://a')) == as_path('memory://a')
     assert isinstance(as_path('a:/b'), Path) and isinstance(as_path('s3:/b'), Path)
     assert os.fspath(as_path(tmp_path)) == str(tmp_path)
+
+
+def test_a_colon_in_a_folder_is_no_address(tiny_models, tmp_path, monkeypatch):
+    "pyarrow takes a relative path such as s3:run/pool for an address."
+    prior, (teacher, _) = tiny_models
+    monkeypatch.chdir(tmp_path)
+    place = Path('s3:run')
+    pool = Pool.sample(prior, [teacher], 2, path=place / 'pool', progress=False)
+    assert len(Pool.open(place / 'pool').table) == len(pool)
+    made = DistilledSet.from_selection(select(pool, 1, 'first'))
+    made.save(place / 'set')
+    write_parquet(made, place / 'set.parquet')
+    assert torch.equal(DistilledSet.open(place / 'set').images, made.images)
+    assert torch.equal(load_data(place / 'set.parquet').images, made.images)
