@@ -5,8 +5,12 @@
 # %% ../nbs/50_cli.ipynb #c002
 from __future__ import annotations
 
+import contextlib
 import errno
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -48,6 +52,27 @@ def __getattr__(name: str) -> Any:
 _OF_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOSPC)
 
 
+class _Terminated(KeyboardInterrupt):
+    "SIGTERM, with which batch systems end a job: the same as Ctrl-C, with another exit code."
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    "SIGTERM ends what is inside as Ctrl-C does, where this is the main thread."
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
 class _Commands(TyperGroup):
     "The group of commands: errors in one line, `--debug` anywhere."
 
@@ -67,12 +92,13 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
+            with _terminable():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as e:
             typer.secho(
                 '\nStopped. What was finished is kept: the same command goes on from there.', fg='yellow', err=True
             )
-            raise typer.Exit(130) from None
+            raise typer.Exit(143 if isinstance(e, _Terminated) else 130) from None
         except Exception as e:
             if isinstance(e, OSError) and e.errno in _OF_THE_SYSTEM and e.filename and not ctx.params.get('debug'):
                 wanted = 'a file or a folder that this user can read and write'

@@ -356,8 +356,9 @@ def test_classes_that_do_not_match(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupt(home, tmp_path):
-    "Ctrl-C ends with one line, and the same command goes on."
+@pytest.mark.parametrize('number, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt(home, tmp_path, number, code):
+    "Ctrl-C, or the end of a batch job, ends with one line, and the same command goes on."
     words = [
         'pool',
         '--prior',
@@ -385,9 +386,9 @@ def test_interrupt(home, tmp_path):
         and time.monotonic() < deadline
     ):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130 and 'Traceback' not in said and 'goes on from there' in said, said
+    assert process.returncode == code and 'Traceback' not in said and 'goes on from there' in said, said
     assert list((tmp_path / 'pool' / 'shards').glob('c*.safetensors'))
 
 
