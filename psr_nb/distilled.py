@@ -5,7 +5,6 @@
 # %% ../nbs/21_distilled.ipynb #c002
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -33,12 +32,12 @@ from psr_nb.core import (
     read_json,
     to_float,
     to_json,
-    to_pil,
     what_lies_at,
 )
 from .data import ImageData, decode_image
 from .front import object_html
 from .images import checked_images, checked_soft_labels
+from .pictures import picture_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -162,9 +161,7 @@ class DistilledSet(torch.utils.data.Dataset):
         return self.data.sheet(min(n, self.ipc), scale)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.sheet().convert('L' if self.images.shape[1] == 1 else 'RGB').save(buffer, 'png', optimize=True)
-        return buffer.getvalue()
+        return picture_bytes(self.sheet().convert('L' if self.images.shape[1] == 1 else 'RGB'), optimize=True)
 
     def _repr_html_(self) -> str:
         return object_html(repr(self), picture=self.sheet(), alt='images, one row per class')
@@ -387,7 +384,7 @@ def _write(
     for image, label, rank, record in zip(distilled.images, distilled.labels.tolist(), distilled.ranks, old):
         file = folder / 'train' / _image_path(distilled.classes, label, rank)
         file.parent.mkdir(parents=True, exist_ok=True)
-        to_pil(image).save(file, 'png')
+        file.write_bytes(picture_bytes(image))
         records.append({**record, 'label': label, 'rank': rank, 'sha256': _image_hash(image)})
     _metadata(distilled, folder / 'train')
     soft, hashes = distilled.soft_labels, {}

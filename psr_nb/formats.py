@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from .classes import wordnet_ids
-from .core import PSRError, atomic_folder, make_folder, to_float, to_pil, write_atomic
+from .core import PSRError, atomic_folder, make_folder, to_float, write_atomic
 from .distilled import DistilledSet
+from .pictures import picture_bytes
 from .views import image_rows
 
 # %% auto #0
@@ -42,12 +43,6 @@ def _folder_name(name: str) -> str:
     )
 
 
-def _png(image: torch.Tensor) -> bytes:
-    buffer = io.BytesIO()
-    to_pil(image).save(buffer, 'png')
-    return buffer.getvalue()
-
-
 def write_parquet(
     distilled: DistilledSet,  # the set
     out: Path,  # the file to write
@@ -61,7 +56,7 @@ def write_parquet(
         'label': {'names': distilled.classes, '_type': 'ClassLabel'},
     }
     picture = pa.struct([('bytes', pa.binary()), ('path', pa.string())])
-    pictures = [{'bytes': _png(image), 'path': None} for image in distilled.images]
+    pictures = [{'bytes': picture_bytes(image), 'path': None} for image in distilled.images]
     columns = {'image': pa.array(pictures, picture), 'label': pa.array(distilled.labels.tolist(), pa.int64())}
     if distilled.soft_labels is not None:
         columns['soft_label'] = pa.array(distilled.soft_labels.tolist(), pa.list_(pa.float32()))
@@ -110,7 +105,7 @@ def write_sheet(
     "One PNG with a row per class."
     rows = [distilled.images[distilled.labels == c][:20] for c in range(min(50, len(distilled.classes)))]
     picture = image_rows(rows, distilled.classes[:50], min(20, distilled.ipc), None)
-    write_atomic(out, lambda p: picture.save(p, 'png'))
+    write_atomic(out, picture_bytes(picture))
 
 
 def write_tensors(
@@ -138,7 +133,7 @@ def write_image_folder(
         for label, name in enumerate(names):
             home = make_folder(folder / name)
             for rank, image in enumerate(distilled.images[distilled.labels == label]):
-                (home / f'{rank:05d}.png').write_bytes(_png(image))
+                (home / f'{rank:05d}.png').write_bytes(picture_bytes(image))
 
 # %% ../nbs/25_formats.ipynb #4553ceb9
 def _pictures(distilled: DistilledSet, out: Path, name: Callable[[int, int], str], kind: str, **options: Any) -> None:
@@ -146,7 +141,7 @@ def _pictures(distilled: DistilledSet, out: Path, name: Callable[[int, int], str
     with atomic_folder(out) as folder:
         for image, label, rank in zip(distilled.images, distilled.labels.tolist(), distilled.ranks):
             file = folder / name(label, rank)
-            to_pil(image).save(make_folder(file.parent) / file.name, kind, **options)
+            (make_folder(file.parent) / file.name).write_bytes(picture_bytes(image, kind, **options))
 
 
 def write_wordnet(
@@ -192,7 +187,7 @@ def write_webdataset(
     def write(p: Path) -> None:
         with tarfile.open(p, 'w') as tar:
             for i, image in enumerate(distilled.images):
-                entry(tar, f'{i:06d}.png', _png(image))
+                entry(tar, f'{i:06d}.png', picture_bytes(image))
                 entry(tar, f'{i:06d}.cls', str(int(distilled.labels[i])).encode())
                 entry(tar, f'{i:06d}.json', json.dumps({'label': distilled.classes[int(distilled.labels[i])]}).encode())
                 if distilled.soft_labels is not None:

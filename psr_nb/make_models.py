@@ -14,7 +14,7 @@ from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
 from .distill import writable
 from .forecast import Forecast
-from .pictures import contact_sheet
+from .pictures import contact_sheet, picture_bytes
 from .prior import Prior
 from .seen import read_record, recorded_options
 from .teacher import Teacher
@@ -278,5 +278,4 @@ def sample_sheet(
     few = min(len(prior.classes), 20)
     made = prior.decode(prior.sample(list(range(few)) * n, seed=seed)).cpu()
     rows = made.view(n, few, *made.shape[1:]).transpose(0, 1).flatten(0, 1)
-    save = lambda path: contact_sheet(rows, n, max(1, 64 // made.shape[-1])).save(path, 'png')
-    return write_atomic(file, save)
+    return write_atomic(file, picture_bytes(contact_sheet(rows, n, max(1, 64 // made.shape[-1]))))

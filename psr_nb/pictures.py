@@ -21,7 +21,7 @@ from .core import PSRError
 
 # %% auto #0
 __all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes', 'SizesDiffer',
-           'decode_images', 'contact_sheet', 'resize_images', 'augment']
+           'decode_images', 'contact_sheet', 'picture_bytes', 'resize_images', 'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
 def to_uint8(
@@ -311,6 +311,17 @@ def contact_sheet(
     grey = 0.5 if images.is_floating_point() else 128
     image = to_pil(make_grid(images, nrow=columns, padding=1, pad_value=grey))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+# %% ../nbs/01_pictures.ipynb #pf000002
+def picture_bytes(
+    picture: Image.Image | torch.Tensor | np.ndarray,  # a picture, or what `to_pil` takes
+    kind: str = 'png',  # in Pillow's words: "png", "jpeg", "webp"
+    **options: Any,  # for Pillow: quality, subsampling, optimize
+) -> bytes:
+    "What the file of a picture holds."
+    buffer = io.BytesIO()
+    (picture if isinstance(picture, Image.Image) else to_pil(picture)).save(buffer, kind, **options)
+    return buffer.getvalue()
 
 # %% ../nbs/01_pictures.ipynb #p019
 def resize_images(

@@ -5,6 +5,7 @@
 # %% ../nbs/33_sets.ipynb #gs002
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import io
@@ -360,10 +361,14 @@ def pool_of(
     grid, folder = bench.grid, bench.path / 'pools' / f'{number}{own}'
     make_folder(folder.parent)
     with FileLock(folder.with_name(f'.{number}.lock')):
+        pool = None
         if (folder / 'pool.json').is_file():
-            pool = Pool.open(folder)
+            with contextlib.suppress(PSRError):  # a run that was killed left a part of it: it is gone on with below
+                pool = Pool.open(folder)
+        if pool is not None:
             _check_pool(bench, pool, number)
-            if pool.n_per_class >= grid.n_per_class:
+            scored = not pool.teachers or 'reliability' in pool.table
+            if scored and pool.n_per_class >= grid.n_per_class:
                 return pool if pool.n_per_class == grid.n_per_class else Pool.open(folder, n_per_class=grid.n_per_class)
         name = located(grid.prior or grid.data, 'key prior of the grid')
         teachers = None if grid.teacher is None else [located(grid.teacher, 'key teacher of the grid')]

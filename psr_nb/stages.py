@@ -251,6 +251,8 @@ def refine_file(
     classes = pool.classes
     model = Prior.from_pretrained(prior or pool.config['prior']['name'], classes=classes)
     real = load_data(data, size=model.image_shape[-1], channels=model.image_shape[0])
+    if list(real.classes) != list(classes):
+        real = real.restrict(classes)  # by their names: a pool may have some of the classes, in another order
     names = free_teachers(chosen, (model.name, real.published), teacher, judge)
     roles = Roles(None, *(None if t is None else Teacher.from_pretrained(t, classes=classes) for t in names))
     settings, stages = RefineSettings.suited(model, **(options or {})), Stages(progress, on_progress)
