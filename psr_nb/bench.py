@@ -98,7 +98,7 @@ def _words(e: Exception) -> str:
     "Why a cell failed. Raises what is no fault of its method, such as a full disk."
     if out_of_memory(e):
         return f'out of memory: {e}'[:500]
-    if isinstance(e, OSError):
+    if isinstance(e, OSError) or isinstance(e, PSRError) and e.thing.startswith('writing '):
         raise e
     return (f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}')[:500]
 
