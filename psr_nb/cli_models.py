@@ -278,7 +278,7 @@ def _train_prior(
     terms = Minimax(**weights) if minimax else None
     writable(out, 'training.json')
     source = data_source(data, image_column, label_column, holdout)
-    parts = load_judges(source, listed(judge or []), size, allow_overlap) if judged else None
+    parts = load_judges(source, listed(judge or [], '--judge'), size, allow_overlap) if judged else None
     first = dict(latent_channels=latent_channels, halvings=halvings, steps=autoencoder_steps)
     shape = dict(dim=dim, depth=depth, heads=heads, patch_size=patch_size)
     training = dict(steps=steps, batch_size=batch_size, lr=lr, flip=flip, compile=compile)

@@ -394,9 +394,15 @@ def opened_engine(
 # %% ../nbs/45_cli_options.ipynb #104ca2a8
 def listed(
     names: list[str],  # as they were typed
+    option: str = 'of names',  # the option that they were typed for
 ) -> list[str]:
-    "Names given one by one, or joined by commas."
-    return [n for name in names for n in name.split(',') if n]
+    "Names given one by one, or joined by commas. Raises `PSRError` where there are commas only."
+    found = [n for name in names for n in name.split(',') if n.strip()]
+    if names and not found:
+        from psr_nb.core import PSRError
+
+        raise PSRError(f'option {option}', 'at least one name', repr(','.join(names)))
+    return found
 
 # %% ../nbs/45_cli_options.ipynb #45cl010
 def command_table(

@@ -150,7 +150,7 @@ def _only(
     classes: Optional[list[str]],  # what --classes says
 ) -> str | list[str] | None:  # the name of a known list, or names; None: all
     "The classes to keep."
-    chosen = listed(classes or [])
+    chosen = listed(classes or [], '--classes')
     return chosen[0] if len(chosen) == 1 else chosen or None
 
 
@@ -202,13 +202,13 @@ def _evaluate(
     from psr_nb.stages import evaluate_set
     from psr_nb.tables import text_table
 
-    others = listed(baseline or [])
+    others = listed(baseline or [], '--baseline')
     with opened_engine(engine, address, workers) as who:
         report = evaluate_set(
             distilled,
             data_source(data, image_column, label_column, holdout),
             _schedule(protocol, label_parts, labels),
-            listed(students),
+            listed(students, '--students'),
             seeds,
             labels,
             teacher,

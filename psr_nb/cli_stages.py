@@ -143,7 +143,7 @@ def _pool(
         sampling = sampling_options(
             num_inference_steps, guidance_scale, guidance_interval, scheduler, guidance_channels
         )
-        only = listed(classes) if classes else None
+        only = listed(classes, '--class') if classes else None
         named = named_prior(prior, vae=vae, revision=revision, variant=variant)
         own: dict[str, Any] = dict(guide=guide, guide_options=guide_values(guide_option or []))
         own['data'] = data_source(data, image_column, label_column, holdout)
@@ -192,7 +192,7 @@ def _score(
 
     real = data_source(data, image_column, label_column, holdout)
     with opened_engine(engine, address, workers) as who:
-        scored = score_pool(pool, listed(scores or []), teacher, real, who)
+        scored = score_pool(pool, listed(scores or [], '--score'), teacher, real, who)
     by = scored.score_sources
     typer.echo('\n'.join(f'{name}: by {by[name]}' for name in scored.table.columns if name in by))
     typer.echo(f'{pool / "candidates.parquet"}')

@@ -125,7 +125,7 @@ def _demo(
         named_prior(prior, vae=vae, revision=revision, variant=variant) or prior,
         data_source(data, image_column, label_column, holdout),
         teachers=teacher or (),
-        students=listed(students),
+        students=listed(students, '--students'),
         refine_options=dict(steps=steps),
         map_method=map_method,
         progress=not quiet,

@@ -496,6 +496,8 @@ def evaluate_set(
     lookup(PROTOCOLS, protocol, 'protocol')
     for b in baselines:
         lookup(BASELINES, b, 'baseline')
+    if not students:
+        raise PSRError('argument students', 'at least one', 'none')
     earlier_rows(out, append)
     told: dict[str, Any] = dict(size=size, classes=classes, colours=colours, factor=factor)
     images, test, judge = _to_judge(

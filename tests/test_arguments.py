@@ -137,7 +137,7 @@ REFUSED = {  # options -> words of the sentence; nothing is written
     'train-prior --from fashion': 'images with 1 channels, found those of .*, which have 3',
     'train-prior --from fashion --halvings 3': 'option --halvings: expected no --from',
     'train-prior --autoencoder x --latent-channels 4': 'option --latent-channels: expected no --autoencoder',
-    'demo --prior fashion --students ,': 'argument students: expected at least one',
+    'demo --prior fashion --students ,': 'option --students: expected at least one name',
 }
 
 

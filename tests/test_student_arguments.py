@@ -11,6 +11,7 @@ from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import evaluate, herding_real, label_words, random_real
 from psr_nb.protocols import PROTOCOLS, training_plan, with_label_parts
 from psr_nb.scope import scope
+from psr_nb.stages import evaluate_set
 from psr_nb.students import check_student, make_student, student_of_size
 
 NO_COUNT = [0, -1, 1.5, '1', True, float('nan'), [1]]
@@ -178,3 +179,8 @@ def test_soft_labels_in_another_order_are_doubted():
 def test_positions_of_images(indices):
     with pytest.raises(PSRError, match='argument indices: expected positions from 0 to 3, or a mask'):
         few.take(indices)
+
+
+def test_a_set_is_judged_by_some_student(tmp_path):
+    with pytest.raises(PSRError, match='argument students: expected at least one'):
+        evaluate_set(tmp_path, students=[])
