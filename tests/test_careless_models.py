@@ -221,3 +221,53 @@ def test_configurations_of_transformers_of_another_type(tmp_path):
         (tmp_path / 'preprocessor_config.json').write_text(said)
         with pytest.raises(PSRError, match=say):
             _preprocessing(tmp_path, 32)
+
+
+def retold(folder, to, **changes):
+    "The same classifier with another config.json."
+    import shutil
+
+    shutil.copytree(folder, to)
+    config = json.loads((to / 'config.json').read_text())
+    (to / 'config.json').write_text(json.dumps(config | changes))
+    return to
+
+
+def test_images_that_are_no_squares_are_refused(resnet, tmp_path):
+    about = dict(mean=[0.5] * 3, std=[0.5] * 3, input_size=[3, 32, 64])
+    wide = retold(resnet, tmp_path / 'wide', pretrained_cfg=about)
+    with pytest.raises(PSRError, match=r'square images, found input_size \[3, 32, 64\]'):
+        Teacher.from_pretrained(wide, device='cpu')
+    assert Teacher.from_pretrained(wide, device='cpu', input_size=48).input_size == 48
+
+
+@pytest.mark.parametrize(
+    'names', [dict(class_to_idx={'10': 2, '0': 0, '1': 1}), dict(id2label={0: '0', 1: '1', 2: '10'})]
+)
+def test_names_under_the_words_of_other_scripts(resnet, tmp_path, names):
+    assert Teacher.from_pretrained(retold(resnet, tmp_path / 'a', **names), device='cpu').classes == ['0', '1', '10']
+    file = tmp_path / 'checkpoint.pth'
+    torch.save(dict(arch='test_resnet', state_dict=load_file(resnet / 'model.safetensors'), **names), file)
+    assert Teacher.from_pretrained(file, device='cpu').classes == ['0', '1', '10']
+
+
+def test_outputs_without_names_are_taken_by_number_and_it_is_said(tmp_path):
+    import timm
+
+    state = timm.create_model('test_resnet', num_classes=12).state_dict()
+    torch.save(dict(arch='test_resnet', state_dict=state), tmp_path / 'a.pth')
+    with pytest.warns(UserWarning, match='12 outputs have no names, output 2 is taken for class 2'):
+        Teacher.from_pretrained(tmp_path / 'a.pth', classes=[str(i) for i in range(12)], device='cpu')
+
+
+def test_a_grey_teacher_sees_colours_as_grey_images_are_read(tmp_path):
+    import timm
+
+    model = timm.create_model('test_resnet', num_classes=3, in_chans=1).eval()
+    torch.save(dict(arch='test_resnet', state_dict=model.state_dict()), tmp_path / 'a.pth')
+    teacher = Teacher.from_pretrained(tmp_path / 'a.pth', mean=[0.5], std=[0.5], input_size=32, device='cpu')
+    red = torch.zeros(1, 3, 32, 32)
+    red[:, 0] = 1
+    assert torch.allclose(teacher.prepare(red), torch.full((1, 1, 32, 32), (0.299 - 0.5) / 0.5), atol=1e-6)
+    with pytest.raises(PSRError, match='1 channels, found 4'):
+        teacher.prepare(torch.zeros(1, 4, 32, 32))
