@@ -562,6 +562,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.evaluate._by_this_machine': ('evaluate.html#_by_this_machine', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._by_workers': ('evaluate.html#_by_workers', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._check': ('evaluate.html#_check', 'psr_nb/evaluate.py'),
+                                 'psr_nb.evaluate._check_judges': ('evaluate.html#_check_judges', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._checked_targets': ('evaluate.html#_checked_targets', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._named': ('evaluate.html#_named', 'psr_nb/evaluate.py'),
                                  'psr_nb.evaluate._numbered': ('evaluate.html#_numbered', 'psr_nb/evaluate.py'),

@@ -271,3 +271,42 @@ def test_a_grey_teacher_sees_colours_as_grey_images_are_read(tmp_path):
     assert torch.allclose(teacher.prepare(red), torch.full((1, 1, 32, 32), (0.299 - 0.5) / 0.5), atol=1e-6)
     with pytest.raises(PSRError, match='1 channels, found 4'):
         teacher.prepare(torch.zeros(1, 4, 32, 32))
+
+
+def lone_images(classes, seed, n=3):
+    from psr_nb.images import ImageData
+
+    images = torch.randint(0, 256, (n * len(classes), 3, 16, 16), generator=torch.Generator().manual_seed(seed))
+    return ImageData(images.to(torch.uint8), torch.arange(len(classes)).repeat_interleave(n), list(classes), 'mine')
+
+
+@pytest.mark.parametrize('classes', [['b', 'a', 'c'], ['a', 'b', 'c', 'd'], ['a', 'b']])
+@pytest.mark.parametrize('protocol', ['quick', 'sre2l'])
+def test_judges_of_other_classes_are_refused(classes, protocol):
+    import timm
+
+    from psr_nb.evaluate import evaluate
+
+    network = timm.create_model('test_resnet', num_classes=len(classes))
+    teacher = Teacher(network, 'theirs', (0.5,) * 3, (0.5,) * 3, 32, classes)
+    own, test = lone_images('abc', 0), lone_images('abc', 1)
+    how = dict(protocol=protocol, seeds=1, epochs=1, progress=False, device='cpu', labels='soft')
+    with pytest.raises(
+        PSRError, match='teacher theirs: expected the classes of the test images in their order: a, b, c'
+    ):
+        evaluate(own, test, teacher=teacher, **how)
+    with pytest.raises(PSRError, match='validation images mine: expected the classes of the test images'):
+        evaluate(own, test, validation=lone_images(classes, 2), **how)
+
+
+def test_mosaics_are_of_what_the_teacher_calls_by_the_class():
+    import timm
+
+    from psr_nb.rivals import confidence_mosaics
+
+    torch.manual_seed(0)
+    real = lone_images('ab', 0, 8)
+    network = timm.create_model('test_resnet', num_classes=3).eval()
+    teacher = Teacher(network, 'theirs', (0.5,) * 3, (0.5,) * 3, 32, ['b', 'x', 'a'])
+    same = Teacher(network, 'theirs', (0.5,) * 3, (0.5,) * 3, 32, ['a', 'x', 'b'], [2, 1, 0])
+    assert torch.equal(confidence_mosaics(real, 1, teacher).images, confidence_mosaics(real, 1, same).images)
