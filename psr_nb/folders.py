@@ -221,6 +221,15 @@ def _by_lists(files: list[Path], names: list[str], at: Path, said: dict[str, str
     return parts
 
 
+def _unwrapped(split: Path, endings: set[str]) -> Path:
+    "Where the class folders of a split lie: train/images/cat has them one folder further in."
+    while len(inner := sub_folders(split)) == 1 and len(sub_folders(inner[0])) > 1:
+        if any(holds_images(f, endings) for f in (split, inner[0])):
+            break
+        split = inner[0]
+    return split
+
+
 def _split_folders_inside(classes: list[Path]) -> bool:
     "Whether each class holds folders that are splits, of two kinds at least: cat/train, cat/test, dog/train, dog/test."
     inside = [[split_name(f.name) for f in sub_folders(c)] for c in classes]
@@ -268,7 +277,7 @@ def read_folders(
         notes.append(f'the folder {at.name} is a wrapper: its folders are read')
     if not inner:
         return None
-    parts = splits or {'train': at}
+    parts = {s: _unwrapped(f, endings) for s, f in splits.items()} if splits else {'train': at}
     if splits:
         for other in set(inner) - set(splits.values()):
             left_out[f'folder {other.name} beside the splits'] += 1

@@ -21,7 +21,7 @@ from .core import PSRError
 
 # %% auto #0
 __all__ = ['OWN_RANGE', 'LUMA', 'to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes',
-           'SizesDiffer', 'decode_images', 'contact_sheet', 'resize_images', 'augment']
+           'SizesDiffer', 'decode_images', 'mixed_ranges', 'contact_sheet', 'resize_images', 'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
 def to_uint8(
@@ -317,16 +317,18 @@ def decode_images(
         out[i] = array
     if damaged:
         raise damaged[0] if len(damaged) == 1 else _all_damaged(damaged, n)
-    _check_ranges(told, first)
+    if mixed := mixed_ranges(told):
+        cure = 'Scale all of them alike and save them with 8 or 16 bits'
+        raise PSRError(f'greys deeper than 8 bits, such as {first}', 'one range of values', mixed, cure)
     return torch.from_numpy(out)
 
 # %% ../nbs/01_pictures.ipynb #b9e42ac7
-def _check_ranges(told: Counter, first: str) -> None:
-    "Raises `PSRError` where the deep greys of one set were taken for different ranges, since one guess must be wrong."
+def mixed_ranges(
+    told: Counter,  # see `decode_image`
+) -> str:  # empty: there is one range
+    "For which ranges the deep greys of one set were taken, where these differ: one guess must be wrong."
     guesses = [f'{n} {why.removeprefix(_GUESSED)}' for why, n in told.items() if why.startswith(_GUESSED)]
-    if len(guesses) > 1:
-        cure = 'Scale all of them alike and save them with 8 or 16 bits'
-        raise PSRError(f'greys deeper than 8 bits, such as {first}', 'one range of values', ', '.join(guesses), cure)
+    return ', '.join(guesses) if len(guesses) > 1 else ''
 
 
 def _all_damaged(errors: list[PSRError], n: int) -> PSRError:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from psr_nb.core import PSRError
 from psr_nb.data import load_data
+from psr_nb.describe import describe
 from psr_nb.forms import recognise
 
 
@@ -258,6 +259,7 @@ def test_deep_greys_of_one_set_have_one_range(tmp_path, tops, kind, say):
         Image.fromarray(np.linspace(0, top, 64).reshape(8, 8).astype(kind)).save(tmp_path / 'a' / f'{i}.tif')
     with pytest.raises(PSRError, match=say):
         load_data(tmp_path)
+    assert say in ' '.join(describe(tmp_path).problems)
 
 
 def test_deep_greys_that_are_black_fit_any_range(tmp_path):
@@ -292,3 +294,33 @@ def test_names_of_tensors_that_are_a_dictionary(tmp_path, names):
     torch.save(dict(images=images, labels=torch.tensor([0, 1, 1, 1]), **names), tmp_path / 'a.pt')
     listing = recognise(tmp_path / 'a.pt')
     assert listing.classes == ['owl', 'ant'] and listing.splits['train'].labels.tolist() == [0, 1, 1, 1]
+
+
+def test_class_folders_further_in_than_the_split(tmp_path):
+    for split, start in (('train', 0), ('test', 50)):
+        for c, name in enumerate(('cat', 'dog')):
+            pictures(tmp_path / split / 'images' / name, (start + c,))
+    train, test = load_data(tmp_path), load_data(tmp_path, 'test')
+    assert train.classes == test.classes == ['cat', 'dog'] and seeds_of(train) == [0, 1] and seeds_of(test) == [50, 51]
+
+
+def test_floats_of_one_torch_set_have_one_range():
+    images = torch.stack([torch.from_numpy(pixels(i)) for i in range(3)]).permute(0, 3, 1, 2).float()
+    assert seeds_of(load_data(torch.utils.data.TensorDataset(images / 255, torch.tensor([0, 1, 0])))) == [0, 1, 2]
+    images[1] = 0
+    labels = torch.tensor([0, 1, 0])
+    assert load_data(torch.utils.data.TensorDataset(images, labels)).images.amax((1, 2, 3))[1] == 0
+    images[1, 0, 0, 0] = 1  # of 255, or white?
+    with pytest.raises(PSRError, match='row 1: expected floats of one range in all images'):
+        load_data(torch.utils.data.TensorDataset(images, labels))
+
+
+def test_twelve_bits_are_scaled_to_white(tmp_path):
+    "A TIFF of 12 bits by hand: two pixels in three bytes."
+    entries = [(256, 8), (257, 8), (258, 12), (259, 1), (262, 1), (273, 200), (277, 1), (278, 8), (279, 96)]
+    head = struct.pack('<2sHIH', b'II', 42, 8, len(entries))
+    tags = b''.join(struct.pack('<HHII', tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in entries)
+    white_and_half = bytes([0xFF, 0xF8, 0x00])  # 4095 and 2048
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a' / 'x.tif').write_bytes((head + tags + bytes(4)).ljust(200, b'\0') + white_and_half * 32)
+    assert load_data(tmp_path).images[0, 0, 0, :2].tolist() == [255, 128]
