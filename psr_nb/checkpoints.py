@@ -178,18 +178,31 @@ def sized(
     return dict(img_size=input_size) if input_size and cfg.get('fixed_input_size') else {}
 
 
-def _size(cfg: dict[str, Any]) -> int | None:
+def _size(cfg: dict[str, Any], where: str) -> int | None:
     "Pixels per side of the images, as timm's configuration has them."
     shape = cfg.get('input_size')
+    if isinstance(shape, (list, tuple)) and len(shape) == 3 and shape[1] != shape[2]:
+        cure = 'Give input_size=, the side of the squares to which images are scaled'
+        raise PSRError(where, 'square images', f'input_size {list(shape)}', cure)
     return shape[-1] if isinstance(shape, (list, tuple)) and shape and isinstance(shape[-1], int) else None
+
+
+_NAMES = ('label_names', 'id2label', 'class_to_idx', 'idx_to_class', 'label2id', 'class_names', 'classes')
+
+
+def _kept_names(found: Any) -> Any:
+    "What a configuration or a training script's file says of the outputs' names, see `label_list`; None: nothing."
+    there = [found[name] for name in _NAMES if found.get(name)] if isinstance(found, dict) else []
+    texts = lambda names: isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
+    return next((names for names in there if isinstance(names, dict) or texts(names)), None)
 
 
 def _timm_config(config: dict[str, Any]) -> dict[str, Any]:
     "timm's `pretrained_cfg`, from either form."
     inner = config.get('pretrained_cfg')
     cfg = dict(inner if isinstance(inner, dict) else config)
-    names = config.get('label_names') or cfg.get('label_names') or cfg.get('labels')
-    return {**cfg, 'label_names': names}
+    said = config.get('label_names') or cfg.get('label_names') or cfg.get('labels')
+    return {**cfg, 'label_names': said or _kept_names(config) or _kept_names(cfg)}
 
 # %% ../nbs/07_checkpoints.ipynb #7677e424
 def numbers(
@@ -227,7 +240,7 @@ def timm_classifier(
         where,
         numbers(cfg.get('mean'), where, 'mean'),
         numbers(cfg.get('std'), where, 'std'),
-        input_size or _size(cfg),
+        input_size or _size(cfg, where),
         names,
         bool(cfg.get('fixed_input_size')),
         n,
@@ -262,7 +275,7 @@ def timm_folder(
         found = torchvision_classifier(architecture.partition('/')[2], state, where)
         named = timm_classifier(found.network, {**cfg, 'fixed_input_size': found.fixed}, where)
         return replace(named, recipe=found.recipe)
-    network, arguments = build_timm(architecture, state, arguments, where, input_size or _size(cfg))
+    network, arguments = build_timm(architecture, state, arguments, where, input_size or _size(cfg, where))
     return timm_classifier(network, cfg, where, input_size, dict(architecture=architecture, model_args=arguments))
 
 # %% ../nbs/07_checkpoints.ipynb #k015
@@ -384,13 +397,13 @@ def torchvision_classifier(
     )
 
 # %% ../nbs/07_checkpoints.ipynb #k019
-def _kept_architecture(file: Path) -> str | None:
+def _kept(file: Path) -> tuple[str | None, Any]:  # architecture, names of the outputs
     "What a training script wrote beside the weights: timm's and torchvision's have `arch`."
-    if file.suffix == SAFE:
-        return None
+    if file.suffix == SAFE or file.suffix == '.json':
+        return None, None
     found = read_file(file)
     arch = found.get('arch') if isinstance(found, dict) else None
-    return arch if isinstance(arch, str) else None
+    return arch if isinstance(arch, str) else None, _kept_names(found)
 
 
 def checkpoint_file(
@@ -400,7 +413,8 @@ def checkpoint_file(
 ) -> Classifier:
     "Bare weights of a known architecture."
     where = f'teacher {file}'
-    architecture = architecture or _kept_architecture(file)
+    kept, names = _kept(file)
+    architecture = architecture or kept
     if architecture is None:
         raise PSRError(
             where,
@@ -415,7 +429,7 @@ def checkpoint_file(
         cfg = cfg.to_dict() if cfg else {}
         try:
             network, arguments = build_timm(plain, state, sized(cfg, input_size), where, input_size)
-            cfg = {k: v for k, v in cfg.items() if k not in ('label_names', 'num_classes')}
+            cfg = {k: v for k, v in cfg.items() if k not in ('label_names', 'num_classes')} | dict(label_names=names)
             recipe = dict(architecture=plain, model_args=arguments)
             size = input_size or arguments.get('img_size')
             return replace(timm_classifier(network, cfg, where, size, recipe), assumed=True)
@@ -426,7 +440,8 @@ def checkpoint_file(
     if plain in torchvision.models.list_models(torchvision.models):
         try:
             found = torchvision_classifier(plain, state, where)
-            return replace(found, input_size=input_size or found.input_size)
+            names = label_list(names, found.outputs, where)
+            return replace(found, input_size=input_size or found.input_size, names=names)
         except PSRError as e:
             errors.append(e)
     if errors:

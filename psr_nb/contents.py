@@ -22,10 +22,10 @@ from .core import PSRError
 
 # %% auto #0
 __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
-           'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'is_junk', 'image_endings',
-           'is_image', 'walk', 'sub_folders', 'holds_images', 'no_images_of', 'read_labels', 'one_numbering',
-           'soft_of_classes', 'names_of_numbers', 'named_numbers', 'flagged_split', 'split_column', 'row_splits',
-           'some_columns', 'find_column']
+           'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'splits_of_files',
+           'is_junk', 'image_endings', 'is_image', 'walk', 'sub_folders', 'holds_images', 'no_images_of', 'read_labels',
+           'one_numbering', 'soft_of_classes', 'names_of_numbers', 'named_numbers', 'flagged_split', 'split_column',
+           'row_splits', 'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -110,6 +110,25 @@ def split_of_file(
     first = re.split(r'[-_.\d]', Path(name).name, maxsplit=1)[0]
     return split_name(Path(name).stem) or split_name(first)
 
+
+def _split_inside(name: str) -> str | None:
+    "The split of which a file's name has the word, wherever it stands. None: it has none, or several."
+    words = re.findall('t10k|[a-z]+', re.sub('(?<=[a-z])(?=[A-Z])', ' ', Path(name).stem).lower())
+    found = {split for word in words if (split := split_name(word))}
+    return found.pop() if len(found) == 1 else None
+
+
+def splits_of_files(
+    names: Iterable[str],  # of files that lie together, such as "mnist-train.parquet" and "mnist-test.parquet"
+) -> dict[str, str | None]:  # name -> split; None: its name says none, and other files are for training
+    "The split of each file by its name. Files whose names say none are for training, where no other is."
+    found = {name: split_of_file(name) for name in names}
+    inside = {name: split or _split_inside(name) for name, split in found.items()}
+    if len({split for split in inside.values() if split}) > 1:  # crash-test.parquet alone is no test set
+        found = inside
+    rest = None if 'train' in found.values() else 'train'
+    return {name: split or rest for name, split in found.items()}
+
 # %% ../nbs/02_contents.ipynb #fo009
 JUNK = {'__macosx', 'thumbs.db', 'desktop.ini', 'ehthumbs.db', '@eadir', '$recycle.bin', 'lost+found'}
 _NOT_PICTURES = {
@@ -124,7 +143,11 @@ _NOT_PICTURES = {
 }  # Pillow knows them but cannot read them alone
 
 
-UNREAD = {'.heic', '.heif', '.svg', '.raw', '.cr2', '.cr3', '.nef', '.arw', '.dng', '.orf', '.rw2', '.jxl'}
+UNREAD = set(
+    '.heic .heif .hif .svg .jxl .jxr .wdp .exr .hdr .ai .psb .xcf .kra .raw .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .dng '
+    '.orf .rw2 .rwl .raf .pef .srw .x3f .3fr .iiq .kdc .dcr .mrw .eps .wmf .emf .dcm .dicom .nii .nrrd .mha .mhd .fits '
+    '.czi .nd2 .lif .svs .ndpi .npy .mat'.split()
+)
 UNREAD_WORDS = 'pictures of a kind that cannot be read, save them as PNG or JPEG'
 
 
@@ -478,22 +501,29 @@ _FLAGS = {'1': True, '1.0': True, 'true': True, 'yes': True, '0': False, '0.0': 
 def flagged_split(
     column: str,  # its name
 ) -> str | None:  # "train", "validation" or "test"; None: no such name
-    "The split about which a column speaks with yes or no: `is_train`, `is_training_img`, `isTest`."
-    named = re.fullmatch(r'is[\W_]*(.*?)[\W_]*(?:img|image)?', column.strip().lower())
+    "The split about which a column speaks with yes or no: `is_train`, `is_training_img`, `isTest`, `train`."
+    named = re.fullmatch(r'(?:is)?[\W_]*(.*?)[\W_]*(?:img|image)?', column.strip().lower())
     return split_name(named[1]) if named else None
 
 
 def split_column(
     columns: list[str],  # names of the columns that are there
     where: str,  # the file, for the error
+    cells: Callable[[str], list] | None = None,  # the cells of a column; None: one called `train` alone is not asked
 ) -> str | None:  # None: none is
     "The column of splits: one of their names, else one of yes and no. Raises `PSRError` for several of these."
-    flags = [c for c in columns if flagged_split(c)]
-    named = find_column(columns, SPLIT_COLUMNS, None, 'split', where)
-    if named is None and len(flags) > 1:
+    if (named := find_column(columns, SPLIT_COLUMNS, None, 'split', where)) is not None:
+        return named
+    flags = [c for c in columns if flagged_split(c) and (not split_name(c) or cells and _all_flags(cells(c)))]
+    if len(flags) > 1:
         say = 'Write one column "split" with train, validation or test in place of them'
         raise PSRError(where, 'one column of splits', ' and '.join(flags), say)
-    return named or next(iter(flags), None)
+    return next(iter(flags), None)
+
+
+def _all_flags(values: Iterable) -> bool:
+    "Whether each cell says yes or no."
+    return all(str(v).strip().lower() in _FLAGS for v in values)
 
 
 def row_splits(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,7 @@ from .core import PSRError, assets, atomic_folder, hub_reachable, is_whole, look
 from .file_tensors import colours_of, packed_by, told_of_tensors
 from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
 from .images import Holdout, ImageData
-from .pictures import augment, contact_sheet, decode_image, decode_images, resize_images, to_float  # noqa: F401
+from .pictures import OWN_RANGE, augment, contact_sheet, decode_image, decode_images, resize_images, to_float  # noqa: F401
 from .subsets import file_names, imagenet_subset, own_validation, split_by_names, split_of
 from .weights import cache_folder
 
@@ -86,7 +87,7 @@ def read_listing(
     if not len(rows):
         raise PSRError(f'data {listing.path}', f'images in {split}', 'none')
     for why, n in listing.left_out.items():
-        if why.startswith(('samples', 'folder', 'table', 'pictures')):
+        if why.startswith(('samples', 'folder', 'table', 'file', 'pictures', 'images', 'rows')):
             warnings.warn(f'data {listing.path}: left out {n} {why}', stacklevel=3)
     alone = [f'one class only ({listing.classes[0]})'] if len(listing.classes) == 1 else []
     if alone and any(why.startswith('beside the class folders') for why in listing.left_out):
@@ -94,7 +95,11 @@ def read_listing(
     for doubt in listing.doubts + alone:
         warnings.warn(f'data {listing.path}: {doubt}', stacklevel=3)
     keys: list[str] = []
-    images = decode_images(part.rows(rows), len(rows), size, channels, keys=keys)
+    told: Counter = Counter()
+    images = decode_images(part.rows(rows), len(rows), size, channels, keys=keys, told=told)
+    for why, n in told.items():
+        if len(rows) > 1 and why.endswith((OWN_RANGE, 'the first taken')):
+            warnings.warn(f'data {listing.path}: pictures, {n} of {len(rows)}: {why}', stacklevel=3)
     if words := dark_words(int(images.max())):
         warnings.warn(f'data {listing.path}: {words}', stacklevel=3)
     called = name or _set_name(listing.path)

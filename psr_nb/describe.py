@@ -21,7 +21,7 @@ from .core import PSRError, first_names, lookup
 from .data import DATASETS, DataSource, ImageData, dark_words, found_path
 from .forms import Listing, recognise
 from .front import object_html
-from .pictures import decode_image, pixel_hash, to_float
+from .pictures import decode_image, mixed_ranges, pixel_hash, to_float
 
 # %% auto #0
 __all__ = ['sketch', 'look_alike', 'DataReport', 'describe', 'data_line', 'overlap', 'near_copies', 'check_overlap']
@@ -87,6 +87,8 @@ class DataReport:
             )
         if self.damaged:
             said.append(f'{len(self.damaged)} damaged: {"; ".join(self.damaged[:5])}')
+        if mixed := mixed_ranges(self.treated):
+            said.append(f'deep greys of several ranges, which are refused: {mixed}')
         if words := dark_words(self.brightest):
             said.append(words)
         if len(self.classes) == 1:

@@ -236,6 +236,17 @@ def doubts_about(
     return said
 
 
+def _check_judges(test: ImageData, teacher: Teacher | None, validation: ImageData | None) -> None:
+    "Raises `PSRError` where a teacher's outputs or validation images have other classes than the test, or another order."
+    wanted = f'the classes of the test images in their order: {first_names(test.classes)}'
+    if validation is not None and list(validation.classes) != list(test.classes):
+        say = 'Load them with classes=test.classes'
+        raise PSRError(f'validation images {validation.name}', wanted, first_names(validation.classes), say)
+    if teacher is not None and list(teacher.classes) != list(test.classes):
+        say = 'Load it with classes=test.classes; where its outputs have no names, give label_names too'
+        raise PSRError(f'teacher {teacher.name}', wanted, first_names(teacher.classes), say)
+
+
 def _targets(
     data: ImageSet,
     labels: str,  # "hard" or "soft"
@@ -672,6 +683,7 @@ def evaluate(
         raise PSRError('argument labels', '"hard" or "soft"', repr(labels))
     if not seeds or not students:
         raise PSRError('arguments seeds and students', 'at least one of each', f'{len(seeds)} and {len(students)}')
+    _check_judges(test, teacher if labels == 'soft' else None, validation)
     sets = _sets(distilled, method, seeds, test)
     shape = tuple(next(iter(sets.values())).images.shape[1:])
     names = {student: _protocol_name(protocol, test, shape, student, epochs, batch_size) for student in students}

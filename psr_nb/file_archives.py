@@ -10,6 +10,7 @@ import json
 import lzma
 import posixpath
 import re
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ import numpy as np
 
 from psr_nb.contents import (
     LABEL_COLUMNS,
+    SPLIT_COLUMNS,
     Encoded,
     Listing,
     Split,
@@ -30,14 +32,16 @@ from psr_nb.contents import (
     is_junk,
     named_numbers,
     read_labels,
+    row_splits,
     split_name,
     split_of_file,
+    splits_of_files,
 )
 from .core import PSRError, atomic_folder, file_hash, read_bytes
 from .weights import cache_folder
 
 # %% auto #0
-__all__ = ['MOST_UNPACKED', 'is_archive', 'unpack', 'read_shards']
+__all__ = ['MOST_UNPACKED', 'is_archive', 'is_zip', 'unpack', 'read_shards']
 
 # %% ../nbs/02_file_archives.ipynb #fo037
 MOST_UNPACKED = 200 * 2**30  # bytes that an archive may grow to
@@ -52,6 +56,14 @@ def is_archive(
     return path.is_file() and path.name.lower().endswith(('.zip', *_TARS))
 
 
+def is_zip(
+    path: Path,  # an archive
+) -> bool:
+    "Whether an archive is a zip, by its first bytes: its name may say otherwise."
+    with open(path, 'rb') as f:
+        return f.read(4) in (b'PK\3\4', b'PK\5\6')
+
+
 def _zip_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
     "The files in a zip, under the names that were meant. Raises `PSRError` for one with a password."
     members = [m for m in archive.infolist() if not m.is_dir()]
@@ -60,6 +72,8 @@ def _zip_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
             with contextlib.suppress(UnicodeError):
                 m.filename = m.filename.encode('cp437').decode('utf-8')
         m.filename = m.filename.replace('\\', '/')  # as some programs of Windows write it
+    if link := next((m.filename for m in members if stat.S_ISLNK(m.external_attr >> 16)), None):
+        raise PSRError(f'{path}', 'files and no links', link, 'Pack the files themselves: zip without --symlinks')
     if locked := next((m.filename for m in members if m.flag_bits & 1), None):
         raise PSRError(f'{path}', 'an archive without a password', locked)
     return members
@@ -115,12 +129,13 @@ def unpack(
     into: Path | None = None,  # None: the cache
 ) -> Path:  # the folder
     "An archive's content as a folder, unpacked once. Raises `PSRError` for one that is damaged, names places outside, or grows too large."
-    kind = 'a zip file' if path.suffix.lower() == '.zip' else 'a tar file'
+    tar = not is_zip(path) and (path.suffix.lower() != '.zip' or tarfile.is_tarfile(path))
+    kind = 'a tar file' if tar else 'a zip file'
     folder = (into or cache_folder()) / 'unpacked' / f'{file_hash(path)[:16]}-2'  # the way of unpacking
     if folder.is_dir():
         return folder
     try:
-        if kind == 'a zip file':
+        if not tar:
             with zipfile.ZipFile(path) as archive:
                 members = _zip_members(archive, path)
                 _check_members([(m.filename, m.file_size) for m in members], path)
@@ -138,7 +153,7 @@ def unpack(
                 for member, of in linked:
                     archive.extract(of.replace(name=member.name, deep=False), new, filter='data')
     except (*_UNREADABLE, tarfile.TarError, NotImplementedError, RuntimeError) as e:
-        raise PSRError(f'{path}', kind, f'{type(e).__name__}: {e}'[:160]) from None
+        raise PSRError(f'{path}', kind, ' '.join(f'{type(e).__name__}: {e}'.split())[:160]) from None
     return folder
 
 # %% ../nbs/02_file_archives.ipynb #0ef525a4
@@ -167,7 +182,7 @@ def _tar_samples(file: Path, left_out: Counter) -> Iterator[tuple[str, dict[str,
                     member.size,
                 )
     except (tarfile.TarError, OSError, EOFError) as e:
-        raise PSRError(f'{file}', 'a tar file', f'{type(e).__name__}: {e}'[:160]) from None
+        raise PSRError(f'{file}', 'a tar file', ' '.join(f'{type(e).__name__}: {e}'.split())[:160]) from None
     yield from samples.items()
 
 
@@ -177,6 +192,15 @@ def _bytes_at(file: Path, offset: int, size: int) -> bytes:
         return f.read(size)
 
 # %% ../nbs/02_file_archives.ipynb #b31601fd
+def _tar_about(file: Path, parts: dict) -> dict:
+    "What the .json of a sample says, where it says anything."
+    try:
+        about = json.loads(_bytes_at(file, *parts['.json'][1:])) if '.json' in parts else {}
+    except (ValueError, RecursionError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
 def _tar_label(file: Path, key: str, parts: dict, label_column: str | None) -> object:
     "The label of one sample: its .cls file, an entry of its .json, or a name in its .txt."
     if '.cls' in parts and not (label_column and '.json' in parts):
@@ -198,16 +222,18 @@ def _tar_label(file: Path, key: str, parts: dict, label_column: str | None) -> o
     return None
 
 
-def _tar_name(file: Path, parts: dict, label: object) -> object:
-    "The name that a sample's .json has beside the number in its .cls file."
-    if not isinstance(label, int) or not {'.cls', '.json'} <= parts.keys():
+def _tar_name(about: dict, label: object) -> object:
+    "The name that a sample's .json has beside the number of its class."
+    if not isinstance(label, int):
         return None
-    try:
-        about = json.loads(_bytes_at(file, *parts['.json'][1:]))
-    except (ValueError, RecursionError):
-        return None
-    named = [about[c] for c in about if c.lower() in LABEL_COLUMNS] if isinstance(about, dict) else []
-    return next((n for n in named if isinstance(n, str)), None)
+    return next((about[c] for c in about if c.lower() in LABEL_COLUMNS and isinstance(about[c], str)), None)
+
+
+def _plainest(parts: dict, endings: set[str], left_out: Counter) -> tuple | None:
+    "The picture of a sample: x.jpg, and not x.mask.png beside it."
+    images = [e for e in parts if '.' + e.rpartition('.')[2] in endings]
+    left_out['pictures beside the first of their sample'] += max(0, len(images) - 1)
+    return parts[min(images, key=lambda e: e.count('.'))] if images else None
 
 
 def _check_captions(texts: set[str], n: int, path: Path) -> None:
@@ -222,12 +248,55 @@ def _listed_names(folder: Path) -> list[str] | None:
     for file in (folder / 'classnames.txt', folder / 'classes.txt'):
         if file.is_file():
             try:
-                return read_bytes(file).decode('utf-8-sig').rstrip().splitlines()
+                lines = read_bytes(file).decode('utf-8-sig').rstrip().splitlines()
             except UnicodeError as e:
                 raise PSRError(f'{file}', 'class names in UTF-8', f'{e}'[:120]) from None
+            return _without_numbers(lines)
     return None
 
+
+def _without_numbers(lines: list[str]) -> list[str]:
+    "Class names in the order of the numbers before them, where each line has one: `1 dog`, `0: cat`."
+    found = [re.fullmatch(r'(\d+)[\s,;:]+(\S.*)', line.strip()) for line in lines]
+    numbered = {int(m[1]): m[2] for m in found if m}
+    return [numbered[i] for i in range(len(lines))] if sorted(numbered) == list(range(len(lines))) else lines
+
 # %% ../nbs/02_file_archives.ipynb #fo035
+def _shard_splits(tars: list[Path]) -> dict[Path, str | None]:  # shard -> split; None: nobody knows
+    "The split of each shard, by its name or its folder."
+    by_name = splits_of_files([f.name for f in tars])
+    return {f: split_of_file(f.name) or split_name(f.parent.name) or by_name[f.name] for f in tars}
+
+
+def _labelled_samples(
+    tars: list[Path], path: Path, label_column: str | None, left_out: Counter
+) -> list[tuple[str, Any, Any, tuple]]:
+    "(split, label, name of its class or None, place of the image) of each sample that has an image and a label."
+    endings, found, said = image_endings(), [], []
+    texts: list[str] = []  # labels that came out of .txt files
+    for file, split in _shard_splits(tars).items():
+        if split is None:
+            left_out[f'file {file.name}, whose name says no split beside those that do'] += 1
+            continue
+        for key, parts in _tar_samples(file, left_out):
+            image, about = _plainest(parts, endings, left_out), _tar_about(file, parts)
+            label = _tar_label(file, key, parts, label_column)
+            if image is None or label is None:
+                left_out['samples without an image' if image is None else 'samples without a label'] += 1
+                continue
+            if isinstance(label, str) and '.txt' in parts and not {'.cls', '.json'} & set(parts):
+                texts.append(label)
+            found.append((split, label, _tar_name(about, label), (file, *image)))
+            column = find_column(list(about), SPLIT_COLUMNS, None, 'split', f'{file}')
+            said.append(about[column] if column else None)
+    if texts:
+        _check_captions(set(texts), len(texts), path)
+    if {split for split, *_ in found} == {'train'} and any(s is not None for s in said):
+        splits = row_splits(said, f'data {path}')
+        found = [(split, *rest) for split, (_, *rest) in zip(splits, found)] if splits else found
+    return found
+
+
 def read_shards(
     path: Path,  # a folder of tar shards, or one
     label_column: str | None = None,  # column with the labels; None: found by its name
@@ -238,33 +307,20 @@ def read_shards(
         tars = sorted(p for p in path.rglob('*.tar') if not is_junk(p.name))
     if not tars:
         return None
-    endings, left_out, values, places, beside = image_endings(), Counter(), {}, {}, {}
-    texts: list[str] = []  # labels that came out of .txt files
-    for file in tars:
-        split = split_of_file(file.name) or split_name(file.parent.name) or 'train'
-        for key, parts in _tar_samples(file, left_out):
-            images = [parts[e] for e in parts if '.' + e.rpartition('.')[2] in endings]  # x.jpg, and x.left.jpg
-            image = images[0] if images else None
-            left_out['pictures beside the first of their sample'] += max(0, len(images) - 1)
-            label = _tar_label(file, key, parts, label_column)
-            if image is None or label is None:
-                left_out['samples without an image' if image is None else 'samples without a label'] += 1
-                continue
-            if isinstance(label, str) and '.txt' in parts and not {'.cls', '.json'} & set(parts):
-                texts.append(label)
-            values.setdefault(split, []).append(label)
-            beside.setdefault(split, []).append(_tar_name(file, parts, label))
-            places.setdefault(split, []).append((file, *image))
-    if not values and path.is_file():
+    left_out: Counter = Counter()
+    samples = _labelled_samples(tars, path, label_column, left_out)
+    if not samples and path.is_file():
         return None  # a tar of something else
-    if not values:
+    if not samples:
         raise PSRError(
             f'{path}',
             'WebDataset shards, with pairs such as 0001.jpg and 0001.cls (or .json with a label)',
             f'{len(tars)} tar files without any',
         )
-    if texts:
-        _check_captions(set(texts), len(texts), path)
+    values, beside, places = {}, {}, {}
+    for split, label, name, place in samples:
+        for column, value in ((values, label), (beside, name), (places, place)):
+            column.setdefault(split, []).append(value)
     left_out += Counter()  # without what there is none of
     names = _listed_names(path if path.is_dir() else path.parent)
     if names is None:

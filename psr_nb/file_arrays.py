@@ -82,12 +82,19 @@ def array_listing(
 # %% ../nbs/02_file_arrays.ipynb #fo028
 _NPZ_KEYS = {  # split -> (images, labels) under their usual names
     'train': (
-        ('train_images', 'x_train', 'train_x', 'X_train', 'images', 'x', 'X', 'data'),
-        ('train_labels', 'y_train', 'train_y', 'labels', 'label', 'y'),
+        ('train_images', 'x_train', 'train_x', 'train_data', 'images', 'image', 'x', 'data'),
+        ('train_labels', 'y_train', 'train_y', 'train_targets', 'labels', 'label', 'y', 'targets', 'target'),
     ),
-    'validation': (('val_images', 'x_val', 'x_valid', 'X_val'), ('val_labels', 'y_val', 'y_valid')),
-    'test': (('test_images', 'x_test', 'test_x', 'X_test'), ('test_labels', 'y_test', 'test_y')),
+    'validation': (
+        ('val_images', 'valid_images', 'x_val', 'x_valid', 'val_x', 'valid_x', 'val_data'),
+        ('val_labels', 'valid_labels', 'y_val', 'y_valid', 'val_y', 'valid_y', 'val_targets'),
+    ),
+    'test': (
+        ('test_images', 'x_test', 'test_x', 'test_data'),
+        ('test_labels', 'y_test', 'test_y', 'test_targets'),
+    ),
 }
+_KNOWN_KEYS = {key for pair in _NPZ_KEYS.values() for keys in pair for key in keys}
 _NPZ_NAMES = ('classes', 'class_names', 'label_names')  # of the classes 0, 1, …
 
 
@@ -139,20 +146,19 @@ def read_npz(
     try:
         _check_sizes(path)
         with np.load(path, allow_pickle=False) as stored:
-            kept = {
-                k: stored[k] for k in stored.files if any(k in keys for pair in _NPZ_KEYS.values() for keys in pair)
-            }
+            kept = {k: stored[k] for k in stored.files if k.lower() in _KNOWN_KEYS}
             there = stored.files
             names, doubts = _npz_names(stored, path)
     except PSRError:
         raise
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as e:
         raise PSRError(f'{path}', 'an .npz file of plain arrays', f'{type(e).__name__}: {e}'[:160]) from None
-    arrays = {}
-    for split, (image_keys, label_keys) in _NPZ_KEYS.items():
-        image, label = (next((k for k in keys if k in kept), None) for keys in (image_keys, label_keys))
+    arrays, unread = {}, set(kept)
+    for split, pair in _NPZ_KEYS.items():
+        image, label = (find_column(list(kept), list(keys), None, '', f'{path}') for keys in pair)
         if image and label:
             arrays[split] = as_pixels(kept[image], f'{path} {image}'), kept[label]
+            unread -= {image, label}
     if not arrays:
         raise PSRError(
             f'{path}',
@@ -160,6 +166,8 @@ def read_npz(
             ', '.join(there) or 'nothing',
         )
     listing = array_listing('arrays (.npz)', arrays, path, names)
+    if unread:
+        doubts.append(f'{" and ".join(sorted(unread))} not read: each array of images needs one of labels')
     listing.doubts += doubts
     return listing
 

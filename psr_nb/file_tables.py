@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from psr_nb.contents import (
     split_column,
     split_name,
     split_of_file,
+    splits_of_files,
     sub_folders,
     walk,
 )
@@ -44,8 +45,8 @@ from .core import PSRError
 from .file_arrays import as_pixels
 
 # %% auto #0
-__all__ = ['read_table', 'named_file', 'NoColumns', 'read_name_tables', 'parquet_files', 'read_parquet_forms', 'read_saved',
-           'named_splits', 'from_datasets']
+__all__ = ['read_table', 'image_homes', 'named_file', 'NoColumns', 'read_name_tables', 'parquet_files', 'read_parquet_forms',
+           'read_saved', 'named_splits', 'from_datasets']
 
 # %% ../nbs/02_file_tables.ipynb #fo019
 _TABLES = ('.csv', '.tsv', '.jsonl', '.ndjson')
@@ -104,10 +105,21 @@ def read_table(
     return rows
 
 # %% ../nbs/02_file_tables.ipynb #fo020
+def image_homes(
+    base: Path,  # the folder of a table
+    split: str | None = None,  # of its rows; None: not known
+    strict: bool = False,  # not in the folders of other splits
+) -> list[Path]:
+    "Where the images that a table names may lie, the likeliest first. Two splits may number their images alike."
+    parts = {f: s for f in sub_folders(base) if (s := split_name(f.name))}
+    own, others = ([f for f, s in parts.items() if (s == split) is same] for same in (True, False))
+    return [base, *own, *(base / name for name in ('images', 'imgs', 'data')), *(() if strict else others)]
+
+
 def named_file(
     value: object,  # the entry
     base: Path,  # the folder of the table
-    endings: set[str],  # of image files, in lower case, with the dot
+    homes: list[Path],  # see `image_homes`
 ) -> Path | None:
     "The image that a table's entry names: as written, in images/, or with an ending added. It lies beside the table."
     text = str(value).replace('\\', '/')
@@ -117,7 +129,7 @@ def named_file(
         return None
     spellings = [text] if text.isascii() else [text, *(unicodedata.normalize(form, text) for form in ('NFC', 'NFD'))]
     try:
-        for folder in (base, base / 'images', base / 'imgs', base / 'train', base / 'test', base / 'data'):
+        for folder in homes:
             for name in (s + e for s in spellings for e in ('', '.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif')):
                 if (folder / name).is_file():
                     return folder / name
@@ -141,7 +153,7 @@ def _joined_columns(
     rows: list[dict], columns: list[str], file: str, table: Path
 ) -> str | None:  # the new column's name
     "Columns with a 1 for the class of each image and 0 elsewhere, joined to one of names. None: these are others."
-    split = split_column(columns, f'{table}')
+    split = split_column(columns, f'{table}')  # one called `train` alone may be a class
     own, value = [c for c in columns if c not in (file, split)], {'0': 0, '0.0': 0, '1': 1, '1.0': 1}
     told = [[value.get(str(r.get(c)).strip()) for c in own] for r in rows]
     if len(own) < 2 or any(cell is None for cells in told for cell in cells):
@@ -161,11 +173,30 @@ class NoColumns(PSRError):
     names_files = False
 
 # %% ../nbs/02_file_tables.ipynb #d0caa16e
+def _row_files(names: list, own: str | None, splits: list[str] | None, base: Path) -> list[Path | None]:
+    "The file of each row, from the folder of its split where there is one."
+    if splits is None and own is not None:
+        homes = image_homes(base, own, strict=True)  # a file that lacks here is not taken from another split
+        found = [named_file(name, base, homes) for name in names]
+        if any(found):
+            return found
+    by_split = {split: image_homes(base, split) for split in set(splits or [own or 'train'])}
+    return [named_file(name, base, by_split[s]) for name, s in zip(names, splits or [own or 'train'] * len(names))]
+
+
+def _splits_of_places(files: list[Path], values: list, base: Path) -> list[str] | None:
+    "The split of each file by the folder in which it lies, where these are of several splits, and no class is called so."
+    if any(split_name(str(value)) for value in values):
+        return None
+    found = [next((s for p in f.relative_to(base).parts[:-1] if (s := split_name(p))), None) for f in files]
+    return [split or 'train' for split in found] if len(set(found)) > 1 else None
+
+
 def _table_rows(
-    table: Path, image_column: str | None, label_column: str | None, endings: set[str], left_out: Counter
+    table: Path, image_column: str | None, label_column: str | None, own: str | None, left_out: Counter
 ) -> tuple[list[Path], list, list | None]:
-    "(files, labels, split of each row or None) of one table."
-    rows = read_table(table)
+    "(files, labels, split of each row or None) of one table, of which `own` is the split that its name says."
+    rows, homes = read_table(table), image_homes(table.parent, own)
     columns = [str(c) for c in rows[0]]
     try:
         label = find_column(columns, LABEL_COLUMNS, label_column, 'label', f'{table}')
@@ -176,13 +207,14 @@ def _table_rows(
     candidates = (
         [image_column] if image_column else [c for k in FILE_COLUMNS for c in columns if c.lower().strip() == k]
     )
-    there = lambda c: any(named_file(r.get(c), table.parent, endings) for r in rows[:20])
-    file = next((c for c in candidates if there(c)), None)
+    there = lambda c: any(named_file(r.get(c), table.parent, homes) for r in rows[:20])
+    file, cells = next((c for c in candidates if there(c)), None), lambda c: [r.get(c) for r in rows]
+    split = split_column(columns, f'{table}', cells if label is not None else None)
     if file is not None and label is None and (label := _joined_columns(rows, columns, file, table)) is not None:
         left_out['columns of 0 and 1: the class of an image is the name of the column with its 1'] += 1
     if file is None or label is None:
         found, cure = f'the columns {some_columns(columns)}', 'Name them: --image-column and --label-column'
-        if any(named_file(c, table.parent, endings) for c in columns):
+        if any(named_file(c, table.parent, homes) for c in columns):
             cure = 'The first line has to name the columns: file_name,label'
         elif candidates and label is not None:
             found += f'; {candidates[0]} names {str(rows[0].get(candidates[0]))[:80]}, which is not there'
@@ -194,22 +226,19 @@ def _table_rows(
         )
         error.table, error.names_files = f'{table}', file is not None
         raise error
-    files = [named_file(r.get(file), table.parent, endings) for r in rows]
+    splits = row_splits(cells(split), f'{table}', split) if split else None
+    files = _row_files(cells(file), own, splits, table.parent)
     found = [f for f in files if f is not None]
     if missing := [str(r.get(file)) for r, f in zip(rows, files) if f is None]:
         raise PSRError(f'{table}', 'a file for every row', f'{len(missing)} rows without one: {", ".join(missing[:5])}')
     if label_column is None:
-        label = _names_column(columns, label, lambda c: [r.get(c) for r in rows])
-    said: dict[Path, object] = {}
-    for f, r in zip(found, rows):
-        if said.setdefault(f, r.get(label)) != r.get(label):
-            raise PSRError(f'{table}', 'one label for each file', f'{said[f]} and {r.get(label)} for {f.name}')
+        label = _names_column(columns, label, cells)
     for other in columns if label_column is None else ():
         if other not in (label, file) and other.lower().strip() in LABEL_COLUMNS:
             left_out[f'column {other}: the labels are those of {label}, --label-column takes another'] += 1
-    split = split_column(columns, f'{table}')
-    splits = row_splits([r.get(split) for r in rows], f'{table}', split) if split else None
-    return found, [r.get(label) for r in rows], splits
+    if splits is None and own is None:
+        splits = _splits_of_places(found, cells(label), table.parent)
+    return found, cells(label), splits
 
 # %% ../nbs/02_file_tables.ipynb #fo021
 def _name_tables(folder: Path) -> list[Path]:
@@ -229,6 +258,52 @@ def _as_numbers(column: list) -> list:
         return column
     return [float(t) if float(t) % 1 else int(float(t)) for t in texts]
 
+# %% ../nbs/02_file_tables.ipynb #fo21rows
+def _by_split(
+    rows: Iterable[tuple[Path, Any, str]],  # file, label and split of each
+    path: Path,  # for the error
+    left_out: Counter,  # takes how many were left out
+) -> tuple[dict[str, list[Path]], dict[str, list], list[str]]:  # split -> files, split -> labels, what is in doubt
+    "Files and labels of each split. A file that several rows name is one image, with one label."
+    said: dict[Path, Any] = {}
+    parts: dict[str, dict[Path, Any]] = {}
+    for file, value, split in rows:
+        if str(said.setdefault(file, value)).strip() != str(value).strip():
+            raise PSRError(f'data {path}', 'one label for each file', f'{said[file]} and {value} for {file.name}')
+        if file in parts.setdefault(split, {}):
+            left_out['rows that name an image again, which is read once'] += 1
+        parts[split][file] = value
+    both = sum(map(len, parts.values())) - len(said)
+    doubts = [f'{both} images are in several of {", ".join(parts)}: they are no test of each other'] if both else []
+    return {s: list(own) for s, own in parts.items()}, {s: list(own.values()) for s, own in parts.items()}, doubts
+
+
+def _all_rows(
+    path: Path, tables: list[Path], image_column: str | None, label_column: str | None, left_out: Counter
+) -> list[tuple[Path, Any, str]]:  # file, label and split of each row
+    "What all tables say. Those that say nothing of files and labels, or whose split nobody knows, are left out."
+    by_name, errors, rows = splits_of_files([t.name for t in tables]), [], []
+    for table in tables:
+        own = split_of_file(table.name) or (split_name(table.parent.name) if table.parent != path else None)
+        if len(set(by_name.values())) > 1:
+            own = own or by_name[table.name]
+        if len(tables) > 1 and 'submission' in table.name.lower():
+            left_out[f'table {table.name}, a form for the answers to a contest'] += 1
+            continue
+        try:
+            files, values, splits = _table_rows(table, image_column, label_column, own, left_out)
+        except NoColumns as e:
+            errors.append(e)
+            left_out[f'table {table.name} without columns of files and labels'] += 1
+            continue
+        if splits is None and (own or by_name[table.name]) is None:
+            left_out[f'table {table.name}, whose name says no split beside those that do'] += 1
+            continue
+        rows += zip(files, values, splits or [own or 'train'] * len(files))
+    if not rows:
+        raise max(errors, key=lambda e: (e.names_files, len(str(e.found))))  # the one that says most
+    return rows
+
 # %% ../nbs/02_file_tables.ipynb #ef5e4f27
 def read_name_tables(
     path: Path,  # a folder with tables, or one table
@@ -236,7 +311,6 @@ def read_name_tables(
     label_column: str | None = None,  # column with the labels; None: found by its name
 ) -> Listing | None:  # None: not this form
     "Images with a table that names each file and its label. Raises `PSRError` where there are tables and none does so."
-    endings = image_endings()
     if path.is_file():
         tables = [path] if path.suffix.lower() in _TABLES else []
     else:
@@ -245,25 +319,13 @@ def read_name_tables(
             tables = [t for f in sub_folders(path) if split_name(f.name) for t in _name_tables(f)]
     if not tables:
         return None
-    files: dict[str, list[Path]] = {}
-    values: dict[str, list] = {}
-    left_out, errors = Counter(), []
-    for table in tables:
-        own = split_of_file(table.name) or (split_name(table.parent.name) if table.parent != path else None) or 'train'
-        try:
-            f, v, splits = _table_rows(table, image_column, label_column, endings, left_out)
-        except NoColumns as e:
-            errors.append(e)
-            left_out[f'table {table.name} without columns of files and labels'] += 1
-            continue
-        for one, value, split in zip(f, v, splits or [own] * len(f)):
-            files.setdefault(split, []).append(one)
-            values.setdefault(split, []).append(value)
-    if not files:
-        raise max(errors, key=lambda e: (e.names_files, len(str(e.found))))  # the one that says most
+    left_out: Counter = Counter()
+    rows = _all_rows(path, tables, image_column, label_column, left_out)
+    files, values, doubts = _by_split(rows, path, left_out)
     if path.is_dir():
         named = {f for one in files.values() for f in one}
-        left_out['images without a row in a table'] += sum(f not in named for f in walk(path, Counter(), endings))
+        inside = walk(path, Counter(), image_endings())
+        left_out['images without a row in a table'] += sum(f not in named for f in inside)
         left_out += Counter()  # without what there is none of
     numbers = {s: _as_numbers(v) for s, v in values.items()}
     if all(not isinstance(one, str) for v in numbers.values() for one in v):
@@ -278,11 +340,13 @@ def read_name_tables(
         path,
         left_out,
         notes,
+        doubts,
     )
 
 # %% ../nbs/02_file_tables.ipynb #fo023
 def parquet_files(
     path: Path,  # a file or a folder
+    left_out: Counter | None = None,  # counts the files whose split nobody knows
 ) -> dict[str, list[Path]]:  # split -> files
     "A folder's parquet files by split: `train.parquet`, `train-00000-of-00002.parquet`, `data/train-….parquet`."
     if path.is_file():
@@ -297,12 +361,12 @@ def parquet_files(
     by_split = [(f, s) for home in homes if home.is_dir() for f in sub_folders(home) if (s := split_name(f.name))]
     for folder, own in [(home, None) for home in homes] + by_split:
         files = inside(folder)
-        named = {p: own or split_of_file(p.name) for p in files}
-        if files and not any(named.values()):
-            named = dict.fromkeys(files, 'train')
-        for p, split in named.items():
-            if split:
+        by_name = splits_of_files([p.name for p in files])
+        for p in files:
+            if split := own or by_name[p.name]:
                 found.setdefault(split, []).append(p)
+            elif left_out is not None:
+                left_out[f'table {p.name}, whose name says no split beside those that do'] += 1
     for files in found.values():
         _check_parts(files)
     return found
@@ -349,14 +413,14 @@ def _own_file(value: Any) -> Any:
     return value
 
 # %% ../nbs/02_file_tables.ipynb #c3b8c00c
-def _cell(value: object, base: Path, where: str) -> Encoded:
+def _cell(value: object, base: Path, homes: list[Path], where: str) -> Encoded:
     "The image of a cell, encoded or as pixels."
     if isinstance(value, list):
         return _pixels(value, where)
     if isinstance(value, dict):
         value = value.get('bytes') or value.get('path')
     if isinstance(value, str):
-        found = named_file(value, base, set())
+        found = named_file(value, base, homes)
         if found is None:
             raise PSRError(where, 'an image, or the path of one beside the file', value[:80])
         return found
@@ -365,19 +429,19 @@ def _cell(value: object, base: Path, where: str) -> Encoded:
     raise PSRError(where, 'an encoded image', 'nothing' if value is None else type(value).__name__)
 
 # %% ../nbs/02_file_tables.ipynb #fo024
-def _parquet_rows(tables: list[tuple]) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
+def _parquet_rows(tables: list[tuple], split: str) -> Callable[[np.ndarray], Iterator[tuple[Encoded, str]]]:
     "Walks the image column of several files, batch by batch."
 
     def rows(wanted: np.ndarray) -> Iterator[tuple[Encoded, str]]:
         keep, at = set(wanted.tolist()), 0
         for file, table, column in tables:
-            row = 0
+            row, homes = 0, image_homes(file.parent, split)
             try:
                 for batch in table.iter_batches(256, columns=[column]):
                     for value in batch.column(0).to_pylist():
                         if at in keep:
                             where = f'{file} row {row}'
-                            yield _cell(value, file.parent, where), where
+                            yield _cell(value, file.parent, homes, where), where
                         row, at = row + 1, at + 1
             except (OSError, ValueError) as e:
                 if isinstance(e, PSRError):
@@ -413,7 +477,8 @@ def read_parquet_forms(
 ) -> Listing | None:  # None: not this form
     """Parquet files with a column of images and one of labels. A single file is training data only, unless it has a
     column of splits. Raises `PSRError` where a column is missing or cannot be read."""
-    files = parquet_files(path)
+    left_out: Counter = Counter()
+    files = parquet_files(path, left_out)
     if not files:
         return None
     tables, values, names, part_of, said = {}, {}, {}, {}, []
@@ -434,28 +499,30 @@ def read_parquet_forms(
                     'Name them: --image-column and --label-column',
                 )
             names[f'{file}'], part_of[f'{file}'] = _schema_names(table, label), split
-            own = split_column(columns, f'{file}') if set(files) == {'train'} else None
             try:
+                cells = lambda c, t=table: t.read([c])[c].to_pylist()
+                own = split_column(columns, f'{file}', cells) if set(files) == {'train'} else None
                 if label_column is None and not names[f'{file}']:
-                    label = _names_column(columns, label, lambda c, t=table: t.read([c])[c].to_pylist())
-                values[f'{file}'] = table.read([label])[label].to_pylist()
+                    label = _names_column(columns, label, cells)
+                values[f'{file}'] = cells(label)
                 if own is None:
                     said += [None] * len(values[f'{file}'])
                 else:
-                    cells = table.read([own])[own].to_pylist()
-                    said += (row_splits(cells, f'{file}', own) if flagged_split(own) else None) or cells
+                    said += (row_splits(cells(own), f'{file}', own) if flagged_split(own) else None) or cells(own)
+            except PSRError:
+                raise
             except (OSError, ValueError) as e:
                 raise PSRError(f'{file}', 'a readable column of labels', f'{type(e).__name__}: {e}'[:160]) from None
             tables.setdefault(split, []).append((file, table, image))
     numbered, known = one_numbering(values, names, f'data {path}')
     joined = {s: [v for part, column in numbered.items() if part_of[part] == s for v in column] for s in tables}
-    rows = {s: _parquet_rows(tables[s]) for s in tables}
+    rows = {s: _parquet_rows(tables[s], s) for s in tables}
     if splits := row_splits(said, f'data {path}'):
         where = {s: np.flatnonzero(np.array(splits) == s) for s in dict.fromkeys(splits)}
         rows = {s: _some_rows(rows['train'], positions) for s, positions in where.items()}
         joined = {s: [joined['train'][i] for i in positions] for s, positions in where.items()}
     classes, labels, notes = read_labels(joined, known, f'data {path}')
-    return Listing('parquet', classes, {s: Split(labels[s], rows[s]) for s in joined}, path, Counter(), notes)
+    return Listing('parquet', classes, {s: Split(labels[s], rows[s]) for s in joined}, path, left_out, notes)
 
 # %% ../nbs/02_file_tables.ipynb #fo033
 def read_saved(
@@ -501,7 +568,7 @@ def _divided(parts: dict, where: str) -> dict:
     if set(parts) != {'train'}:
         return parts
     table = parts['train']
-    column = split_column(table.column_names, where)
+    column = split_column(table.column_names, where, lambda c: list(table[c]))
     splits = row_splits(table[column], where, column) if column else None
     if splits is None:
         return parts
@@ -520,6 +587,7 @@ def from_datasets(
     import datasets
 
     splits, values, names = {}, {}, {}
+    own_file = _own_file if anywhere else lambda value: value
     plain = {split: table.with_format(None) for split, table in parts.items()}
     for split, table in _divided(plain, f'{path}').items():
         where = f'{path}, split {split}'
@@ -538,12 +606,9 @@ def from_datasets(
         if label_column is None and not names[split]:
             label = _names_column(table.column_names, label, lambda c, t=table: list(t[c]))
         values[split] = list(table[label])
-        splits[split] = lambda rows, table=table, image=image, where=where: (
-            (
-                _cell(_own_file(table[int(i)][image]) if anywhere else table[int(i)][image], path, f'{where} row {i}'),
-                f'{where} row {i}',
-            )
-            for i in rows
+        homes = image_homes(path, split) if path.is_dir() else [path]
+        splits[split] = lambda rows, table=table, image=image, where=where, homes=homes: (
+            (_cell(own_file(table[int(i)][image]), path, homes, f'{where} row {i}'), f'{where} row {i}') for i in rows
         )
     numbered, known = one_numbering(values, names, f'data {path}')
     classes, labels, notes = read_labels(numbered, known, f'data {path}')

@@ -196,7 +196,7 @@ def undo_normalisation(
 TENSORS = 'tensors (.pt)'  # name of the form
 _IMAGES = ('images', 'image', 'x', 'images_train', 'syn_images', 'image_syn', 'data')
 _LABELS = ('labels', 'label', 'y', 'targets', 'target', 'labels_train', 'syn_labels', 'label_syn', 'soft_labels')
-_NAMES = ('classes', 'class_names')
+_NAMES = ('classes', 'class_names', 'label_names', 'class_to_idx', 'idx_to_class', 'id2label', 'label2id')
 _SOFT = ('soft_labels', 'labels_soft')
 
 
@@ -217,6 +217,16 @@ class _Content:
     labels: Any = None
     names: list[str] | None = None
     soft: Any = None  # soft labels, where the file has class numbers too
+
+
+def _names_in_order(named: Any) -> list[str] | None:
+    "Class names in the order of their numbers: from a list, from name -> number, or from number -> name."
+    if isinstance(named, dict):
+        numbers = {v: k for k, v in named.items()} if all(isinstance(v, int) for v in named.values()) else named
+        whole = {int(k): v for k, v in numbers.items() if str(k).isdecimal()}
+        named = [whole[i] for i in range(len(named))] if sorted(whole) == list(range(len(named))) else None
+    texts = isinstance(named, (list, tuple)) and named and all(isinstance(n, str) for n in named)
+    return list(named) if texts else None
 
 
 def _by_class(content: Any) -> _Content | None:  # None: not this form
@@ -240,9 +250,8 @@ def _by_class(content: Any) -> _Content | None:  # None: not this form
 
 def _content(content: Any, path: Path) -> _Content:
     "Images and labels, wherever the file has them."
-    named: Any = next((content[n] for n in _NAMES if n in content), None) if isinstance(content, dict) else None
-    texts = isinstance(named, (list, tuple)) and named and all(isinstance(n, str) for n in named)
-    names = list(named) if texts else None
+    named = [content[n] for n in _NAMES if n in content] if isinstance(content, dict) else []
+    names = next((found for n in named if (found := _names_in_order(n))), None)
     if isinstance(content, dict) and isinstance(content.get('data'), (list, tuple)) and content['data']:
         content = content['data'][-1]  # one pair for each experiment
     if isinstance(content, (dict, list, tuple)) and (found := _by_class(content)) is not None:

@@ -66,7 +66,19 @@ def _label(value: Any) -> Any:
     return value.tolist() if isinstance(value, (torch.Tensor, np.ndarray)) else value
 
 
-def _image(value: Any, where: str) -> Encoded:
+def _check_range(value: np.ndarray, ranges: dict[str, str], where: str) -> None:
+    "Raises `PSRError` where floats of one set are from 0 to 1 in one image and to 255 in another: one guess would be wrong."
+    if not np.issubdtype(value.dtype, np.floating) or not value.any():
+        return
+    ranges.setdefault('from 0 to 1' if value.max() <= 1.05 else 'from 0 to 255', where)
+    if len(ranges) > 1:
+        found = ', '.join(f'{how} in {first}' for how, first in ranges.items())
+        raise PSRError(
+            where, 'floats of one range in all images', found, 'Give images as bytes, or all of them in [0, 1]'
+        )
+
+
+def _image(value: Any, where: str, ranges: dict[str, str]) -> Encoded:
     "One image as a decoder takes it. Raises `PSRError` for normalised floats."
     if isinstance(value, (Image.Image, bytes, Path)):
         return value
@@ -75,7 +87,9 @@ def _image(value: Any, where: str) -> Encoded:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray) and value.ndim in (2, 3):
-        return as_pixels(value[None], where, binary=False)[0]
+        pixels = as_pixels(value[None], where, binary=False)[0]
+        _check_range(value, ranges, where)
+        return pixels
     found = f'an array of {value.ndim} dimensions' if isinstance(value, np.ndarray) else type(value).__name__
     raise PSRError(where, 'a picture, or an array (c, h, w)', found)
 
@@ -112,13 +126,14 @@ def _torch_part(dataset: Any, where: str) -> tuple[list, Callable, list[str] | N
         labels.append(_label(listed[i][1] if listed else column[i] if told else _pair(d, i, where)[1]))
 
     def rows(wanted: np.ndarray) -> Iterator[tuple[Encoded, str]]:
+        ranges: dict[str, str] = {}
         for at in wanted:
             d, i = places[int(at)]
             listed: Any = files[id(d)]
             if listed:
                 yield Path(listed[i][0]), str(listed[i][0])
             else:
-                yield _image(_pair(d, i, where)[0], f'{where} row {at}'), f'{where} row {at}'
+                yield _image(_pair(d, i, where)[0], f'{where} row {at}', ranges), f'{where} row {at}'
 
     return labels, rows, names
 

@@ -53,6 +53,18 @@ def _without_candidates(
     return kept
 
 
+_MASK = re.compile(r'(.+?)[-_ .]*(mask|masks|seg|segmentation|groundtruth|gt)([-_ ]?\d+)?', re.IGNORECASE)
+
+
+def _without_masks(files: list[Path], left_out: Counter) -> list[Path]:
+    "Without the masks beside the images of one class: `1_mask.png` where `1.png` is, too."
+    names = {f.with_suffix('') for f in files}
+    masks = [f for f in files if (m := _MASK.fullmatch(f.stem)) and f.parent / m[1] in names]
+    if masks:
+        left_out[f'pictures called like others with an end such as _mask ({masks[0].name})'] += len(masks)
+    return [f for f in files if f not in set(masks)] if masks else files
+
+
 def _class_homes(folder: Path, left_out: Counter, endings: set[str]) -> list[Path]:
     "The folders of the classes: all, but not NAME_ss beside NAME."
     homes = sub_folders(folder)
@@ -100,7 +112,7 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
     files, names = [], []
     for one in _class_homes(folder, left_out, endings):
         other: Counter = Counter()
-        found = _without_candidates(list(walk(one, other, endings)), one, other)
+        found = _without_masks(_without_candidates(list(walk(one, other, endings)), one, other), other)
         if not found and one.name.lower() in _OF_DETECTION:
             cure = 'Give each class a folder of its own, or add a table with the columns file_name and label'
             raise PSRError(
@@ -113,10 +125,11 @@ def _class_folders(folder: Path, split: str, left_out: Counter, endings: set[str
         files += found
         names += [_class_name(one.name)] * len(found)
     for entry in os.scandir(folder):
-        if entry.is_file():
-            left_out['system and hidden files' if is_junk(entry.name) else f'beside the class folders of {split}'] += 1
-        elif is_junk(entry.name):
+        if is_junk(entry.name):
             left_out['system and hidden files'] += 1
+        elif entry.is_file():
+            what = 'pictures ' if Path(entry.name).suffix.lower() in endings else ''
+            left_out[f'{what}beside the class folders of {split}'] += 1
     return files, names
 
 # %% ../nbs/02_folders.ipynb #39817709
@@ -208,6 +221,31 @@ def _by_lists(files: list[Path], names: list[str], at: Path, said: dict[str, str
     return parts
 
 
+def _unwrapped(split: Path, endings: set[str]) -> Path:
+    "Where the class folders of a split lie: train/images/cat has them one folder further in."
+    while len(inner := sub_folders(split)) == 1 and len(sub_folders(inner[0])) > 1:
+        if any(holds_images(f, endings) for f in (split, inner[0])):
+            break
+        split = inner[0]
+    return split
+
+
+def _split_folders_inside(classes: list[Path]) -> bool:
+    "Whether each class holds folders that are splits, of two kinds at least: cat/train, cat/test, dog/train, dog/test."
+    inside = [[split_name(f.name) for f in sub_folders(c)] for c in classes]
+    return len(classes) > 1 and all(all(found) and len(set(found)) > 1 for found in inside)
+
+
+def _by_inner_folders(files: list[Path], names: list[str], at: Path) -> dict:
+    "Images and classes of each split, by the folders in the class folders."
+    parts: dict[str, tuple[list, list]] = {}
+    for f, name in zip(files, names):
+        own = parts.setdefault(split_name(f.relative_to(at).parts[1]) or 'train', ([], []))
+        own[0].append(f)
+        own[1].append(name)
+    return parts
+
+
 def _split_lists(path: Path, at: Path) -> list[str]:
     "Files that say which image is for training, as CUB's train_test_split.txt: they are not read."
     homes = dict.fromkeys([path, at, *(p for p in at.parents if path in p.parents)])
@@ -239,7 +277,7 @@ def read_folders(
         notes.append(f'the folder {at.name} is a wrapper: its folders are read')
     if not inner:
         return None
-    parts = splits or {'train': at}
+    parts = {s: _unwrapped(f, endings) for s, f in splits.items()} if splits else {'train': at}
     if splits:
         for other in set(inner) - set(splits.values()):
             left_out[f'folder {other.name} beside the splits'] += 1
@@ -248,6 +286,10 @@ def read_folders(
     if said and not splits:
         files, names = listed['train']
         listed = _by_lists(files, names, at, said)
+    elif not splits and _split_folders_inside(inner):
+        files, names = listed['train']
+        listed, said = _by_inner_folders(files, names, at), {'': 'the folders inside the classes'}
+        notes.append('the splits are the folders inside the class folders')
     doubts = [] if splits or said else _doubts(inner, endings) + _split_lists(path, at)
     spelt: dict[str, set[str]] = {}
     for name in {name for _, names in listed.values() for name in names}:

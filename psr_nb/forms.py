@@ -33,7 +33,7 @@ from psr_nb.contents import (  # noqa: F401
     walk,
 )
 from .core import PSRError
-from .file_archives import MOST_UNPACKED, is_archive, read_shards, unpack  # noqa: F401
+from .file_archives import MOST_UNPACKED, is_archive, is_zip, read_shards, unpack  # noqa: F401
 from .file_arrays import as_pixels, read_cifar, read_idx, read_idx_folder, read_npz, read_pickled_arrays  # noqa: F401
 from psr_nb.file_tables import (  # noqa: F401
     NoColumns,
@@ -105,13 +105,13 @@ def _unpacked(path: Path, image_column: str | None, label_column: str | None) ->
     try:
         listing = recognise(folder, image_column, label_column)
     except PSRError as e:
-        if path.suffix.lower() != '.zip' and any(folder.rglob('*.cls')):
+        if path.suffix.lower() not in ('.zip', '.tar') and any(folder.rglob('*.cls')):
             found = 'a compressed one, in which no image can be found alone'
             raise PSRError(f'{path}', 'WebDataset shards as plain .tar files', found, 'Uncompress it: gunzip') from None
         shard = path.suffix.lower() == '.tar' and e.expected == 'labels'
         hint = 'In a WebDataset shard each image has a .cls or .json of its name' if shard else e.hint
         raise PSRError(e.thing.replace(str(folder), str(path)), e.expected, e.found, hint) from None
-    listing.form += f' in a {"zip" if path.suffix.lower() == ".zip" else "tar"}'
+    listing.form += f' in a {"zip" if is_zip(path) else "tar"}'
     return listing
 
 
@@ -212,7 +212,7 @@ def _recognised(path: Any, image_column: str | None, label_column: str | None) -
     if not (path.is_dir() or path.is_file()):
         raise PSRError(f'data {path}', 'a folder or a regular file', 'a device, a pipe or a socket')
     _refuse_label_archives(path)
-    shards = read_shards(path, label_column) if path.suffix.lower() == '.tar' else None
+    shards = read_shards(path, label_column) if path.suffix.lower() == '.tar' and not is_zip(path) else None
     if shards is not None:
         return shards
     if is_archive(path):

@@ -20,8 +20,8 @@ from PIL import Image, ImageOps
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes', 'SizesDiffer',
-           'decode_images', 'contact_sheet', 'picture_bytes', 'resize_images', 'augment']
+__all__ = ['OWN_RANGE', 'LUMA', 'to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes',
+           'SizesDiffer', 'decode_images', 'mixed_ranges', 'contact_sheet', 'picture_bytes', 'resize_images', 'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
 def to_uint8(
@@ -71,22 +71,44 @@ def _centre_square(
     return image.crop((left, top, left + size, top + size))
 
 # %% ../nbs/01_pictures.ipynb #pd002
-def _grey8(
+OWN_RANGE = 'each from its own darkest to its own brightest value'  # their brightness cannot be compared
+
+
+def _deep_range(
     image: Image.Image,  # of mode "I", "I;16…" or "F"
-    where: str,
-) -> Image.Image:  # mode "L"
-    "Deep greys scaled to bytes."
-    array = np.asarray(image).astype(np.float64)
+    where: str = '',
+) -> tuple[float, float, str]:  # the value of black, of white, and in words what was guessed; empty: nothing was
+    "The range of deep greys. Raises `PSRError` where it cannot be known."
+    array = np.asarray(image)
     low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
         raise PSRError(where, 'finite pixels', 'NaN or infinity')
-    if image.mode.startswith('I;16') or (image.mode == 'I' and 0 <= low and 255 < high <= 65535):
-        array = array / 257
-    elif -0.05 <= low and high <= 1.05 and image.mode == 'F':
-        array = array.clip(0, 1) * 255  # resampling leaves values a little outside
-    elif low < 0 or high > 255:
-        array = (array - low) * (255 / max(high - low, 1e-9))
-    return Image.fromarray(np.round(array).astype(np.uint8))
+    if image.mode.startswith('I;16'):
+        tags = getattr(image, 'tag_v2', {})
+        top = 2.0 ** tags.get(258, (16,))[0] - 1  # some TIFFs have 12 bits
+        return (top, 0.0, '') if tags.get(262) == 0 else (0.0, top, '')  # 0: the largest value is black
+    if low == high == 0:
+        return 0.0, 255.0, ''
+    if image.mode == 'F' and -0.05 <= low and high <= 1.05:  # resampling leaves values a little outside
+        return 0.0, 1.0, 'from 0 to 1'
+    if image.mode == 'F' and low >= 0 and (high < 2 or high <= 6 and bool(np.any(array % 1))):
+        cure = 'Scale the pixels before they are saved'
+        raise PSRError(where, 'pixels from 0 to 1, or up to 255', f'floats from {low:g} to {high:g}', cure)
+    if 0 <= low and high <= 255:
+        return 0.0, 255.0, 'from 0 to 255'
+    if image.mode == 'I' and 0 <= low and high <= 65535:
+        return 0.0, 65535.0, 'from 0 to 65535'
+    return low, high, OWN_RANGE
+
+
+def _grey8(
+    image: Image.Image,  # of mode "I", "I;16…" or "F"
+    black: float,
+    white: float,
+) -> Image.Image:  # mode "L"
+    "Deep greys scaled to bytes."
+    array = (np.asarray(image).astype(np.float64) - black) / (white - black)
+    return Image.fromarray(np.round(array.clip(0, 1) * 255).astype(np.uint8))
 
 
 def _filled(
@@ -113,13 +135,15 @@ def plain_picture(
     where: str = 'a picture',  # for errors
 ) -> Image.Image:  # mode "L" or "RGB"
     "A picture as a viewer shows it: upright, opaque, one or three channels of bytes. The first frame of several."
+    deep = image.mode == 'F' or image.mode.startswith('I')
+    ends = _deep_range(image, where)[:2] if deep else (0.0, 255.0)  # a turned TIFF has lost the tags that say them
     image = ImageOps.exif_transpose(image)
     if image.mode in ('L', 'RGB') and 'transparency' not in image.info:
         return image
     if image.mode == '1':
         return _filled(image.convert('L'), image, background)
-    if image.mode == 'F' or image.mode.startswith('I'):
-        return _filled(_grey8(image, where), image, background)
+    if deep:
+        return _filled(_grey8(image, *ends), image, background)
     grey = image.mode in ('L', 'LA', 'La')
     if image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info:
         opaque = Image.new('RGBA', image.size, (*background, 255))
@@ -128,8 +152,12 @@ def plain_picture(
     return image.convert('RGB')
 
 # %% ../nbs/01_pictures.ipynb #pd004
+_GUESSED = 'deep greys taken '  # what the range of one picture was taken for
+
+
 def _treatment(
     image: Image.Image,  # as it is stored
+    where: str = 'a picture',  # for errors
 ) -> list[str]:
     "What `plain_picture` does to a picture, in words."
     said = []
@@ -142,10 +170,11 @@ def _treatment(
         said.append('transparent, laid on white')
     if image.mode == 'F' or image.mode.startswith('I'):
         said.append('deeper than 8 bits, scaled')
+        said += [f'{_GUESSED}{how}'] if (how := _deep_range(image, where)[2]) else []
     profile = image.info.get('icc_profile') or b''
     if profile[16:20] == b'RGB ' and b'sRGB' not in profile.replace(b'\0', b''):
         said.append('with a colour profile other than sRGB, which is not applied')
-    if getattr(image, 'is_animated', False):
+    if getattr(image, 'is_animated', False) and image.format != 'MPO':  # what phones add to a JPEG is no film
         said.append('of several frames, the first taken')
     return said
 
@@ -169,7 +198,7 @@ def _opened(
     try:
         if isinstance(data, Image.Image):
             if told is not None:
-                told.update(_treatment(data))
+                told.update(_treatment(data, where))
             return plain_picture(data, background, where)
         if isinstance(data, np.ndarray):
             if data.ndim != 3 or len(data) not in (1, 3) or not data.size:
@@ -178,7 +207,7 @@ def _opened(
         with Image.open(data if isinstance(data, Path) else io.BytesIO(data)) as image:
             image.load()
             if told is not None:
-                told.update(_treatment(image))
+                told.update(_treatment(image, where))
             return plain_picture(image, background, where)
     except PSRError:
         raise
@@ -257,16 +286,18 @@ def decode_images(
     channels: int | None = None,  # 1 or 3; None: 3 if any image is coloured
     background: tuple[int, int, int] = (255, 255, 255),  # see `decode_image`
     keys: list[str] | None = None,  # takes the `pixel_hash` of each image before it is scaled
+    told: Counter | None = None,  # see `decode_image`
 ) -> torch.Tensor:  # (n, c, h, w) uint8
-    "Decodes images one by one into one array. Raises `PSRError` that names all damaged files, or two of different sizes."
+    """Decodes images one by one into one array. Raises `PSRError` that names all damaged files, or two of different sizes, or
+    greys of different ranges."""
     out: Any = np.empty(0, np.uint8)
-    first, damaged = '', []
+    first, damaged, told = '', [], Counter() if told is None else told
     for i, (data, where) in enumerate(items):
         try:
             if keys is None:
-                array = decode_image(data, size, channels, where, background)
+                array = decode_image(data, size, channels, where, background, told)
             else:
-                stored = decode_image(data, where=where, background=background)
+                stored = decode_image(data, where=where, background=background, told=told)
                 keys.append(pixel_hash(stored))
                 array = _fitted(stored, size, channels)
         except PSRError as e:
@@ -286,9 +317,20 @@ def decode_images(
         out[i] = array
     if damaged:
         raise damaged[0] if len(damaged) == 1 else _all_damaged(damaged, n)
+    if mixed := mixed_ranges(told):
+        cure = 'Scale all of them alike and save them with 8 or 16 bits'
+        raise PSRError(f'greys deeper than 8 bits, such as {first}', 'one range of values', mixed, cure)
     return torch.from_numpy(out)
 
 # %% ../nbs/01_pictures.ipynb #b9e42ac7
+def mixed_ranges(
+    told: Counter,  # see `decode_image`
+) -> str:  # empty: there is one range
+    "For which ranges the deep greys of one set were taken, where these differ: one guess must be wrong."
+    guesses = [f'{n} {why.removeprefix(_GUESSED)}' for why, n in told.items() if why.startswith(_GUESSED)]
+    return ', '.join(guesses) if len(guesses) > 1 else ''
+
+
 def _all_damaged(errors: list[PSRError], n: int) -> PSRError:
     names = [e.thing for e in errors]
     more = f' and {len(names) - 20} more' if len(names) > 20 else ''
@@ -324,6 +366,9 @@ def picture_bytes(
     return buffer.getvalue()
 
 # %% ../nbs/01_pictures.ipynb #p019
+LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in a grey, as Pillow has them (ITU-R BT.601)
+
+
 def resize_images(
     images: torch.Tensor,  # (n, c, h, w) uint8
     size: int | None,  # pixels a side; None: as they are
@@ -336,7 +381,7 @@ def resize_images(
     if channels == 3 and out.shape[1] == 1:
         out = out.expand(-1, 3, -1, -1)
     if channels == 1 and out.shape[1] == 3:
-        out = (out * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        out = (out * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return to_uint8(out)
 
 # %% ../nbs/01_pictures.ipynb #p022

@@ -260,13 +260,15 @@ def confidence_mosaics(
 ) -> ImageData:
     "Four of the surest crops of a class in one image. Source: RDED, arXiv 2312.03526; see the table above."
     g, out, judge = torch.Generator().manual_seed(seed), [], teacher or young_of(real)
-    side = real.images.shape[-1]
+    side, columns = real.images.shape[-1], range(len(real.classes))
+    if isinstance(judge, Teacher):
+        columns = judge.positions(real).tolist()  # its classes may be more, and in another order
     for label in range(len(real.classes)):
         own = real.of_class(label)
         own = to_float(own[torch.randperm(len(own), generator=g)[:images]])
         many = own.repeat(crops, 1, 1, 1)
         parts = crop_resized(many, crop_boxes(len(many), side, side, (0.08, 1.0), (1, 1), g))
-        loss = -judge.predict(to_uint8(parts))[0].log_softmax(1)[:, label].view(crops, len(own))
+        loss = -judge.predict(to_uint8(parts))[0].log_softmax(1)[:, columns[label]].view(crops, len(own))
         best = loss.argmin(0) * len(own) + torch.arange(len(own))  # one crop of each image
         chosen = parts[best[loss.min(0).values.argsort()[: 4 * ipc]]]
         if len(chosen) < 4 * ipc:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from psr_nb.classifiers import (  # noqa: F401, names that stay importable from 
     find_classifier,
 )
 from .core import PSRError, assets, atomic_folder, first_names, is_whole, known_device, to_json
+from .pictures import LUMA
 
 if TYPE_CHECKING:
     from psr_nb.data import ImageData
@@ -109,6 +111,10 @@ class Teacher(nn.Module):
                 'none',
                 'Give them: label_names=[…], or label_names in its config.json',
             )
+        if found.names is None and classes is not None and found.outputs > 10:
+            order = 'folders that are sorted as text count 0, 1, 10, 11, …, 2'
+            say = f'output 2 is taken for class 2; {order}: give label_names where it was trained so'
+            warnings.warn(f'teacher {name}: its {found.outputs} outputs have no names, {say}', stacklevel=2)
         outputs = None if wanted == names and names else find_classes(wanted, names, f'teacher {name}')
         assert found.mean is not None and found.std is not None and found.input_size is not None
         teacher = cls(found.network, str(name), found.mean, found.std, found.input_size, wanted, outputs, found.fixed)
@@ -183,8 +189,8 @@ class Teacher(nn.Module):
         if images.shape[1] != channels:
             if images.shape[1] == 1:
                 images = images.expand(-1, channels, -1, -1)
-            elif channels == 1:
-                images = images.mean(1, keepdim=True)
+            elif channels == 1 and images.shape[1] == 3:
+                images = (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
             else:
                 raise PSRError(f'images for teacher {self.name}', f'{channels} channels', images.shape[1])
         if images.shape[-2:] != (self.input_size, self.input_size):

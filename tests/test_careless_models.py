@@ -221,3 +221,92 @@ def test_configurations_of_transformers_of_another_type(tmp_path):
         (tmp_path / 'preprocessor_config.json').write_text(said)
         with pytest.raises(PSRError, match=say):
             _preprocessing(tmp_path, 32)
+
+
+def retold(folder, to, **changes):
+    "The same classifier with another config.json."
+    import shutil
+
+    shutil.copytree(folder, to)
+    config = json.loads((to / 'config.json').read_text())
+    (to / 'config.json').write_text(json.dumps(config | changes))
+    return to
+
+
+def test_images_that_are_no_squares_are_refused(resnet, tmp_path):
+    about = dict(mean=[0.5] * 3, std=[0.5] * 3, input_size=[3, 32, 64])
+    wide = retold(resnet, tmp_path / 'wide', pretrained_cfg=about)
+    with pytest.raises(PSRError, match=r'square images, found input_size \[3, 32, 64\]'):
+        Teacher.from_pretrained(wide, device='cpu')
+    assert Teacher.from_pretrained(wide, device='cpu', input_size=48).input_size == 48
+
+
+@pytest.mark.parametrize(
+    'names', [dict(class_to_idx={'10': 2, '0': 0, '1': 1}), dict(id2label={0: '0', 1: '1', 2: '10'})]
+)
+def test_names_under_the_words_of_other_scripts(resnet, tmp_path, names):
+    assert Teacher.from_pretrained(retold(resnet, tmp_path / 'a', **names), device='cpu').classes == ['0', '1', '10']
+    file = tmp_path / 'checkpoint.pth'
+    torch.save(dict(arch='test_resnet', state_dict=load_file(resnet / 'model.safetensors'), **names), file)
+    assert Teacher.from_pretrained(file, device='cpu').classes == ['0', '1', '10']
+
+
+def test_outputs_without_names_are_taken_by_number_and_it_is_said(tmp_path):
+    import timm
+
+    state = timm.create_model('test_resnet', num_classes=12).state_dict()
+    torch.save(dict(arch='test_resnet', state_dict=state), tmp_path / 'a.pth')
+    with pytest.warns(UserWarning, match='12 outputs have no names, output 2 is taken for class 2'):
+        Teacher.from_pretrained(tmp_path / 'a.pth', classes=[str(i) for i in range(12)], device='cpu')
+
+
+def test_a_grey_teacher_sees_colours_as_grey_images_are_read(tmp_path):
+    import timm
+
+    model = timm.create_model('test_resnet', num_classes=3, in_chans=1).eval()
+    torch.save(dict(arch='test_resnet', state_dict=model.state_dict()), tmp_path / 'a.pth')
+    teacher = Teacher.from_pretrained(tmp_path / 'a.pth', mean=[0.5], std=[0.5], input_size=32, device='cpu')
+    red = torch.zeros(1, 3, 32, 32)
+    red[:, 0] = 1
+    assert torch.allclose(teacher.prepare(red), torch.full((1, 1, 32, 32), (0.299 - 0.5) / 0.5), atol=1e-6)
+    with pytest.raises(PSRError, match='1 channels, found 4'):
+        teacher.prepare(torch.zeros(1, 4, 32, 32))
+
+
+def lone_images(classes, seed, n=3):
+    from psr_nb.images import ImageData
+
+    images = torch.randint(0, 256, (n * len(classes), 3, 16, 16), generator=torch.Generator().manual_seed(seed))
+    return ImageData(images.to(torch.uint8), torch.arange(len(classes)).repeat_interleave(n), list(classes), 'mine')
+
+
+@pytest.mark.parametrize('classes', [['b', 'a', 'c'], ['a', 'b', 'c', 'd'], ['a', 'b']])
+@pytest.mark.parametrize('protocol', ['quick', 'sre2l'])
+def test_judges_of_other_classes_are_refused(classes, protocol):
+    import timm
+
+    from psr_nb.evaluate import evaluate
+
+    network = timm.create_model('test_resnet', num_classes=len(classes))
+    teacher = Teacher(network, 'theirs', (0.5,) * 3, (0.5,) * 3, 32, classes)
+    own, test = lone_images('abc', 0), lone_images('abc', 1)
+    how = dict(protocol=protocol, seeds=1, epochs=1, progress=False, device='cpu', labels='soft')
+    with pytest.raises(
+        PSRError, match='teacher theirs: expected the classes of the test images in their order: a, b, c'
+    ):
+        evaluate(own, test, teacher=teacher, **how)
+    with pytest.raises(PSRError, match='validation images mine: expected the classes of the test images'):
+        evaluate(own, test, validation=lone_images(classes, 2), **how)
+
+
+def test_mosaics_are_of_what_the_teacher_calls_by_the_class():
+    import timm
+
+    from psr_nb.rivals import confidence_mosaics
+
+    torch.manual_seed(0)
+    real = lone_images('ab', 0, 8)
+    network = timm.create_model('test_resnet', num_classes=3).eval()
+    teacher = Teacher(network, 'theirs', (0.5,) * 3, (0.5,) * 3, 32, ['b', 'x', 'a'])
+    same = Teacher(network, 'theirs', (0.5,) * 3, (0.5,) * 3, 32, ['a', 'x', 'b'], [2, 1, 0])
+    assert torch.equal(confidence_mosaics(real, 1, teacher).images, confidence_mosaics(real, 1, same).images)
