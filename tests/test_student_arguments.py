@@ -151,7 +151,6 @@ SOFT = torch.full((4, 2), 0.5)
         (own(images=few.images[:0], labels=few.labels[:0]), 'at least one image'),
         (lambda seed: None, 'argument distilled: expected a set'),
     ],
-    ids=str,
 )
 def test_sets_of_another_kind_are_looked_at(made, says):
     with pytest.raises(PSRError, match=says):
