@@ -118,7 +118,8 @@ def _plain_numbers(
         given = given.detach().cpu()
         given = given.double() if given.is_floating_point() else given  # NumPy has no bfloat16
     if hasattr(given, 'reindex'):
-        if sorted(map(str, given.index)) != sorted(map(str, range(n))):
+        rows = given.index
+        if len(rows) != n or not rows.is_unique or (rows.get_indexer(range(n)) < 0).any():
             cure = 'Give .to_numpy() of it, in the order of the candidates'
             raise PSRError(f'score {name}', f'rows numbered 0 to {n - 1}, each once', 'other rows', cure)
         given = given.reindex(range(n))

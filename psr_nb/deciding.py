@@ -103,7 +103,6 @@ class PanelTraits(CheckedPanel):
     mapping: threading.Thread
     _now: Any  # `Decisions`, once there are any
     _whole: Any  # `Decisions` as the file has them, about candidates too that are not shown here
-    _closed: bool = False
     _file: DecisionFile
     _first: Decisions
     _lock: Any
@@ -432,11 +431,6 @@ class Deciding(_Remembering):
         self._closed = True
         _PANELS.discard(self)
         super().close()
-
-    def _still_open(self) -> None:
-        "Raises `PSRError` where the panel was closed: nobody would see, or stop, what it begins."
-        if self._closed:
-            raise PSRError('this panel', 'an open one', 'one that was closed', 'Make it anew')
 
     def reset(self) -> bool:
         "Weights, rule, gate, cut and budget as at first; pins and bans stay."

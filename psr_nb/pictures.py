@@ -20,8 +20,9 @@ from PIL import Image, ImageOps
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['OWN_RANGE', 'LUMA', 'to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes',
-           'SizesDiffer', 'decode_images', 'mixed_ranges', 'contact_sheet', 'picture_bytes', 'resize_images', 'augment']
+__all__ = ['OWN_RANGE', 'to_uint8', 'to_float', 'to_pil', 'plain_picture', 'decode_image', 'pixel_hash', 'pixel_hashes',
+           'SizesDiffer', 'decode_images', 'mixed_ranges', 'contact_sheet', 'picture_bytes', 'to_grey', 'resize_images',
+           'augment']
 
 # %% ../nbs/01_pictures.ipynb #p005
 def to_uint8(
@@ -366,7 +367,11 @@ def picture_bytes(
     return buffer.getvalue()
 
 # %% ../nbs/01_pictures.ipynb #p019
-LUMA = (0.299, 0.587, 0.114)  # shares of red, green and blue in a grey, as Pillow has them (ITU-R BT.601)
+def to_grey(
+    images: torch.Tensor,  # (n, 3, h, w), floats
+) -> torch.Tensor:  # (n, 1, h, w)
+    "Grey images, with the shares of red, green and blue that Pillow takes (ITU-R BT.601). Differentiable."
+    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def resize_images(
@@ -381,7 +386,7 @@ def resize_images(
     if channels == 3 and out.shape[1] == 1:
         out = out.expand(-1, 3, -1, -1)
     if channels == 1 and out.shape[1] == 3:
-        out = (out * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        out = to_grey(out)
     return to_uint8(out)
 
 # %% ../nbs/01_pictures.ipynb #p022

@@ -44,8 +44,7 @@ class Measuring(WorkerPanel):
     ) -> None:
         "Trains students on the images as they are now."
         check_whole(students, 'students', 1, 200)
-        if self._closed:
-            raise PSRError('this panel', 'an open one', 'one that was closed', 'Make it anew')
+        self._still_open()
         if self.real is None:
             raise PSRError('argument real', 'real training images, to ask students about', 'none')
         if self._students is not None and self._students.thread.is_alive():

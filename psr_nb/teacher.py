@@ -25,7 +25,7 @@ from psr_nb.classifiers import (  # noqa: F401, names that stay importable from 
     find_classifier,
 )
 from .core import PSRError, assets, atomic_folder, first_names, is_whole, known_device, to_json
-from .pictures import LUMA
+from .pictures import to_grey
 
 if TYPE_CHECKING:
     from psr_nb.data import ImageData
@@ -190,7 +190,7 @@ class Teacher(nn.Module):
             if images.shape[1] == 1:
                 images = images.expand(-1, channels, -1, -1)
             elif channels == 1 and images.shape[1] == 3:
-                images = (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+                images = to_grey(images)
             else:
                 raise PSRError(f'images for teacher {self.name}', f'{channels} channels', images.shape[1])
         if images.shape[-2:] != (self.input_size, self.input_size):

@@ -207,6 +207,13 @@ def _expected(trait: Any) -> str:
 class CheckedPanel(anywidget.AnyWidget):
     "A panel whose controls take what they are for; a fraction or yes and no is no number of steps."
 
+    _closed: bool = False
+
+    def _still_open(self) -> None:
+        "Raises `PSRError` where the panel was closed: nobody would see, or stop, what it begins."
+        if self._closed:
+            raise PSRError('this panel', 'an open one', 'one that was closed', 'Make it anew')
+
     def __setattr__(self, name: str, value: Any) -> None:
         trait = getattr(type(self), name, None)
         whole, number = isinstance(trait, traitlets.Int), isinstance(trait, (traitlets.Int, traitlets.Float))
@@ -246,7 +253,6 @@ class _WorkerTraits(CheckedPanel):
     _worker: Worker | None = None
     _lock: Any
     _shown: float
-    _closed: bool
 
     def _steps(self) -> Iterator:
         raise NotImplementedError
@@ -285,7 +291,7 @@ class WorkerPanel(_WorkerTraits):
     "A panel with a worker: its buttons, its state, its end."
 
     def _begin(self, name: str) -> None:
-        self._lock, self._worker, self._shown, self._closed = threading.RLock(), None, 0.0, False
+        self._lock, self._worker, self._shown = threading.RLock(), None, 0.0
         _take_over(self, name)
         self.on_msg(lambda _, message, __: self._heard(message))
 

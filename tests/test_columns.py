@@ -101,6 +101,7 @@ def test_own_scores_in_the_forms_that_they_have(tiny_copy):
     for bad, say in (
         (ordered['mine'].reset_index(drop=True).iloc[1:], 'rows numbered 0 to'),
         (ordered.set_index('class')['mine'], 'rows numbered 0 to'),
+        (ordered['mine'].rename(index=str), 'rows numbered 0 to'),
         ([[1.0], [1.0, 2.0]], 'lists of several lengths'),
         (torch.zeros(len(pool), dtype=torch.complex64), 'complex64'),
         (['a'] * len(pool), 'real numbers'),
