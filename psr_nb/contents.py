@@ -25,7 +25,7 @@ __all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COL
            'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'splits_of_files',
            'is_junk', 'image_endings', 'is_image', 'walk', 'sub_folders', 'holds_images', 'no_images_of', 'read_labels',
            'one_numbering', 'soft_of_classes', 'names_of_numbers', 'named_numbers', 'flagged_split', 'split_column',
-           'row_splits', 'some_columns', 'find_column']
+           'row_splits', 'place_splits', 'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
@@ -553,6 +553,19 @@ def row_splits(
     for value in (v for v, split in zip(values, found) if split is None):
         raise PSRError(where, 'train, validation or test in each row of its column of splits', repr(value))
     return [str(split) for split in found]
+
+
+def place_splits(
+    places: Iterable,  # of each image, such as "train/cat/1.png"; None: not known
+    labels: Iterable,  # as they are stored
+) -> list[str] | None:  # "train", "validation" or "test" for each image; None: their folders do not say
+    "The split of each image by the folder in which it lies, where these are of several splits and no class is called so."
+    if any(split_name(str(label)) for label in labels):
+        return None
+    folders = [Path(str(p).replace('\\', '/')).parent.parts if isinstance(p, (str, Path)) else () for p in places]
+    common = len(os.path.commonprefix(folders))
+    found = [next((s for folder in parts[common:] if (s := split_name(folder))), None) for parts in folders]
+    return [split or 'train' for split in found] if len(set(found)) > 1 else None
 
 # %% ../nbs/02_contents.ipynb #ct0f
 def some_columns(

@@ -31,6 +31,7 @@ from psr_nb.contents import (
     image_endings,
     is_junk,
     named_numbers,
+    place_splits,
     read_labels,
     row_splits,
     split_name,
@@ -272,7 +273,7 @@ def _labelled_samples(
     tars: list[Path], path: Path, label_column: str | None, left_out: Counter
 ) -> list[tuple[str, Any, Any, tuple]]:
     "(split, label, name of its class or None, place of the image) of each sample that has an image and a label."
-    endings, found, said = image_endings(), [], []
+    endings, found, said, places = image_endings(), [], [], []
     texts: list[str] = []  # labels that came out of .txt files
     for file, split in _shard_splits(tars).items():
         if split is None:
@@ -289,10 +290,11 @@ def _labelled_samples(
             found.append((split, label, _tar_name(about, label), (file, *image)))
             column = find_column(list(about), SPLIT_COLUMNS, None, 'split', f'{file}')
             said.append(about[column] if column else None)
+            places.append(None if split_of_file(file.name) or split_name(file.parent.name) else key)
     if texts:
         _check_captions(set(texts), len(texts), path)
-    if {split for split, *_ in found} == {'train'} and any(s is not None for s in said):
-        splits = row_splits(said, f'data {path}')
+    if {split for split, *_ in found} == {'train'}:
+        splits = row_splits(said, f'data {path}') or place_splits(places, [label for _, label, *_ in found])
         found = [(split, *rest) for split, (_, *rest) in zip(splits, found)] if splits else found
     return found
 

@@ -31,6 +31,7 @@ from psr_nb.contents import (
     is_junk,
     names_of_numbers,
     one_numbering,
+    place_splits,
     read_labels,
     row_splits,
     some_columns,
@@ -184,14 +185,6 @@ def _row_files(names: list, own: str | None, splits: list[str] | None, base: Pat
     return [named_file(name, base, by_split[s]) for name, s in zip(names, splits or [own or 'train'] * len(names))]
 
 
-def _splits_of_places(files: list[Path], values: list, base: Path) -> list[str] | None:
-    "The split of each file by the folder in which it lies, where these are of several splits, and no class is called so."
-    if any(split_name(str(value)) for value in values):
-        return None
-    found = [next((s for p in f.relative_to(base).parts[:-1] if (s := split_name(p))), None) for f in files]
-    return [split or 'train' for split in found] if len(set(found)) > 1 else None
-
-
 def _table_rows(
     table: Path, image_column: str | None, label_column: str | None, own: str | None, left_out: Counter
 ) -> tuple[list[Path], list, list | None]:
@@ -237,7 +230,7 @@ def _table_rows(
         if other not in (label, file) and other.lower().strip() in LABEL_COLUMNS:
             left_out[f'column {other}: the labels are those of {label}, --label-column takes another'] += 1
     if splits is None and own is None:
-        splits = _splits_of_places(found, cells(label), table.parent)
+        splits = place_splits(found, cells(label))
     return found, cells(label), splits
 
 # %% ../nbs/02_file_tables.ipynb #fo021
@@ -461,6 +454,19 @@ def _some_rows(
     return lambda wanted: rows(positions[wanted])
 
 
+def _row_places(table, image: str, file: Path) -> list:
+    "The path of each row's image, where the table has it and no name around it says a split; else nothing for each."
+    import pyarrow as pa
+
+    kind = table.schema_arrow.field(image).type
+    if not (split_of_file(file.name) or split_name(file.parent.name)):
+        if pa.types.is_struct(kind) and kind.get_field_index('path') >= 0:
+            return [row['path'] if row else None for row in table.read([f'{image}.path'])[image].to_pylist()]
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return table.read([image])[image].to_pylist()
+    return [None] * table.metadata.num_rows
+
+
 def _schema_names(table, label: str) -> list[str] | None:
     "Class names that Hugging Face puts into a file's schema."
     meta = (table.schema_arrow.metadata or {}).get(b'huggingface')
@@ -481,7 +487,7 @@ def read_parquet_forms(
     files = parquet_files(path, left_out)
     if not files:
         return None
-    tables, values, names, part_of, said = {}, {}, {}, {}, []
+    tables, values, names, part_of, said, places = {}, {}, {}, {}, [], []
     for split, parts in files.items():
         for file in parts:
             table = _open_parquet(file)
@@ -505,6 +511,7 @@ def read_parquet_forms(
                 if label_column is None and not names[f'{file}']:
                     label = _names_column(columns, label, cells)
                 values[f'{file}'] = cells(label)
+                places += _row_places(table, image, file)
                 if own is None:
                     said += [None] * len(values[f'{file}'])
                 else:
@@ -517,7 +524,10 @@ def read_parquet_forms(
     numbered, known = one_numbering(values, names, f'data {path}')
     joined = {s: [v for part, column in numbered.items() if part_of[part] == s for v in column] for s in tables}
     rows = {s: _parquet_rows(tables[s], s) for s in tables}
-    if splits := row_splits(said, f'data {path}'):
+    splits = row_splits(said, f'data {path}')
+    if splits is None and set(files) == {'train'}:
+        splits = place_splits(places, (v for column in values.values() for v in column))
+    if splits:
         where = {s: np.flatnonzero(np.array(splits) == s) for s in dict.fromkeys(splits)}
         rows = {s: _some_rows(rows['train'], positions) for s, positions in where.items()}
         joined = {s: [joined['train'][i] for i in positions] for s, positions in where.items()}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,12 @@ def _within(
 
 # %% ../nbs/02_forms.ipynb #fo043
 def _unpacked(path: Path, image_column: str | None, label_column: str | None) -> Listing:
-    "What is in an archive. Errors name the archive and not the folder in the cache."
+    "What is in an archive. Errors and warnings name the archive and not the folder in the cache."
     folder = unpack(path)
     try:
-        listing = recognise(folder, image_column, label_column)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter('always')
+            listing = recognise(folder, image_column, label_column)
     except PSRError as e:
         if path.suffix.lower() not in ('.zip', '.tar') and any(folder.rglob('*.cls')):
             found = 'a compressed one, in which no image can be found alone'
@@ -111,6 +114,8 @@ def _unpacked(path: Path, image_column: str | None, label_column: str | None) ->
         shard = path.suffix.lower() == '.tar' and e.expected == 'labels'
         hint = 'In a WebDataset shard each image has a .cls or .json of its name' if shard else e.hint
         raise PSRError(e.thing.replace(str(folder), str(path)), e.expected, e.found, hint) from None
+    for warning in said:
+        warnings.warn(str(warning.message).replace(str(folder), str(path)), warning.category, stacklevel=4)
     listing.form += f' in a {"zip" if is_zip(path) else "tar"}'
     return listing
 

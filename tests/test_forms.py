@@ -293,12 +293,12 @@ def test_saved_datasets(tmp_path):
         recognise(tmp_path / 'one')
 
 
-def shard(path, labels, kind='cls'):
+def shard(path, labels, kind='cls', homes=()):
     with tarfile.open(path, 'w') as archive:
         for i, label in enumerate(labels):
             about = str(label).encode() if kind == 'cls' else json.dumps(dict(label=label)).encode()
             for ending, data in (('png', png(i)), (kind, about)):
-                info = tarfile.TarInfo(f'{i:05}.{ending}')
+                info = tarfile.TarInfo(f'{homes[i] if homes else ""}{i:05}.{ending}')
                 info.size = len(data)
                 archive.addfile(info, io.BytesIO(data))
     return path
@@ -312,6 +312,47 @@ def test_webdataset_shards(tmp_path, kind):
     listing = recognise(tmp_path)
     assert counts(listing) == [1, 2] and counts(listing, 'test') == [1, 0]
     assert (arrays(listing)[1] == pixels(1).transpose(2, 0, 1)).all()
+
+
+PLACES = ['train/a/', 'test/a/', 'train/b/', 'test/b/']
+
+
+@pytest.mark.parametrize('kind', ['bytes', 'paths', 'parts', 'shard'])
+def test_folders_in_a_table_or_shard_are_splits_where_nothing_else_is(tmp_path, kind):
+    for i, place in enumerate(PLACES):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / f'{i:05}.png').write_bytes(png(i))
+    names = [f'{place}{i:05}.png' for i, place in enumerate(PLACES)]
+    inside = [dict(bytes=png(i), path=f'/home/test/{name}') for i, name in enumerate(names)]
+    path = tmp_path / ('x.tar' if kind == 'shard' else 'x.parquet')
+    if kind == 'shard':
+        shard(path, [0, 0, 1, 1], homes=PLACES)
+    elif kind == 'parts':
+        for part in (0, 1):
+            table(tmp_path / f'x-{part}.parquet', [0, 1], images=inside[part::2])
+        path = tmp_path
+    else:
+        table(path, [0, 0, 1, 1], images=inside if kind == 'bytes' else names)
+    listing = recognise(path)
+    assert counts(listing) == [1, 1] and counts(listing, 'test') == [1, 1]
+    assert (arrays(listing, 'test')[1] == pixels(3).transpose(2, 0, 1)).all()
+
+
+def test_folders_in_a_table_are_no_splits_where_its_name_says_one_or_a_class_is_called_so(tmp_path):
+    inside = [dict(bytes=png(i), path=f'{place}{i}.png') for i, place in enumerate(PLACES)]
+    assert list(recognise(table(tmp_path / 'train.parquet', [0, 0, 1, 1], images=inside)).splits) == ['train']
+    (tmp_path / 'train.parquet').unlink()
+    words = ['train', 'test', 'train', 'test']
+    assert list(recognise(table(tmp_path / 'x.parquet', words, images=inside)).splits) == ['train']
+
+
+def test_warnings_about_an_archive_name_the_archive(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    table(tmp_path / 'x.parquet', [0, 1], split=['left', 'right'])
+    with zipfile.ZipFile(tmp_path / 'x.zip', 'w') as z:
+        z.write(tmp_path / 'x.parquet', 'x.parquet')
+    with pytest.warns(UserWarning, match='x.zip: its column of splits says left, right'):
+        recognise(tmp_path / 'x.zip')
 
 
 def test_zip_of_folders_and_what_a_zip_must_not_do(tmp_path, monkeypatch):
