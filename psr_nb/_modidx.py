@@ -1782,6 +1782,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.stages.open_set': ('stages.html#open_set', 'psr_nb/stages.py'),
                                'psr_nb.stages.refine_file': ('stages.html#refine_file', 'psr_nb/stages.py'),
                                'psr_nb.stages.robust_set': ('stages.html#robust_set', 'psr_nb/stages.py'),
+                               'psr_nb.stages.saved_set': ('stages.html#saved_set', 'psr_nb/stages.py'),
                                'psr_nb.stages.score_pool': ('stages.html#score_pool', 'psr_nb/stages.py'),
                                'psr_nb.stages.select_by_students': ('stages.html#select_by_students', 'psr_nb/stages.py'),
                                'psr_nb.stages.soft_label_words': ('stages.html#soft_label_words', 'psr_nb/stages.py')},

@@ -74,14 +74,9 @@ def _export(
         raise PSRError('option --temperature', '--teacher too, because this option belongs to it', 'no --teacher')
     write, ending = lookup(EXPORTS, format, 'export format')
     from psr_nb.distill import writable
-    from psr_nb.distilled import DistilledSet
+    from psr_nb.stages import saved_set
 
-    if source.suffix == '.json' and source.name != 'provenance.json':
-        from psr_nb.select import Selection
-
-        distilled = DistilledSet.from_selection(Selection.open(source))
-    else:
-        distilled = DistilledSet.open(source)
+    distilled = saved_set(source)
     if ipc is not None:
         distilled = distilled.take(ipc)
     if teacher is not None:
@@ -113,7 +108,10 @@ def _push(
     typer.echo(repr(push_to_hub(source, repo, send, private)))
 
 # %% ../nbs/48_cli_sets.ipynb #18986044
-_Judged = Annotated[Path, typer.Argument(help="A distilled set's folder, or any labelled images that --data takes.")]
+_Judged = Annotated[
+    Path,
+    typer.Argument(help="A distilled set's folder, a selection's .json file, or any labelled images that --data takes."),
+]
 _Protocol = Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')]
 _RowsOut = Annotated[Optional[Path], typer.Option('--out', help='A .json file for the results, one row per student.')]
 _Append = Annotated[bool, typer.Option('--append', help='Keep the rows that are in the file and add the new ones.')]

@@ -111,7 +111,11 @@ def _pool_of(path: Path, about: dict, pool: PoolLike | None) -> PoolLike:
     if pool is None:
         if about['path'] is None:
             raise PSRError(f'{path}', 'a pool on disk', 'one that was only in memory', 'Pass pool=')
-        pool = on_disk = Pool.open(_found_from(path.parent, about['path']))
+        place = _found_from(path.parent, about['path'])
+        if not is_there(place / 'pool.json'):
+            say = 'Put it back there, or in Python say where it is: Selection.open(…, pool=Pool.open(…))'
+            raise PSRError(f'selection {path}', f'the pool it was made from at {place}', 'no pool', say)
+        pool = on_disk = Pool.open(place)
         if on_disk.n_per_class > about['n_per_class']:
             pool = Pool.open(on_disk.path, n_per_class=about['n_per_class'])  # extended since
     if pool.fingerprint != about['fingerprint']:

@@ -56,8 +56,8 @@ from .worth import Worth
 
 # %% auto #0
 __all__ = ['BASELINES', 'make_pool', 'score_pool', 'make_selection', 'select_by_students', 'measure_pool', 'free_teachers',
-           'refine_file', 'ccs_strata', 'open_set', 'check_seen', 'earlier_rows', 'add_rows', 'soft_label_words',
-           'evaluate_set', 'robust_set', 'explorer_notebook']
+           'refine_file', 'ccs_strata', 'saved_set', 'open_set', 'check_seen', 'earlier_rows', 'add_rows',
+           'soft_label_words', 'evaluate_set', 'robust_set', 'explorer_notebook']
 
 # %% ../nbs/29_stages.ipynb #d1468929
 def make_pool(
@@ -303,8 +303,17 @@ def _open_images(
     return load_data(path, size=test.images.shape[-1], channels=test.images.shape[1], **told), test
 
 # %% ../nbs/29_stages.ipynb #144894aa
+def saved_set(
+    path: Path,  # a distilled set's folder, or the file of a selection
+) -> DistilledSet:
+    "What was saved as a distilled set, or as a choice of images, which are a set as they are."
+    if path.suffix == '.json' and path.name != 'provenance.json':
+        return DistilledSet.from_selection(Selection.open(path))
+    return DistilledSet.open(path)
+
+
 def open_set(
-    path: str | Path,  # a distilled set's folder, or any labelled images that `load_data` takes
+    path: str | Path,  # a distilled set's folder, a selection's file, or any labelled images that `load_data` takes
     data: str | DataSource,  # the real images
     size: int | None = None,  # scale plain images to this many pixels a side; a distilled set keeps its own
     classes: str | Sequence[str] | None = None,  # only these, in this order, which numbered classes have too; None: all
@@ -316,11 +325,11 @@ def open_set(
     "A set to judge, and what to judge it by."
     path, wanted = Path(path), None if classes is None else class_names(classes)
     told = dict(colours=colours, factor=factor)
-    if (path / 'provenance.json').is_file():
+    if (path / 'provenance.json').is_file() or path.suffix == '.json' and path.is_file():
         if given := [f'--{name}' for name, value in told.items() if value not in (None, 1)]:
             say = 'a set of tensors (.pt), which this option belongs to'
             raise PSRError(f'option {" and ".join(given)}', say, f'the distilled set {path}')
-        images = DistilledSet.open(path)
+        images = saved_set(path)
         channels, own = images.images.shape[1], images.images.shape[-1]
         if size not in (None, own):
             say = 'Leave --size out: the test images are scaled to it'

@@ -8,11 +8,15 @@ import torch
 from choices import pool_of, quiet
 
 from psr_nb.core import PSRError
+from psr_nb.distilled import DistilledSet
+from psr_nb.formats import write_image_folder
+from psr_nb.pool import Pool
 from psr_nb.select import (
     Selection,
     Weights,
     select,
 )
+from psr_nb.stages import open_set
 
 
 def test_selection_on_disk(tmp_path):
@@ -43,6 +47,25 @@ def test_selection_on_disk(tmp_path):
         Selection.open(file, pool_of(seed=1)[0])
     with pytest.raises(PSRError, match='prepare'):
         again.explain(0, 0)
+
+
+def test_a_file_whose_pool_was_moved_says_where_it_was(tiny_copy, tmp_path):
+    file = select(Pool.open(tiny_copy), 2, 'first').save(tmp_path / 'choice.json')
+    moved = tiny_copy.rename(tmp_path / 'elsewhere')
+    with pytest.raises(PSRError, match=f'choice.json: expected the pool it was made from at {tiny_copy}'):
+        Selection.open(file)
+    assert Selection.open(file, Pool.open(moved)).ipc == 2
+
+
+def test_a_selection_is_a_set_to_judge(tiny_copy, tmp_path):
+    chosen = select(Pool.open(tiny_copy), 2, 'first')
+    for split in ('train', 'test'):
+        write_image_folder(DistilledSet.from_selection(chosen), tmp_path / 'data' / split)
+    images, test = open_set(chosen.save(tmp_path / 'choice.json'), str(tmp_path / 'data'))
+    assert torch.equal(images.images, chosen.images) and images.classes == list(chosen.classes) == list(test.classes)
+    (tmp_path / 'other.json').write_text('{"kind": "results"}')
+    with pytest.raises(PSRError, match='other.json: expected a selection'):
+        open_set(tmp_path / 'other.json', str(tmp_path / 'data'))
 
 
 def test_explanations():
