@@ -110,7 +110,9 @@ def _push(
 # %% ../nbs/48_cli_sets.ipynb #18986044
 _Judged = Annotated[
     Path,
-    typer.Argument(help="A distilled set's folder, a selection's .json file, or any labelled images that --data takes."),
+    typer.Argument(
+        help="A distilled set's folder, a selection's .json file, or any labelled images that --data takes."
+    ),
 ]
 _Protocol = Annotated[str, typer.Option('--protocol', help='quick, minimax, rded or sre2l.')]
 _RowsOut = Annotated[Optional[Path], typer.Option('--out', help='A .json file for the results, one row per student.')]

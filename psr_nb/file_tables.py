@@ -454,6 +454,19 @@ def _some_rows(
     return lambda wanted: rows(positions[wanted])
 
 
+def _image_and_label(
+    columns: list[str], image_column: str | None, label_column: str | None, where: str
+) -> tuple[str, str]:
+    "The two columns that a data set needs. Raises `PSRError` unless both are there."
+    image = find_column(columns, IMAGE_COLUMNS, image_column, 'image', where)
+    label = find_column(columns, LABEL_COLUMNS, label_column, 'label', where)
+    if image is not None and label is not None and image != label:
+        return image, label
+    absent = ', '.join(n for n, c in (('image', image), ('label', label)) if c is None) or 'two different ones'
+    cure = 'Name them: --image-column and --label-column'
+    raise PSRError(where, 'columns image and label', f'{some_columns(columns)} (no {absent})', cure)
+
+
 def _row_places(table, image: str, file: Path) -> list:
     "The path of each row's image, where the table has it and no name around it says a split; else nothing for each."
     import pyarrow as pa
@@ -492,18 +505,7 @@ def read_parquet_forms(
         for file in parts:
             table = _open_parquet(file)
             columns = table.schema_arrow.names
-            image = find_column(columns, IMAGE_COLUMNS, image_column, 'image', f'{file}')
-            label = find_column(columns, LABEL_COLUMNS, label_column, 'label', f'{file}')
-            if image is None or label is None or image == label:
-                absent = (
-                    ', '.join(n for n, c in (('image', image), ('label', label)) if c is None) or 'two different ones'
-                )
-                raise PSRError(
-                    f'{file}',
-                    'columns image and label',
-                    f'{some_columns(columns)} (no {absent})',
-                    'Name them: --image-column and --label-column',
-                )
+            image, label = _image_and_label(columns, image_column, label_column, f'{file}')
             names[f'{file}'], part_of[f'{file}'] = _schema_names(table, label), split
             try:
                 cells = lambda c, t=table: t.read([c])[c].to_pylist()
@@ -601,15 +603,7 @@ def from_datasets(
     plain = {split: table.with_format(None) for split, table in parts.items()}
     for split, table in _divided(plain, f'{path}').items():
         where = f'{path}, split {split}'
-        image = find_column(table.column_names, IMAGE_COLUMNS, image_column, 'image', where)
-        label = find_column(table.column_names, LABEL_COLUMNS, label_column, 'label', where)
-        if image is None or label is None:
-            raise PSRError(
-                where,
-                'columns image and label',
-                some_columns(table.column_names),
-                'Name them: --image-column and --label-column',
-            )
+        image, label = _image_and_label(table.column_names, image_column, label_column, where)
         if isinstance(table.features[image], datasets.Image):
             table = table.cast_column(image, datasets.Image(decode=False))
         names[split] = getattr(table.features[label], 'names', None)

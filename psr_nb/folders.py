@@ -254,27 +254,42 @@ def _split_lists(path: Path, at: Path) -> list[str]:
     return [f'{found[0]} is not read: {say}'] if found else []
 
 
-def read_folders(
-    path: Path,  # a folder
-    endings: set[str] | None = None,  # of image files, in lower case, with the dot
-) -> Listing | None:  # None: not this form
-    "Class folders, in split folders or not, at any depth of single folders."
-    endings = endings or image_endings()
-    left_out, notes, at = Counter(), [], path
-    said = _said_splits(path.parent) if path.name == 'images' else {}
+def _home(
+    path: Path, endings: set[str], notes: list[str]
+) -> tuple[Path, list[Path], dict[str, Path], dict]:  # the folder, those in it, its splits, what lists say of splits
+    "Where the class folders or the split folders lie: here, or in folders that hold nothing else."
+    at, said = path, _said_splits(path.parent) if path.name == 'images' else {}
     while True:
         splits = split_folders(at, endings)
         inner = sub_folders(at)
         if not said and (said := _said_splits(at)):
             notes.append('the splits are those of the lists beside the images')
             inner = [f for f in inner if f.name == 'images'] or inner  # the others hold lists, and masks
-        deeper = (
-            len(inner) == 1 and not splits and not holds_images(at, endings) and not holds_images(inner[0], endings)
-        )
-        if not (deeper and sub_folders(inner[0])):
-            break
+        alone = len(inner) == 1 and not splits and not any(holds_images(f, endings) for f in (at, inner[0]))
+        if not (alone and sub_folders(inner[0])):
+            return at, inner, splits, said
         at = inner[0]
         notes.append(f'the folder {at.name} is a wrapper: its folders are read')
+
+
+def _spelling_doubts(names: set[str]) -> list[str]:
+    "Folders that are one class, since their names mean the same."
+    spelt: dict[str, list[str]] = {}
+    for name in names:
+        spelt.setdefault(nfc(name.strip()), []).append(name)
+    say = 'their names differ in spaces or in how accents are written'
+    return [f'{len(same)} folders are one class, {c}: {say}' for c, same in spelt.items() if len(same) > 1]
+
+
+def read_folders(
+    path: Path,  # a folder
+    endings: set[str] | None = None,  # of image files, in lower case, with the dot
+) -> Listing | None:  # None: not this form
+    "Class folders, in split folders or not, at any depth of single folders."
+    endings = endings or image_endings()
+    left_out: Counter = Counter()
+    notes: list[str] = []
+    at, inner, splits, said = _home(path, endings, notes)
     if not inner:
         return None
     parts = {s: _unwrapped(f, endings) for s, f in splits.items()} if splits else {'train': at}
@@ -291,14 +306,7 @@ def read_folders(
         listed, said = _by_inner_folders(files, names, at), {'': 'the folders inside the classes'}
         notes.append('the splits are the folders inside the class folders')
     doubts = [] if splits or said else _doubts(inner, endings) + _split_lists(path, at)
-    spelt: dict[str, set[str]] = {}
-    for name in {name for _, names in listed.values() for name in names}:
-        spelt.setdefault(nfc(name.strip()), set()).add(name)
-    doubts += [
-        f'{len(names)} folders are one class, {c}: their names differ in spaces or in how accents are written'
-        for c, names in spelt.items()
-        if len(names) > 1
-    ]
+    doubts += _spelling_doubts({name for _, names in listed.values() for name in names})
     classes, labels, more = read_labels({s: names for s, (_, names) in listed.items()}, None, f'data {at}')
 
     return Listing(

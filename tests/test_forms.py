@@ -288,6 +288,8 @@ def test_saved_datasets(tmp_path):
     listing = recognise(tmp_path / 'one')
     assert listing.classes == ['a', 'b'] and (arrays(listing)[3] == pixels(3).transpose(2, 0, 1)).all()
     assert counts(recognise(tmp_path / 'two'), 'test') == [1, 0]
+    with pytest.raises(PSRError, match='two different ones'):
+        recognise(tmp_path / 'one', 'label', 'label')
     (tmp_path / 'one' / 'state.json').write_text('{')
     with pytest.raises(PSRError, match='save_to_disk'):
         recognise(tmp_path / 'one')
