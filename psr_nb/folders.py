@@ -256,7 +256,9 @@ def _split_lists(path: Path, at: Path) -> list[str]:
 
 def _home(
     path: Path, endings: set[str], notes: list[str]
-) -> tuple[Path, list[Path], dict[str, Path], dict]:  # the folder, those in it, its splits, what lists say of splits
+) -> tuple[
+    Path, list[Path], dict[str, Path] | None, dict
+]:  # the folder, those in it, its splits, what lists say of splits
     "Where the class folders or the split folders lie: here, or in folders that hold nothing else."
     at, said = path, _said_splits(path.parent) if path.name == 'images' else {}
     while True:
