@@ -27,6 +27,14 @@ export function rowTiles(chosen, first, isPinned, before) {
   return tiles;
 }
 
+// How much two settings differ, in words; they may have budgets of their own.
+export function apartWords(found, [a, b]) {
+  const [left, right] = [0, 1].map((side) => found.reduce((sum, pair) => sum + pair[side].length, 0));
+  if (!left && !right) return 'The same images.';
+  if (left === right) return `${a} and ${b} differ in ${left} image${left === 1 ? '' : 's'}.`;
+  return `Only in ${a}: ${left}. Only in ${b}: ${right}.`;
+}
+
 const MARKS = { pinned: '\u25a0', banned: '\u2212', selected: '\u25c6' };
 
 function createTools(desk, refill) {
@@ -66,7 +74,7 @@ function createTools(desk, refill) {
   const update = () => {
     for (const [name, tab] of Object.entries(tabs)) tab.setAttribute('aria-pressed', name === desk.showing);
     say(tabs.lasso, `Lasso (${thousands(desk.lassoed.length)})`);
-    tabs.apart.disabled = desk.pair?.length !== 2;
+    tabs.apart.disabled = !desk.comparing();
     for (const b of several) b.disabled = !desk.lassoed.length;
     changed.box.disabled = !model.get('kept').length;
   };
@@ -163,10 +171,8 @@ export function createSheet(desk) {
     }
     const names = desk.pair.map(desk.pairName);
     const parts = [];
-    let differ = 0;
-    found.forEach((pair, c) => {
-      if (desk.only >= 0 && desk.only !== c) return;
-      differ += pair[0].length;
+    const shown = found.map((pair, c) => (desk.only < 0 || desk.only === c ? pair : [[], []]));
+    shown.forEach((pair, c) => {
       if (!pair[0].length && !pair[1].length) return;
       const lines = pair.map((ids, side) => {
         const tiles = ids.map((i) => tileOf(c * n + i, `only in ${names[side]}`, `side${side}`, side ? 'B' : 'A'));
@@ -177,14 +183,13 @@ export function createSheet(desk) {
         'div',
         { class: 'name' },
         h('b', {}, about.classes[c]),
-        h('small', {}, `${pair[0].length} differ`),
+        h('small', {}, `${Math.max(pair[0].length, pair[1].length)} differ`),
       );
       parts.push(
         h('div', { class: 'row', role: 'group', 'aria-label': about.classes[c] }, head, h('div', {}, ...lines)),
       );
     });
-    const words = differ ? `${names[0]} and ${names[1]} differ in ${differ} images.` : 'The same images.';
-    node.replaceChildren(h('p', { class: 'help' }, words), ...parts);
+    node.replaceChildren(h('p', { class: 'help' }, apartWords(shown, names)), ...parts);
   }
 
   // Tiles of a row that stay as they are stay in the page.

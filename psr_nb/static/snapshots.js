@@ -48,7 +48,7 @@ export function createSnapshots(desk) {
     return chosen.length === 2 && chosen.every(Boolean) ? apart(...chosen) : null;
   };
   const choose = (which, on) => {
-    desk.pair = desk.pair.filter((name) => name !== which);
+    desk.pair = desk.pair.filter((name) => name !== which && idsOf(name)); // one may have another name by now
     if (on) desk.pair = [...desk.pair, which].slice(-2);
     for (const [name, box] of boxes) box.checked = desk.pair.includes(name);
     desk.showing = desk.pair.length === 2 ? 'apart' : 'selection';

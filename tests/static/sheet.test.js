@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { coalesced } from '../../psr_nb/static/dom.js';
-import { rowTiles } from '../../psr_nb/static/sheet.js';
+import { apartWords, rowTiles } from '../../psr_nb/static/sheet.js';
 import { pixelsOf, put } from '../../psr_nb/static/stamps.js';
 
 test('a row holds the chosen in their order, and says who is pinned', () => {
@@ -22,6 +22,13 @@ test('against what was kept, new ones have a plus, and those that went stay with
       [7, 'gone', '\u2212'],
     ],
   );
+});
+
+test('two settings with budgets of their own are not the same images', () => {
+  const names = ['now', 'before'];
+  assert.equal(apartWords([[[1], [2]]], names), 'now and before differ in 1 image.');
+  assert.equal(apartWords([[[], [2, 3]]], names), 'Only in now: 0. Only in before: 2.');
+  assert.equal(apartWords([[[], []]], names), 'The same images.');
 });
 
 test('work asked for several times is done once, and again when asked for later', () => {
