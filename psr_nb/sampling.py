@@ -19,8 +19,9 @@ from .core import PSRError, is_number, is_whole, lookup, out_of_memory
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
-           'first_block_cache', 'remembering', 'kept_attention', 'model_input_of', 'SampleStep', 'check_sampler',
-           'Guide', 'check_guide', 'has_companions', 'denoise', 'first_indices', 'in_batches']
+           'first_block_cache', 'remembering', 'kept_attention', 'learns_variance', 'drawing', 'model_input_of',
+           'SampleStep', 'check_sampler', 'Guide', 'check_guide', 'has_companions', 'denoise', 'first_indices',
+           'in_batches']
 
 # %% ../nbs/03_sampling.ipynb #s005
 SCHEDULERS = {  # name -> diffusers class
@@ -179,6 +180,22 @@ SAMPLER = dict(  # settings of a prior that brings none
 )
 
 
+def learns_variance(
+    solver: Any,  # a diffusers scheduler
+) -> bool:
+    "Whether it draws with a variance that the network answers too."
+    return str(solver.config.get('variance_type') or '').startswith('learned')
+
+
+def drawing(
+    solver: Any,  # a diffusers scheduler
+    generators: Any,  # one, or one per row; None: it draws as it likes
+) -> dict[str, Any]:  # further arguments of its step
+    "What a scheduler is told that draws noise at each step."
+    takes = 'generator' in inspect.signature(solver.step).parameters
+    return {'generator': generators} if generators is not None and takes else {}
+
+
 def model_input_of(
     solver: Any,  # a diffusers scheduler
     z: torch.Tensor,  # (n, c, h, w)
@@ -290,8 +307,7 @@ def denoise(
     check_sampler(steps, guidance_scale, guidance_interval, solver.config.num_train_timesteps)
     (low, high), kept, guidance_before = guidance_interval, {}, None
     solver.set_timesteps(steps, device=noise.device)
-    takes_generator = 'generator' in inspect.signature(solver.step).parameters
-    extra = {'generator': generators} if generators is not None and takes_generator else {}
+    extra = drawing(solver, generators)
     z = noise * getattr(solver, 'init_noise_sigma', 1.0)
     with first_block_cache(transformer, cache_threshold):
         for i, t in enumerate(solver.timesteps):
