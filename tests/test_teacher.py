@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -99,6 +100,38 @@ def test_a_checkpoint_becomes_a_folder(resnet, tmp_path):
     again = Teacher.from_pretrained(teacher.save(tmp_path / 'kept'), device='cpu')
     assert again.classes == NAMES and again.input_size == 32 and torch.equal(again.std, teacher.std)
     assert same(again, resnet) < 1e-6
+
+
+@pytest.mark.parametrize('library', ['timm', 'torchvision'])
+def test_a_checkpoint_says_how_its_images_were_normalised(tmp_path, library):
+    "timm's training script keeps its arguments beside the weights."
+    name = 'test_resnet' if library == 'timm' else 'mobilenet_v3_small'
+    make = timm.create_model if library == 'timm' else torchvision.models.get_model
+    torch.manual_seed(0)
+    network = make(name, num_classes=3).eval()
+    args = dict(model=name, mean=[0.49, 0.48, 0.45], std=[0.2, 0.2, 0.21], img_size=48, input_size=None)
+    saved = dict(arch=name, state_dict=network.state_dict(), args=argparse.Namespace(**args))
+    torch.save(saved, tmp_path / 'a.pth.tar')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        teacher = Teacher.from_pretrained(tmp_path / 'a.pth.tar', device='cpu')
+    assert teacher.input_size == 48 and same(teacher, network, 48) < 1e-5
+    assert torch.allclose(teacher.mean.flatten(), torch.tensor([0.49, 0.48, 0.45]))
+    larger = Teacher.from_pretrained(tmp_path / 'a.pth.tar', device='cpu', input_size=64, mean=0.5, std=0.5)
+    assert larger.input_size == 64 and larger.mean.flatten().tolist() == [0.5] * 3
+    for odd in (dict(args, mean=None), dict(args, mean='imagenet')):
+        torch.save(dict(saved, args=argparse.Namespace(**odd)), tmp_path / 'b.pth.tar')
+        with pytest.warns(UserWarning, match='nothing says how its images were normalised'):
+            assert Teacher.from_pretrained(tmp_path / 'b.pth.tar', device='cpu').input_size == 48
+
+
+def test_high_images_are_smoothed_where_they_are_made_smaller(resnet):
+    "Two bright rows of eight are a quarter of the light, whichever side is the longer one."
+    teacher = Teacher(resnet, 'a', (0.0,) * 3, (1.0,) * 3, 32, NAMES)
+    bright = (torch.arange(256) % 8 - 3.5).abs() < 1
+    stripes = bright.float().view(1, 1, 256, 1).expand(1, 3, 256, 32)
+    assert (teacher.prepare(stripes) - 0.25).abs().max() < 0.05
+    assert (teacher.prepare(stripes.mT) - 0.25).abs().max() < 0.05
 
 
 def torchvision_file(folder, name, change=dict, **arguments):
