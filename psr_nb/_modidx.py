@@ -1507,6 +1507,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'psr_nb.sampling': { 'psr_nb.sampling.Guide': ('sampling.html#guide', 'psr_nb/sampling.py'),
                                  'psr_nb.sampling.Guide.__call__': ('sampling.html#guide.__call__', 'psr_nb/sampling.py'),
                                  'psr_nb.sampling.SampleStep': ('sampling.html#samplestep', 'psr_nb/sampling.py'),
+                                 'psr_nb.sampling._inner': ('sampling.html#_inner', 'psr_nb/sampling.py'),
                                  'psr_nb.sampling._pushed': ('sampling.html#_pushed', 'psr_nb/sampling.py'),
                                  'psr_nb.sampling.alpha_sigma': ('sampling.html#alpha_sigma', 'psr_nb/sampling.py'),
                                  'psr_nb.sampling.check_guide': ('sampling.html#check_guide', 'psr_nb/sampling.py'),

@@ -36,6 +36,7 @@ from psr_nb.kinds import (
 )
 from .sampling import FLOW_SCHEDULERS, SAMPLER, SCHEDULERS, is_flow, new_scheduler, quiet
 from psr_nb.weights import (
+    DIT_MARKS,
     PICKLES,
     SAFE,
     as_safetensors,
@@ -52,6 +53,7 @@ from psr_nb.weights import (
     unwrap,
     weight_file,
     weight_parts,
+    without_company,
 )
 
 # %% auto #0
@@ -234,6 +236,12 @@ def prompt_table(
         raise PSRError(f'{folder / "tokenizer"}', "CLIP's tokenizer", f'{type(e).__name__}: {str(e)[:200]}') from None
     readable, variant = _readable(folder / 'text_encoder', ('model', 'pytorch_model'), None)
     encoder: Any = _loaded(CLIPTextModel, readable, variant, use_safetensors=True).float().eval()
+    most, lengths = tokenizer.model_max_length, map(len, tokenizer(sentences).input_ids)
+    if long := [s for s, n in zip(sentences, lengths) if n > most]:
+        say = f'cut off after {most} words or parts of words: {long[0][:80]!r}'
+        raise PSRError(
+            f'prior {folder}', 'sentences that its text encoder reads to the end', say, 'Give a shorter prompt'
+        )
     tokens = tokenizer(
         [*sentences, ''],
         padding='max_length',
@@ -365,7 +373,13 @@ def _told_by_text(folder: Path, name: str, wanted: list[str] | None, prompt: str
         )
     if '{}' not in prompt:
         raise PSRError('argument prompt', 'a sentence with {} where the class goes', repr(prompt))
-    return prompt_table(folder, [prompt.format(spoken(c)) for c in wanted])
+    sentences = [prompt.replace('{}', spoken(c)) for c in wanted]
+    if len(set(sentences)) < len(sentences):
+        twice = next(s for s in sentences if sentences.count(s) > 1)
+        same = ' and '.join(c for c, s in zip(wanted, sentences) if s == twice)
+        say = f'{same} are told by the same sentence, {twice!r}: their images will be of one kind'
+        warnings.warn(f'prior {name}: {say}', stacklevel=4)
+    return prompt_table(folder, sentences)
 
 
 def _told_by_label(folder: Path, names: Any, n: int, what: str = 'transformer') -> list[str]:  # n names
@@ -668,7 +682,7 @@ def read_authors_dit(
 ) -> dict[str, Any]:  # arguments of `Prior`
     "A DiT or SiT in its authors' form. Source: Peebles & Xie 2023, arXiv 2212.09748; Ma et al. 2024, arXiv 2401.08740."
     found = read_file(file)
-    state = strip_prefixes(unwrap(found, f'{file}'))
+    state = without_company(strip_prefixes(unwrap(found, f'{file}')), DIT_MARKS)
     check_finite(state, f'{file}')
     if not is_authors_dit(state):
         raise PSRError(

@@ -101,6 +101,11 @@ def clean_latents(
     return out
 
 # %% ../nbs/03_sampling.ipynb #s009
+def _inner(transformer: Any) -> Any:
+    "The network with the blocks: a SiT's stands in one that knows its time."
+    return getattr(transformer, 'inner', transformer)
+
+
 @contextlib.contextmanager
 def first_block_cache(
     transformer: Any,  # a `DiTTransformer2DModel`
@@ -110,6 +115,7 @@ def first_block_cache(
     if not threshold:
         yield
         return
+    transformer = _inner(transformer)
     from diffusers.hooks.first_block_cache import FirstBlockCacheConfig
     from diffusers.models.cache_utils import CacheMixin
 
@@ -136,6 +142,7 @@ def remembering(
     memory: str,  # calls of the same name are compared with one another
 ) -> contextlib.AbstractContextManager:
     "What a cache, where one is on, compares this call with: earlier calls of the same name."
+    transformer = _inner(transformer)
     if getattr(transformer, 'is_cache_enabled', False):
         return transformer.cache_context(memory)
     return contextlib.nullcontext()

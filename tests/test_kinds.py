@@ -301,6 +301,39 @@ def test_sits_checkpoint_is_integrated_in_its_authors_time(tmp_path):
         Prior.from_pretrained(tmp_path / 'x.pt', prediction='velocity')
 
 
+def test_the_first_block_cache_of_a_sit(tmp_path):
+    "Every block is run where nothing changes little enough, and some of them are not where all does."
+    prior = Prior.from_pretrained(authors_file(tmp_path / 'SiT.pt'), device='cpu')
+    noise, calls = noise_of(1, prior.latent_shape), []
+    prior.transformer.inner.transformer_blocks[-1].attn1.register_forward_hook(lambda *_: calls.append(1))
+    made = {t: prior.sample([1], noise, num_inference_steps=6, cache_threshold=t) for t in (0.0, 1e-9)}
+    assert torch.equal(*made.values()) and len(calls) == 2 * 6
+    other = prior.sample([1], noise, num_inference_steps=6, cache_threshold=10.0)
+    assert len(calls) == 2 * 6 + 1 and not torch.equal(other, made[0.0])
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda s: {'ema': {'n_averaged': torch.tensor(3), **{f'module.{k}': v for k, v in s.items()}}},
+        lambda s: {'state_dict': {'vae.scale': torch.ones(2), **{f'model.{k}': v for k, v in s.items()}}},
+        lambda s: {
+            'state_dict': {f'model.{k}': v * 0 for k, v in s.items()} | {f'ema_model.{k}': v for k, v in s.items()}
+        },
+    ],
+    ids=['averaged by torch', 'Lightning', 'Lightning averaged'],
+)
+def test_a_dit_in_company(tmp_path, wrap):
+    "As a training script leaves it, and as a teacher's checkpoint may be."
+    plain = Prior.from_pretrained(authors_file(tmp_path / 'a.pt'), device='cpu')
+    torch.save(wrap(torch.load(tmp_path / 'a.pt')), tmp_path / 'b.pt')
+    x = noise_of(1, plain.latent_shape)
+    one, two = (
+        p.sample([3], x, num_inference_steps=2) for p in (plain, Prior.from_pretrained(tmp_path / 'b.pt', device='cpu'))
+    )
+    assert torch.equal(one, two)
+
+
 def prior_timesteps(prior, steps):
     solver = prior.make_scheduler()
     solver.set_timesteps(steps)
@@ -332,6 +365,21 @@ def test_another_autoencoder(flow, tmp_path):
     again = Prior.from_pretrained(other.name, device='cpu')
     assert torch.equal(again.decode(z), other.decode(z)) and not torch.equal(own.decode(z), other.decode(z))
     assert again.name == other.name and again.weights_hash == other.weights_hash
+
+
+@pytest.mark.parametrize(
+    'name, shown',
+    [
+        ('/home/me/DiT.pt?vae=/home/me/sd-vae', 'DiT.pt?vae=sd-vae'),
+        ('DiT.pt?prediction=flow&vae=/home/me/sd-vae', 'DiT.pt?prediction=flow&vae=sd-vae'),
+        ('/home/me/prior?variant=fp16', 'prior?variant=fp16'),
+        ('owner/name?revision=main', 'owner/name?revision=main'),
+    ],
+)
+def test_names_are_shown_without_paths(name, shown):
+    from psr_nb.seen import shown_name
+
+    assert shown_name(name) == shown
 
 
 def test_an_autoencoder_alone_is_taken_from_its_own_folder(flow, tmp_path):
