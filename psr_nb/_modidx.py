@@ -1376,6 +1376,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'psr_nb.refine.Refinement.roundtrip': ('refine.html#refinement.roundtrip', 'psr_nb/refine.py'),
                                'psr_nb.refine.Refinement.step': ('refine.html#refinement.step', 'psr_nb/refine.py'),
                                'psr_nb.refine.Refinement.target': ('refine.html#refinement.target', 'psr_nb/refine.py'),
+                               'psr_nb.refine._check_maker': ('refine.html#_check_maker', 'psr_nb/refine.py'),
                                'psr_nb.refine._name_of': ('refine.html#_name_of', 'psr_nb/refine.py'),
                                'psr_nb.refine._placed': ('refine.html#_placed', 'psr_nb/refine.py'),
                                'psr_nb.refine._refined': ('refine.html#_refined', 'psr_nb/refine.py'),

@@ -194,7 +194,7 @@ class Prior:
         files = sorted(self.folder.rglob('*.safetensors')) if self.folder else []
         parts = [p.parent for p in self.folder.glob('*/config.json')] if self.folder else []
         whole = all(any(f.parent == p for f in files) for p in parts)  # no part is a pickle
-        if files and whole and 'vae' not in split_source(self.name)[1]:
+        if files and whole and not {'vae', 'variant'} & set(split_source(self.name)[1]):  # they name other files
             prompts = [] if self.prompts is None else [tensor_hash(self.prompts)]
             return content_hash([file_hash(f) for f in files] + prompts)
         return content_hash([tensor_hash(p) for m in (self.transformer, self.vae) for p in m.parameters()])

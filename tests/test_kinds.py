@@ -7,6 +7,7 @@ checkpoint below 1e-4 of an integration in its authors' time, guidance of three 
 
 import argparse
 import json
+import warnings
 
 import diffusers
 import pytest
@@ -814,3 +815,32 @@ def test_another_autoencoder_has_the_same_latents(flow, tmp_path):
     diffusers.AutoencoderKL(latent_channels=8).save_pretrained(tmp_path / 'vae')
     with pytest.raises(PSRError, match='8 in_channels, as many as the latents of its autoencoder, found 4'):
         Prior.from_pretrained(flow, device='cpu', vae=tmp_path / 'vae')
+
+
+def test_refining_with_another_prior_is_said(flow, tmp_path):
+    "Its autoencoder would show other images for the same latents; a variant has a hash of its own."
+    prior = Prior.from_pretrained(flow, device='cpu')
+    pool = Pool.sample(prior, [], 2, path=tmp_path / 'pool', progress=False, num_inference_steps=2)
+    chosen = select(pool, 1, 'first')
+    settings = RefineSettings(steps=1, student=0.0, soft_label=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        assert len(list(refine(chosen, prior, settings=settings))) == 1
+    vae = small_vae()
+    vae.register_to_config(scaling_factor=5.0)
+    torch.nn.init.constant_(vae.decoder.conv_out.bias, 2.0)
+    vae.save_pretrained(tmp_path / 'other')
+    other = Prior.from_pretrained(flow, device='cpu', vae=tmp_path / 'other')
+    with pytest.warns(UserWarning, match='shows other images for these latents than the selection has'):
+        next(refine(chosen, other, settings=settings))
+    small = Prior.from_pretrained(pixel_folder(tmp_path / 'p', unet(10, 3)), device='cpu')
+    with pytest.raises(PSRError, match='with latents of 3×16×16 for 4×8×8'):
+        next(refine(chosen, small, settings=settings))
+
+
+def test_a_variant_is_another_prior(tmp_path):
+    folder = pixel_folder(tmp_path / 'p', unet())
+    file = folder / 'unet' / 'diffusion_pytorch_model.safetensors'
+    save_file({k: v.half() for k, v in load_file(file).items()}, file.with_suffix('.fp16.safetensors'))
+    whole, half = (Prior.from_pretrained(folder, device='cpu', variant=v) for v in (None, 'fp16'))
+    assert whole.weights_hash != half.weights_hash
