@@ -400,13 +400,23 @@ def torchvision_classifier(
 # %% ../nbs/07_checkpoints.ipynb #k019
 def _kept(
     file: Path,
-) -> tuple[str | None, Any, dict[str, Any]]:  # architecture, names of the outputs, how it was trained
+) -> tuple[str | None, Any, dict[str, Any]]:  # architecture, names of the outputs, arguments of the training
     "What a training script wrote beside the weights: timm's and torchvision's have `arch`."
     if file.suffix == SAFE or file.suffix == '.json':
         return None, None, {}
     found = read_file(file)
     arch = found.get('arch') if isinstance(found, dict) else None
-    return arch if isinstance(arch, str) else None, _kept_names(found), _kept_images(authors_arguments(found))
+    return arch if isinstance(arch, str) else None, _kept_names(found), authors_arguments(found)
+
+
+def _kept_build(
+    args: dict[str, Any],  # of a training
+) -> dict[str, Any]:
+    "What timm's script has given to `timm.create_model`, of that which weights do not show."
+    more = args.get('model_kwargs')
+    said = dict(global_pool=args.get('gp'), bn_eps=args.get('bn_eps'))
+    own = dict(more) if isinstance(more, dict) else {}
+    return {k: v for k, v in {**said, **own}.items() if v is not None and k not in _ELSEWHERE}
 
 
 def _kept_images(
@@ -427,7 +437,8 @@ def checkpoint_file(
 ) -> Classifier:
     "Bare weights of a known architecture."
     where = f'teacher {file}'
-    kept, names, images = _kept(file)
+    kept, names, args = _kept(file)
+    images = _kept_images(args)
     size = images.pop('input_size', None)
     architecture, input_size = architecture or kept, input_size or size
     if architecture is None:
@@ -443,7 +454,8 @@ def checkpoint_file(
         cfg = timm.get_pretrained_cfg(plain)
         cfg = cfg.to_dict() if cfg else {}
         try:
-            network, arguments = build_timm(plain, state, sized(cfg, input_size), where, input_size)
+            own = {**_kept_build(args), **sized(cfg, input_size)}
+            network, arguments = build_timm(plain, state, own, where, input_size)
             cfg = {k: v for k, v in cfg.items() if k not in ('label_names', 'num_classes')}
             cfg |= dict(label_names=names, **images)
             recipe = dict(architecture=plain, model_args=arguments)

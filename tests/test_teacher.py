@@ -17,6 +17,7 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
+from test_prior import small_vae
 from timm.models._hub import save_for_hf
 
 from psr_nb.core import PSRError
@@ -123,6 +124,19 @@ def test_a_checkpoint_says_how_its_images_were_normalised(tmp_path, library):
         torch.save(dict(saved, args=argparse.Namespace(**odd)), tmp_path / 'b.pth.tar')
         with pytest.warns(UserWarning, match='nothing says how its images were normalised'):
             assert Teacher.from_pretrained(tmp_path / 'b.pth.tar', device='cpu').input_size == 48
+
+
+@pytest.mark.parametrize('said', [dict(gp='max'), dict(model_kwargs=dict(act_layer='silu', num_classes=3))])
+def test_a_checkpoint_says_how_its_network_was_built(tmp_path, said):
+    "Pooling and activation have no weights: nothing but the arguments of timm's script tells them."
+    own = dict(global_pool='max') if 'gp' in said else dict(act_layer='silu')
+    torch.manual_seed(0)
+    network = timm.create_model('test_resnet', num_classes=3, **own).eval()
+    args = argparse.Namespace(mean=[0.5] * 3, std=[0.5] * 3, img_size=64, bn_eps=None, **said)
+    torch.save(dict(arch='test_resnet', state_dict=network.state_dict(), args=args), tmp_path / 'a.pth.tar')
+    teacher = Teacher.from_pretrained(tmp_path / 'a.pth.tar', device='cpu', label_names=NAMES)
+    assert same(teacher, network, 64) < 1e-6
+    assert same(Teacher.from_pretrained(teacher.save(tmp_path / 'kept'), device='cpu'), network, 64) < 1e-6
 
 
 def test_high_images_are_smoothed_where_they_are_made_smaller(resnet):
@@ -380,7 +394,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self): self.do_GET()
     def do_GET(self):
         path = self.path.split('?')[0]
-        for name in ('timm/test_resnet.r160_in1k', 'somebody/vit', 'somebody/xl'):
+        for name in ('timm/test_resnet.r160_in1k', 'somebody/vit', 'somebody/xl', 'somebody/sd-vae'):
             home = folder / name
             files = sorted(f.relative_to(home).as_posix() for f in home.rglob('*') if f.is_file())
             if path.startswith(f'/api/models/{name}'):
@@ -416,6 +430,9 @@ try: Prior.from_pretrained('somebody/xl', device='cpu')
 except PSRError as e: assert 'SDXL' in str(e), e
 else: raise AssertionError('sampled as another kind')
 assert not any(a.startswith('somebody/xl/') for a in asked), asked
+from psr_nb.pipelines import load_autoencoder, vae_home
+assert load_autoencoder(vae_home('somebody/sd-vae')).config.latent_channels == 4
+assert not any(a.endswith('.bin') for a in asked), asked
 print('all of them')
 """
 
@@ -435,6 +452,8 @@ def test_ids_of_the_hub(tmp_path):
         (tmp_path / 'somebody' / 'xl' / name / 'config.json').write_text('{}')
         (tmp_path / 'somebody' / 'xl' / name / 'model.safetensors').write_bytes(b'large')
     (tmp_path / 'somebody' / 'xl' / 'model_index.json').write_text('{"_class_name": "StableDiffusionXLPipeline"}')
+    small_vae().save_pretrained(tmp_path / 'somebody' / 'sd-vae')
+    (tmp_path / 'somebody' / 'sd-vae' / 'diffusion_pytorch_model.bin').write_bytes(b'large')
     done = subprocess.run([sys.executable, '-c', HUB, str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == 'all of them', done.stderr[-2000:]
 
