@@ -108,6 +108,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'psr_nb/checkpoints.py'),
                                     'psr_nb.checkpoints.TimmInterface.forward_head': ( 'checkpoints.html#timminterface.forward_head',
                                                                                        'psr_nb/checkpoints.py'),
+                                    'psr_nb.checkpoints._built_for': ('checkpoints.html#_built_for', 'psr_nb/checkpoints.py'),
                                     'psr_nb.checkpoints._kept': ('checkpoints.html#_kept', 'psr_nb/checkpoints.py'),
                                     'psr_nb.checkpoints._kept_build': ('checkpoints.html#_kept_build', 'psr_nb/checkpoints.py'),
                                     'psr_nb.checkpoints._kept_images': ('checkpoints.html#_kept_images', 'psr_nb/checkpoints.py'),

@@ -171,6 +171,14 @@ def build_timm(
     return network, shaped
 
 # %% ../nbs/07_checkpoints.ipynb #k011
+def _built_for(arguments: dict[str, Any]) -> int | None:  # None: they do not say it
+    "Pixels per side that a network of timm's was built for, by its arguments."
+    size: Any = arguments.get('img_size')
+    if isinstance(size, (list, tuple)) and len(set(size)) == 1:
+        size = size[0]
+    return size if is_whole(size, 1) else None
+
+
 def sized(
     cfg: dict[str, Any],  # timm's
     input_size: int | None,  # pixels per side; None: as it was trained
@@ -276,8 +284,9 @@ def timm_folder(
         found = torchvision_classifier(architecture.partition('/')[2], state, where)
         named = timm_classifier(found.network, {**cfg, 'fixed_input_size': found.fixed}, where)
         return replace(named, recipe=found.recipe)
-    network, arguments = build_timm(architecture, state, arguments, where, input_size or _size(cfg, where))
-    return timm_classifier(network, cfg, where, input_size, dict(architecture=architecture, model_args=arguments))
+    network, arguments = build_timm(architecture, state, arguments, where, input_size)
+    size = input_size or _built_for(arguments)  # timm leaves the architecture's own size in `pretrained_cfg`
+    return timm_classifier(network, cfg, where, size, dict(architecture=architecture, model_args=arguments))
 
 # %% ../nbs/07_checkpoints.ipynb #k015
 class TimmInterface(nn.Module):
@@ -459,7 +468,7 @@ def checkpoint_file(
             cfg = {k: v for k, v in cfg.items() if k not in ('label_names', 'num_classes')}
             cfg |= dict(label_names=names, **images)
             recipe = dict(architecture=plain, model_args=arguments)
-            size = input_size or arguments.get('img_size')
+            size = input_size or _built_for(arguments)
             return replace(timm_classifier(network, cfg, where, size, recipe), assumed=not images)
         except PSRError as e:
             errors.append(e)

@@ -496,6 +496,23 @@ def test_positions_say_what_a_vit_was_trained_with(tmp_path):
     assert larger.input_size == 64 and larger.logits(torch.rand(1, 3, 64, 64)).isfinite().all()
 
 
+@pytest.mark.parametrize('old', [False, True])
+def test_a_vit_is_asked_at_the_size_it_was_built_for(tmp_path, old):
+    "timm writes the architecture's own size into `pretrained_cfg`, and that of the network beside it, or nowhere."
+    torch.manual_seed(0)
+    small = timm.create_model('test_vit', num_classes=3, img_size=32).eval()
+    small.pos_embed.data.normal_()
+    save_for_hf(small, tmp_path / 't', model_config=dict(label_names=NAMES))
+    config = json.loads((tmp_path / 't' / 'config.json').read_text())
+    assert config['pretrained_cfg']['input_size'] == [3, 160, 160]
+    if old:
+        del config['model_args']
+        (tmp_path / 't' / 'config.json').write_text(json.dumps(config))
+    teacher = Teacher.from_pretrained(tmp_path / 't', device='cpu')
+    assert teacher.input_size == 32 and same(teacher, small) < 1e-6
+    assert Teacher.from_pretrained(tmp_path / 't', device='cpu', input_size=64).input_size == 64
+
+
 @pytest.mark.parametrize('problem', ['regression', 'multi_label_classification', 'ranking'])
 def test_outputs_that_are_no_classes(tmp_path, problem):
     pytest.importorskip('transformers')
