@@ -173,10 +173,10 @@ def build_timm(
 # %% ../nbs/07_checkpoints.ipynb #k011
 def _built_for(arguments: dict[str, Any]) -> int | None:  # None: they do not say it
     "Pixels per side that a network of timm's was built for, by its arguments."
-    size: Any = arguments.get('img_size')
-    if isinstance(size, (list, tuple)) and len(set(size)) == 1:
-        size = size[0]
-    return size if is_whole(size, 1) else None
+    size = arguments.get('img_size')
+    sides = set(size) if isinstance(size, (list, tuple)) else {size}
+    side: Any = sides.pop() if len(sides) == 1 else None
+    return side if is_whole(side, 1) else None
 
 
 def sized(
