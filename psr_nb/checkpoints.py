@@ -18,7 +18,8 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
 from .classes import nfc
-from .core import PSRError, check_fields, lookup, read_json
+from .core import PSRError, check_fields, is_number, is_whole, lookup, read_json
+from .kinds import authors_arguments
 from .students import register_students
 from psr_nb.weights import (
     SAFE,
@@ -170,6 +171,14 @@ def build_timm(
     return network, shaped
 
 # %% ../nbs/07_checkpoints.ipynb #k011
+def _built_for(arguments: dict[str, Any]) -> int | None:  # None: they do not say it
+    "Pixels per side that a network of timm's was built for, by its arguments."
+    size = arguments.get('img_size')
+    sides = set(size) if isinstance(size, (list, tuple)) else {size}
+    side: Any = sides.pop() if len(sides) == 1 else None
+    return side if is_whole(side, 1) else None
+
+
 def sized(
     cfg: dict[str, Any],  # timm's
     input_size: int | None,  # pixels per side; None: as it was trained
@@ -275,8 +284,9 @@ def timm_folder(
         found = torchvision_classifier(architecture.partition('/')[2], state, where)
         named = timm_classifier(found.network, {**cfg, 'fixed_input_size': found.fixed}, where)
         return replace(named, recipe=found.recipe)
-    network, arguments = build_timm(architecture, state, arguments, where, input_size or _size(cfg, where))
-    return timm_classifier(network, cfg, where, input_size, dict(architecture=architecture, model_args=arguments))
+    network, arguments = build_timm(architecture, state, arguments, where, input_size)
+    size = input_size or _built_for(arguments)  # timm leaves the architecture's own size in `pretrained_cfg`
+    return timm_classifier(network, cfg, where, size, dict(architecture=architecture, model_args=arguments))
 
 # %% ../nbs/07_checkpoints.ipynb #k015
 class TimmInterface(nn.Module):
@@ -397,13 +407,36 @@ def torchvision_classifier(
     )
 
 # %% ../nbs/07_checkpoints.ipynb #k019
-def _kept(file: Path) -> tuple[str | None, Any]:  # architecture, names of the outputs
+def _kept(
+    file: Path,
+) -> tuple[str | None, Any, dict[str, Any]]:  # architecture, names of the outputs, arguments of the training
     "What a training script wrote beside the weights: timm's and torchvision's have `arch`."
     if file.suffix == SAFE or file.suffix == '.json':
-        return None, None
+        return None, None, {}
     found = read_file(file)
     arch = found.get('arch') if isinstance(found, dict) else None
-    return arch if isinstance(arch, str) else None, _kept_names(found)
+    return arch if isinstance(arch, str) else None, _kept_names(found), authors_arguments(found)
+
+
+def _kept_build(
+    args: dict[str, Any],  # of a training
+) -> dict[str, Any]:
+    "What timm's script has given to `timm.create_model`, of that which weights do not show."
+    more = args.get('model_kwargs')
+    said = dict(global_pool=args.get('gp'), bn_eps=args.get('bn_eps'))
+    own = dict(more) if isinstance(more, dict) else {}
+    return {k: v for k, v in {**said, **own}.items() if v is not None and k not in _ELSEWHERE}
+
+
+def _kept_images(
+    args: dict[str, Any],  # of a training
+) -> dict[str, Any]:  # mean, std and input_size, where they are there
+    "What the arguments of a training say of its images, under the names of timm's script."
+    listed = lambda values: isinstance(values, (list, tuple)) and bool(values) and all(map(is_number, values))
+    colours = {k: list(args[k]) for k in ('mean', 'std') if listed(args.get(k))}
+    size: Any = args.get('input_size') or args.get('img_size')
+    size = size[-1] if listed(size) and len(size) == 3 and size[1] == size[2] else size
+    return (colours if len(colours) == 2 else {}) | (dict(input_size=size) if is_whole(size, 1, 4096) else {})
 
 
 def checkpoint_file(
@@ -413,8 +446,10 @@ def checkpoint_file(
 ) -> Classifier:
     "Bare weights of a known architecture."
     where = f'teacher {file}'
-    kept, names = _kept(file)
-    architecture = architecture or kept
+    kept, names, args = _kept(file)
+    images = _kept_images(args)
+    size = images.pop('input_size', None)
+    architecture, input_size = architecture or kept, input_size or size
     if architecture is None:
         raise PSRError(
             where,
@@ -428,11 +463,13 @@ def checkpoint_file(
         cfg = timm.get_pretrained_cfg(plain)
         cfg = cfg.to_dict() if cfg else {}
         try:
-            network, arguments = build_timm(plain, state, sized(cfg, input_size), where, input_size)
-            cfg = {k: v for k, v in cfg.items() if k not in ('label_names', 'num_classes')} | dict(label_names=names)
+            own = {**_kept_build(args), **sized(cfg, input_size)}
+            network, arguments = build_timm(plain, state, own, where, input_size)
+            cfg = {k: v for k, v in cfg.items() if k not in ('label_names', 'num_classes')}
+            cfg |= dict(label_names=names, **images)
             recipe = dict(architecture=plain, model_args=arguments)
-            size = input_size or arguments.get('img_size')
-            return replace(timm_classifier(network, cfg, where, size, recipe), assumed=True)
+            size = input_size or _built_for(arguments)
+            return replace(timm_classifier(network, cfg, where, size, recipe), assumed=not images)
         except PSRError as e:
             errors.append(e)
     import torchvision
@@ -441,7 +478,8 @@ def checkpoint_file(
         try:
             found = torchvision_classifier(plain, state, where)
             names = label_list(names, found.outputs, where)
-            return replace(found, input_size=input_size or found.input_size, names=names)
+            more = {k: numbers(v, where, k) for k, v in images.items()} | dict(assumed=not images)
+            return replace(found, input_size=input_size or found.input_size, names=names, **more)
         except PSRError as e:
             errors.append(e)
     if errors:

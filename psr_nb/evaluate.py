@@ -30,7 +30,7 @@ from .greedy import herding
 from .images import checked_images, checked_soft_labels
 from .learning import accuracies_abreast, threads_each, train_student
 from .pictures import to_float, to_uint8
-from .protocols import PROTOCOLS, Protocol, training_plan
+from .protocols import PROTOCOLS, Protocol, protocol_name, training_plan
 from .results import Report
 from .scope import Scope, scope
 from .students import check_student, register_students
@@ -302,9 +302,9 @@ def _protocol_name(
     batch_size: int | None,
 ) -> str:
     "What the protocol is called in the table: with what is not as it was defined."
-    name = 'own'
-    if not isinstance(protocol, Protocol):
-        name = scope(protocol, test, shape, student).named(protocol, min(test.images.shape[2:]))
+    name = protocol_name(protocol)
+    if name in PROTOCOLS or not isinstance(protocol, Protocol):
+        name = scope(protocol, test, shape, student).named(name, min(test.images.shape[2:]))
     name += f' ({epochs} epochs)' if epochs is not None else ''
     return name + (f' (batch {batch_size})' if batch_size is not None else '')
 

@@ -26,7 +26,7 @@ from .decisions import WEIGHTS, DecisionFile
 from .findings import Finding, Findings, finding_key
 from .forecast import duration_words
 from .learning import threads_each, train_student
-from .protocols import PROTOCOLS, Protocol
+from .protocols import PROTOCOLS, Protocol, protocol_name
 from .students import check_student, known_student
 from .swaps import can_swap
 from .worker import Worker
@@ -475,7 +475,7 @@ class Judging(_Training):
             return f'Nothing is predicted for {ipc} images per class: {call} measures what candidates are worth.'
         about = forecaster.worth.about
         theirs = about['student'], about['protocol']
-        ours = self.student, self.protocol if isinstance(self.protocol, str) else 'own'
+        ours = self.student, protocol_name(self.protocol)
         other = f' They were {theirs[0]}, protocol {theirs[1]}: compare what is predicted only with what is predicted.'
         return (
             f'Predicted from {len(forecaster.worth.measured)} students on small sets of this pool; one student is within '

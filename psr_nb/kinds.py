@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,15 +16,15 @@ from .sampling import is_flow
 
 # %% auto #0
 __all__ = ['PREDICTIONS', 'check_scheduler', 'check_transformer', 'check_pipeline', 'check_unet', 'check_class_unet',
-           'check_autoencoder', 'authors_arguments', 'check_authors_arguments', 'noise_is_last', 'authors_classes',
-           'authors_heads', 'check_authors_layers']
+           'code_channels', 'check_autoencoder', 'authors_arguments', 'check_authors_arguments', 'noise_is_last',
+           'authors_classes', 'authors_heads', 'check_authors_layers']
 
 # %% ../nbs/04_kinds.ipynb #pi005
 PREDICTIONS = ('epsilon', 'v_prediction', 'sample')
 _DIT = ('DiTTransformer2DModel', 'Transformer2DModel')
 
 
-_KNOWN = ('DDIM', 'DDPM', 'PNDM', 'DPMSolver', 'UniPC', 'Euler', 'Heun', 'LMS', 'KDPM2', 'DEIS', 'SASolver', 'IPNDM')
+_KNOWN = ('DDIM', 'DDPM', 'PNDM', 'DPMSolver', 'UniPC', 'Euler', 'Heun', 'LMS', 'KDPM2', 'DEIS', 'SASolver')
 
 
 def check_scheduler(
@@ -69,9 +70,12 @@ def check_scheduler(
 # %% ../nbs/04_kinds.ipynb #2b80f0fc
 def _check_flow(config: dict[str, Any], where: str) -> None:
     "Raises `PSRError` for a flow that plain Euler steps do not follow."
+    say, name = 'a flow that is followed by plain Euler steps', str(config.get('_class_name'))
     odd = [key for key in ('use_dynamic_shifting', 'stochastic_sampling', 'invert_sigmas') if config.get(key)]
     if odd:
-        raise PSRError(where, 'a flow that is followed by plain Euler steps', f'{", ".join(odd)} switched on')
+        raise PSRError(where, say, f'{", ".join(odd)} switched on')
+    if 'LCM' in name:
+        raise PSRError(where, say, f'a latent consistency model ({name})')
 
 
 def check_transformer(
@@ -184,6 +188,13 @@ _MEDIA = {  # a word in the name of a class -> what such a class encodes
 }
 
 
+def code_channels(
+    config: Mapping[str, Any],  # of an autoencoder
+) -> int:
+    "Channels of an autoencoder's codes. One with a codebook may narrow its latents before it looks there."
+    return config.get('vq_embed_dim') or config.get('latent_channels', 4)
+
+
 def check_autoencoder(
     config: dict[str, Any],  # of vae/config.json
     where: str,  # the file, for the error
@@ -197,6 +208,8 @@ def check_autoencoder(
         found = f'{name}, which is no autoencoder'
     elif media:
         found = f'one of {media} ({name})'
+    elif name == 'ConsistencyDecoderVAE':
+        found = f'{name}, which draws noise while it decodes: no image could be made again'
     elif channels not in (1, 3) or given != channels:
         found = f'{channels} channels in and {given} out'
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -30,10 +31,12 @@ from psr_nb.kinds import (
     check_scheduler,
     check_transformer,
     check_unet,
+    code_channels,
     noise_is_last,
 )
-from .sampling import FLOW_SCHEDULERS, SCHEDULERS, is_flow, new_scheduler, quiet
+from .sampling import FLOW_SCHEDULERS, SAMPLER, SCHEDULERS, is_flow, new_scheduler, quiet
 from psr_nb.weights import (
+    DIT_MARKS,
     PICKLES,
     SAFE,
     as_safetensors,
@@ -50,12 +53,13 @@ from psr_nb.weights import (
     unwrap,
     weight_file,
     weight_parts,
+    without_company,
 )
 
 # %% auto #0
-__all__ = ['SUBSETS', 'DIT_SCHEDULE', 'NO_ROW', 'SIT_SCHEDULE', 'Backwards', 'load_part', 'prompt_table', 'bundled_priors',
-           'files_to_fetch', 'source_name', 'split_source', 'prior_folder', 'load_autoencoder', 'read_prior',
-           'UnitTime', 'ReversedTime', 'vae_home', 'read_authors_dit']
+__all__ = ['SUBSETS', 'DIT_SCHEDULE', 'NO_ROW', 'SIT_SCHEDULE', 'Backwards', 'set_weights', 'load_part', 'prompt_table',
+           'bundled_priors', 'files_to_fetch', 'autoencoder_files', 'source_name', 'split_source', 'prior_folder',
+           'load_autoencoder', 'read_prior', 'UnitTime', 'ReversedTime', 'vae_home', 'read_authors_dit']
 
 # %% ../nbs/04_pipelines.ipynb #pi008
 _NO_WEIGHTS = ('pos_embed.pos_embed', 'position_ids', 'num_batches_tracked')
@@ -141,6 +145,18 @@ def _stored_positions(folder: Path, variant: str | None) -> torch.Tensor | None:
     return None
 
 
+def set_weights(
+    network: Any,  # a DiT, changed in place
+    state: Mapping[str, torch.Tensor],  # weights of such a DiT, by name
+    where: str,  # for the error
+) -> None:
+    "Loads a DiT's weights, and positions where they have some of their own."
+    weights = {k: v for k, v in state.items() if k != 'pos_embed.pos_embed'}
+    network.load_state_dict(weights)
+    if len(weights) < len(state):
+        _use_positions(network, state['pos_embed.pos_embed'], where)
+
+
 def _use_positions(network: Any, positions: torch.Tensor, where: str) -> None:
     "Gives a DiT the positions of its file, where they are no rounding of its own. Raises `PSRError` for another number."
     embed: Any = getattr(network, 'pos_embed', None)
@@ -220,6 +236,12 @@ def prompt_table(
         raise PSRError(f'{folder / "tokenizer"}', "CLIP's tokenizer", f'{type(e).__name__}: {str(e)[:200]}') from None
     readable, variant = _readable(folder / 'text_encoder', ('model', 'pytorch_model'), None)
     encoder: Any = _loaded(CLIPTextModel, readable, variant, use_safetensors=True).float().eval()
+    most, lengths = tokenizer.model_max_length, map(len, tokenizer(sentences).input_ids)
+    if long := [s for s, n in zip(sentences, lengths) if n > most]:
+        say = f'cut off after {most} words or parts of words: {long[0][:80]!r}'
+        raise PSRError(
+            f'prior {folder}', 'sentences that its text encoder reads to the end', say, 'Give a shorter prompt'
+        )
     tokens = tokenizer(
         [*sentences, ''],
         padding='max_length',
@@ -240,6 +262,23 @@ def bundled_priors() -> list[str]:
     return whole + [part for part, of in SUBSETS.items() if of in whole]
 
 
+def _part_files(
+    names: list[str],  # all files of a repository
+    part: str,  # a folder in it; "": the repository itself
+    variant: str | None,
+    where: str,  # for the error
+) -> list[str]:  # patterns
+    "The configuration and one set of weights of a part."
+    stems = ('model', 'pytorch_model') if part == 'text_encoder' else ('diffusion_pytorch_model',)
+    there = {n.rpartition('/')[2] for n in names if n.rpartition('/')[0] == part}
+    chosen = choose_weights(there, stems, variant, where)
+    wanted = ['config.json', chosen]
+    if chosen.endswith('.json'):
+        ending = next(e for e in (SAFE, *PICKLES) if e in chosen)
+        wanted.append(f'{chosen.split(ending)[0].split(".")[0]}*-of-*{ending}')
+    return [f'{part}/{name}' if part else name for name in wanted]
+
+
 def files_to_fetch(
     names: list[str],  # all files of a repository
     repository: str,  # for errors
@@ -257,20 +296,23 @@ def files_to_fetch(
             'A single checkpoint file can be given as a file',
         )
     wanted = ['model_index.json', 'scheduler/*.json', 'tokenizer/*.json', 'tokenizer/*.txt']
-    for part, stems in (
-        ('transformer', ('diffusion_pytorch_model',)),
-        ('unet', ('diffusion_pytorch_model',)),
-        ('vae', ('diffusion_pytorch_model',)),
-        ('text_encoder', ('model', 'pytorch_model')),
-    ):
+    for part in ('transformer', 'unet', 'vae', 'text_encoder'):
         if part in folders:
-            there = {n.rpartition('/')[2] for n in names if n.rpartition('/')[0] == part}
-            chosen = choose_weights(there, stems, variant, f'prior {repository}, {part}')
-            wanted += [f'{part}/config.json', f'{part}/{chosen}']
-            if chosen.endswith('.json'):
-                ending = next(e for e in (SAFE, *PICKLES) if e in chosen)
-                wanted.append(f'{part}/{chosen.split(ending)[0].split(".")[0]}*-of-*{ending}')
+            wanted += _part_files(names, part, variant, f'prior {repository}, {part}')
     return wanted
+
+
+def autoencoder_files(
+    names: list[str],  # all files of a repository
+    repository: str,  # for errors
+) -> list[str]:  # patterns of the files that suffice
+    "The configuration and one set of weights of an autoencoder: a pipeline's, or one that is alone."
+    part = 'vae' if 'vae/config.json' in names else ''
+    where = f'autoencoder {repository}'
+    if not part and 'config.json' not in names:
+        found = ', '.join(names[:6]) or 'no files'
+        raise PSRError(where, 'a repository with config.json or vae/config.json', found)
+    return _part_files(names, part, None, where)
 
 # %% ../nbs/04_pipelines.ipynb #pi014n
 _SAID = ('vae', 'revision', 'variant', 'prediction')
@@ -298,6 +340,11 @@ def split_source(
     return plain, said
 
 # %% ../nbs/04_pipelines.ipynb #pi014
+def _is_id(name: str) -> bool:
+    "Whether a name can only be that of a Hugging Face repository."
+    return name.count('/') == 1 and not name.startswith(('.', '/', '~')) and not Path(name).is_dir()
+
+
 def prior_folder(
     name: str | Path,  # of a bundled prior, a folder, or a Hugging Face id
     revision: str | None = None,  # of the repository: a branch, tag or commit
@@ -310,7 +357,7 @@ def prior_folder(
         return assets() / SUBSETS.get(str(name), str(name)) / 'prior'
     if Path(name).is_dir():
         return Path(name)
-    if str(name).count('/') != 1 or str(name).startswith(('.', '/', '~')):
+    if not _is_id(str(name)):
         lookup(dict.fromkeys(bundled_priors()), str(name), 'prior')
     return fetch(str(name), lambda names: files_to_fetch(names, str(name), variant), 'prior', revision)
 
@@ -326,7 +373,13 @@ def _told_by_text(folder: Path, name: str, wanted: list[str] | None, prompt: str
         )
     if '{}' not in prompt:
         raise PSRError('argument prompt', 'a sentence with {} where the class goes', repr(prompt))
-    return prompt_table(folder, [prompt.format(spoken(c)) for c in wanted])
+    sentences = [prompt.replace('{}', spoken(c)) for c in wanted]
+    if len(set(sentences)) < len(sentences):
+        twice = next(s for s in sentences if sentences.count(s) > 1)
+        same = ' and '.join(c for c, s in zip(wanted, sentences) if s == twice)
+        say = f'{same} are told by the same sentence, {twice!r}: their images will be of one kind'
+        warnings.warn(f'prior {name}: {say}', stacklevel=4)
+    return prompt_table(folder, sentences)
 
 
 def _told_by_label(folder: Path, names: Any, n: int, what: str = 'transformer') -> list[str]:  # n names
@@ -351,11 +404,11 @@ def _check_kind(folder: Path, main: str, home: Path | None) -> None:
     where = f'{folder / main / "config.json"}'
     index = folder / 'model_index.json'
     check_pipeline(str(_config(index).get('_class_name')), f'{index}')
-    vae = None if home is None else home / 'vae' / 'config.json'
+    vae = None if home is None else home / 'config.json'
     channels = None
     if vae is not None and vae.is_file():
         check_autoencoder(_config(vae), f'{vae}')
-        channels = _config(vae).get('latent_channels', 4)
+        channels = code_channels(_config(vae))
     if main == 'transformer':
         check_transformer(config, channels, where)
     elif config.get('_class_name') == 'UNet2DModel':
@@ -377,16 +430,19 @@ def _defaults(index: dict[str, Any], flow: bool, guided: bool, text: bool) -> di
         kind['guidance_scale'] = 7.5
     if not guided:
         kind['guidance_scale'] = 1.0
-    own = index.get('_psr_defaults') or {}
+    own, where = index.get('_psr_defaults') or {}, 'model_index.json (_psr_defaults)'
     if not isinstance(own, dict) or not isinstance(index.get('_psr_refinement') or {}, dict):
         raise PSRError('model_index.json', 'objects under _psr_defaults and _psr_refinement', f'{own!r}'[:60])
+    for name in own:
+        lookup(SAMPLER, name, f'setting in {where}')
     numbers = dict(num_inference_steps=int, guidance_scale=(int, float), guidance_interval=list, scheduler=str)
     numbers |= {k: (int, float, type(None)) for k in own if k not in numbers}
-    check_fields(own, {k: v for k, v in numbers.items() if k in own}, 'model_index.json (_psr_defaults)')
+    check_fields(own, {k: v for k, v in numbers.items() if k in own}, where)
+    lookup(FLOW_SCHEDULERS if flow else SCHEDULERS, own.get('scheduler', 'euler'), f'scheduler in {where}')
     if 'guidance_interval' in own:
         low, high = own['guidance_interval'] if len(own['guidance_interval']) == 2 else (None, None)
         if not all(isinstance(v, (int, float)) for v in (low, high)):
-            raise PSRError('model_index.json (_psr_defaults)', 'two numbers in guidance_interval', f'{own}'[:80])
+            raise PSRError(where, 'two numbers in guidance_interval', f'{own}'[:80])
         own = {**own, 'guidance_interval': (low, high)}
     return {**kind, **own}
 
@@ -433,13 +489,13 @@ def _read_schedule(folder: Path) -> dict[str, Any]:
 
 
 def load_autoencoder(
-    home: Path,  # a folder with vae in it
+    home: Path,  # its folder, see `vae_home`
     variant: str | None = None,  # "fp16" or "bf16"; None: full precision, or the only one there is
 ) -> Any:
     "An autoencoder of grey or RGB images. Raises `PSRError` for one of anything else."
-    file = home / 'vae' / 'config.json'
+    file = home / 'config.json'
     check_autoencoder(_config(file), f'{file}')
-    autoencoder = load_part(home, 'vae', variant)
+    autoencoder = load_part(home.parent, home.name, variant)
     if any(isinstance(layer, (torch.nn.Conv1d, torch.nn.Conv3d)) for layer in autoencoder.modules()):
         raise PSRError(f'{file}', 'an autoencoder of images', f'{type(autoencoder).__name__}, of video or sound')
     return autoencoder
@@ -455,7 +511,7 @@ def _check_scale(autoencoder: Any, name: str) -> None:
         if value is None or not (is_number(value) and value > least):
             raise PSRError(where, f'a {"positive " if least == 0 else ""}number under {key}', repr(value)[:40])
     for key, least in (('latents_mean', -math.inf), ('latents_std', 0)):
-        values, n = config.get(key), config.get('latent_channels')
+        values, n = config.get(key), code_channels(config)
         if values is not None and not (
             isinstance(values, (list, tuple)) and len(values) == n and all(is_number(v) and v > least for v in values)
         ):
@@ -469,19 +525,19 @@ def read_prior(
     wanted: list[str] | None = None,  # names of the classes to use; None: all
     prompt: str = 'a photo of a {}',  # sentence for a class
     variant: str | None = None,  # of the weights
-    vae: str | Path | None = None,  # another autoencoder: a pipeline's folder or id, or a folder vae; None: its own
+    vae: str | Path | None = None,  # another autoencoder, see `vae_home`; None: its own
 ) -> dict[str, Any]:  # arguments of `Prior`
     "What a prior's folder holds."
     main, kind = _check_folders(folder)
     index, text = read_json(folder / 'model_index.json'), main == 'unet' and kind != 'UNet2DModel'
     schedule = _read_schedule(folder)
-    own = folder if (folder / 'vae').is_dir() else None
+    own = folder / 'vae' if (folder / 'vae').is_dir() else None
     home = own if vae is None else vae_home(vae)
     _check_kind(folder, main, home)
     prompts = _told_by_text(folder, name, wanted, prompt) if text else None
     network = load_part(folder, main, variant)
     if home is not None:
-        same = variant is not None and vae is None and any((home / 'vae').glob(f'*.{variant}.*'))
+        same = variant is not None and vae is None and any(home.glob(f'*.{variant}.*'))
         autoencoder = load_autoencoder(home, variant if same else None)  # often there in one form only
     else:
         autoencoder = PixelSpace(network.config.in_channels)
@@ -568,11 +624,15 @@ _TABLE = 'y_embedder.embedding_table.weight'
 
 
 def vae_home(
-    vae: str | Path,  # a pipeline's folder or id, or a folder vae
-) -> Path:  # the folder that has vae in it
+    vae: str | Path,  # a folder or id: of a pipeline, or of an autoencoder alone
+) -> Path:  # the autoencoder's own folder
     "Where an autoencoder is."
-    home = Path(vae) if Path(vae).is_dir() else prior_folder(str(vae))
-    return home if (home / 'vae').is_dir() else home.parent if home.name == 'vae' else home
+    name = str(vae)
+    if _is_id(name):
+        home = fetch(name, lambda names: autoencoder_files(names, name), 'autoencoder')
+    else:
+        home = prior_folder(name)
+    return home / 'vae' if (home / 'vae').is_dir() else home
 
 
 def _is_sit(file: Path, args: dict[str, Any], state: dict[str, torch.Tensor], prediction: str | None) -> bool:
@@ -616,13 +676,13 @@ def _authors_network(
 # %% ../nbs/04_pipelines.ipynb #pi019c
 def read_authors_dit(
     file: Path,  # .pt, .pth, .ckpt or .safetensors
-    vae: str | Path | None,  # a pipeline's folder or id, or a folder vae; None: a folder vae beside the file
+    vae: str | Path | None,  # see `vae_home`; None: a folder vae beside the file
     wanted: list[str] | None = None,  # names of the classes to use; None: all
     prediction: str | None = None,  # "epsilon" (DiT) or "flow" (SiT); None: as the checkpoint or its name says
 ) -> dict[str, Any]:  # arguments of `Prior`
     "A DiT or SiT in its authors' form. Source: Peebles & Xie 2023, arXiv 2212.09748; Ma et al. 2024, arXiv 2401.08740."
     found = read_file(file)
-    state = strip_prefixes(unwrap(found, f'{file}'))
+    state = without_company(strip_prefixes(unwrap(found, f'{file}')), DIT_MARKS)
     check_finite(state, f'{file}')
     if not is_authors_dit(state):
         raise PSRError(
@@ -644,7 +704,7 @@ def read_authors_dit(
         check_authors_arguments(args, flow, where)
     autoencoder = load_autoencoder(home)
     own = {k: v for k, v in state.items() if not k.startswith('projectors.')}
-    network, n, spare = _authors_network(own, args, autoencoder.config.get('latent_channels'), where)
+    network, n, spare = _authors_network(own, args, code_channels(autoencoder.config), where)
     if flow:
         network = (UnitTime if noise_is_last(args, state) else ReversedTime)(network)
     names = class_names('imagenet1k') if n == 1000 else [str(i) for i in range(n)]

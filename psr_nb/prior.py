@@ -47,10 +47,12 @@ from psr_nb.sampling import (
     check_sampler,
     clean_latents,
     denoise,
+    drawing,
     first_indices,
     has_companions,
     in_batches,
     is_flow,
+    learns_variance,
     model_input_of,
     new_scheduler,
     remembering,
@@ -192,7 +194,7 @@ class Prior:
         files = sorted(self.folder.rglob('*.safetensors')) if self.folder else []
         parts = [p.parent for p in self.folder.glob('*/config.json')] if self.folder else []
         whole = all(any(f.parent == p for f in files) for p in parts)  # no part is a pickle
-        if files and whole and 'vae' not in split_source(self.name)[1]:
+        if files and whole and not {'vae', 'variant'} & set(split_source(self.name)[1]):  # they name other files
             prompts = [] if self.prompts is None else [tensor_hash(self.prompts)]
             return content_hash([file_hash(f) for f in files] + prompts)
         return content_hash([tensor_hash(p) for m in (self.transformer, self.vae) for p in m.parameters()])
@@ -210,7 +212,14 @@ class Prior:
         name: str | None = None,  # `dpm`, `unipc`, `ddim`, `ddpm` or `euler`; None: the prior's default
     ) -> Any:
         "A fresh diffusers scheduler with this prior's noise schedule."
-        return new_scheduler(self.scheduler_config, name or self.defaults['scheduler'])
+        solver, c = new_scheduler(self.scheduler_config, name or self.defaults['scheduler']), self.latent_shape[0]
+        out = self.transformer.config.get('out_channels') or c
+        if learns_variance(solver) and out != 2 * c:
+            kind, cure = solver.config.variance_type, 'Take another scheduler, such as dpm'
+            raise PSRError(
+                f'scheduler ddpm for prior {self.name}', f'{2 * c} channels (variance_type {kind})', out, cure
+            )
+        return solver
 
     def check_sampling(
         self,
@@ -321,7 +330,7 @@ class Prior:
             noise = candidate_noise(self.latent_shape, generators)
         memory, solver = f'sampling {next(self._calls)}', self.make_scheduler(scheduler)
         told = self.defaults['guidance_channels'] if guidance_channels is None else guidance_channels
-        learned = str(solver.config.get('variance_type') or '').startswith('learned')
+        learned = learns_variance(solver)
         yield from denoise(
             lambda z, t, guidance: self._predict(z, t, ids, guidance, memory, told, learned),
             noise.to(self.device, torch.float32),
@@ -446,12 +455,15 @@ class Prior:
         first = min(max(steps - max(1, round(steps * strength)), 0), steps - 1)
         if hasattr(solver, 'set_begin_index'):
             solver.set_begin_index(first)
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
-        ids = self._label_ids(labels)
+        draw, begin = torch.Generator().manual_seed(seed), solver.timesteps[first]
+        noise, own = torch.randn(latents.shape, generator=draw).to(self.device), drawing(solver, draw)
+        ids, learned = self._label_ids(labels), learns_variance(solver)
         with torch.no_grad():
-            alpha, sigma = alpha_sigma(solver, solver.timesteps[first].reshape(1))
+            alpha, sigma = alpha_sigma(solver, begin.reshape(1))
             z = alpha * latents.to(self.device) + sigma * noise
+            z = z / model_input_of(solver, torch.ones_like(z), begin)  # some solvers have a scale of their own
             for t in solver.timesteps[first:]:
-                answer = self._predict(model_input_of(solver, z, t), t.reshape(1), ids, guidance_scale)
-                z = solver.step(answer, t, z).prev_sample
+                asked = model_input_of(solver, z, t)
+                answer = self._predict(asked, t.reshape(1), ids, guidance_scale, variance=learned)
+                z = solver.step(answer, t, z, **own).prev_sample
         return z

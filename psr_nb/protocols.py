@@ -22,15 +22,15 @@ from psr_nb.augmentations import (  # noqa: F401
     random_resized_crop,
     shuffle_patches,
 )
-from .core import PSRError, check_whole, expect, lookup
+from .core import PSRError, check_whole, content_hash, expect, is_number, is_whole, lookup
 from .data import augment
 
 _all_ = ['colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% auto #0
-__all__ = ['SCHEDULES', 'VIEWS', 'VIEWS_OF_MANY', 'TESTS', 'PROTOCOLS', 'Protocol', 'with_label_parts', 'without_augmentation',
-           'Plan', 'training_plan', 'colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix', 'lighting',
-           'random_resized_crop', 'shuffle_patches']
+__all__ = ['SCHEDULES', 'VIEWS', 'VIEWS_OF_MANY', 'TESTS', 'PROTOCOLS', 'Protocol', 'with_label_parts', 'protocol_name',
+           'without_augmentation', 'Plan', 'training_plan', 'colour_jitter', 'crop_boxes', 'crop_resized', 'cutmix',
+           'lighting', 'random_resized_crop', 'shuffle_patches']
 
 # %% ../nbs/05_protocols.ipynb #c014
 @dataclass(frozen=True)
@@ -76,6 +76,10 @@ class Protocol:
     two_thirds: bool = False  # of the epochs, in whole hundreds, for 100 classes
     # (data, teacher, student) -> images per step and rate of that one case
     special: dict[tuple[str, str, str], tuple[int, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_words(self)
+        _check_values(self)
 
 # %% ../nbs/05_protocols.ipynb #p015
 def _step_down(done: float, total: int) -> float:
@@ -133,6 +137,46 @@ TESTS: dict[str, Callable[[int], set[int]]] = {
     'first_of_tens': lambda total: set(range(1, total + 1, 10)),
     'late': lambda total: {e for e in range(10, total + 1, 10) if e - 1 > 0.8 * total},
 }
+
+
+def _check_words(p: Protocol) -> None:
+    "Raises `PSRError` for a protocol with a word that nobody knows."
+    known = dict(labels=('hard', 'soft'), optimizer=('sgd', 'adamw'), norm=('instance', 'batch', 'none'))
+    for name, words in {**known, 'schedule': SCHEDULES, 'views': VIEWS, 'tests': TESTS}.items():
+        lookup(dict.fromkeys(words), getattr(p, name), f'{name} of a protocol')
+    for change in (p.many_classes, *p.branches.values()):
+        for name in change:
+            lookup(Protocol.__dataclass_fields__, name, 'value of a protocol')
+
+
+def _check_values(p: Protocol) -> None:
+    "Raises `PSRError` for a protocol by which no student can be trained."
+    limits = lambda table: (
+        isinstance(table, tuple)
+        and all(isinstance(row, tuple) and len(row) == 2 and is_whole(row[1], 1) for row in table)
+    )
+    number = lambda v, least, most=math.inf: is_number(v) and least <= v <= most
+    rates = isinstance(p.lr, dict) and all(number(rate, 0) for rate in p.lr.values())
+    colours = lambda values, least: len(values) in (1, 3) and all(number(v, least, 3) for v in values)
+    both = p.mean is not None and p.std is not None
+    scaled = both and colours(p.mean, -3) and colours(p.std, 1e-6)
+    table = 'pairs of images per class and a whole number, such as ((10, 300), (math.inf, 100))'
+    batches = all(is_whole(size, 1) for size in p.class_batches.values())
+    placed = bool(p.cells) or not (p.largest or p.test_crop or p.branches)
+    for name, right, wanted in (
+        ('lr', rates, 'rates from 0 up by student, such as {"*": 0.01}'),
+        ('weight_decay', number(p.weight_decay, 0), 'a number from 0 up'),
+        ('cutmix', number(p.cutmix, 0, 1), 'a probability from 0 to 1'),
+        ('temperature', number(p.temperature, 1e-6), 'a number above 0'),
+        ('epochs', limits(p.epochs), table),
+        ('batch_size', limits(p.batch_size), table),
+        ('class_batches', batches, 'images per step, from 1 up, by number of classes'),
+        ('cells', placed, 'some, where there is largest, test_crop or branches'),
+        ('mean', (p.mean is None) == (p.std is None), 'mean and std, or neither'),
+        ('std', scaled or not both, '1 or 3 numbers each in mean and std, of images in [0, 1]'),
+    ):
+        if not right:
+            raise PSRError(f'{name} of a protocol', wanted, repr(getattr(p, name))[:60])
 
 # %% ../nbs/05_protocols.ipynb #p018
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
@@ -304,6 +348,16 @@ def with_label_parts(
     return name
 
 # %% ../nbs/05_protocols.ipynb #na000002
+def protocol_name(
+    protocol: str | Protocol,  # a name in `PROTOCOLS`, or a `Protocol`
+) -> str:
+    "What a protocol is called: one that has no name is told from others by its values."
+    if isinstance(protocol, str):
+        return protocol
+    known = next((name for name, p in PROTOCOLS.items() if p == protocol), None)
+    return known or f'own {content_hash([repr(protocol)])[:6]}'
+
+
 def without_augmentation(
     protocol: str,  # a name in `PROTOCOLS`
 ) -> str:  # the name of the new protocol, which is in `PROTOCOLS` too
@@ -397,7 +451,9 @@ def training_plan(
         if p.exact_ipc and n_classes in (100, 1000):
             batch_size *= 2
     batch_size = min(batch_size, n_images)
-    lr = own_lr or next(rate for pattern, rate in p.lr.items() if fnmatch(student, pattern))
+    lr = own_lr or next((rate for pattern, rate in p.lr.items() if fnmatch(student, pattern)), None)
+    if lr is None:
+        raise PSRError('lr of the protocol', f'a rate for {student}, or for "*", the others', ', '.join(p.lr) or 'none')
     return Plan(
         p,
         epochs,

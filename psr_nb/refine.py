@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -545,6 +546,24 @@ def accept(
     return keep
 
 # %% ../nbs/19_refine.ipynb #c017
+def _check_maker(selection: Any, prior: Prior) -> None:
+    """Warns where a prior does not show the selection's images for its latents: another one made them. Raises `PSRError`
+    where its latents have another shape."""
+    images, latents = getattr(selection, 'images', None), torch.as_tensor(selection.latents)[:1]
+    if len(latents) and latents.shape[1:] != prior.latent_shape:
+        sides = ('×'.join(map(str, shape)) for shape in (prior.latent_shape, latents.shape[1:]))
+        raise PSRError(
+            'argument prior', 'the one that made the latents', 'one with latents of {} for {}'.format(*sides)
+        )
+    if not isinstance(images, torch.Tensor) or not len(latents):
+        return
+    with torch.no_grad():
+        shown = prior.decode(latents).cpu()
+    if shown.shape[1:] != images.shape[1:] or (shown - to_float(images[:1].cpu())).abs().mean() > 0.1:
+        say = 'shows other images for these latents than the selection has: was another one, or another autoencoder, theirs?'
+        warnings.warn(f'prior {prior.name} {say}', stacklevel=3)
+
+
 def refine(
     selection: Any,  # what `select` returned; anything with `latents` and `labels`
     prior: Prior,  # decodes, and judges latents
@@ -568,6 +587,7 @@ def refine(
     settings.check()
     latents, labels = torch.as_tensor(selection.latents), torch.as_tensor(selection.labels)
     classes = getattr(selection, 'classes', None)
+    _check_maker(selection, prior)
     state = Refinement(latents, labels, prior, teacher, real, settings, classes, judge)
     while state.done < settings.steps:
         losses = state.step()

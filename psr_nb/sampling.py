@@ -19,8 +19,9 @@ from .core import PSRError, is_number, is_whole, lookup, out_of_memory
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
-           'first_block_cache', 'remembering', 'kept_attention', 'model_input_of', 'SampleStep', 'check_sampler',
-           'Guide', 'check_guide', 'has_companions', 'denoise', 'first_indices', 'in_batches']
+           'first_block_cache', 'remembering', 'kept_attention', 'learns_variance', 'drawing', 'model_input_of',
+           'SampleStep', 'check_sampler', 'Guide', 'check_guide', 'has_companions', 'denoise', 'first_indices',
+           'in_batches']
 
 # %% ../nbs/03_sampling.ipynb #s005
 SCHEDULERS = {  # name -> diffusers class
@@ -100,6 +101,11 @@ def clean_latents(
     return out
 
 # %% ../nbs/03_sampling.ipynb #s009
+def _inner(transformer: Any) -> Any:
+    "The network with the blocks: a SiT's stands in one that knows its time."
+    return getattr(transformer, 'inner', transformer)
+
+
 @contextlib.contextmanager
 def first_block_cache(
     transformer: Any,  # a `DiTTransformer2DModel`
@@ -109,6 +115,7 @@ def first_block_cache(
     if not threshold:
         yield
         return
+    transformer = _inner(transformer)
     from diffusers.hooks.first_block_cache import FirstBlockCacheConfig
     from diffusers.models.cache_utils import CacheMixin
 
@@ -135,6 +142,7 @@ def remembering(
     memory: str,  # calls of the same name are compared with one another
 ) -> contextlib.AbstractContextManager:
     "What a cache, where one is on, compares this call with: earlier calls of the same name."
+    transformer = _inner(transformer)
     if getattr(transformer, 'is_cache_enabled', False):
         return transformer.cache_context(memory)
     return contextlib.nullcontext()
@@ -177,6 +185,22 @@ SAMPLER = dict(  # settings of a prior that brings none
     attention_every=1,
     guidance_channels=None,
 )
+
+
+def learns_variance(
+    solver: Any,  # a diffusers scheduler
+) -> bool:
+    "Whether it draws with a variance that the network answers too."
+    return str(solver.config.get('variance_type') or '').startswith('learned')
+
+
+def drawing(
+    solver: Any,  # a diffusers scheduler
+    generators: Any,  # one, or one per row; None: it draws as it likes
+) -> dict[str, Any]:  # further arguments of its step
+    "What a scheduler is told that draws noise at each step."
+    takes = 'generator' in inspect.signature(solver.step).parameters
+    return {'generator': generators} if generators is not None and takes else {}
 
 
 def model_input_of(
@@ -290,8 +314,7 @@ def denoise(
     check_sampler(steps, guidance_scale, guidance_interval, solver.config.num_train_timesteps)
     (low, high), kept, guidance_before = guidance_interval, {}, None
     solver.set_timesteps(steps, device=noise.device)
-    takes_generator = 'generator' in inspect.signature(solver.step).parameters
-    extra = {'generator': generators} if generators is not None and takes_generator else {}
+    extra = drawing(solver, generators)
     z = noise * getattr(solver, 'init_noise_sigma', 1.0)
     with first_block_cache(transformer, cache_threshold):
         for i, t in enumerate(solver.timesteps):

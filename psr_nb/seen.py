@@ -111,9 +111,12 @@ def recorded_options(
 def shown_name(
     name: str,  # of a prior or teacher: a known name, an id of the Hub, or a path
 ) -> str:
-    "A name without the path of this machine."
-    here = Path(name).expanduser()
-    return here.resolve().name if here.is_absolute() or name.startswith('.') else name
+    "A name without the paths of this machine: its own, and that of the autoencoder beside it."
+    plain, mark, rest = name.partition('?')
+    here = Path(plain).expanduser()
+    shown = here.resolve().name if here.is_absolute() or plain.startswith('.') else plain
+    said = (word.partition('=') for word in rest.split('&'))
+    return shown + mark + '&'.join(key + equals + (shown_name(value) if value else '') for key, equals, value in said)
 
 # %% ../nbs/03_seen.ipynb #se009
 def seen_among(

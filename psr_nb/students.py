@@ -5,6 +5,7 @@
 # %% ../nbs/06_students.ipynb #s002
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from fnmatch import fnmatch
@@ -347,13 +348,23 @@ def _student_arguments(name: str, architecture: str, size: int, protocol: Protoc
         args |= dict(norm=protocol.norm, img_size=size)
         args |= dict(middle_stem=protocol.middle_stem, grey_padding=protocol.grey_padding)
     elif _residual(name, protocol):
-        args |= dict(norm_layer=nn.BatchNorm2d if protocol.norm == 'batch' else _group_norm, zero_init_last=False)
+        norms = dict(batch=nn.BatchNorm2d, instance=_group_norm, none=nn.Identity)
+        args |= dict(norm_layer=norms[protocol.norm], zero_init_last=False)
     elif architecture.startswith(('vit', 'deit', 'swin')):
         args |= dict(img_size=size)
     for pattern, more in protocol.students.items():
         if fnmatch(name, pattern):
+            _check_known(name, architecture, more)
             args |= more
     return args
+
+
+def _check_known(name: str, architecture: str, more: dict[str, Any]) -> None:
+    "Raises `PSRError` for an argument that one of the field's networks would pass over."
+    if (own := own_kind(architecture)) is not None:
+        known = [p for p in inspect.signature(own).parameters if p != 'kwargs']
+        for argument in more:
+            lookup(dict.fromkeys(known), argument, f'argument of student {name}')
 
 
 def _torchvision_student(
@@ -387,7 +398,10 @@ def known_student(
         import timm
 
         if not timm.is_model(architecture):
-            lookup({**STUDENTS, **dict.fromkeys(timm.list_models())}, name, 'student')
+            models = dict.fromkeys(timm.list_models())
+            if name in STUDENTS:
+                lookup(models, architecture, f'architecture of student {name}')
+            lookup({**STUDENTS, **models}, name, 'student')
     return architecture
 
 
@@ -414,6 +428,14 @@ def _check_square(
         raise PSRError(f'images for {name}', 'square images', f'{width}×{height} pixels', cure)
 
 
+def _built(name: str, architecture: str, image_shape: tuple[int, ...], n_classes: int, more: dict[str, Any]) -> Any:
+    "The network. Raises `PSRError` for arguments that it does not take."
+    try:
+        return build_network(architecture, image_shape, n_classes, **more)
+    except TypeError as e:
+        raise PSRError(f'student {name}', 'arguments that it takes', f'{e}'[:160]) from None
+
+
 def make_student(
     name: str,  # in `STUDENTS`, or any timm name
     image_shape: tuple[int, ...],  # (c, h, w)
@@ -432,7 +454,7 @@ def make_student(
     more = _student_arguments(name, architecture, image_shape[1], p)
     width = more.pop('stem_width', None)
     with seeded(seed):
-        model: Any = build_network(architecture, image_shape, n_classes, **more)
+        model: Any = _built(name, architecture, image_shape, n_classes, more)
         if own_kind(architecture) is None and name.startswith('resnet'):
             _stem(model, name, image_shape, p, width)
         if isinstance(model, ResNetAP) or _residual(name, p):  # as the field's code: N(0, sqrt(2 / (k² · out)))
@@ -452,8 +474,11 @@ def check_student(
     "Raises `PSRError` for a student that nobody knows, or that cannot be trained on such images."
     network = make_student(name, image_shape, n_classes, protocol)
     try:
-        network.to('meta').train()(torch.empty(batch, *image_shape, device='meta'))
+        made = network.to('meta').train()(torch.empty(batch, *image_shape, device='meta'))
     except (RuntimeError, ValueError, AssertionError) as e:
         c, height, width = image_shape
         found = f'{batch} of {c}×{height}×{width} in a step: {str(e).splitlines()[0][:90] if str(e) else "no result"}'
         raise PSRError(f'images for {name}', 'larger ones, or more in a step', found) from None
+    shape = tuple(made.shape[1:]) if isinstance(made, torch.Tensor) else type(made).__name__
+    if shape != (n_classes,):
+        raise PSRError(f'student {name}', f'one number for each of {n_classes} classes as its answer', shape)

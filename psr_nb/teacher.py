@@ -194,7 +194,7 @@ class Teacher(nn.Module):
             else:
                 raise PSRError(f'images for teacher {self.name}', f'{channels} channels', images.shape[1])
         if images.shape[-2:] != (self.input_size, self.input_size):
-            smaller = images.shape[-1] > self.input_size
+            smaller = max(images.shape[-2:]) > self.input_size
             images = F.interpolate(
                 images, (self.input_size, self.input_size), mode='bilinear', antialias=smaller, align_corners=False
             )

@@ -31,7 +31,7 @@ from psr_nb.core import (
 )
 from .data import ImageData
 from .minimax import Memories, Minimax
-from .pipelines import load_part
+from .pipelines import load_part, set_weights, split_source, vae_home
 from .prior import Prior, latent_code, latents_from_codes
 from .prior_report import frechet_distance, prior_report  # noqa: F401
 from .sampling import clean_latents
@@ -123,11 +123,11 @@ NOISE_SCHEDULE: dict[str, Any] = dict(
 )
 
 
-def _timesteps(n: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0, 1000)
+def _timesteps(n: int, total: int, g: torch.Generator) -> torch.Tensor:  # (n,) int64 in [0, total)
     """Noise levels with a normal distribution of the log signal-to-noise ratio, centred where signal and noise are equal
     (Esser et al. 2024, for the cosine schedule)."""
     angle = torch.atan(torch.exp(1.2 * torch.randn(n, generator=g, device=g.device)))
-    return (angle * 2 / math.pi * 1000).long().clamp(0, 999)
+    return (angle * 2 / math.pi * total).long().clamp(0, total - 1)
 
 # %% ../nbs/09_train_prior.ipynb #f003
 def _latents(
@@ -240,9 +240,10 @@ class _Denoiser:
         )
 
     def timesteps(self, n: int, g: torch.Generator) -> torch.Tensor:
+        total = self.noise.config.num_train_timesteps
         if self.noise.config.beta_schedule == NOISE_SCHEDULE['beta_schedule']:
-            return _timesteps(n, g)
-        return torch.randint(self.noise.config.num_train_timesteps, (n,), generator=g, device=g.device)
+            return _timesteps(n, total, g)
+        return torch.randint(total, (n,), generator=g, device=g.device)
 
     def step(
         self,
@@ -451,7 +452,8 @@ def _beginning(
             'a flow' if old.flow else type(old.transformer).__name__,
             'Train it further with the script that made it',
         )
-    return old, autoencoder or old.folder / 'vae'
+    other = split_source(old.name)[1].get('vae')
+    return old, autoencoder or (old.folder / 'vae' if other is None else vae_home(other))
 
 # %% ../nbs/09_train_prior.ipynb #c011
 def save_prior(
@@ -471,7 +473,7 @@ def save_prior(
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
     untied: Any = DiTTransformer2DModel.from_config(transformer.config)
-    untied.load_state_dict(transformer.state_dict())
+    set_weights(untied, transformer.state_dict(), f'{out}')
     if scheduler_config is None:
         solver = dict(lambda_min_clipped=-5.1, solver_order=2, algorithm_type='dpmsolver++')
         scheduler: Any = DPMSolverMultistepScheduler.from_config({**NOISE_SCHEDULE, **solver})

@@ -20,7 +20,7 @@ from .engines import Engine
 from .pool import Pool
 from .prior import Prior
 from .problems import reference_images
-from .protocols import Protocol
+from .protocols import Protocol, protocol_name
 from .refine import RefineSettings, RefineStep, accept, run_refinements
 from .refinements import refine_together
 from .selection import Selection
@@ -318,7 +318,7 @@ def compare_tries(
     asked: dict[str, Any] = dict(students=students, protocol=protocol, student=student)
     sets, labels = torch.stack([x.cpu() for x in images]), torch.as_tensor(selection.labels)
     compared = compare_sets(sets, labels, aside.ask, device=device, rounds=rounds, on_student=on_student, **asked)
-    named = asked | dict(protocol=protocol if isinstance(protocol, str) else 'own')
+    named = asked | dict(protocol=protocol_name(protocol))
     how: dict[str, Any] = dict(tries=len(attempts), checkpoint_every=every, tries_options=named)
     how |= dict(settings=asdict(attempts[0].steps[-1].settings or RefineSettings()))
     return Tries(attempts, candidates, compared, time.perf_counter() - began, aside.notes, how)

@@ -14,6 +14,7 @@ from torch import nn
 
 from .classes import find_classes
 from .core import PSRError
+from .pipelines import set_weights
 from .prior import Prior
 
 # %% auto #0
@@ -113,14 +114,20 @@ class SomeParameters:
             p.data.copy_(state[n])
 
 # %% ../nbs/08_tuning.ipynb #f001
-def _with_classes(state: dict[str, torch.Tensor], known: list[str], classes: list[str], dim: int) -> dict:
+def _with_classes(
+    state: dict[str, torch.Tensor],
+    known: list[str],  # names of classes
+    rows: list[int],  # their rows in the label embedding: those of a subset are not the first ones
+    classes: list[str],
+    dim: int,
+) -> dict:
     "A transformer's weights with other rows in its label embedding: known classes and the null class keep theirs."
-    rows, found = torch.randn(len(classes) + 1, dim) * 0.02, {}
+    fresh, found = torch.randn(len(classes) + 1, dim) * 0.02, {}
     for i, c in enumerate(classes):
         with contextlib.suppress(PSRError):
-            found[i] = find_classes([c], known)[0]
+            found[i] = rows[find_classes([c], known)[0]]
     for name in [n for n in state if n.endswith('class_embedder.embedding_table.weight')]:
-        new = rows.clone()
+        new = fresh.clone()
         new[-1] = state[name][-1]
         for i, at in found.items():
             new[i] = state[name][at]
@@ -151,7 +158,9 @@ def further_transformer(
             '×'.join(map(str, old.latent_shape)),
         )
     model: Any = DiTTransformer2DModel.from_config({**old.transformer.config, 'num_embeds_ada_norm': len(classes)})
-    model.load_state_dict(_with_classes(old.transformer.state_dict(), old.classes, classes, model.inner_dim))
+    known = old.classes, old.class_ids.tolist()
+    state = _with_classes(old.transformer.state_dict(), *known, classes, model.inner_dim)
+    set_weights(model, state, f'prior {old.name}')
     first, *others = [block.norm1.emb for block in model.transformer_blocks]
     if all(torch.equal(a, b) for other in others for a, b in zip(first.parameters(), other.parameters())):
         for block in model.transformer_blocks:

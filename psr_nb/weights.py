@@ -19,7 +19,7 @@ from torch import nn
 from .core import PSRError, atomic_folder, content_hash, file_hash, read_json
 
 # %% auto #0
-__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'foreign_weights', 'other_kind', 'choose_weights',
+__all__ = ['SAFE', 'PICKLES', 'VARIANTS', 'WRAPPERS', 'PREFIXES', 'DIT_MARKS', 'foreign_weights', 'other_kind', 'choose_weights',
            'weight_file', 'check_file', 'weight_parts', 'read_file', 'unwrap', 'strip_prefixes', 'without_company',
            'read_weights', 'check_types', 'check_finite', 'fit_weights', 'cache_folder', 'is_wrapped', 'as_safetensors',
            'is_authors_dit', 'dit_from_authors']
@@ -406,11 +406,14 @@ def as_safetensors(
     return folder
 
 # %% ../nbs/00_weights.ipynb #we019
+DIT_MARKS = {'x_embedder.proj.weight', 'y_embedder.embedding_table.weight', 'final_layer.linear.weight'}
+
+
 def is_authors_dit(
     state: dict[str, torch.Tensor],  # weights by name
 ) -> bool:
     "Whether names are those of the authors' DiT. Source: Peebles & Xie 2023, arXiv 2212.09748."
-    return {'x_embedder.proj.weight', 'y_embedder.embedding_table.weight', 'final_layer.linear.weight'} <= set(state)
+    return DIT_MARKS <= set(state)
 
 
 def _fold(state: dict[str, torch.Tensor], block: str) -> None:

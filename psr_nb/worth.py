@@ -42,7 +42,7 @@ from .greedy import similarity
 from .learning import train_students
 from .locks import folder_lock
 from .problems import Problem, reference_images, worth_counts, worth_digest
-from .protocols import PROTOCOLS, Protocol, training_plan
+from .protocols import PROTOCOLS, Protocol, protocol_name, training_plan
 from .scope import scope
 from .shards import read_packed, write_packed
 from .students import check_student, student_of_size
@@ -892,7 +892,7 @@ def _known_protocol(protocol: str | Protocol) -> tuple[Protocol, str]:  # with t
     if isinstance(protocol, str):
         return lookup(PROTOCOLS, protocol, 'protocol'), protocol
     expect(protocol, 'protocol', Protocol)
-    return protocol, 'own'
+    return protocol, protocol_name(protocol)
 
 
 def _known_name(student: str | None, pool: Any) -> str:

@@ -73,6 +73,8 @@ def test_what_is_no_file_of_weights(folder):
         ('transformer/config.json', dict(sample_size=-1), 'a whole number from 1 under sample_size, found -1'),
         ('transformer/config.json', dict(out_channels=6), 'out_channels for 4 in_channels, found 6'),
         ('model_index.json', dict(_psr_defaults=1.5), 'objects under _psr_defaults'),
+        ('model_index.json', dict(_psr_defaults=dict(guidence_scale=4.0)), "Did you mean 'guidance_scale'"),
+        ('model_index.json', dict(_psr_defaults=dict(scheduler='pndm')), "scheduler in model_index.json .*'pndm'"),
         ('model_index.json', dict(_psr_refinement='x'), 'objects under _psr_defaults and _psr_refinement'),
         ('model_index.json', dict(_class_name='StableDiffusionInpaintPipeline'), 'inpainting'),
     ],

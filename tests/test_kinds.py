@@ -7,6 +7,7 @@ checkpoint below 1e-4 of an integration in its authors' time, guidance of three 
 
 import argparse
 import json
+import warnings
 
 import diffusers
 import pytest
@@ -21,6 +22,7 @@ from psr_nb.kinds import check_class_unet, check_scheduler, check_unet
 from psr_nb.pool import Pool
 from psr_nb.prior import Prior
 from psr_nb.refine import RefineSettings, refine
+from psr_nb.sampling import SCHEDULERS
 from psr_nb.select import select
 
 
@@ -146,6 +148,49 @@ def test_unets_on_pixels_give_diffusers_images(tmp_path, solver, learned):
         assert prior.sample([1, 3], noise, num_inference_steps=5, scheduler=other).isfinite().all()
 
 
+@pytest.mark.parametrize('solver', list(SCHEDULERS))
+@pytest.mark.parametrize('kind', ['epsilon', 'v_prediction'])
+def test_a_roundtrip_asks_about_what_it_made_noisy(tmp_path, solver, kind):
+    "A network is shown image and noise in the shares of its schedule, whatever scale a solver works at."
+    prior = Prior.from_pretrained(
+        pixel_folder(tmp_path / 'p', unet(4), diffusers.DDPMScheduler(prediction_type=kind)), device='cpu'
+    )
+    prior.defaults['scheduler'] = solver
+    asked = []
+    prior.transformer.register_forward_pre_hook(
+        lambda net, args, named: asked.append((args[0], named['timestep'])), with_kwargs=True
+    )
+    x = torch.rand(1, 1, 16, 16) * 2 - 1
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    prior.roundtrip(x, [1], 0.5, seed=3, num_inference_steps=4)
+    (z, t), share = asked[0], prior.make_scheduler('ddim').alphas_cumprod[asked[0][1].long()]
+    assert 200 < float(t) < 800 and torch.allclose(z, share.sqrt() * x + (1 - share).sqrt() * noise, atol=1e-4)
+
+
+@pytest.mark.parametrize('kind', ['ddpm', 'learned', 'sde'])
+def test_a_roundtrip_with_noise_at_each_step_is_the_same_again(tmp_path, kind):
+    schedule = {
+        'ddpm': diffusers.DDPMScheduler(),
+        'learned': diffusers.DDPMScheduler(variance_type='learned_range'),
+        'sde': diffusers.DPMSolverMultistepScheduler(algorithm_type='sde-dpmsolver++'),
+    }[kind]
+    folder = pixel_folder(tmp_path / 'p', unet(4, 3, out=6 if kind == 'learned' else 3), schedule)
+    prior = Prior.from_pretrained(folder, device='cpu')
+    prior.defaults['scheduler'] = 'dpm' if kind == 'sde' else 'ddpm'
+    x = noise_of(2, (3, 16, 16))
+    one, again, other = (prior.roundtrip(x, [1, 2], 0.5, seed, num_inference_steps=4) for seed in (0, 0, 1))
+    assert torch.equal(one, again) and not torch.allclose(one, other)
+
+
+def test_a_variance_that_is_not_learned(tmp_path):
+    "Its schedule says that the network answers with the variance, too; the network does not."
+    folder = pixel_folder(tmp_path / 'p', unet(4, 3), diffusers.DDPMScheduler(variance_type='learned_range'))
+    prior = Prior.from_pretrained(folder, device='cpu')
+    assert prior.sample([1], num_inference_steps=2).isfinite().all()
+    with pytest.raises(PSRError, match='scheduler ddpm .* expected 6 channels .*learned_range.*, found 3'):
+        prior.sample([1], num_inference_steps=2, scheduler='ddpm')
+
+
 def test_guidance_of_a_unet_needs_a_row_for_no_class(tmp_path):
     names = ['truck', 'cat', 'dog']
     with_row = Prior.from_pretrained(pixel_folder(tmp_path / 'a', unet(4), names=names), device='cpu')
@@ -257,6 +302,39 @@ def test_sits_checkpoint_is_integrated_in_its_authors_time(tmp_path):
         Prior.from_pretrained(tmp_path / 'x.pt', prediction='velocity')
 
 
+def test_the_first_block_cache_of_a_sit(tmp_path):
+    "Every block is run where nothing changes little enough, and some of them are not where all does."
+    prior = Prior.from_pretrained(authors_file(tmp_path / 'SiT.pt'), device='cpu')
+    noise, calls = noise_of(1, prior.latent_shape), []
+    prior.transformer.inner.transformer_blocks[-1].attn1.register_forward_hook(lambda *_: calls.append(1))
+    made = {t: prior.sample([1], noise, num_inference_steps=6, cache_threshold=t) for t in (0.0, 1e-9)}
+    assert torch.equal(*made.values()) and len(calls) == 2 * 6
+    other = prior.sample([1], noise, num_inference_steps=6, cache_threshold=10.0)
+    assert len(calls) == 2 * 6 + 1 and not torch.equal(other, made[0.0])
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda s: {'ema': {'n_averaged': torch.tensor(3), **{f'module.{k}': v for k, v in s.items()}}},
+        lambda s: {'state_dict': {'vae.scale': torch.ones(2), **{f'model.{k}': v for k, v in s.items()}}},
+        lambda s: {
+            'state_dict': {f'model.{k}': v * 0 for k, v in s.items()} | {f'ema_model.{k}': v for k, v in s.items()}
+        },
+    ],
+    ids=['averaged by torch', 'Lightning', 'Lightning averaged'],
+)
+def test_a_dit_in_company(tmp_path, wrap):
+    "As a training script leaves it, and as a teacher's checkpoint may be."
+    plain = Prior.from_pretrained(authors_file(tmp_path / 'a.pt'), device='cpu')
+    torch.save(wrap(torch.load(tmp_path / 'a.pt')), tmp_path / 'b.pt')
+    x = noise_of(1, plain.latent_shape)
+    one, two = (
+        p.sample([3], x, num_inference_steps=2) for p in (plain, Prior.from_pretrained(tmp_path / 'b.pt', device='cpu'))
+    )
+    assert torch.equal(one, two)
+
+
 def prior_timesteps(prior, steps):
     solver = prior.make_scheduler()
     solver.set_timesteps(steps)
@@ -288,6 +366,50 @@ def test_another_autoencoder(flow, tmp_path):
     again = Prior.from_pretrained(other.name, device='cpu')
     assert torch.equal(again.decode(z), other.decode(z)) and not torch.equal(own.decode(z), other.decode(z))
     assert again.name == other.name and again.weights_hash == other.weights_hash
+
+
+@pytest.mark.parametrize(
+    'name, shown',
+    [
+        ('/home/me/DiT.pt?vae=/home/me/sd-vae', 'DiT.pt?vae=sd-vae'),
+        ('DiT.pt?prediction=flow&vae=/home/me/sd-vae', 'DiT.pt?prediction=flow&vae=sd-vae'),
+        ('/home/me/prior?variant=fp16', 'prior?variant=fp16'),
+        ('owner/name?revision=main', 'owner/name?revision=main'),
+    ],
+)
+def test_names_are_shown_without_paths(name, shown):
+    from psr_nb.seen import shown_name
+
+    assert shown_name(name) == shown
+
+
+def test_an_autoencoder_alone_is_taken_from_its_own_folder(flow, tmp_path):
+    'As "hf download stabilityai/sd-vae-ft-ema" leaves it: whatever the folder is called.'
+    from psr_nb.pipelines import autoencoder_files
+
+    small_vae().save_pretrained(tmp_path / 'vae')
+    small_vae().save_pretrained(tmp_path / 'sd-vae-ft-ema')
+    torch.save(authors_dit(), tmp_path / 'DiT.pt')
+    one, two = (Prior.from_pretrained(flow, device='cpu', vae=tmp_path / name) for name in ('vae', 'sd-vae-ft-ema'))
+    assert one.latent_shape == two.latent_shape and two.name.endswith('sd-vae-ft-ema')
+    assert Prior.from_pretrained(tmp_path / 'DiT.pt', device='cpu', vae=tmp_path / 'sd-vae-ft-ema').image_shape
+    alone = ['README.md', 'config.json', 'diffusion_pytorch_model.bin', 'diffusion_pytorch_model.safetensors']
+    assert autoencoder_files(alone, 'a/b') == ['config.json', 'diffusion_pytorch_model.safetensors']
+    whole = ['model_index.json', 'unet/config.json', *(f'vae/{name}' for name in alone)]
+    assert autoencoder_files(whole, 'a/b') == ['vae/config.json', 'vae/diffusion_pytorch_model.safetensors']
+    with pytest.raises(PSRError, match='autoencoder a/b: expected a repository with config.json or vae/config.json'):
+        autoencoder_files(['README.md'], 'a/b')
+
+
+def test_a_codebook_narrower_than_its_latents(tmp_path):
+    blocks = dict(down_block_types=('DownEncoderBlock2D',) * 2, up_block_types=('UpDecoderBlock2D',) * 2)
+    vae = diffusers.VQModel(
+        block_out_channels=(16, 32), norm_num_groups=8, latent_channels=4, vq_embed_dim=3, num_vq_embeddings=8, **blocks
+    )
+    folder = pixel_folder(tmp_path / 'p', unet(4, 3))
+    vae.save_pretrained(folder / 'vae')
+    prior = Prior.from_pretrained(folder, device='cpu')
+    assert prior.image_shape == (3, 32, 32) and prior.encode(torch.rand(1, 3, 32, 32)).shape == (1, 3, 16, 16)
 
 
 def test_the_hash_knows_a_pickled_part(tmp_path):
@@ -322,6 +444,8 @@ def test_the_hash_knows_a_pickled_part(tmp_path):
         (dict(_class_name='DPMSolverMultistepScheduler', prediction_type='flow_prediction'), 'flow_prediction'),
         (dict(_class_name='FlowMatchEulerDiscreteScheduler', use_dynamic_shifting=True), 'use_dynamic_shifting'),
         (dict(_class_name='FlowMatchEulerDiscreteScheduler', stochastic_sampling=True), 'stochastic_sampling'),
+        (dict(_class_name='FlowMatchLCMScheduler'), 'a latent consistency model'),
+        (dict(_class_name='IPNDMScheduler'), 'another kind'),
         ({}, 'another kind'),
     ],
 )
@@ -369,6 +493,63 @@ def test_training_goes_on_from_a_dit_that_predicts_noise_alone(flow, tmp_path):
     for start, kind in ((flow, 'a flow'), (pixel_folder(tmp_path / 'p', unet(2)), 'UNet2DModel')):
         with pytest.raises(PSRError, match=kind):
             next(iter(train_prior(real, tmp_path / 'out', start=start, steps=1)))
+
+
+def trained_further(start, classes, out, **options):
+    "Two steps on noise, and the prior that they leave."
+    from psr_nb.train_prior import train_prior
+
+    images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    real = ImageData(images, torch.arange(8) % len(classes), classes, name='real')
+    list(train_prior(real, out, start=start, steps=2, batch_size=4, lr=1e-9, device='cpu', **options))
+    return Prior.from_pretrained(out, device='cpu')
+
+
+def test_training_goes_on_with_the_positions_of_a_folder(tmp_path):
+    torch.manual_seed(0)
+    pipe = diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler())
+    pipe.save_pretrained(tmp_path / 'p')
+    file = tmp_path / 'p' / 'transformer' / 'diffusion_pytorch_model.safetensors'
+    positions = pipe.transformer.pos_embed.pos_embed + 0.5
+    save_file({**load_file(file), 'pos_embed.pos_embed': positions}, file, metadata={'format': 'pt'})
+    tuned = trained_further(tmp_path / 'p', ['3', '7'], tmp_path / 'out')
+    assert torch.allclose(tuned.transformer.pos_embed.pos_embed, positions, atol=1e-3)
+
+
+@pytest.mark.parametrize('total', [100, 4000])
+def test_training_goes_on_at_all_noise_levels_of_a_schedule(tmp_path, total):
+    from psr_nb.train_prior import _Denoiser
+
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=total, beta_schedule='squaredcos_cap_v2')
+    diffusers.DiTPipeline(small_dit(10), small_vae(), scheduler).save_pretrained(tmp_path / 'p')
+    noise = trained_further(tmp_path / 'p', ['3', '7'], tmp_path / 'out').make_scheduler('ddim')
+    run = _Denoiser(None, noise, 2, 1e-3, 2, 0.5, None)
+    drawn = run.timesteps(2000, torch.Generator().manual_seed(0)) / total
+    assert 0 <= drawn.min() < 0.1 and 0.9 < drawn.max() < 1 and abs(drawn.median() - 0.5) < 0.03
+
+
+def test_training_goes_on_with_the_autoencoder_that_a_prior_is_named_with(tmp_path):
+    torch.manual_seed(0)
+    diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler()).save_pretrained(tmp_path / 'p')
+    other = small_vae()
+    other.register_to_config(scaling_factor=0.5)
+    other.save_pretrained(tmp_path / 'other')
+    tuned = trained_further(f'{tmp_path / "p"}?vae={tmp_path / "other"}', ['3', '7'], tmp_path / 'out')
+    assert tuned.vae.config.scaling_factor == 0.5
+    assert torch.allclose(tuned.vae.decoder.conv_in.weight, other.decoder.conv_in.weight, atol=1e-3)
+
+
+def test_training_goes_on_with_the_rows_of_a_subset(tmp_path):
+    from psr_nb.tuning import further_transformer
+
+    torch.manual_seed(0)
+    pipe = diffusers.DiTPipeline(small_dit(10), small_vae(), diffusers.DDIMScheduler())
+    pipe.save_pretrained(tmp_path / 'p')
+    old = Prior.from_pretrained(tmp_path / 'p', ['8', '3'], device='cpu')
+    table = 'transformer_blocks.0.norm1.emb.class_embedder.embedding_table.weight'
+    before = pipe.transformer.state_dict()[table]
+    after = further_transformer(old, ['3', '8', 'new'], old.latent_shape).state_dict()[table]
+    assert torch.equal(after[[0, 1, 3]], before[[3, 8, 10]])
 
 
 def changed(folder, file, **entries):
@@ -586,6 +767,19 @@ def vae_of(channels, out=None):
     )
 
 
+def consistency_decoder():
+    down, up = ('ResnetDownsampleBlock2D',) * 2, ('ResnetUpsampleBlock2D',) * 2
+    return diffusers.ConsistencyDecoderVAE(
+        encoder_block_out_channels=(8, 8),
+        encoder_down_block_types=('DownEncoderBlock2D',) * 2,
+        encoder_norm_num_groups=8,
+        decoder_block_out_channels=(8, 8),
+        decoder_down_block_types=down,
+        decoder_up_block_types=up,
+        decoder_norm_num_groups=8,
+    )
+
+
 @pytest.mark.parametrize(
     'make, say',
     [
@@ -600,6 +794,7 @@ def vae_of(channels, out=None):
         (lambda: vae_of(4), '4 channels in and 4 out'),
         (lambda: vae_of(5), '5 channels in and 5 out'),
         (lambda: vae_of(3, 1), '3 channels in and 1 out'),
+        (lambda: consistency_decoder(), 'ConsistencyDecoderVAE, which draws noise while it decodes'),
     ],
 )
 def test_what_is_no_autoencoder_of_images(flow, tmp_path, make, say):
@@ -620,3 +815,32 @@ def test_another_autoencoder_has_the_same_latents(flow, tmp_path):
     diffusers.AutoencoderKL(latent_channels=8).save_pretrained(tmp_path / 'vae')
     with pytest.raises(PSRError, match='8 in_channels, as many as the latents of its autoencoder, found 4'):
         Prior.from_pretrained(flow, device='cpu', vae=tmp_path / 'vae')
+
+
+def test_refining_with_another_prior_is_said(flow, tmp_path):
+    "Its autoencoder would show other images for the same latents; a variant has a hash of its own."
+    prior = Prior.from_pretrained(flow, device='cpu')
+    pool = Pool.sample(prior, [], 2, path=tmp_path / 'pool', progress=False, num_inference_steps=2)
+    chosen = select(pool, 1, 'first')
+    settings = RefineSettings(steps=1, student=0.0, soft_label=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        assert len(list(refine(chosen, prior, settings=settings))) == 1
+    vae = small_vae()
+    vae.register_to_config(scaling_factor=5.0)
+    torch.nn.init.constant_(vae.decoder.conv_out.bias, 2.0)
+    vae.save_pretrained(tmp_path / 'other')
+    other = Prior.from_pretrained(flow, device='cpu', vae=tmp_path / 'other')
+    with pytest.warns(UserWarning, match='shows other images for these latents than the selection has'):
+        next(refine(chosen, other, settings=settings))
+    small = Prior.from_pretrained(pixel_folder(tmp_path / 'p', unet(10, 3)), device='cpu')
+    with pytest.raises(PSRError, match='with latents of 3×16×16 for 4×8×8'):
+        next(refine(chosen, small, settings=settings))
+
+
+def test_a_variant_is_another_prior(tmp_path):
+    folder = pixel_folder(tmp_path / 'p', unet())
+    file = folder / 'unet' / 'diffusion_pytorch_model.safetensors'
+    save_file({k: v.half() for k, v in load_file(file).items()}, file.with_suffix('.fp16.safetensors'))
+    whole, half = (Prior.from_pretrained(folder, device='cpu', variant=v) for v in (None, 'fp16'))
+    assert whole.weights_hash != half.weights_hash

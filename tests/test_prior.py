@@ -166,6 +166,18 @@ def test_stable_diffusion_gives_the_pipelines_images(stable_diffusion):
     assert (made - torch.as_tensor(expected)).abs().max() < 1e-3
 
 
+def test_sentences_for_classes(stable_diffusion):
+    "Braces are text; two classes of one name are named; what the text encoder does not read to the end is refused."
+    folder, _ = stable_diffusion
+    told = lambda classes, prompt: Prior.from_pretrained(folder, classes=classes, prompt=prompt, device='cpu').prompts
+    assert torch.equal(told(['cat'], 'a {}, {bright}')[0], told(['a cat, {bright}'], '{}')[0])
+    cranes = ['crane n02012849', 'crane n03126707']
+    with pytest.warns(UserWarning, match='crane n02012849 and crane n03126707 are told by the same sentence'):
+        assert torch.equal(*told(cranes, 'a photo of a {}')[:2])
+    with pytest.raises(PSRError, match='reads to the end, found cut off after 77'):
+        told(['cat', 'dog'], 'a very ' * 40 + 'long way to a {}')
+
+
 def test_stable_diffusion_goes_the_whole_way(stable_diffusion):
     "Encoding, the denoising error and a roundtrip work on it as on any prior; another sentence is another prior."
     prior = Prior.from_pretrained(stable_diffusion[0], classes=['beagle', 'Samoyed'], device='cpu')

@@ -1,5 +1,6 @@
 "Budgets, students, seeds and soft labels outside their domain: refused in a sentence before the first step of training."
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,10 +10,10 @@ from psr_nb.core import PSRError
 from psr_nb.data import ImageData
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import evaluate, herding_real, label_words, random_real
-from psr_nb.protocols import PROTOCOLS, training_plan, with_label_parts
+from psr_nb.protocols import PROTOCOLS, protocol_name, training_plan, with_label_parts
 from psr_nb.scope import scope
 from psr_nb.stages import evaluate_set
-from psr_nb.students import check_student, make_student, student_of_size
+from psr_nb.students import STUDENTS, check_student, make_student, student_of_size
 
 NO_COUNT = [0, -1, 1.5, '1', True, float('nan'), [1]]
 
@@ -183,3 +184,90 @@ def test_positions_of_images(indices):
 def test_a_set_is_judged_by_some_student(tmp_path):
     with pytest.raises(PSRError, match='argument students: expected at least one'):
         evaluate_set(tmp_path, students=[])
+
+
+# ---- one's own protocols and students
+
+
+@pytest.mark.parametrize(
+    'changes, say',
+    [
+        (dict(optimizer='adam'), "optimizer of a protocol 'adam': expected one of adamw, sgd"),
+        (dict(views='flip'), "views of a protocol 'flip'"),
+        (dict(schedule='step'), "schedule of a protocol 'step'"),
+        (dict(tests='never'), "tests of a protocol 'never'"),
+        (dict(norm='layer'), "norm of a protocol 'layer'"),
+        (dict(labels='Soft'), "labels of a protocol 'Soft'"),
+        (dict(many_classes=dict(rate=1)), "value of a protocol 'rate'"),
+        (dict(lr=0.1), 'lr of a protocol: expected rates'),
+        (dict(weight_decay=-1), 'weight_decay of a protocol'),
+        (dict(cutmix=2), 'cutmix of a protocol: expected a probability'),
+        (dict(temperature=0), 'temperature of a protocol: expected a number above 0'),
+        (dict(epochs=5), r'epochs of a protocol: expected pairs .* \(\(10, 300\)'),
+        (dict(batch_size=((1, 0),)), 'batch_size of a protocol: expected pairs'),
+        (dict(class_batches={3: 0}), 'class_batches of a protocol'),
+        (dict(largest=8), 'cells of a protocol: expected some, where there is largest'),
+        (dict(mean=(0.1, 0.2, 0.3)), 'mean of a protocol: expected mean and std, or neither'),
+        (dict(mean=(0.1, 0.2), std=(0.1, 0.2)), 'std of a protocol: expected 1 or 3 numbers'),
+        (dict(mean=(127.0,), std=(60.0,)), r'std of a protocol: .* images in \[0, 1\]'),
+        (dict(mean=(0.0,), std=(0.0,)), 'std of a protocol'),
+    ],
+)
+def test_values_that_no_protocol_has(changes, say):
+    with pytest.raises(PSRError, match=say):
+        replace(PROTOCOLS['quick'], **changes)
+
+
+def test_a_rate_for_some_students_only():
+    with pytest.raises(PSRError, match='a rate for convnet3, or for "\\*", the others, found resnet18'):
+        training_plan(replace(PROTOCOLS['quick'], lr={'resnet18': 0.1}), 10, 2)
+
+
+def test_an_argument_that_a_student_would_pass_over():
+    for student, more in (('convnet1', dict(widht=8)), ('resnet18', dict(widht=8))):
+        narrow = replace(PROTOCOLS['quick'], students={student: more})
+        with pytest.raises(PSRError, match=f'student {student}.*widht'):
+            make_student(student, (3, 16, 16), 3, narrow)
+
+
+def test_a_resnet_without_norms():
+    network = make_student('resnet18', (3, 16, 16), 3, replace(PROTOCOLS['quick'], norm='none'))
+    assert not any(isinstance(m, (torch.nn.GroupNorm, torch.nn.BatchNorm2d)) for m in network.modules())
+
+
+class Answers(torch.nn.Module):
+    "A network of somebody's own that passes over how many classes there are."
+
+    def __init__(self, outputs, wrapped):
+        super().__init__()
+        self.layer, self.wrapped = torch.nn.Linear(3 * 16 * 16, outputs), wrapped
+
+    def forward(self, x):
+        logits = self.layer(x.flatten(1))
+        return dict(logits=logits) if self.wrapped else logits
+
+
+@pytest.mark.parametrize('outputs, wrapped, found', [(5, False, r'\(5,\)'), (2, False, r'\(2,\)'), (3, True, 'dict')])
+def test_a_student_with_other_answers(monkeypatch, outputs, wrapped, found):
+    import timm.models._registry as registry
+
+    make = lambda pretrained=False, **kwargs: Answers(outputs, wrapped)
+    monkeypatch.setitem(registry._model_entrypoints, 'answers', make)
+    with pytest.raises(PSRError, match=f'student answers: expected one number for each of 3 classes .*{found}'):
+        check_student('answers', (3, 16, 16), 3)
+
+
+def test_a_name_for_a_network_that_nobody_knows(monkeypatch):
+    monkeypatch.setitem(STUDENTS, 'mine', ('resnet_18', 'a slip'))
+    with pytest.raises(PSRError, match="architecture of student mine 'resnet_18'"):
+        check_student('mine', (3, 16, 16), 3)
+
+
+def test_protocols_without_a_name_are_told_apart():
+    quick = PROTOCOLS['quick']
+    names = [
+        protocol_name(p) for p in ('quick', replace(quick), replace(quick, lr={'*': 0.1}), replace(quick, cutmix=1))
+    ]
+    assert names[:2] == ['quick', 'quick'] and len(set(names[1:])) == 3
+    assert all(name.startswith('own ') for name in names[2:])
+    assert protocol_name(replace(quick, cutmix=1)) == names[3]

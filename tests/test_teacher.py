@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
+from test_prior import small_vae
 from timm.models._hub import save_for_hf
 
 from psr_nb.core import PSRError
@@ -99,6 +101,51 @@ def test_a_checkpoint_becomes_a_folder(resnet, tmp_path):
     again = Teacher.from_pretrained(teacher.save(tmp_path / 'kept'), device='cpu')
     assert again.classes == NAMES and again.input_size == 32 and torch.equal(again.std, teacher.std)
     assert same(again, resnet) < 1e-6
+
+
+@pytest.mark.parametrize('library', ['timm', 'torchvision'])
+def test_a_checkpoint_says_how_its_images_were_normalised(tmp_path, library):
+    "timm's training script keeps its arguments beside the weights."
+    name = 'test_resnet' if library == 'timm' else 'mobilenet_v3_small'
+    make = timm.create_model if library == 'timm' else torchvision.models.get_model
+    torch.manual_seed(0)
+    network = make(name, num_classes=3).eval()
+    args = dict(model=name, mean=[0.49, 0.48, 0.45], std=[0.2, 0.2, 0.21], img_size=48, input_size=None)
+    saved = dict(arch=name, state_dict=network.state_dict(), args=argparse.Namespace(**args))
+    torch.save(saved, tmp_path / 'a.pth.tar')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        teacher = Teacher.from_pretrained(tmp_path / 'a.pth.tar', device='cpu')
+    assert teacher.input_size == 48 and same(teacher, network, 48) < 1e-5
+    assert torch.allclose(teacher.mean.flatten(), torch.tensor([0.49, 0.48, 0.45]))
+    larger = Teacher.from_pretrained(tmp_path / 'a.pth.tar', device='cpu', input_size=64, mean=0.5, std=0.5)
+    assert larger.input_size == 64 and larger.mean.flatten().tolist() == [0.5] * 3
+    for odd in (dict(args, mean=None), dict(args, mean='imagenet')):
+        torch.save(dict(saved, args=argparse.Namespace(**odd)), tmp_path / 'b.pth.tar')
+        with pytest.warns(UserWarning, match='nothing says how its images were normalised'):
+            assert Teacher.from_pretrained(tmp_path / 'b.pth.tar', device='cpu').input_size == 48
+
+
+@pytest.mark.parametrize('said', [dict(gp='max'), dict(model_kwargs=dict(act_layer='silu', num_classes=3))])
+def test_a_checkpoint_says_how_its_network_was_built(tmp_path, said):
+    "Pooling and activation have no weights: nothing but the arguments of timm's script tells them."
+    own = dict(global_pool='max') if 'gp' in said else dict(act_layer='silu')
+    torch.manual_seed(0)
+    network = timm.create_model('test_resnet', num_classes=3, **own).eval()
+    args = argparse.Namespace(mean=[0.5] * 3, std=[0.5] * 3, img_size=64, bn_eps=None, **said)
+    torch.save(dict(arch='test_resnet', state_dict=network.state_dict(), args=args), tmp_path / 'a.pth.tar')
+    teacher = Teacher.from_pretrained(tmp_path / 'a.pth.tar', device='cpu', label_names=NAMES)
+    assert same(teacher, network, 64) < 1e-6
+    assert same(Teacher.from_pretrained(teacher.save(tmp_path / 'kept'), device='cpu'), network, 64) < 1e-6
+
+
+def test_high_images_are_smoothed_where_they_are_made_smaller(resnet):
+    "Two bright rows of eight are a quarter of the light, whichever side is the longer one."
+    teacher = Teacher(resnet, 'a', (0.0,) * 3, (1.0,) * 3, 32, NAMES)
+    bright = (torch.arange(256) % 8 - 3.5).abs() < 1
+    stripes = bright.float().view(1, 1, 256, 1).expand(1, 3, 256, 32)
+    assert (teacher.prepare(stripes) - 0.25).abs().max() < 0.05
+    assert (teacher.prepare(stripes.mT) - 0.25).abs().max() < 0.05
 
 
 def torchvision_file(folder, name, change=dict, **arguments):
@@ -347,7 +394,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self): self.do_GET()
     def do_GET(self):
         path = self.path.split('?')[0]
-        for name in ('timm/test_resnet.r160_in1k', 'somebody/vit', 'somebody/xl'):
+        for name in ('timm/test_resnet.r160_in1k', 'somebody/vit', 'somebody/xl', 'somebody/sd-vae'):
             home = folder / name
             files = sorted(f.relative_to(home).as_posix() for f in home.rglob('*') if f.is_file())
             if path.startswith(f'/api/models/{name}'):
@@ -383,6 +430,9 @@ try: Prior.from_pretrained('somebody/xl', device='cpu')
 except PSRError as e: assert 'SDXL' in str(e), e
 else: raise AssertionError('sampled as another kind')
 assert not any(a.startswith('somebody/xl/') for a in asked), asked
+from psr_nb.pipelines import load_autoencoder, vae_home
+assert load_autoencoder(vae_home('somebody/sd-vae')).config.latent_channels == 4
+assert not any(a.endswith('.bin') for a in asked), asked
 print('all of them')
 """
 
@@ -402,6 +452,8 @@ def test_ids_of_the_hub(tmp_path):
         (tmp_path / 'somebody' / 'xl' / name / 'config.json').write_text('{}')
         (tmp_path / 'somebody' / 'xl' / name / 'model.safetensors').write_bytes(b'large')
     (tmp_path / 'somebody' / 'xl' / 'model_index.json').write_text('{"_class_name": "StableDiffusionXLPipeline"}')
+    small_vae().save_pretrained(tmp_path / 'somebody' / 'sd-vae')
+    (tmp_path / 'somebody' / 'sd-vae' / 'diffusion_pytorch_model.bin').write_bytes(b'large')
     done = subprocess.run([sys.executable, '-c', HUB, str(tmp_path)], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == 'all of them', done.stderr[-2000:]
 
@@ -442,6 +494,23 @@ def test_positions_say_what_a_vit_was_trained_with(tmp_path):
     assert bare.input_size == 32 and same(bare, small) < 1e-6
     larger = Teacher.from_pretrained(tmp_path / 'vit.pth', input_size=64, **options)
     assert larger.input_size == 64 and larger.logits(torch.rand(1, 3, 64, 64)).isfinite().all()
+
+
+@pytest.mark.parametrize('old', [False, True])
+def test_a_vit_is_asked_at_the_size_it_was_built_for(tmp_path, old):
+    "timm writes the architecture's own size into `pretrained_cfg`, and that of the network beside it, or nowhere."
+    torch.manual_seed(0)
+    small = timm.create_model('test_vit', num_classes=3, img_size=32).eval()
+    small.pos_embed.data.normal_()
+    save_for_hf(small, tmp_path / 't', model_config=dict(label_names=NAMES))
+    config = json.loads((tmp_path / 't' / 'config.json').read_text())
+    assert config['pretrained_cfg']['input_size'] == [3, 160, 160]
+    if old:
+        del config['model_args']
+        (tmp_path / 't' / 'config.json').write_text(json.dumps(config))
+    teacher = Teacher.from_pretrained(tmp_path / 't', device='cpu')
+    assert teacher.input_size == 32 and same(teacher, small) < 1e-6
+    assert Teacher.from_pretrained(tmp_path / 't', device='cpu', input_size=64).input_size == 64
 
 
 @pytest.mark.parametrize('problem', ['regression', 'multi_label_classification', 'ranking'])
