@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import importlib.util
 import io
@@ -35,7 +36,7 @@ from psr_nb.core import (
 from .data import ImageData, load_data
 from .distill import Roles, run_refine, training_records, writable
 from .engines import Engine, Local
-from .evaluate import named_as
+from .evaluate import checked_set, named_as
 from .grids import FROM_PRIOR, Grid, located, parse_grid
 from .locks import folder_lock
 from .pictures import SizesDiffer, to_uint8
@@ -129,9 +130,10 @@ class Bench:
         how: dict[str, Any],  # see `METHOD_KEYS`
     ) -> Bench:
         "The same folder with one method more; its cells are to be made, the others stay."
-        [how] = parse_grid(dict(methods={name: how})).methods.values()
         with folder_lock(self.path, None):  # what others add meanwhile stays
             known, added = _read_grid_file(file := self.path / 'grid.json')
+            sizes = dict(n_per_class=known.n_per_class, ipc=list(known.ipc))
+            [how] = parse_grid(dict(sizes, methods={name: how})).methods.values()
             if name in known.methods:
                 raise PSRError(f'method {name}', f'a name that {self.path} does not have yet', 'one that it has')
             grid = replace(known, methods=known.methods | {name: how})
@@ -343,7 +345,10 @@ def _agreed(grid: Grid, path: Path) -> Grid:
         kept, added = _read_grid_file(file)
         grid = replace(grid, methods=grid.methods | {m: how for m, how in added.items() if m not in grid.methods})
         if not grid.covers(kept):
-            differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v] or ['methods or numbers']
+            differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v]
+            if not differ and kept.choosers not in (None, grid.choosers):
+                differ = ['another first student or protocol, which measure worth and decide contests']
+            differ = differ or ['methods or numbers']
             found = f'that of another one ({", ".join(differ)})'
             raise PSRError(f'{path}', 'the folder of this grid', found, 'Give another --out')
     if kept is None or kept.key != grid.key:
@@ -485,6 +490,13 @@ def _function(words: str, base: str) -> Callable[..., Any]:
     return getattr(loaded, name or 'make_set')
 
 
+def _made_by(make: Callable[..., Any], bench: Bench, cell: Cell, seed: int) -> Any:
+    "The set of a function. It gets images of its own: what it changes in them changes no other cell."
+    real = copy.deepcopy(bench.images('train'))
+    found = checked_set(make(real, cell.ipc, seed))
+    return _whole(found, cell, bench.images('test'), f'function of method {cell.method}')
+
+
 def contest_of(
     bench: Bench,  # the opened grid
     cell: Cell,  # of a method that is a contest
@@ -552,8 +564,7 @@ def set_of(
         make: Any = BASELINES[how['baseline']]
         return bench.once(('baseline', how['baseline'], cell.ipc), lambda: make(real, cell.ipc)), test
     if 'function' in how:
-        make = _function(str(how['function']), bench.grid.base)
-        return lambda seed: _whole(make(real, cell.ipc, seed), cell, test, f'function of method {cell.method}'), test
+        return partial(_made_by, _function(str(how['function']), bench.grid.base), bench, cell), test
     if 'rival' in how:
         make, tuned = RIVALS[how['rival']], tuned_of(bench, cell)
         make = make if tuned is None else partial(minimax, tuned=tuned.prior)
