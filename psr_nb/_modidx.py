@@ -1056,6 +1056,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.learning._train_abreast': ('learning.html#_train_abreast', 'psr_nb/learning.py'),
                                  'psr_nb.learning._widened': ('learning.html#_widened', 'psr_nb/learning.py'),
                                  'psr_nb.learning.accuracies_abreast': ('learning.html#accuracies_abreast', 'psr_nb/learning.py'),
+                                 'psr_nb.learning.are_right': ('learning.html#are_right', 'psr_nb/learning.py'),
                                  'psr_nb.learning.softened': ('learning.html#softened', 'psr_nb/learning.py'),
                                  'psr_nb.learning.student_logits': ('learning.html#student_logits', 'psr_nb/learning.py'),
                                  'psr_nb.learning.threads_each': ('learning.html#threads_each', 'psr_nb/learning.py'),

@@ -14,7 +14,7 @@ import torch
 from .core import PSRError, best_device, is_whole
 from .data import ImageData
 from .images import checked_images
-from .learning import train_students
+from .learning import are_right, train_students
 from .problems import budgets_of_worth, reference_images
 from .protocols import Protocol
 from .select import prepare
@@ -145,7 +145,7 @@ def compare_sets(
         nonlocal done
         right = []
         for logits in train_students(given, data, seeds=seeds * len(which), **train):
-            right.append(float((logits.argmax(1) == data.labels).float().mean()))
+            right.append(float(are_right(logits, data.labels).float().mean()))
             done += 1
             if on_student is not None:
                 on_student(done, total)
