@@ -1653,6 +1653,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'psr_nb.sets._folder_of': ('sets.html#_folder_of', 'psr_nb/sets.py'),
                              'psr_nb.sets._folder_set': ('sets.html#_folder_set', 'psr_nb/sets.py'),
                              'psr_nb.sets._function': ('sets.html#_function', 'psr_nb/sets.py'),
+                             'psr_nb.sets._function_hash': ('sets.html#_function_hash', 'psr_nb/sets.py'),
+                             'psr_nb.sets._functions': ('sets.html#_functions', 'psr_nb/sets.py'),
                              'psr_nb.sets._made_by': ('sets.html#_made_by', 'psr_nb/sets.py'),
                              'psr_nb.sets._read_grid_file': ('sets.html#_read_grid_file', 'psr_nb/sets.py'),
                              'psr_nb.sets._refined': ('sets.html#_refined', 'psr_nb/sets.py'),

@@ -9,6 +9,7 @@ import contextlib
 import copy
 import importlib
 import importlib.util
+import inspect
 import io
 import math
 from collections.abc import Callable, Container
@@ -290,6 +291,7 @@ def _sources(bench: Bench) -> dict[str, str]:  # what -> fingerprint
     if any(FROM_PRIOR & set(how) for how in methods):
         wanted['prior'] = lambda: bench.prior.weights_hash
     wanted |= {name: partial(_set_fingerprint, bench, cell) for name, (cell, *_) in _sets_on_disk(bench).items()}
+    wanted |= {name: partial(_function_hash, bench, cell) for name, (cell, *_) in _functions(bench).items()}
     for what, known in wanted.items():
         with suppress(PSRError):
             found[what] = known()
@@ -304,6 +306,21 @@ def _sets_on_disk(bench: Bench) -> dict[str, list[Cell]]:  # words about its fir
     return {f'the set of {c[0].method}, ipc {c[0].ipc}, pool {c[0].pool}': c for c in found.values()}
 
 
+def _functions(bench: Bench) -> dict[str, list[Cell]]:  # words about a function -> the cells of its method
+    own = [cell for cell in cells_of(bench.grid) if 'function' in bench.grid.methods[cell.method]]
+    methods = dict.fromkeys(cell.method for cell in own)
+    return {f'the function of {m}': [cell for cell in own if cell.method == m] for m in methods}
+
+
+def _function_hash(bench: Bench, cell: Cell) -> str:
+    "Hash over the lines of a method's function, without what it calls."
+    words = str(bench.grid.methods[cell.method]['function'])
+    try:
+        return content_hash(inspect.getsource(_function(words, bench.grid.base)))[:16]
+    except Exception as e:  # whatever the module does
+        raise PSRError(f'function {words}', 'lines of Python', f'{type(e).__name__}: {e}'[:160]) from None
+
+
 def _set_fingerprint(bench: Bench, cell: Cell) -> str:
     "Hash over the content of a set on disk."
     found, _ = set_of(bench, cell)
@@ -315,8 +332,8 @@ def check_sources(
     bench: Bench,  # the opened grid
     anew: Container[Cell] = (),  # cells that are to be made again, so that their sets may be others
 ) -> None:
-    "Raises `PSRError` where real images, prior or sets on disk are others than those of the cells that are there."
-    now, file, sets = _sources(bench), bench.path / 'sources.json', _sets_on_disk(bench)
+    "Raises `PSRError` where images, prior, sets on disk or functions are others than those of the cells that are there."
+    now, file, sets = _sources(bench), bench.path / 'sources.json', _sets_on_disk(bench) | _functions(bench)
     stays = lambda cell: cell not in anew and bench.done(cell) and bench.content(cell)['rows']
     free = {what for what, cells in sets.items() if not any(map(stays, cells))}
     with folder_lock(bench.path, None):
@@ -326,7 +343,7 @@ def check_sources(
             found = f'others than those of the cells that are there: {"; ".join(other)}'
             again = f', or have its cells made again: --only {sets[other[0]][0].method}' if other[0] in sets else ''
             say = f'Put them back{again or ", or give another --out"}'
-            raise PSRError(f'{bench.path}', 'the same real images, prior and sets', found, say)
+            raise PSRError(f'{bench.path}', 'the same real images, prior, sets and functions', found, say)
         if kept != kept | now:
             write_atomic(file, to_json(kept | now))
 

@@ -1,6 +1,7 @@
 "What comes after the images could be wrong without a word: statistics, grids, sets, choices and refinements."
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +16,12 @@ from psr_nb.core import PSRError
 from psr_nb.data import load_data
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import evaluate
+from psr_nb.formats import EXPORTS
 from psr_nb.greedy import Priority, greedy
 from psr_nb.grids import read_grid
+from psr_nb.learning import are_right
 from psr_nb.problems import ImagePool
+from psr_nb.protocols import PROTOCOLS
 from psr_nb.refine import RefineSettings, accept
 from psr_nb.results import Report, paired
 from psr_nb.robustness import robustness
@@ -140,6 +144,47 @@ def test_functions_that_do_other_things_than_they_should(few_images, tmp_path):
     assert set(found) == {'greedy_hands', 'lists', 'random_real'} and len(set(found.values())) == 1  # the same images
     why = {cell['method']: words for cell, words in failed}
     assert 'no such file' in why['lost'] and 'expected a set, found an object of type tuple' in why['pair']
+
+
+def test_a_function_may_not_change_under_its_cells(few_images, tmp_path):
+    module = tmp_path / 'changing_methods.py'
+    module.write_text('def mine(real, ipc, seed):\n    return real.per_class(ipc, seed)\n')
+    methods = dict(mine=dict(function='changing_methods:mine'), random_real=None)
+    grid = parse_grid(dict(data=str(few_images), seeds=1, ipc=1, epochs=1, methods=methods), tmp_path)
+    list(run_bench(Bench.begin(grid, tmp_path / 'out')))
+    module.write_text(module.read_text() + '\n\ndef other():\n    pass\n')
+    assert not [step for step in run_bench(Bench.begin(grid, tmp_path / 'out')) if step.error]
+    module.write_text('def mine(real, ipc, seed):\n    return real.per_class(ipc, seed + 1)\n')
+    with pytest.raises(
+        PSRError, match='the function of mine. Put them back, or have its cells made again: --only mine'
+    ):
+        list(run_bench(Bench.open(tmp_path / 'out')))
+    assert len(list(run_bench(Bench.open(tmp_path / 'out'), only='mine'))) == 1
+    assert not list(run_bench(Bench.open(tmp_path / 'out')))
+
+
+def test_a_student_that_diverged_is_not_a_guess(few_images):
+    test = load_data(few_images, 'test')
+    wild = replace(PROTOCOLS['quick'], epochs=((float('inf'), 2),), lr={'*': 1e12})
+    with pytest.warns(UserWarning, match='training of a student diverged'):
+        report = evaluate(load_data(few_images, 'train').per_class(1), test, wild, seeds=1, progress=False)
+    assert report.rows[0]['accuracy_last'] == 0  # its answers were the first class, and a tenth of them right
+    logits = torch.tensor([[0.0, 1.0], [torch.nan, 0.0]])
+    with pytest.warns(UserWarning, match='no numbers'):
+        assert are_right(logits, torch.tensor([1, 0])).tolist() == [True, False]
+
+
+def test_soft_labels_that_a_form_does_not_keep_are_told(tmp_path):
+    made = a_set(soft_labels=torch.eye(4).repeat_interleave(2, 0) * 0.6 + 0.1)
+    for name in ('npz', 'parquet', 'webdataset'):
+        write, ending = EXPORTS[name]
+        write(made, tmp_path / f'{name}{ending}')
+        with pytest.warns(UserWarning, match='left out 8 (rows|files) of soft labels, which only .pt'):
+            load_data(tmp_path / f'{name}{ending}')
+        write(a_set(), tmp_path / f'hard {name}{ending}')
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            load_data(tmp_path / f'hard {name}{ending}')
 
 
 def test_a_set_and_a_baseline_of_one_name(few_images, tmp_path):
