@@ -13,7 +13,8 @@ from psr_nb.bench import Bench, parse_grid, run_bench
 from psr_nb.bench_table import collect, tabulate, two_level
 from psr_nb.contest import compare_sets
 from psr_nb.core import PSRError
-from psr_nb.data import load_data
+from psr_nb.coresets import el2n_real, k_center_real
+from psr_nb.data import ImageData, load_data
 from psr_nb.distilled import DistilledSet
 from psr_nb.evaluate import evaluate
 from psr_nb.formats import EXPORTS
@@ -185,6 +186,25 @@ def test_soft_labels_that_a_form_does_not_keep_are_told(tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter('error')
             load_data(tmp_path / f'hard {name}{ending}')
+
+
+def test_yes_and_no_for_each_class(tmp_path):
+    torch.save(
+        dict(images=torch.rand(4, 1, 8, 8), labels=torch.eye(4, dtype=torch.bool)[[2, 0, 3, 1]]), tmp_path / 'set.pt'
+    )
+    assert load_data(tmp_path / 'set.pt').labels.tolist() == [2, 0, 3, 1]
+
+
+def test_images_that_occur_twice_are_not_chosen_twice():
+    "And a number of images that is none is refused: -1 gave all but one."
+    real = ImageData(
+        torch.arange(3).repeat(4)[:, None, None, None].repeat(1, 1, 8, 8).byte() * 80, torch.zeros(12), ['a']
+    )
+    chosen = k_center_real(replace(real, names=np.arange(12)), 12)
+    assert sorted(chosen.names) == list(range(12))
+    for wrong in (-1, 0, 1.5):
+        with pytest.raises(PSRError, match='argument ipc'):
+            el2n_real(real, wrong, torch.zeros(12))
 
 
 def test_a_set_and_a_baseline_of_one_name(few_images, tmp_path):
