@@ -3,6 +3,7 @@
 import json
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,12 +22,14 @@ from psr_nb.formats import EXPORTS
 from psr_nb.greedy import Priority, greedy
 from psr_nb.grids import read_grid
 from psr_nb.learning import are_right
+from psr_nb.pool import Pool
 from psr_nb.problems import ImagePool
 from psr_nb.protocols import PROTOCOLS
 from psr_nb.refine import RefineSettings, accept
 from psr_nb.results import Report, paired
 from psr_nb.robustness import robustness
-from psr_nb.select import SELECTORS, Selector, select
+from psr_nb.score import SCORES, score
+from psr_nb.select import SELECTORS, SPACES, Selector, Space, embed, select
 from psr_nb.stages import evaluate_set
 from psr_nb.verify import verify
 
@@ -261,6 +264,58 @@ def test_rules_of_others_whose_gains_are_no_numbers(monkeypatch):
         with pytest.raises(PSRError, match='gains of the candidates'):
             quiet(lambda: ready.select(1, 'mine'))  # the first candidate was chosen
     assert greedy(Priority(np.array([1.0, 3.0, 2.0])), 2)[0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ('build', 'words'),
+    [
+        (lambda s, options: s.images[:].float().flatten(1)[1:], 'a row for each of 40 images, found shape'),
+        (lambda s, options: s.images[:].float().flatten(1).repeat(2, 1), 'a row for each of 40 images, found shape'),
+        (lambda s, options: s.images[:].float().mean((1, 2, 3)), 'a row for each of 40 images, found shape'),
+        (lambda s, options: s.images[:].float().flatten(1) / 0, 'finite numbers'),
+        (lambda s, options: None, 'a tensor'),
+    ],
+)
+def test_spaces_of_others_that_give_no_features(few_images, monkeypatch, build, words):
+    "One row too few had moved all that follow; rows too many had been passed over."
+    monkeypatch.setitem(SPACES, 'mine', Space(build, 'a test'))
+    pool = ImagePool(load_data(few_images, 'train'), 4)
+    with pytest.raises(PSRError, match=f'feature space mine: expected {words}'):
+        select(pool, 1, 'dpp', space='mine')
+
+
+def test_a_space_that_was_changed_is_not_read_from_the_cache(tiny_copy, monkeypatch):
+    def first(source, options):
+        return source.images[:].float().flatten(1)
+
+    def second(source, options):
+        return source.images[:].float().mean((2, 3)) + 1
+
+    widths, pool = [], Pool.open(tiny_copy)
+    for build in (first, second, first, partial(second)):
+        monkeypatch.setitem(SPACES, 'mine', Space(build, 'a test'))
+        widths.append(embed(pool, 'mine').shape[1])
+    assert widths[0] == widths[2] > widths[1] == widths[3]
+
+
+def test_scores_of_others(tiny_copy, monkeypatch):
+    "What one changes in its arguments is not what the next is given, and what is no number is refused."
+
+    def changes(logits, labels):
+        logits.zero_()
+        labels.zero_()
+        return logits[:, 0]
+
+    pool = Pool.open(tiny_copy)
+    right = score(pool, ['reliability'])['reliability'].tolist()
+    monkeypatch.setitem(SCORES, 'mine', changes)
+    assert score(pool, ['mine', 'reliability'])['reliability'].tolist() == right
+    for wrong in (lambda logits: logits[1:, 0], lambda logits: 1.0, lambda logits: None, lambda logits: logits[:, :1]):
+        monkeypatch.setitem(SCORES, 'mine', wrong)
+        with pytest.raises(PSRError, match='score mine'):
+            score(pool, ['mine'])
+    monkeypatch.setitem(SCORES, 'mine', lambda logits: logits[:, 0].numpy())
+    assert 'mine' in score(pool, ['mine'])
 
 
 def test_numbers_of_a_selection_that_are_none(few_images):
