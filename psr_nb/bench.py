@@ -5,6 +5,7 @@
 # %% ../nbs/34_bench.ipynb #be002
 from __future__ import annotations
 
+import errno
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -94,11 +95,15 @@ def _keep_picture(bench: Bench, m: _CellSets) -> None:
         bench.once(('sheet', m.cell.method, m.cell.ipc), make)  # cells of other students share it
 
 # %% ../nbs/34_bench.ipynb #57ebc697
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
+
+
 def _words(e: Exception) -> str:
     "Why a cell failed. Raises what is no fault of its method, such as a full disk."
     if out_of_memory(e):
         return f'out of memory: {e}'[:500]
-    if isinstance(e, OSError) or isinstance(e, PSRError) and e.thing.startswith('writing '):
+    of_the_machine = isinstance(e, OSError) and e.errno in _OF_THE_MACHINE
+    if of_the_machine or isinstance(e, PSRError) and e.thing.startswith('writing '):
         raise e
     return (f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}')[:500]
 

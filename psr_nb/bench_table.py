@@ -66,11 +66,12 @@ def two_level(
         listed = np.array([values[p, s] for p in pools for s in seeds[p]])
         means = listed[_positions(tuple(pools), tuple(map(tuple, seeds.values())), draws)].mean(1)
     else:
-        means = np.array([np.mean([values[key] for key in draw]) for draw in resample(pools, seeds, draws)])
+        shares = {key: value / len(seeds[key[0]]) / len(pools) for key, value in values.items()}  # pools count equally
+        means = np.array([sum(shares[key] for key in draw) for draw in resample(pools, seeds, draws)])
     low, high = np.quantile(means, [0.025, 0.975])
     mean = float(np.mean([np.mean([values[p, s] for s in seeds[p]]) for p in pools]))
-    below = (np.sum(means <= 0) + 1) / (draws + 1)
-    return mean, float(low), float(high), float(min(1.0, 2 * min(below, 1 - below + 1 / (draws + 1))))
+    below, above = ((np.sum(side) + 1) / (draws + 1) for side in (means <= 0, means >= 0))
+    return mean, float(low), float(high), float(min(1.0, 2 * min(below, above)))
 
 # %% ../nbs/35_bench_table.ipynb #bt008
 _SETTING = ('dataset', 'ipc', 'protocol', 'student', 'labels')

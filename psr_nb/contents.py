@@ -21,14 +21,15 @@ from .classes import nfc
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
-           'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'splits_of_files',
-           'is_junk', 'image_endings', 'is_image', 'walk', 'sub_folders', 'holds_images', 'no_images_of', 'read_labels',
-           'one_numbering', 'soft_of_classes', 'names_of_numbers', 'named_numbers', 'flagged_split', 'split_column',
-           'row_splits', 'place_splits', 'some_columns', 'find_column']
+__all__ = ['Encoded', 'SOFT_UNREAD', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS',
+           'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file',
+           'splits_of_files', 'is_junk', 'image_endings', 'is_image', 'walk', 'sub_folders', 'holds_images',
+           'no_images_of', 'read_labels', 'one_numbering', 'soft_of_classes', 'names_of_numbers', 'named_numbers',
+           'flagged_split', 'split_column', 'row_splits', 'place_splits', 'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
+SOFT_UNREAD = 'soft labels, which only .pt, .safetensors and the folder of a distilled set keep'
 
 
 @dataclass

@@ -13,8 +13,8 @@ import torch
 
 from .core import PSRError, best_device, is_whole
 from .data import ImageData
-from .learning import train_students
-from .pictures import to_uint8
+from .images import checked_images
+from .learning import are_right, train_students
 from .problems import budgets_of_worth, reference_images
 from .protocols import Protocol
 from .select import prepare
@@ -128,7 +128,10 @@ def compare_sets(
     _check_contest(students, rounds, seed, most, real)
     if not len(sets):
         raise PSRError('argument sets', 'at least one set', 'none')
-    images = sets if sets.dtype == torch.uint8 else torch.stack([to_uint8(s) for s in sets])
+    images = torch.stack([checked_images(s, labels, len(real.classes))[0] for s in sets])
+    if images.shape[2:] != real.images.shape[1:]:
+        wanted = 'images of {}×{}×{} like the real ones'.format(*real.images.shape[1:])
+        raise PSRError('argument sets', wanted, '{}×{}×{}'.format(*images.shape[2:]))
     could, keeps = choosers_and_keepers(real)
     chooses = at_most(could, most, seed)
     student = student_of_size(images.shape[-1]) if student is None else student
@@ -142,7 +145,7 @@ def compare_sets(
         nonlocal done
         right = []
         for logits in train_students(given, data, seeds=seeds * len(which), **train):
-            right.append(float((logits.argmax(1) == data.labels).float().mean()))
+            right.append(float(are_right(logits, data.labels).float().mean()))
             done += 1
             if on_student is not None:
                 on_student(done, total)

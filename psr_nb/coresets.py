@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .core import PSRError, content_hash, known_device
+from .core import PSRError, check_whole, content_hash, known_device
 from .data import ImageData
 from .learning import train_student
 from .pictures import to_float
@@ -177,6 +177,7 @@ def forgetting(
 # %% ../nbs/19_coresets.ipynb #co011
 def _chosen(real: ImageData, ipc: int, pick: Callable[[torch.Tensor], Iterable[int]], name: str) -> ImageData:
     "Images of each class by a rule on their positions."
+    check_whole(ipc, 'ipc')
     out = []
     for label in range(len(real.classes)):
         where = (real.labels == label).nonzero()[:, 0]
@@ -198,10 +199,12 @@ def k_center_real(
     def pick(where: torch.Tensor) -> list[int]:
         x = features[where]
         chosen = [int(torch.randint(len(x), (1,), generator=g))]
-        far = torch.cdist(x, x[chosen]).min(1).values
+        far = torch.cdist(x, x[chosen])[:, 0]
+        far[chosen] = -1.0
         while len(chosen) < ipc:
             chosen.append(int(far.argmax()))
             far = torch.minimum(far, torch.cdist(x, x[chosen[-1:]])[:, 0])
+            far[chosen] = -1.0  # never twice, also where images are the same
         return chosen
 
     return _chosen(real, ipc, pick, 'k_center_real')

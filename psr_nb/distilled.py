@@ -87,8 +87,8 @@ class DistilledSet(torch.utils.data.Dataset):
             if len(latents) != n:
                 raise PSRError('latents', f'{n} of them', len(latents))
         records = list(self.provenance.get('images') or [{} for _ in labels])
-        if len(records) != n:
-            raise PSRError("provenance['images']", f'{n} records', len(records))
+        if len(records) != n or not all(isinstance(record, dict) for record in records):
+            raise PSRError("provenance['images']", f'{n} records, each a dict', len(records))
         order = torch.sort(labels, stable=True).indices  # class after class; the order inside a class is kept
         if not torch.equal(order, torch.arange(n)):
             images, labels, records = images[order], labels[order], [records[i] for i in order.tolist()]
@@ -144,7 +144,7 @@ class DistilledSet(torch.utils.data.Dataset):
         ipc: int,  # at most so many of each class
     ) -> DistilledSet:
         "The first `ipc` of every class: the nested smaller set."
-        if not 1 <= ipc <= self.ipc:
+        if not is_whole(ipc, 1, self.ipc):
             raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this set', ipc)
         keep = torch.tensor(self.ranks) < ipc
         records = [r for r, k in zip(self.provenance['images'], keep.tolist()) if k]
@@ -218,6 +218,11 @@ class DistilledSet(torch.utils.data.Dataset):
             raise PSRError(f'{path}', 'a new folder, or a distilled set to replace', what_lies_at(path), say)
         if self.images.shape[1] not in (1, 3):
             raise PSRError('images', '1 or 3 channels, to be written as PNG', self.images.shape[1])
+        if not len(self):
+            raise PSRError('images', 'at least one, to be written', 'none')
+        if soft_dtype not in ('float32', 'float16'):
+            raise PSRError('argument soft_dtype', '"float32" or "float16"', repr(soft_dtype)[:60])
+        _check_about(self.provenance, 'provenance')
         with atomic_folder(path) as folder:
             _write(self, folder, report, soft_dtype)
         return path
@@ -426,6 +431,16 @@ _PROVENANCE = dict(method=str, dataset=(str, type(None)), prior=_MAYBE, sampler=
 _PROVENANCE |= dict(selection=_MAYBE, refine=_MAYBE, licence=_MAYBE, soft_labels=_MAYBE, data=_MAYBE)
 
 
+_RECORD = dict(index=(int, type(None)), seed=(int, type(None)), refine=_MAYBE, scores=_MAYBE, gains=_MAYBE)
+
+
+def _check_about(about: dict[str, Any], where: str | Path) -> None:
+    "Raises `PSRError` for entries of a provenance that are of another type."
+    check_fields(about, {k: v for k, v in _PROVENANCE.items() if k in about}, where)
+    for i, record in enumerate(about['images']):
+        check_fields(record, {k: v for k, v in _RECORD.items() if k in record}, f'{where} (image {i})')
+
+
 def _read_provenance(path: Path) -> dict[str, Any]:
     "`provenance.json` of a set in this format or an older one."
     if not path.is_dir():
@@ -437,7 +452,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     check_kind(about, 'distilled', file, 'the provenance of a distilled set')
     check_format(about, DISTILLED_FORMAT, path)
     check_fields(about, dict(classes=list, shape=list, files=dict, images=list), file)
-    check_fields(about, {k: v for k, v in _PROVENANCE.items() if k in about}, file)
+    _check_about(about, file)
     for i, record in enumerate(about['images']):
         check_fields(record, dict(label=int, rank=int), f'{file} (image {i})')
     if not all(isinstance(c, str) for c in about['classes']):

@@ -38,9 +38,9 @@ from .teacher import Teacher
 
 # %% auto #0
 __all__ = ['plan', 'Source', 'random_real', 'herding_real', 'ImageSet', 'class_numbers', 'match_numbers', 'named_as',
-           'doubts_about', 'label_words', 'evaluate', 'PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS', 'VIEWS', 'Plan',
-           'Protocol', 'make_student', 'cutmix', 'colour_jitter', 'lighting', 'random_resized_crop', 'shuffle_patches',
-           'Report', 'REPORT_FORMAT', 'interval', 'Comparison', 'Comparisons', 'label_robust_score',
+           'checked_set', 'doubts_about', 'label_words', 'evaluate', 'PROTOCOLS', 'SCHEDULES', 'STUDENTS', 'TESTS',
+           'VIEWS', 'Plan', 'Protocol', 'make_student', 'cutmix', 'colour_jitter', 'lighting', 'random_resized_crop',
+           'shuffle_patches', 'Report', 'REPORT_FORMAT', 'interval', 'Comparison', 'Comparisons', 'label_robust_score',
            'augmentation_robust_score', 'StudentStep', 'train_student']
 
 # %% ../nbs/23_evaluate.ipynb #e002
@@ -197,8 +197,10 @@ def _as_data(data: ImageSet) -> ImageData:
     return ImageData(data.images, data.labels, list(data.classes), getattr(data, 'name', 'the set'))
 
 # %% ../nbs/23_evaluate.ipynb #cce54f64
-def _own_kind(data: ImageSet) -> ImageSet:
-    "A set of somebody's own kind, checked as ours are."
+def checked_set(
+    data: Any,  # a `DistilledSet`, an `ImageData`, or anything with images, labels and classes
+) -> ImageSet:
+    "A set of somebody's own kind, checked as ours are. Raises `PSRError` for what is none."
     if isinstance(data, (ImageData, DistilledSet)):
         return data
     expect(data, 'distilled', 'a set')
@@ -341,11 +343,13 @@ def _sets(
     if isinstance(distilled, dict) and not distilled:
         raise PSRError('argument distilled', 'at least one set', 'none')
     named = list(distilled.items()) if isinstance(distilled, dict) else [(method, distilled)]
+    if wrong := [name for name, _ in named if not isinstance(name, (str, type(None)))]:
+        raise PSRError('argument distilled', 'a text as the name of each set', repr(wrong[0])[:60])
     sets: dict[tuple[str | None, int], Any] = {}
     for m, each in named:
         drawn = callable(each) and not hasattr(each, 'images')
-        one = None if drawn else _own_kind(cast(ImageSet, each))
-        sets |= {(m, s): _own_kind(cast(Any, each)(s)) if drawn else one for s in seeds}
+        one = None if drawn else checked_set(each)
+        sets |= {(m, s): checked_set(cast(Any, each)(s)) if drawn else one for s in seeds}
     numbered: dict[int, ImageData] = {}
     for key, data in sets.items():
         if not len(data.labels):

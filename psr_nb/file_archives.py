@@ -23,6 +23,7 @@ import numpy as np
 
 from psr_nb.contents import (
     LABEL_COLUMNS,
+    SOFT_UNREAD,
     SPLIT_COLUMNS,
     Encoded,
     Listing,
@@ -281,6 +282,7 @@ def _labelled_samples(
             continue
         for key, parts in _tar_samples(file, left_out):
             image, about = _plainest(parts, endings, left_out), _tar_about(file, parts)
+            left_out[f'files of {SOFT_UNREAD}'] += '.soft.json' in parts
             label = _tar_label(file, key, parts, label_column)
             if image is None or label is None:
                 left_out['samples without an image' if image is None else 'samples without a label'] += 1

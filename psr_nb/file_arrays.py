@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .contents import Encoded, Listing, Split, find_column, read_labels, split_name
+from .contents import SOFT_UNREAD, Encoded, Listing, Split, find_column, read_labels, split_name
 from .core import PSRError
 
 # %% auto #0
@@ -169,6 +169,8 @@ def read_npz(
     if unread:
         doubts.append(f'{" and ".join(sorted(unread))} not read: each array of images needs one of labels')
     listing.doubts += doubts
+    if 'soft_labels' in there:
+        listing.left_out[f'rows of {SOFT_UNREAD}'] = len(next(iter(arrays.values()))[0])
     return listing
 
 # %% ../nbs/02_file_arrays.ipynb #fo029

@@ -21,6 +21,7 @@ from psr_nb.contents import (
     FILE_COLUMNS,
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
+    SOFT_UNREAD,
     Encoded,
     Listing,
     Split,
@@ -514,6 +515,8 @@ def read_parquet_forms(
                     label = _names_column(columns, label, cells)
                 values[f'{file}'] = cells(label)
                 places += _row_places(table, image, file)
+                if 'soft_label' in columns:
+                    left_out[f'rows of {SOFT_UNREAD}'] += len(values[f'{file}'])
                 if own is None:
                     said += [None] * len(values[f'{file}'])
                 else:

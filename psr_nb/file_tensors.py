@@ -336,7 +336,7 @@ def _class_numbers(labels: torch.Tensor, count: int, path: Path) -> torch.Tensor
         if not _are_soft(labels) and not bool(((labels != 0).sum(1) == 1).all()):
             found = 'several ones, or none, in a row'
             raise PSRError(f'{path}', 'one class for each image', found, 'Several labels per image are no classes')
-        labels = labels.argmax(1)
+        labels = labels.double().argmax(1)  # yes and no have none
     labels = labels.reshape(-1)
     if not bool(labels.isfinite().all()):
         raise PSRError(f'{path}', 'class numbers', 'NaN or infinity')

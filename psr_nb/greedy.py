@@ -117,6 +117,10 @@ def first_best(
     top = values.max()
     if top == -np.inf:
         raise PSRError('argument k', 'no more than may be chosen', 'nothing left')
+    if not np.isfinite(top):
+        raise PSRError(
+            'gains of the candidates', 'finite numbers', f'{top}', 'Look at the rule and at the scores that it reads'
+        )
     return int(_at_top(values, top).argmax())
 
 # %% ../nbs/12_greedy.ipynb #ccf7efd5
@@ -138,6 +142,8 @@ def greedy(
             values = diversity * term.gains() + (0.0 if bonus is None else bonus)
             if closed is None:
                 closed = np.zeros(len(values)) if allowed is None else np.where(allowed, 0.0, -np.inf)
+                if values.shape != closed.shape:
+                    raise PSRError('gains of the candidates', f'one for each of {len(closed)}', f'shape {values.shape}')
                 closed[order[:step]] = -np.inf
             i = first_best(values + closed)
         if closed is not None:

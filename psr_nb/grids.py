@@ -92,12 +92,20 @@ class Grid:
         found = {k: v for k, v in asdict(self).items() if k not in growing}
         return {k: v for k, v in found.items() if k not in ('size', 'soft_teacher') or v is not None}  # younger keys
 
+    @property
+    def choosers(self) -> tuple[str, str] | None:  # None: students have no say
+        "The student and the protocol that measure worth and decide contests: the first of the grid."
+        asked = self.worth or any('contest' in how for how in self.methods.values())
+        return (self.students[0], self.protocols[0]) if asked else None
+
     def covers(
         self,
         other: Grid,  # an earlier state of the grid, say
     ) -> bool:
         "Whether all cells of another grid are among those of this one."
         if self.fixed() != other.fixed() or self.pools < other.pools:
+            return False
+        if other.choosers not in (None, self.choosers):
             return False
         listed = all(set(getattr(other, k)) <= set(getattr(self, k)) for k in ('ipc', 'students', 'protocols'))
         return listed and set(other.methods) <= set(self.methods)
@@ -189,6 +197,16 @@ def _guide(name: str, how: dict[str, Any]) -> dict[str, Any]:  # name and all op
     return dict(name=own, **guide_options(own, {k: v for k, v in given.items() if k != 'name'}))
 
 
+def _folder(name: str, how: dict[str, Any]) -> str:
+    "The path of a set. Raises `PSRError` for braces around anything but ipc and pool."
+    own = _name(how['folder'], f'folder of method {name}')
+    try:
+        own.format(ipc=1, pool=0)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        raise PSRError(f'folder of method {name}', 'no other braces than {ipc} and {pool}', own) from None
+    return own
+
+
 def _name(value: Any, what: str) -> str:
     "Some text. Raises `PSRError` for anything else."
     if not isinstance(value, str) or not value.strip():
@@ -242,7 +260,7 @@ def _draws(name: str, how: dict[str, Any]) -> int:
 
 
 _READERS: dict[str, Callable[[str, dict[str, Any]], Any]] = {  # key of a method -> its value, checked
-    'folder': lambda name, how: _name(how['folder'], f'folder of method {name}'),
+    'folder': _folder,
     'function': lambda name, how: _name(how['function'], f'function of method {name}'),
     'contest': _contest,
     'space': _space,
@@ -307,15 +325,18 @@ def parse_grid(
     for key in content:
         lookup(known, str(key), 'key of the grid')
     methods = content.get('methods')
-    methods = {m: None for m in methods} if isinstance(methods, list) else methods
-    if not isinstance(methods, dict) or not methods:
+    if not isinstance(methods, (dict, list)) or not methods:
         raise PSRError('key methods of the grid', 'at least one method', repr(methods))
-    values: dict[str, Any] = dict(content, methods={str(m): _method(str(m), how) for m, how in methods.items()})
+    for name in methods:
+        if not isinstance(name, str) or not name.strip():  # YAML reads no as false, and 010 as 8
+            raise PSRError('name of a method', 'some text', repr(name)[:60], 'Put it in quotation marks')
+    methods = dict.fromkeys(methods) if isinstance(methods, list) else methods
+    values: dict[str, Any] = dict(content, methods={m: _method(m, how) for m, how in methods.items()})
     for key, kind in (('ipc', int), ('students', str), ('protocols', str)):
         if key in values:
             values[key] = _list(values[key], f'key {key} of the grid', kind)
     for key in ('n_per_class', 'pools', 'seeds', 'epochs', 'batch_size', 'worth', 'size'):
-        if values.get(key) is not None:
+        if key in values and (values[key] is not None or known[key].default is not None):
             values[key] = _number(values[key], f'key {key} of the grid')
     for key in ('data', 'prior', 'teacher', 'labels', 'baseline', 'soft_teacher'):
         if key in values and (values[key] is not None or key == 'data'):

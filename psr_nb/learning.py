@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,8 +28,8 @@ from .students import ConvNet, ResNetAP, make_student, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['Abreast', 'StudentStep', 'student_logits', 'softened', 'train_student', 'GroupedStudents', 'threads_each',
-           'train_students', 'accuracies_abreast']
+__all__ = ['Abreast', 'StudentStep', 'student_logits', 'are_right', 'softened', 'train_student', 'GroupedStudents',
+           'threads_each', 'train_students', 'accuracies_abreast']
 
 # %% ../nbs/09_learning.ipynb #c023
 @dataclass
@@ -63,11 +64,22 @@ def student_logits(
     return logits
 
 
+def are_right(
+    logits: torch.Tensor,  # (…, m, C) of students
+    labels: torch.Tensor,  # (m,) class numbers
+) -> torch.Tensor:  # (…, m) bool
+    "Which answers are right. None is that is no number, as of a student whose training diverged: a warning says so."
+    lost = logits.isnan().any(-1)
+    if lost.any():
+        warnings.warn('the training of a student diverged: answers that are no numbers count as wrong', stacklevel=2)
+    return (logits.argmax(-1) == labels) & ~lost  # the largest of NaNs would be the first class
+
+
 def _measure(model: nn.Module, data: ImageData, mean: torch.Tensor, std: torch.Tensor) -> float:
     "Share of `data` that the student gets right."
     if not len(data):
         return float('nan')
-    return int((student_logits(model, data.images, mean, std).argmax(1) == data.labels).sum()) / len(data)
+    return int(are_right(student_logits(model, data.images, mean, std), data.labels).sum()) / len(data)
 
 # %% ../nbs/09_learning.ipynb #e004
 def _optimizer(model: nn.Module, work: Plan) -> torch.optim.Optimizer:
@@ -469,6 +481,6 @@ def accuracies_abreast(
     for start in range(0, len(sets), size):
         part = slice(start, start + size)
         tests = _tests_abreast(sets[part], test, work, student, seeds[part], device)
-        right = [(logits.argmax(2) == test.labels).sum(1).tolist() for logits in tests]
+        right = [are_right(logits, test.labels).sum(1).tolist() for logits in tests]
         out += [[n / len(test) for n in own] for own in zip(*right)]
     return work.epochs, out

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from .columns import checked_scores
-from .core import PSRError, content_hash, expect, known_device, lookup
+from .core import PSRError, check_whole, content_hash, expect, known_device, lookup
 from .data import ImageData
 from .greedy import Pairs, similarity, unit_rows
 from .pool import PoolLike, weights_hash
@@ -603,6 +603,7 @@ class ProblemMaker:
     ):
         expect(pool, 'pool', 'a Pool')
         expect(reference, 'reference', 'an ImageData', optional=True)
+        check_whole(max_reference, 'max_reference')
         if not isinstance(teacher, str):
             expect(teacher, 'teacher', 'a Teacher', optional=True)
         self.pool, self.space, self.teacher, self.prior = pool, space, teacher, prior

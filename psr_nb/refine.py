@@ -33,7 +33,9 @@ from psr_nb.losses import (  # noqa: F401, names that stay importable from here
     target_own,
 )
 from .prior import Prior
+from .protocols import PROTOCOLS
 from .select import embed
+from .students import known_student
 from .teacher import Teacher
 
 # %% auto #0
@@ -84,8 +86,8 @@ class RefineSettings:
         for name in given:
             source = '' if name in options else f' in prior {prior.name}'
             lookup(cls.__dataclass_fields__, name, 'setting of refinement' + source)
-        if 'networks' in given:
-            given['networks'] = tuple(given['networks'])  # a list, where it comes from a file
+        if isinstance(given.get('networks'), list):
+            given['networks'] = tuple(given['networks'])  # where it comes from a file
         settings = cls(**given)
         settings.check()
         return settings
@@ -123,6 +125,10 @@ class RefineSettings:
         if not is_whole(self.seed, 1 - 2**40, 2**40 - 1):
             raise say('seed', f'a whole number below {2**40:,}')
         lookup(TARGETS, self.target, 'soft-label target')
+        if not isinstance(self.networks, (list, tuple)) or not self.networks:
+            raise say('networks', 'at least one name, in a list')
+        for name in self.networks:
+            known_student(name, PROTOCOLS['quick'])
 
 # %% ../nbs/19_refine.ipynb #93bc3b9e
 @dataclass
@@ -534,7 +540,7 @@ def accept(
     diversity_tolerance: float = 0.25,  # largest relative fall of a class's mean pairwise distance
 ) -> torch.Tensor:  # (n,) bool
     "Which refined images are kept."
-    labels, keep = labels.cpu(), torch.ones(len(labels), dtype=torch.bool)
+    labels, keep = labels.cpu(), after.isfinite().flatten(1).all(1).cpu()  # a rate that is too large ends in NaN
     if judge is not None:
         p0, p1 = (judge.predict(x)[0].softmax(1).gather(1, labels[:, None])[:, 0] for x in (before, after))
         keep &= p1 >= p0 - tolerance

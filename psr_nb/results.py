@@ -100,7 +100,7 @@ def paired(
     from scipy.stats import ttest_rel
 
     difference = first - second
-    test: Any = ttest_rel(first, second) if difference.std() > 0 else None
+    test: Any = ttest_rel(first, second) if np.ptp(difference) > 1e-12 else None  # 0.3 - 0.2 and 0.7 - 0.6 are equal
     return *interval(difference), float(test.pvalue) if test else math.nan
 
 
@@ -124,6 +124,7 @@ _COLUMN_TYPES = (
     | dict.fromkeys(('accuracy_best', 'accuracy_last'), (int, float))
     | dict(seconds=(int, float))
 )
+_MAYBE = dict(pool=int, draw=int)  # of a grid
 
 
 _RANGES = {name: (0, 1, 'a fraction in [0, 1]') for name in ('accuracy_best', 'accuracy_last')}
@@ -147,6 +148,7 @@ def checked_rows(
         check_fields(r, _COLUMN_TYPES, f'{path} row {i}')
         more = {k: v for k, v in r.items() if k not in _COLUMN_TYPES}
         check_fields(more, dict.fromkeys(more, (str, int, float, bool, type(None))), f'{path} row {i}')
+        check_fields(more, {k: kind for k, kind in _MAYBE.items() if k in more}, f'{path} row {i}')
         for name, (low, high, say) in _RANGES.items():
             if not low <= r[name] <= high:  # NaN neither
                 raise PSRError(f'{path} row {i}', f'{say} under {name}', str(r[name])[:20])
@@ -169,6 +171,12 @@ def over_draws(
     for row in rows:
         found.setdefault((row.get('pool', 0), row['seed']), []).append(row[key])
     return {where: float(np.mean(values)) for where, values in found.items()}
+
+
+def _check_key(rows: Iterable[Mapping[str, Any]], key: str) -> None:
+    "Raises `PSRError` for a column that some rows do not have."
+    if any(r.get(key) is None for r in rows):
+        raise PSRError('argument key', 'a column that all these rows have', repr(key))
 
 
 def _one_setting(report: Report, a: str, b: str) -> dict[str, Any]:
@@ -277,6 +285,7 @@ class Report:
         key: str = 'accuracy_last',  # what to average
     ) -> list[dict[str, Any]]:  # one dict per method and setting
         "Mean and 95 % interval over the seeds, best beside last."
+        _check_key(self.rows, key)
         groups: dict[tuple, list[dict[str, Any]]] = {}
         for r in self.rows:
             groups.setdefault(tuple(r[k] for k in _KEY[:-1]), []).append(r)
@@ -315,8 +324,7 @@ class Report:
         both = self.where(**where)
         setting = _one_setting(both, a, b)
         rows = {m: both.where(method=m, **setting).rows for m in (a, b)}
-        if any(r.get(key) is None for own in rows.values() for r in own):
-            raise PSRError('argument key', 'a column that both methods have', repr(key))
+        _check_key([*rows[a], *rows[b]], key)
         by_seed = {m: over_draws(own, key) for m, own in rows.items()}
         seeds, what = sorted(set(by_seed[a]) & set(by_seed[b])), f'comparison of {a} and {b}'
         if len(seeds) < 2:

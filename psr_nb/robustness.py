@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import PSRError, expect, lookup
+from .core import PSRError, expect, is_number, lookup
 from .data import ImageData
 from .evaluate import ImageSet, evaluate, random_real
 from .front import object_html
@@ -264,7 +264,7 @@ def robustness(
     expect(real, 'real', 'an ImageData')
     lookup(PROTOCOLS, protocol, 'protocol')
     given, own = _checked_full(full), _own_labels(distilled, labels, protocol, teacher)
-    if not isinstance(weight, (int, float)) or not 0 <= weight <= 1:
+    if not is_number(weight) or not 0 <= weight <= 1:
         raise PSRError('argument weight', 'a number from 0 to 1', weight)
     if full == 'train':
         times = full_work(distilled, real, protocol, student, batch_size)
@@ -272,9 +272,9 @@ def robustness(
             say(f'all real images: {len(real):,}; a student on them takes {times:,.0f} times as long as one on the set')
     called: str = name or getattr(distilled, 'method', None) or getattr(distilled, 'name', 'the set')
     ipc = int(distilled.labels.bincount().max())
+    if called in ('random_real', 'all_real'):
+        raise PSRError('argument name', 'another name than random_real and all_real', called, 'In the shell: --name')
     both: dict[str, Any] = {called: distilled, 'random_real': lambda seed: random_real(real, ipc, seed)}
-    if len(both) < 2:
-        raise PSRError('argument name', 'another name than random_real', called)
     train = lambda sets, protocol, kind: evaluate(
         sets, test, protocol, student, seeds, kind, None, progress, teacher, batch_size=batch_size, **options
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, cast
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 import numpy as np
 import torch
@@ -257,6 +257,18 @@ def _prototypes(pool: PoolLike, answers: Answers) -> torch.Tensor:  # (C, d)
     return torch.cat(means)
 
 # %% ../nbs/11_score.ipynb #c020
+def _part(name: str, values: Any, n: int) -> torch.Tensor:  # (n,)
+    "What a score says of some candidates. Raises `PSRError` for what is no number for each of them."
+    try:
+        part = torch.as_tensor(values).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise PSRError(f'score {name}', 'a tensor of numbers', type(values).__name__) from None
+    if part.shape != (n,):
+        wanted = f'one number for each of the {n} candidates'
+        raise PSRError(f'score {name}', wanted, f'shape {tuple(part.shape)}')
+    return part
+
+
 def _columns(
     needs: dict[str, list[str]],  # score -> what it needs
     read: dict[str, Callable],  # what is needed -> a function of the rows that gives it
@@ -266,8 +278,8 @@ def _columns(
     needed, columns = set(sum(needs.values(), [])), {name: [] for name in needs}
     for ids in torch.arange(n).split(2**16):
         given = {k: read[k](ids) for k in needed}
-        for name in needs:
-            columns[name].append(SCORES[name](**{k: given[k] for k in needs[name]}))
+        for name in needs:  # each with tensors of its own: what one changes in them is not the others'
+            columns[name].append(_part(name, SCORES[name](**{k: given[k].clone() for k in needs[name]}), len(ids)))
     return {name: torch.cat(parts) for name, parts in columns.items()}
 
 # %% ../nbs/11_score.ipynb #efa1d47b

@@ -217,13 +217,15 @@ class Prepared(Problems):
             notes.append(f'{method} takes no weights')
             weights = None
         asked, weights = weights is not None, weights or selector.weights
+        if budget is not None:
+            check_whole(budget, 'budget')
         if not isinstance(gate, (bool, np.bool_)) and gate is not None:
             raise PSRError('argument gate', 'True, False or None', repr(gate)[:60])
         gate = selector.gate if gate is None else bool(gate)
         check_whole(seed, 'seed', 0)
         if not is_whole(ipc, 1):
             raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
-        each = ipc if budget is None or not is_whole(budget, 1) else max(1, budget // len(classes))
+        each = ipc if budget is None else max(1, budget // len(classes))
         weights, known, said = _worth_that_counts(problems, selector, weights, each, asked)
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
         agrees = [p.need('agrees', 'the gate') if gate else None for p in problems]
@@ -319,8 +321,8 @@ def select(
         constraints(pool.n_per_class, max(1, int(ipc)), name=pool.classes[0])  # before any feature is computed
     check_quantile(quantile)
     if at_once is not None:
-        if budget is not None or at_once < 1:
-            wrong = 'argument at_once', 'a number from 1 up, and no budget for all classes together'
+        if budget is not None or not is_whole(at_once, 1):
+            wrong = 'argument at_once', 'a whole number from 1 up, and no budget for all classes together'
             raise PSRError(*wrong, at_once if budget is None else f'budget {budget}')
         how = method, weights, gate, quantile
         made = ProblemMaker(pool, reference, space, teacher, seed=seed, **options)

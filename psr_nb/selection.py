@@ -24,6 +24,7 @@ from psr_nb.core import (
     content_hash,
     in_store,
     is_there,
+    is_whole,
     make_folder,
     read_json,
     to_json,
@@ -339,7 +340,7 @@ class Selection:
         ipc: int,  # at most so many of each class
     ) -> Selection:
         "The beginning of this selection: the one that a smaller budget would have given."
-        if not 1 <= ipc <= self.ipc:
+        if not is_whole(ipc, 1, self.ipc):
             raise PSRError('argument ipc', f'1 to {self.ipc}, the size of this selection', ipc)
         notes = list(self.notes)
         if not SELECTORS[self.method].nested:

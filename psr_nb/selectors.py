@@ -201,7 +201,7 @@ def _k_means(problem: Problem, k: int, seed: int, allowed: np.ndarray) -> Priori
 
     ids = np.flatnonzero(allowed)
     rows = problem.candidates[ids].numpy()
-    fit: Any = cast(Any, KMeans)(min(k, len(ids)), n_init=1, random_state=seed).fit(rows)
+    fit: Any = cast(Any, KMeans)(min(k, len(ids)), n_init=1, random_state=seed % 2**32).fit(rows)
     values = -1.0 - np.arange(problem.n) / problem.n
     for c in np.argsort(-np.bincount(fit.labels_), kind='stable'):  # the largest cluster first
         near = ids[np.argsort(((rows - fit.cluster_centers_[c]) ** 2).sum(1), kind='stable')]

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import importlib.util
+import inspect
 import io
 import math
 from collections.abc import Callable, Container
@@ -35,7 +37,7 @@ from psr_nb.core import (
 from .data import ImageData, load_data
 from .distill import Roles, run_refine, training_records, writable
 from .engines import Engine, Local
-from .evaluate import named_as
+from .evaluate import checked_set, named_as
 from .grids import FROM_PRIOR, Grid, located, parse_grid
 from .locks import folder_lock
 from .pictures import SizesDiffer, to_uint8
@@ -129,9 +131,10 @@ class Bench:
         how: dict[str, Any],  # see `METHOD_KEYS`
     ) -> Bench:
         "The same folder with one method more; its cells are to be made, the others stay."
-        [how] = parse_grid(dict(methods={name: how})).methods.values()
         with folder_lock(self.path, None):  # what others add meanwhile stays
             known, added = _read_grid_file(file := self.path / 'grid.json')
+            sizes = dict(n_per_class=known.n_per_class, ipc=list(known.ipc))
+            [how] = parse_grid(dict(sizes, methods={name: how})).methods.values()
             if name in known.methods:
                 raise PSRError(f'method {name}', f'a name that {self.path} does not have yet', 'one that it has')
             grid = replace(known, methods=known.methods | {name: how})
@@ -288,6 +291,7 @@ def _sources(bench: Bench) -> dict[str, str]:  # what -> fingerprint
     if any(FROM_PRIOR & set(how) for how in methods):
         wanted['prior'] = lambda: bench.prior.weights_hash
     wanted |= {name: partial(_set_fingerprint, bench, cell) for name, (cell, *_) in _sets_on_disk(bench).items()}
+    wanted |= {name: partial(_function_hash, bench, cell) for name, (cell, *_) in _functions(bench).items()}
     for what, known in wanted.items():
         with suppress(PSRError):
             found[what] = known()
@@ -302,6 +306,21 @@ def _sets_on_disk(bench: Bench) -> dict[str, list[Cell]]:  # words about its fir
     return {f'the set of {c[0].method}, ipc {c[0].ipc}, pool {c[0].pool}': c for c in found.values()}
 
 
+def _functions(bench: Bench) -> dict[str, list[Cell]]:  # words about a function -> the cells of its method
+    own = [cell for cell in cells_of(bench.grid) if 'function' in bench.grid.methods[cell.method]]
+    methods = dict.fromkeys(cell.method for cell in own)
+    return {f'the function of {m}': [cell for cell in own if cell.method == m] for m in methods}
+
+
+def _function_hash(bench: Bench, cell: Cell) -> str:
+    "Hash over the lines of a method's function, without what it calls."
+    words = str(bench.grid.methods[cell.method]['function'])
+    try:
+        return content_hash(inspect.getsource(_function(words, bench.grid.base)))[:16]
+    except Exception as e:  # whatever the module does
+        raise PSRError(f'function {words}', 'lines of Python', f'{type(e).__name__}: {e}'[:160]) from None
+
+
 def _set_fingerprint(bench: Bench, cell: Cell) -> str:
     "Hash over the content of a set on disk."
     found, _ = set_of(bench, cell)
@@ -313,8 +332,8 @@ def check_sources(
     bench: Bench,  # the opened grid
     anew: Container[Cell] = (),  # cells that are to be made again, so that their sets may be others
 ) -> None:
-    "Raises `PSRError` where real images, prior or sets on disk are others than those of the cells that are there."
-    now, file, sets = _sources(bench), bench.path / 'sources.json', _sets_on_disk(bench)
+    "Raises `PSRError` where images, prior, sets on disk or functions are others than those of the cells that are there."
+    now, file, sets = _sources(bench), bench.path / 'sources.json', _sets_on_disk(bench) | _functions(bench)
     stays = lambda cell: cell not in anew and bench.done(cell) and bench.content(cell)['rows']
     free = {what for what, cells in sets.items() if not any(map(stays, cells))}
     with folder_lock(bench.path, None):
@@ -324,7 +343,7 @@ def check_sources(
             found = f'others than those of the cells that are there: {"; ".join(other)}'
             again = f', or have its cells made again: --only {sets[other[0]][0].method}' if other[0] in sets else ''
             say = f'Put them back{again or ", or give another --out"}'
-            raise PSRError(f'{bench.path}', 'the same real images, prior and sets', found, say)
+            raise PSRError(f'{bench.path}', 'the same real images, prior, sets and functions', found, say)
         if kept != kept | now:
             write_atomic(file, to_json(kept | now))
 
@@ -343,7 +362,10 @@ def _agreed(grid: Grid, path: Path) -> Grid:
         kept, added = _read_grid_file(file)
         grid = replace(grid, methods=grid.methods | {m: how for m, how in added.items() if m not in grid.methods})
         if not grid.covers(kept):
-            differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v] or ['methods or numbers']
+            differ = [k for k, v in kept.fixed().items() if grid.fixed()[k] != v]
+            if not differ and kept.choosers not in (None, grid.choosers):
+                differ = ['another first student or protocol, which measure worth and decide contests']
+            differ = differ or ['methods or numbers']
             found = f'that of another one ({", ".join(differ)})'
             raise PSRError(f'{path}', 'the folder of this grid', found, 'Give another --out')
     if kept is None or kept.key != grid.key:
@@ -485,6 +507,13 @@ def _function(words: str, base: str) -> Callable[..., Any]:
     return getattr(loaded, name or 'make_set')
 
 
+def _made_by(make: Callable[..., Any], bench: Bench, cell: Cell, seed: int) -> Any:
+    "The set of a function. It gets images of its own: what it changes in them changes no other cell."
+    real = copy.deepcopy(bench.images('train'))
+    found = checked_set(make(real, cell.ipc, seed))
+    return _whole(found, cell, bench.images('test'), f'function of method {cell.method}')
+
+
 def contest_of(
     bench: Bench,  # the opened grid
     cell: Cell,  # of a method that is a contest
@@ -552,8 +581,7 @@ def set_of(
         make: Any = BASELINES[how['baseline']]
         return bench.once(('baseline', how['baseline'], cell.ipc), lambda: make(real, cell.ipc)), test
     if 'function' in how:
-        make = _function(str(how['function']), bench.grid.base)
-        return lambda seed: _whole(make(real, cell.ipc, seed), cell, test, f'function of method {cell.method}'), test
+        return partial(_made_by, _function(str(how['function']), bench.grid.base), bench, cell), test
     if 'rival' in how:
         make, tuned = RIVALS[how['rival']], tuned_of(bench, cell)
         make = make if tuned is None else partial(minimax, tuned=tuned.prior)

@@ -5,6 +5,7 @@
 # %% ../nbs/13_spaces.ipynb #039f53fc
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, replace
 from functools import partial
@@ -163,6 +164,29 @@ def _name_of(teacher: Any) -> str:
     return f' {teacher.name}' + (f' {weights_hash(teacher)[:16]}' if isinstance(teacher, torch.nn.Module) else '')
 
 
+def _code_of(build: Any) -> str | None:  # None: nobody knows
+    "What tells features of somebody's own function from those of an earlier version of it; empty for ours."
+    if getattr(build, '__module__', None) == __name__:
+        return ''
+    try:
+        return f' {content_hash(inspect.getsource(build))[:16]}'
+    except (OSError, TypeError):
+        return None
+
+
+def _checked(features: Any, name: str, n: int) -> torch.Tensor:  # (n, …)
+    "Features of a space. Raises `PSRError` for what is no row of finite numbers for each image."
+    try:
+        rows = torch.as_tensor(features).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise PSRError(f'feature space {name}', 'a tensor (n, d)', type(features).__name__) from None
+    if rows.ndim < 2 or len(rows) != n:
+        raise PSRError(f'feature space {name}', f'a row for each of {n:,} images', f'shape {tuple(rows.shape)}')
+    if not rows.isfinite().all():
+        raise PSRError(f'feature space {name}', 'finite numbers', 'NaN or infinity', 'Look at the network behind it')
+    return rows
+
+
 def embed(
     source: Any,  # a `Pool`, an `ImageData`, or uint8 images (n, c, h, w)
     space: str = 'student',  # names in `SPACES`, joined with +
@@ -178,10 +202,11 @@ def embed(
     rows = []
     for name, entry, argument in _parts(space):
         options = SpaceOptions(argument, teacher, prior, batch_size, known_device(device))
-        if keep is not None and (entry.kept or pool is not None):
+        code = _code_of(entry.build)
+        if keep is not None and code is not None and (entry.kept or pool is not None):
             whose = _name_of(teacher) if name == 'teacher' else ''
-            features = keep(f'space {name}{whose}{about} 1', partial(entry.build, source, options))
+            features = keep(f'space {name}{whose}{about}{code} 1', partial(entry.build, source, options))
         else:
             features = entry.build(source, options)
-        rows.append(unit_rows(features))
+        rows.append(unit_rows(_checked(features, name, len(source))))
     return unit_rows(torch.cat(rows, 1)) if len(rows) > 1 else rows[0]

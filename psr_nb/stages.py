@@ -512,7 +512,10 @@ def evaluate_set(
     images, test, judge = _to_judge(
         distilled, data, protocol, students[0], labels, teacher, allow_overlap, say or warnings.warn, **told
     )
-    sets: dict[str, Any] = {name or getattr(images, 'method', None) or images.name: images}
+    called = name or getattr(images, 'method', None) or images.name
+    if called in baselines:
+        raise PSRError('argument name', 'a name of the set that no baseline has', called, 'In the shell: --name')
+    sets: dict[str, Any] = {called: images}
     if baselines:
         real = _real_beside(images, test, data, allow_overlap)
         ipc = int(images.labels.bincount().max())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .candidates import stored_images, stored_latents
-from .core import PSRError, check_fields
+from .core import PSRError, check_fields, check_whole, is_number
 from .data import ImageData
 from .distill import distill
 from .distilled import DistilledSet
@@ -88,7 +88,7 @@ def _check_candidates(
     "Compares images with what the prior makes of their seeds."
     latents, images = _candidates(prior, distilled, rows, guide)
     records = [distilled.provenance['images'][i] for i in rows]
-    moved = np.array([bool(r.get('refine', {}).get('accepted')) for r in records])
+    moved = np.array([bool((r.get('refine') or {}).get('accepted')) for r in records])
     plain = rows[~moved]
     if len(plain):
         away = _largest(distilled.images[plain], images[~moved])
@@ -101,7 +101,10 @@ def _check_candidates(
         raise PSRError('this distilled set', 'latents, to compare refined images with their candidates', 'none')
     now = distilled.latents[rows[moved]]
     drift = (now - latents[moved]).square().flatten(1).mean(1).sqrt().numpy()
-    said = np.array([r['refine']['drift'] for r, m in zip(records, moved) if m])
+    told = [r['refine'].get('drift') for r, m in zip(records, moved) if m]
+    if not all(map(is_number, told)):
+        raise PSRError('this distilled set', 'how far each refined image lies from its candidate (drift)', 'no number')
+    said = np.array(told)
     away = float(abs(drift - said).max())
     words = f'they lie {said.mean():.3f} from them as recorded, largest difference {away:.1e}'
     found.add(f'{int(moved.sum())} refined images against their candidates', away <= 1e-3 * max(1, levels), words)
@@ -201,20 +204,22 @@ def verify(
     seed: int = 0,  # which images
 ) -> Verification:
     "Compares a distilled set with its provenance. Raises `PSRError` where a file is missing, altered or no set."
+    for name, value, least in (('images', images, 1), ('levels', levels, 0), ('seed', seed, 0)):
+        check_whole(value, name, least)
     distilled = DistilledSet.open(path)
     about, found = distilled.provenance, Verification(f'{Path(path).name}: {distilled}')
     found.add('files', True, f'{len(distilled)} images and their labels have the hashes of the provenance')
     if prior is None:
         return found
-    if not about.get('sampler') or any('seed' not in r for r in about['images']):
-        raise PSRError(f'{path}', 'images of a pool, with their seeds', 'none in its provenance')
+    if not about.get('sampler') or any(r.get(k) is None for r in about['images'] for k in ('index', 'seed')):
+        raise PSRError(f'{path}', 'images of a pool, with their numbers and seeds', 'none in its provenance')
     prior = prior if isinstance(prior, Prior) else Prior.from_pretrained(prior, classes=distilled.classes)
     ours, theirs = prior.weights_hash, (about.get('prior') or {}).get('weights_hash')
     found.add('weights of the prior', ours == theirs, f'{ours[:12]}, recorded {str(theirs)[:12]}')
     if ours != theirs:
         return found
     g = np.random.default_rng(seed)
-    rows = np.sort(g.permutation(len(distilled))[: max(1, images)])
+    rows = np.sort(g.permutation(len(distilled))[:images])
     guide = _guide_again(path, about, prior, real)
     if not has_companions(guide):  # else they are only what they are in their shard
         _check_candidates(found, distilled, prior, rows, levels, guide)

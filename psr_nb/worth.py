@@ -39,7 +39,7 @@ from psr_nb.core import (
 from .data import ImageData
 from .engines import Engine, opened
 from .greedy import similarity
-from .learning import train_students
+from .learning import are_right, train_students
 from .locks import folder_lock
 from .problems import Problem, reference_images, worth_counts, worth_digest
 from .protocols import PROTOCOLS, Protocol, protocol_name, training_plan
@@ -702,8 +702,8 @@ def _ask(
     of_class = F.one_hot(judges.labels, count).T * parts[:, None]  # (2, classes, m)
     judged, right = [], []
     for logits in train_students(given, ImageData(judges.images, judges.labels, classes), seeds=seeds, **train):
-        own = logits.softmax(1).gather(1, judges.labels[:, None])[:, 0].double()
-        hit = (logits.argmax(1) == judges.labels).double()
+        own = logits.softmax(1).gather(1, judges.labels[:, None])[:, 0].double().nan_to_num(0.0)
+        hit = are_right(logits, judges.labels).double()
         judged.append((of_class @ own / of_class.sum(2)).numpy())
         right.append((parts @ hit / parts.sum(1)).numpy())
     table = np.array(judged)
