@@ -452,9 +452,9 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     check_kind(about, 'distilled', file, 'the provenance of a distilled set')
     check_format(about, DISTILLED_FORMAT, path)
     check_fields(about, dict(classes=list, shape=list, files=dict, images=list), file)
-    _check_about(about, file)
     for i, record in enumerate(about['images']):
         check_fields(record, dict(label=int, rank=int), f'{file} (image {i})')
+    _check_about(about, file)
     if not all(isinstance(c, str) for c in about['classes']):
         raise PSRError(f'{file}', 'a text for each of the classes', f'{about["classes"]}'[:80])
     return about
