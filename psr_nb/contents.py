@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,14 @@ from .classes import nfc
 from .core import PSRError
 
 # %% auto #0
-__all__ = ['Encoded', 'SOFT_UNREAD', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS',
-           'SPLIT_COLUMNS', 'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file',
-           'splits_of_files', 'is_junk', 'image_endings', 'is_image', 'walk', 'sub_folders', 'holds_images',
-           'no_images_of', 'read_labels', 'one_numbering', 'soft_of_classes', 'names_of_numbers', 'named_numbers',
-           'flagged_split', 'split_column', 'row_splits', 'place_splits', 'some_columns', 'find_column']
+__all__ = ['Encoded', 'SPLIT_WORDS', 'JUNK', 'UNREAD', 'UNREAD_WORDS', 'FILE_COLUMNS', 'LABEL_COLUMNS', 'SPLIT_COLUMNS',
+           'IMAGE_COLUMNS', 'Split', 'Listing', 'file_rows', 'split_name', 'split_of_file', 'splits_of_files',
+           'is_junk', 'image_endings', 'is_image', 'walk', 'sub_folders', 'holds_images', 'no_images_of', 'read_labels',
+           'one_numbering', 'soft_of_classes', 'keep_soft', 'names_of_numbers', 'named_numbers', 'flagged_split',
+           'split_column', 'row_splits', 'place_splits', 'some_columns', 'find_column']
 
 # %% ../nbs/02_contents.ipynb #fo004
 Encoded = bytes | Path | np.ndarray | Image.Image  # one image before it is decoded
-SOFT_UNREAD = 'soft labels, which only .pt, .safetensors and the folder of a distilled set keep'
 
 
 @dataclass
@@ -429,15 +428,60 @@ def soft_of_classes(
         raise PSRError(f'{where}, soft labels', 'a share for some class of each image', 'none for any of these classes')
     return kept / total
 
+
+def keep_soft(
+    listing: Listing,  # what was found; its splits take the soft labels
+    stored: Mapping[str, Sequence],  # split -> numbers for each image; None: that one has none
+    numbered: Mapping[str, int]
+    | None,  # class -> which of the numbers is about it; None: as the labels' own numbers say
+) -> None:
+    "Keeps the soft labels that lie beside images, where each has some. Raises `PSRError` for others than probabilities."
+    if all(row is None for rows in stored.values() for row in rows):
+        return
+    if numbered is None:
+        numbered = {c: int(c) for c in listing.classes if c.isdecimal()}
+    numbered = {nfc(c): i for c, i in numbered.items()}
+    told = all(c in numbered for c in listing.classes)
+    whole = all(row is not None for rows in stored.values() for row in rows)
+    if not (told and whole):
+        why = 'nobody says which classes they are about' if whole else 'some images have none'
+        listing.left_out[f'rows of soft labels, since {why}'] += sum(map(len, stored.values()))
+        return
+    columns = [numbered[c] for c in listing.classes]
+    for split, rows in stored.items():
+        where = f'{listing.path}, soft labels of {split}'
+        table = _soft_table(rows, where)
+        if table.shape[1] <= max(columns):
+            raise PSRError(where, f'a number for each of {max(columns) + 1} classes', f'{table.shape[1]} numbers')
+        listing.splits[split].soft = soft_of_classes(table, columns, where)
+    listing.notes.append('soft labels are kept')
+
+
+def _soft_table(rows: Sequence, where: str) -> np.ndarray:  # (n, C) float32
+    "Rows of probabilities. Raises `PSRError` for other numbers."
+    try:
+        table = np.array(rows, np.float32)
+    except (ValueError, TypeError):
+        table = np.empty(0, np.float32)
+    if table.ndim != 2:
+        raise PSRError(where, 'as many numbers for each image', 'others')
+    with np.errstate(invalid='ignore'):
+        right = bool((table >= 0).all() and (abs(table.sum(1) - 1) < 0.01).all())
+    if not right:
+        say = 'numbers below 0, or sums that are not 1'
+        raise PSRError(where, 'probabilities', say, 'Logits become probabilities by a softmax')
+    return table
+
 # %% ../nbs/02_contents.ipynb #ct14
 def names_of_numbers(
     numbers: Iterable,  # labels as they are stored, one for each image
     names: Iterable,  # what stands beside them; None where nothing does
+    digits: bool = False,  # names of digits alone are names too: of a set of the classes 3 and 5
 ) -> dict[int, str] | None:  # number -> name; None: these are not the names of these numbers
     "Which class each number means, where every image has a name, and each number has its own."
     numbers, names = list(numbers), list(names)
     whole = all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) for k in numbers)
-    worded = all(isinstance(n, str) and n.strip() and not n.strip().isdecimal() for n in names)
+    worded = all(isinstance(n, str) and n.strip() and (digits or not n.strip().isdecimal()) for n in names)
     if not numbers or len(numbers) != len(names) or not whole or not worded:
         return None
     found: dict[int, str] = {}
@@ -453,7 +497,7 @@ def named_numbers(
     where: str,  # for errors
 ) -> tuple[dict[str, list], list[str] | None]:  # as `one_numbering` gives them
     "Labels that are numbers, with the names that stand beside them. Numbers stay numbers where there are no such names."
-    known = {part: names_of_numbers(column, beside[part]) for part, column in values.items()}
+    known = {part: names_of_numbers(column, beside[part], digits=True) for part, column in values.items()}
     numbered: dict[str, list] = {}
     names: dict[str, list[str] | None] = {}
     for part, own in known.items():

@@ -23,7 +23,6 @@ import numpy as np
 
 from psr_nb.contents import (
     LABEL_COLUMNS,
-    SOFT_UNREAD,
     SPLIT_COLUMNS,
     Encoded,
     Listing,
@@ -31,6 +30,7 @@ from psr_nb.contents import (
     find_column,
     image_endings,
     is_junk,
+    keep_soft,
     named_numbers,
     place_splits,
     read_labels,
@@ -39,7 +39,7 @@ from psr_nb.contents import (
     split_of_file,
     splits_of_files,
 )
-from .core import PSRError, atomic_folder, file_hash, read_bytes
+from .core import PSRError, atomic_folder, file_hash, is_whole, read_bytes
 from .weights import cache_folder
 
 # %% auto #0
@@ -224,6 +224,16 @@ def _tar_label(file: Path, key: str, parts: dict, label_column: str | None) -> o
     return None
 
 
+def _tar_soft(file: Path, key: str, parts: dict) -> list | None:
+    "The numbers of a sample's .soft.json."
+    if '.soft.json' not in parts:
+        return None
+    try:
+        return json.loads(_bytes_at(file, *parts['.soft.json'][1:]))
+    except (ValueError, RecursionError) as e:
+        raise PSRError(f'{file} {key}.soft.json', 'JSON', f'{e}'[:120]) from None
+
+
 def _tar_name(about: dict, label: object) -> object:
     "The name that a sample's .json has beside the number of its class."
     if not isinstance(label, int):
@@ -272,8 +282,8 @@ def _shard_splits(tars: list[Path]) -> dict[Path, str | None]:  # shard -> split
 
 def _labelled_samples(
     tars: list[Path], path: Path, label_column: str | None, left_out: Counter
-) -> list[tuple[str, Any, Any, tuple]]:
-    "(split, label, name of its class or None, place of the image) of each sample that has an image and a label."
+) -> list[tuple[str, Any, Any, tuple, Any]]:
+    "(split, label, name of its class or None, place of the image, soft label or None) of each sample with image and label."
     endings, found, said, places = image_endings(), [], [], []
     texts: list[str] = []  # labels that came out of .txt files
     for file, split in _shard_splits(tars).items():
@@ -282,14 +292,13 @@ def _labelled_samples(
             continue
         for key, parts in _tar_samples(file, left_out):
             image, about = _plainest(parts, endings, left_out), _tar_about(file, parts)
-            left_out[f'files of {SOFT_UNREAD}'] += '.soft.json' in parts
             label = _tar_label(file, key, parts, label_column)
             if image is None or label is None:
                 left_out['samples without an image' if image is None else 'samples without a label'] += 1
                 continue
             if isinstance(label, str) and '.txt' in parts and not {'.cls', '.json'} & set(parts):
                 texts.append(label)
-            found.append((split, label, _tar_name(about, label), (file, *image)))
+            found.append((split, label, _tar_name(about, label), (file, *image), _tar_soft(file, key, parts)))
             column = find_column(list(about), SPLIT_COLUMNS, None, 'split', f'{file}')
             said.append(about[column] if column else None)
             places.append(None if split_of_file(file.name) or split_name(file.parent.name) else key)
@@ -321,13 +330,17 @@ def read_shards(
             'WebDataset shards, with pairs such as 0001.jpg and 0001.cls (or .json with a label)',
             f'{len(tars)} tar files without any',
         )
-    values, beside, places = {}, {}, {}
-    for split, label, name, place in samples:
-        for column, value in ((values, label), (beside, name), (places, place)):
+    values, beside, places, softs = {}, {}, {}, {}
+    for split, label, name, place, soft in samples:
+        for column, value in ((values, label), (beside, name), (places, place), (softs, soft)):
             column.setdefault(split, []).append(value)
     left_out += Counter()  # without what there is none of
     names = _listed_names(path if path.is_dir() else path.parent)
+    numbered = None if names is None else {n: i for i, n in enumerate(names)}
     if names is None:
+        numbered = {
+            f'{label if name is None else name}'.strip(): label for _, label, name, *_ in samples if is_whole(label)
+        }
         values, names = named_numbers(values, beside, f'data {path}')
     classes, labels, notes = read_labels(values, names, f'data {path}')
 
@@ -336,4 +349,7 @@ def read_shards(
             (_bytes_at(f, offset, size), f'{f} {name}') for f, name, offset, size in (places[split][i] for i in wanted)
         )
 
-    return Listing('WebDataset shards', classes, {s: Split(labels[s], rows(s)) for s in values}, path, left_out, notes)
+    splits = {s: Split(labels[s], rows(s)) for s in values}
+    listing = Listing('WebDataset shards', classes, splits, path, left_out, notes)
+    keep_soft(listing, softs, numbered)
+    return listing

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .contents import SOFT_UNREAD, Encoded, Listing, Split, find_column, read_labels, split_name
+from .contents import Encoded, Listing, Split, find_column, keep_soft, read_labels, split_name
 from .core import PSRError
 
 # %% auto #0
@@ -147,7 +147,7 @@ def read_npz(
         _check_sizes(path)
         with np.load(path, allow_pickle=False) as stored:
             kept = {k: stored[k] for k in stored.files if k.lower() in _KNOWN_KEYS}
-            there = stored.files
+            soft, there = stored['soft_labels'] if 'soft_labels' in stored.files else None, stored.files
             names, doubts = _npz_names(stored, path)
     except PSRError:
         raise
@@ -169,8 +169,12 @@ def read_npz(
     if unread:
         doubts.append(f'{" and ".join(sorted(unread))} not read: each array of images needs one of labels')
     listing.doubts += doubts
-    if 'soft_labels' in there:
-        listing.left_out[f'rows of {SOFT_UNREAD}'] = len(next(iter(arrays.values()))[0])
+    if soft is not None and len(arrays) == 1:
+        keep_soft(
+            listing, {split: soft for split in arrays}, None if names is None else {n: i for i, n in enumerate(names)}
+        )
+    elif soft is not None:
+        listing.left_out['rows of soft labels, since nobody says of which split they are'] = len(soft)
     return listing
 
 # %% ../nbs/02_file_arrays.ipynb #fo029

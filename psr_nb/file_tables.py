@@ -21,7 +21,6 @@ from psr_nb.contents import (
     FILE_COLUMNS,
     IMAGE_COLUMNS,
     LABEL_COLUMNS,
-    SOFT_UNREAD,
     Encoded,
     Listing,
     Split,
@@ -30,6 +29,7 @@ from psr_nb.contents import (
     flagged_split,
     image_endings,
     is_junk,
+    keep_soft,
     names_of_numbers,
     one_numbering,
     place_splits,
@@ -468,6 +468,13 @@ def _image_and_label(
     raise PSRError(where, 'columns image and label', f'{some_columns(columns)} (no {absent})', cure)
 
 
+def _numbers_of_all(names: dict[str, list[str] | None]) -> dict[str, int] | None:  # None: there are no names
+    "The number of each class, where every part has the same names; else of none, since a row may be about any of them."
+    first, *others = [own or [] for own in names.values()]
+    numbered = {name: number for number, name in enumerate(first)}
+    return None if not any(names.values()) else numbered if all(own == first for own in others) else {}
+
+
 def _row_places(table, image: str, file: Path) -> list:
     "The path of each row's image, where the table has it and no name around it says a split; else nothing for each."
     import pyarrow as pa
@@ -501,7 +508,7 @@ def read_parquet_forms(
     files = parquet_files(path, left_out)
     if not files:
         return None
-    tables, values, names, part_of, said, places = {}, {}, {}, {}, [], []
+    tables, values, names, soft, part_of, said, places = {}, {}, {}, {}, {}, [], []
     for split, parts in files.items():
         for file in parts:
             table = _open_parquet(file)
@@ -515,8 +522,7 @@ def read_parquet_forms(
                     label = _names_column(columns, label, cells)
                 values[f'{file}'] = cells(label)
                 places += _row_places(table, image, file)
-                if 'soft_label' in columns:
-                    left_out[f'rows of {SOFT_UNREAD}'] += len(values[f'{file}'])
+                soft[f'{file}'] = cells('soft_label') if 'soft_label' in columns else [None] * len(values[f'{file}'])
                 if own is None:
                     said += [None] * len(values[f'{file}'])
                 else:
@@ -527,7 +533,8 @@ def read_parquet_forms(
                 raise PSRError(f'{file}', 'a readable column of labels', f'{type(e).__name__}: {e}'[:160]) from None
             tables.setdefault(split, []).append((file, table, image))
     numbered, known = one_numbering(values, names, f'data {path}')
-    joined = {s: [v for part, column in numbered.items() if part_of[part] == s for v in column] for s in tables}
+    join = lambda columns: {s: [v for part in columns if part_of[part] == s for v in columns[part]] for s in tables}
+    joined, beside = join(numbered), join(soft)
     rows = {s: _parquet_rows(tables[s], s) for s in tables}
     splits = row_splits(said, f'data {path}')
     if splits is None and set(files) == {'train'}:
@@ -535,9 +542,12 @@ def read_parquet_forms(
     if splits:
         where = {s: np.flatnonzero(np.array(splits) == s) for s in dict.fromkeys(splits)}
         rows = {s: _some_rows(rows['train'], positions) for s, positions in where.items()}
-        joined = {s: [joined['train'][i] for i in positions] for s, positions in where.items()}
+        pick = lambda columns: {s: [columns['train'][i] for i in positions] for s, positions in where.items()}
+        joined, beside = pick(joined), pick(beside)
     classes, labels, notes = read_labels(joined, known, f'data {path}')
-    return Listing('parquet', classes, {s: Split(labels[s], rows[s]) for s in joined}, path, left_out, notes)
+    listing = Listing('parquet', classes, {s: Split(labels[s], rows[s]) for s in joined}, path, left_out, notes)
+    keep_soft(listing, beside, _numbers_of_all(names))
+    return listing
 
 # %% ../nbs/02_file_tables.ipynb #fo033
 def read_saved(
@@ -601,7 +611,7 @@ def from_datasets(
     column is missing."""
     import datasets
 
-    splits, values, names = {}, {}, {}
+    splits, values, names, soft = {}, {}, {}, {}
     own_file = _own_file if anywhere else lambda value: value
     plain = {split: table.with_format(None) for split, table in parts.items()}
     for split, table in _divided(plain, f'{path}').items():
@@ -613,12 +623,14 @@ def from_datasets(
         if label_column is None and not names[split]:
             label = _names_column(table.column_names, label, lambda c, t=table: list(t[c]))
         values[split] = list(table[label])
+        soft[split] = list(table['soft_label']) if 'soft_label' in table.column_names else [None] * len(table)
         homes = image_homes(path, split) if path.is_dir() else [path]
         splits[split] = lambda rows, table=table, image=image, where=where, homes=homes: (
             (_cell(own_file(table[int(i)][image]), path, homes, f'{where} row {i}'), f'{where} row {i}') for i in rows
         )
     numbered, known = one_numbering(values, names, f'data {path}')
     classes, labels, notes = read_labels(numbered, known, f'data {path}')
-    return Listing(
-        'a saved `datasets` folder', classes, {s: Split(labels[s], splits[s]) for s in splits}, path, Counter(), notes
-    )
+    parts = {s: Split(labels[s], splits[s]) for s in splits}
+    listing = Listing('a saved `datasets` folder', classes, parts, path, Counter(), notes)
+    keep_soft(listing, soft, _numbers_of_all(names))
+    return listing

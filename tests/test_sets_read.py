@@ -71,6 +71,13 @@ def test_names_in_shards_are_those_of_classes(tmp_path):
     assert load_data(tmp_path / 'broken.tar').classes == ['0', '1']
 
 
+def test_names_of_digits_in_shards_are_names(tmp_path):
+    "A set of two of ten digits had the classes 0 and 1."
+    made = DistilledSet(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]), ['3', '5'])
+    EXPORTS['webdataset'][0](made, tmp_path / 'set.tar')
+    assert load_data(tmp_path / 'set.tar').classes == ['3', '5']
+
+
 def test_names_in_arrays_and_tables(tmp_path):
     "Pickled names stay closed, and that is said; a column of names beside one of numbers counts."
     images, labels = np.zeros((3, 8, 8), np.uint8), np.array([1, 0, 1])

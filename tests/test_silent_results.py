@@ -178,17 +178,35 @@ def test_a_student_that_diverged_is_not_a_guess(few_images):
         assert are_right(logits, torch.tensor([1, 0])).tolist() == [True, False]
 
 
-def test_soft_labels_that_a_form_does_not_keep_are_told(tmp_path):
-    made = a_set(soft_labels=torch.eye(4).repeat_interleave(2, 0) * 0.6 + 0.1)
-    for name in ('npz', 'parquet', 'webdataset'):
-        write, ending = EXPORTS[name]
-        write(made, tmp_path / f'{name}{ending}')
-        with pytest.warns(UserWarning, match='left out 8 (rows|files) of soft labels, which only .pt'):
-            load_data(tmp_path / f'{name}{ending}')
-        write(a_set(), tmp_path / f'hard {name}{ending}')
-        with warnings.catch_warnings():
-            warnings.simplefilter('error')
-            load_data(tmp_path / f'hard {name}{ending}')
+@pytest.mark.parametrize('name', ['npz', 'parquet', 'webdataset', 'pt', 'safetensors'])
+def test_soft_labels_come_back_from_each_form(tmp_path, name):
+    "Also where the form has the classes in another order, or a part of them is wanted."
+    made = a_set('d1ca', soft_labels=torch.softmax(torch.arange(32).reshape(8, 4) % 5 + 0.0, 1))
+    write, ending = EXPORTS[name]
+    write(made, tmp_path / f'set{ending}')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        read = load_data(tmp_path / f'set{ending}')
+        some = load_data(tmp_path / f'set{ending}', classes=list(made.classes)[2:0:-1])
+    order = [list(made.classes).index(c) for c in read.classes]
+    rows = torch.argsort(read.labels, stable=True)
+    for c in read.classes:
+        mine = made.soft_labels[made.labels == list(made.classes).index(c)][:, order]
+        assert torch.allclose(read.soft_labels[rows][read.labels[rows] == list(read.classes).index(c)], mine, atol=1e-3)
+    assert some.soft_labels.shape == (4, 2) and torch.allclose(some.soft_labels.sum(1), torch.ones(4))
+
+
+def test_soft_labels_that_cannot_be_kept(tmp_path):
+    images, labels = np.zeros((2, 8, 8, 3), np.uint8), np.array([0, 1])
+    np.savez(tmp_path / 'logits.npz', images=images, labels=labels, soft_labels=np.array([[3.0, 1.0], [1.0, 3.0]]))
+    with pytest.raises(PSRError, match='expected probabilities.*softmax'):
+        load_data(tmp_path / 'logits.npz')
+    np.savez(tmp_path / 'short.npz', images=images, labels=labels + 1, soft_labels=np.array([[1.0], [1.0]]))
+    with pytest.raises(PSRError, match='a number for each of 3 classes, found 1'):
+        load_data(tmp_path / 'short.npz')
+    np.savez(tmp_path / 'words.npz', images=images, labels=np.array(['b', 'a']), soft_labels=np.eye(2))
+    with pytest.warns(UserWarning, match='left out 2 rows of soft labels, since nobody says which classes'):
+        assert load_data(tmp_path / 'words.npz').soft_labels is None
 
 
 def test_yes_and_no_for_each_class(tmp_path):
@@ -223,9 +241,9 @@ def test_a_set_and_a_baseline_of_one_name(few_images, tmp_path):
         evaluate({5: made}, test, progress=False)
 
 
-def a_set(**more):
+def a_set(classes='abcd', **more):
     images, labels = torch.arange(8 * 64).reshape(8, 1, 8, 8).remainder(256).byte(), torch.arange(8) // 2
-    return DistilledSet(images, labels, ['a', 'b', 'c', 'd'], **more)
+    return DistilledSet(images, labels, list(classes), **more)
 
 
 def test_a_set_that_could_not_be_read_again_is_not_written(tmp_path):
