@@ -29,6 +29,7 @@ from psr_nb.core import (
     check_format,
     check_kind,
     content_hash,
+    file_hash,
     make_folder,
     read_json,
     to_json,
@@ -292,10 +293,25 @@ def _sources(bench: Bench) -> dict[str, str]:  # what -> fingerprint
         wanted['prior'] = lambda: bench.prior.weights_hash
     wanted |= {name: partial(_set_fingerprint, bench, cell) for name, (cell, *_) in _sets_on_disk(bench).items()}
     wanted |= {name: partial(_function_hash, bench, cell) for name, (cell, *_) in _functions(bench).items()}
+    wanted |= {f'teacher {name}': partial(_files_hash, path) for name, path in _teachers(bench.grid).items()}
     for what, known in wanted.items():
         with suppress(PSRError):
             found[what] = known()
     return found
+
+
+def _teachers(grid: Grid) -> dict[str, Path]:  # name in the grid -> file or folder
+    "The teachers on disk that a grid names."
+    refining = [how['refine'] for how in grid.methods.values() if isinstance(how.get('refine'), dict)]
+    named = {grid.teacher, grid.soft_teacher, *(r.get(who) for r in refining for who in ('teacher', 'judge'))}
+    paths = {name: Path(located(name, 'teacher of the grid')) for name in sorted(filter(None, named))}
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def _files_hash(path: Path) -> str:
+    "Hash over the content of a file, or of all files in a folder."
+    files = sorted(p for p in path.rglob('*') if p.is_file()) if path.is_dir() else [path]
+    return content_hash([[p.relative_to(path.parent).as_posix(), file_hash(p)] for p in files])[:16]
 
 
 def _sets_on_disk(bench: Bench) -> dict[str, list[Cell]]:  # words about its first cell -> the cells of a set
@@ -332,7 +348,7 @@ def check_sources(
     bench: Bench,  # the opened grid
     anew: Container[Cell] = (),  # cells that are to be made again, so that their sets may be others
 ) -> None:
-    "Raises `PSRError` where images, prior, sets on disk or functions are others than those of the cells that are there."
+    "Raises `PSRError` where images, prior, teachers, sets or functions are others than those of the cells that are there."
     now, file, sets = _sources(bench), bench.path / 'sources.json', _sets_on_disk(bench) | _functions(bench)
     stays = lambda cell: cell not in anew and bench.done(cell) and bench.content(cell)['rows']
     free = {what for what, cells in sets.items() if not any(map(stays, cells))}
@@ -343,7 +359,7 @@ def check_sources(
             found = f'others than those of the cells that are there: {"; ".join(other)}'
             again = f', or have its cells made again: --only {sets[other[0]][0].method}' if other[0] in sets else ''
             say = f'Put them back{again or ", or give another --out"}'
-            raise PSRError(f'{bench.path}', 'the same real images, prior, sets and functions', found, say)
+            raise PSRError(f'{bench.path}', 'the same real images, prior, teachers, sets and functions', found, say)
         if kept != kept | now:
             write_atomic(file, to_json(kept | now))
 

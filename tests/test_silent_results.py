@@ -1,9 +1,11 @@
 "What comes after the images could be wrong without a word: statistics, grids, sets, choices and refinements."
 
 import json
+import shutil
 import warnings
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from choices import prepared, quiet
 from psr_nb.bench import Bench, parse_grid, run_bench
 from psr_nb.bench_table import collect, tabulate, two_level
 from psr_nb.contest import compare_sets
-from psr_nb.core import PSRError
+from psr_nb.core import PSRError, assets
 from psr_nb.coresets import el2n_real, k_center_real
 from psr_nb.data import ImageData, load_data
 from psr_nb.distilled import DistilledSet
@@ -165,6 +167,19 @@ def test_a_function_may_not_change_under_its_cells(few_images, tmp_path):
         list(run_bench(Bench.open(tmp_path / 'out')))
     assert len(list(run_bench(Bench.open(tmp_path / 'out'), only='mine'))) == 1
     assert not list(run_bench(Bench.open(tmp_path / 'out')))
+
+
+def test_a_teacher_may_not_change_under_its_cells(few_images, tmp_path):
+    teacher = Path(shutil.copytree(assets() / 'fashion' / 'teachers' / 'a', tmp_path / 'teacher'))
+    methods = dict(random_real=None)
+    how = dict(
+        data=str(few_images), seeds=1, ipc=1, epochs=1, labels='soft', soft_teacher=str(teacher), methods=methods
+    )
+    list(run_bench(Bench.begin(parse_grid(how, tmp_path), tmp_path / 'out')))
+    assert not list(run_bench(Bench.open(tmp_path / 'out')))
+    shutil.copytree(assets() / 'fashion' / 'teachers' / 'b', teacher, dirs_exist_ok=True)
+    with pytest.raises(PSRError, match=f'others than those of the cells that are there: teacher {teacher}'):
+        list(run_bench(Bench.open(tmp_path / 'out')))
 
 
 def test_a_student_that_diverged_is_not_a_guess(few_images):
