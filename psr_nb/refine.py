@@ -447,7 +447,7 @@ class Refinement(Latents):
         if d.type == 'cpu':
             keep_memory()
         check_parts(prior, teacher, real, s, classes, judge)
-        self.teacher = teacher and teacher.at_most(int(s.enlarge * prior.image_shape[-1]))
+        self.teacher = teacher and teacher.at_most(max(1, int(s.enlarge * prior.image_shape[-1])))
         super().__init__(latents.detach().to(d, torch.float32), s.lr)
         self.labels = labels.to(d)
         self.classes = self.labels.unique()

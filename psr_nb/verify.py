@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from .candidates import stored_images, stored_latents
-from .core import PSRError, check_fields, check_whole, is_number
+from .core import PSRError, check_fields, check_whole, is_number, lookup
 from .data import ImageData
 from .distill import distill
 from .distilled import DistilledSet
 from .guides import make_guide, needs_real
 from .prior import Prior
-from .sampling import has_companions
+from .sampling import SAMPLER, has_companions
 from .selectors import SELECTORS, Weights
 from .shards import guide_words
 
@@ -213,6 +213,8 @@ def verify(
         return found
     if not about.get('sampler') or any(r.get(k) is None for r in about['images'] for k in ('index', 'seed')):
         raise PSRError(f'{path}', 'images of a pool, with their numbers and seeds', 'none in its provenance')
+    for name in about['sampler']:
+        lookup(SAMPLER, name, f'setting of sampling in {path}')
     prior = prior if isinstance(prior, Prior) else Prior.from_pretrained(prior, classes=distilled.classes)
     ours, theirs = prior.weights_hash, (about.get('prior') or {}).get('weights_hash')
     found.add('weights of the prior', ours == theirs, f'{ours[:12]}, recorded {str(theirs)[:12]}')

@@ -287,6 +287,9 @@ def test_numbers_and_records_with_which_nothing_can_be_verified(tmp_path):
         file.write_text(json.dumps(about | dict(images=[r | wrong for r in about['images']])))
         with pytest.raises(PSRError, match=r'provenance.json \(image 0\)'):
             verify(tmp_path / 'set')
+    file.write_text(json.dumps(about | dict(sampler=dict(steps=5))))
+    with pytest.raises(PSRError, match=r"setting of sampling in .*set 'steps'"):
+        verify(tmp_path / 'set', 'fashion')
 
 
 def test_rules_of_others_whose_gains_are_no_numbers(monkeypatch):
