@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable, Sequence
 import numpy as np
 import torch
 
-from .core import PSRError, best_device, is_whole
+from .core import PSRError, best_device, check_whole, is_whole
 from .data import ImageData
 from .images import checked_images
 from .learning import are_right, train_students
@@ -97,8 +97,7 @@ def at_most(
 def _check_contest(students: int, rounds: int, seed: int, most: int | None, real: ImageData) -> None:
     "Raises `PSRError` for numbers and images with which nothing can be compared."
     for name, value, least in (('students', students, 1), ('rounds', rounds, 1), ('seed', seed, 0)):
-        if not is_whole(value, least):
-            raise PSRError(f'argument {name}', f'a whole number, at least {least}', value)
+        check_whole(value, name, least)
     if most is not None and not is_whole(most, 1):
         raise PSRError('argument most', 'a whole number from 1 up, or None for all', most)
     if len(real.classes) < 2:

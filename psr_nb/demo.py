@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import PSRError, is_whole, lookup, what_lies_at
+from .core import PSRError, check_whole, lookup, what_lies_at
 from .data import DataSource, ImageData, load_data
 from .describe import check_overlap
 from psr_nb.distill import (
@@ -143,8 +143,7 @@ def demo(
     "Distils, evaluates six ways to spend the same budget with paired seeds, and writes a report page."
     known_map(map_method)
     check_budget(ipc, n_per_class, f'Sample more: --n-per-class {ipc}')
-    if not is_whole(seeds, 1):
-        raise PSRError('argument seeds', 'a whole number from 1 up', seeds)
+    check_whole(seeds, 'seeds')
     if not students:
         raise PSRError('argument students', 'at least one', 'none')
     lookup(PROTOCOLS, protocol, 'protocol')

@@ -27,9 +27,9 @@ from psr_nb.core import (
     as_path,
     assets,
     check_not_newer,
+    check_whole,
     in_store,
     is_there,
-    is_whole,
     lookup,
     make_folder,
     on_disk,
@@ -199,8 +199,7 @@ def check_budget(
 ) -> None:
     "Raises `PSRError` where more images are wanted than there are candidates."
     for name, value in (('ipc', ipc), ('n_per_class', n_per_class)):
-        if not is_whole(value, 1):
-            raise PSRError(f'argument {name}', 'a whole number from 1 up', value)
+        check_whole(value, name)
     if ipc > n_per_class:
         raise PSRError('argument ipc', f'at most {n_per_class}, the candidates of each class', ipc, cure)
 
@@ -692,8 +691,7 @@ def _check_choice(
         raise PSRError('argument method', 'none beside by_students, which tries many rules', method)
     if swaps is None:
         return
-    if not is_whole(swaps, 1):
-        raise PSRError('argument swaps', 'a whole number from 1 up', swaps)
+    check_whole(swaps, 'swaps')
     if by_students:
         raise PSRError('argument swaps', 'none beside by_students, which tries exchanges too', swaps)
     there = None if measured else _there(folder)

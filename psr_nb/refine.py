@@ -16,7 +16,18 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 import torch
 
 from .classes import find_classes
-from .core import PSRError, expect, first_names, is_number, is_whole, keep_memory, lookup, to_float, to_uint8
+from psr_nb.core import (
+    PSRError,
+    check_whole,
+    expect,
+    first_names,
+    is_number,
+    is_whole,
+    keep_memory,
+    lookup,
+    to_float,
+    to_uint8,
+)
 from .data import ImageData, augment
 from .engines import Engine
 from psr_nb.losses import (  # noqa: F401, names that stay importable from here
@@ -587,8 +598,7 @@ def refine(
     expect(selection, 'selection', 'a Selection')
     expect(prior, 'prior', 'a Prior')
     expect(settings, 'settings', RefineSettings, optional=True)
-    if not is_whole(preview, 1):
-        raise PSRError('argument preview', 'a whole number of steps from 1 up', preview)
+    check_whole(preview, 'preview')
     settings = settings or RefineSettings.suited(prior, **options)
     settings.check()
     latents, labels = torch.as_tensor(selection.latents), torch.as_tensor(selection.labels)

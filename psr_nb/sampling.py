@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import torch
 
-from .core import PSRError, is_number, is_whole, lookup, out_of_memory
+from .core import PSRError, check_whole, is_number, is_whole, lookup, out_of_memory
 
 # %% auto #0
 __all__ = ['SCHEDULERS', 'FLOW_SCHEDULERS', 'SAMPLER', 'is_flow', 'quiet', 'new_scheduler', 'alpha_sigma', 'clean_latents',
@@ -230,8 +230,7 @@ def check_sampler(
     most: int,  # steps that the model was trained with
 ) -> None:
     "Raises `PSRError` for settings with which no sample can be drawn."
-    if not is_whole(steps, 1, most):
-        raise PSRError('argument num_inference_steps', f'a whole number from 1 to {most:,}', repr(steps)[:40])
+    check_whole(steps, 'num_inference_steps', 1, most)
     if not is_number(guidance_scale):
         raise PSRError('argument guidance_scale', 'a number', repr(guidance_scale)[:40])
     pair = isinstance(guidance_interval, (list, tuple)) and len(guidance_interval) == 2

@@ -223,8 +223,7 @@ class Prepared(Problems):
             raise PSRError('argument gate', 'True, False or None', repr(gate)[:60])
         gate = selector.gate if gate is None else bool(gate)
         check_whole(seed, 'seed', 0)
-        if not is_whole(ipc, 1):
-            raise PSRError('argument ipc', 'a whole number from 1 up', ipc)
+        check_whole(ipc, 'ipc')
         each = ipc if budget is None else max(1, budget // len(classes))
         weights, known, said = _worth_that_counts(problems, selector, weights, each, asked)
         pinned, banned = by_class(classes, pins, 'pin'), by_class(classes, bans, 'ban')
