@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable, Protocol
+from typing import Any, Callable, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,9 @@ from .students import new_network, quicken
 from .teacher import Teacher
 
 # %% auto #0
-__all__ = ['TARGETS', 'real_logits', 'target_class_mean', 'target_nearest', 'target_own', 'soft_label_loss', 'label_probability',
-           'proximal_loss', 'fresh_network', 'best_scale', 'StudentTraining', 'student_loss', 'student_losses',
-           'matching_loss']
+__all__ = ['TARGETS', 'real_logits', 'target_class_mean', 'target_nearest', 'target_own', 'soft_label_loss', 'in_parts',
+           'label_probability', 'proximal_loss', 'fresh_network', 'best_scale', 'StudentTraining', 'student_loss',
+           'student_losses', 'matching_loss']
 
 # %% ../nbs/18_losses.ipynb #3f0659f7
 _answers: dict[str, list[torch.Tensor]] = {}
@@ -108,6 +108,37 @@ def soft_label_loss(
     "Kullback-Leibler divergence of what a teacher sees from the target, mean over the images."
     each = F.kl_div((logits / temperature).log_softmax(-1), target, reduction='none')
     return each.sum((-2, -1)) / logits.shape[-2]
+
+
+class _InParts(torch.autograd.Function):
+    "A sum over parts, whose gradient is taken part by part: the graph of one is kept at a time."
+
+    @staticmethod
+    def forward(ctx: Any, loss: Callable, images: torch.Tensor, size: int) -> torch.Tensor:
+        values, slopes = [], []
+        for rows in torch.arange(len(images)).split(size):
+            with torch.enable_grad():
+                part = images[rows].detach().requires_grad_(True)
+                value = loss(part, rows)
+                slopes += torch.autograd.grad(value, part)
+            values.append(value.detach())
+        ctx.save_for_backward(torch.cat(slopes))
+        return torch.stack(values).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *given: torch.Tensor) -> tuple[None, torch.Tensor, None]:
+        return None, given[0] * ctx.saved_tensors[0], None
+
+
+def in_parts(
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],  # (images, their rows) -> their share of the sum
+    images: torch.Tensor,  # (n, c, H, W)
+    size: int,  # images in one part
+) -> torch.Tensor:  # scalar, whose gradient has no gradient
+    "A loss that is a sum over images, in the memory of a part of them."
+    if len(images) <= size:
+        return loss(images, torch.arange(len(images)))
+    return cast(torch.Tensor, _InParts.apply(loss, images, size))
 
 
 def label_probability(

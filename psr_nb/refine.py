@@ -34,6 +34,7 @@ from psr_nb.losses import (  # noqa: F401, names that stay importable from here
     TARGETS,
     best_scale,
     fresh_network,
+    in_parts,
     label_probability,
     matching_loss,
     proximal_loss,
@@ -282,10 +283,20 @@ def soft_label_term(
     batch: Batch,  # what this step looks at
 ) -> torch.Tensor:
     "KL divergence of what the teacher sees from the target; keeps the probability that it gives the label."
-    assert state.teacher is not None
-    logits = state.teacher.logits(batch.view)
-    state.probability[batch.rows.cpu()] = label_probability(logits, batch.labels).cpu()
-    return soft_label_loss(logits, state.target()[batch.rows], state.settings.temperature)
+    teacher, target, seen = state.teacher, state.target()[batch.rows], torch.empty(len(batch.rows))
+    assert teacher is not None
+
+    def loss(view: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        logits, at = teacher.logits(view), rows.to(target.device)
+        seen[rows] = label_probability(logits, batch.labels[at]).cpu()
+        return soft_label_loss(logits, target[at], state.settings.temperature) * (len(rows) / len(seen))
+
+    value = in_parts(loss, batch.view, max(1, _AT_ONCE // teacher.input_size**2))
+    state.probability[batch.rows.cpu()] = seen
+    return value
+
+
+_AT_ONCE = 1_500_000  # pixels that a teacher sees in one part: more would keep gigabytes
 
 # %% ../nbs/19_refine.ipynb #ec1f0f67
 def distribution_matching_term(
@@ -521,12 +532,20 @@ class Refinement(Latents):
         "One optimisation step; returns the unweighted value of each active term."
         s = self.settings
         batch = self.draw(torch.Generator().manual_seed(s.seed * 1_000_003 + self.done))
-        n = len(batch.rows)
-        terms = {name: term(self, batch) for name, term in TERMS.items() if getattr(s, name)}
-        loss: Any = sum(getattr(s, name) * value for name, value in terms.items())
-        per_image = loss * (n / len(self.classes))  # whatever the number of classes
-        self.descend(per_image, self.rate, batch.rows if n < len(self.z) else None)
-        return {name: value.item() for name, value in terms.items()}
+        n, values = len(batch.rows), {}
+        made = batch.z, batch.images, batch.view
+        z, images, view = (x.detach().requires_grad_(True) for x in made)
+        seen = replace(batch, z=z, images=images, view=view)
+        self.optimizer.zero_grad()
+        for name, term in TERMS.items():
+            if weight := getattr(s, name):
+                value = term(self, seen)
+                (weight * value * (n / len(self.classes))).backward()  # whatever the number of classes
+                values[name] = value.item()  # its graph is gone before that of the next term
+        told = {x: leaf.grad for x, leaf in zip(made, (z, images, view)) if leaf.grad is not None}
+        torch.autograd.backward(list(told), list(told.values()))
+        self.move(self.rate, batch.rows if n < len(self.z) else None)
+        return values
 
     def now(
         self,

@@ -146,10 +146,10 @@ class SideBySide(Refinement):
 # %% ../nbs/20_refinements.ipynb #a2000008
 def _that_fit(prior: Prior, s: RefineSettings) -> int:
     "How many sets one computation takes: a rough count of what the students' unrolled steps keep."
-    if prior.device.type != 'cuda':
-        return 4
     _, h, w = prior.image_shape
     each = (s.unroll if s.student else 1) * s.student_batch * s.width * h * w * 4 * 12
+    if prior.device.type != 'cuda':
+        return int(max(1, min(4, 5e9 // each)))
     return int(max(1, min(64, torch.cuda.mem_get_info(prior.device)[0] // 2 // each)))
 
 # %% ../nbs/20_refinements.ipynb #a2000009
