@@ -144,7 +144,7 @@ class PoolExplorer(Exchanging):
             raise PSRError('argument name', 'letters, digits, - and _', name)
         expect(start, 'start', Decisions, optional=True)
         if start is not None:
-            start.check()
+            start = start.plain()
         if own := [k for k in options if k in {f.name for f in fields(Decisions)}]:
             say = f'PoolExplorer(pool, start=Decisions({own[0]}={options[own[0]]!r}))'
             raise PSRError(f'argument {own[0]}', 'a decision to begin with, in start=', repr(options[own[0]]), say)

@@ -369,6 +369,7 @@ class RefineStudio(_Verdicts):
             self._past.pop()
         while self.trace and self.trace[-1].step > done:
             self.trace.pop()
+        self._forget_measured(done)
 
     def scrub(
         self,
@@ -416,6 +417,8 @@ class RefineStudio(_Verdicts):
     ) -> None:
         "Begins anew with another selection; what was reached is gone."
         self.stop(wait=60)
+        if self._students is not None:  # they are trained on the images of before
+            self._students.stop(wait=60)
         chosen = refinable(selection)
         with self._lock:
             self.state = self._refinement(chosen)
@@ -475,6 +478,7 @@ class RefineStudio(_Verdicts):
 
         def work():
             self.state.restore(self._first)
+            self._forget_measured(0)
             self.trace.clear()
             self._past.clear()
             self._past.append(self.state.state())
@@ -499,9 +503,8 @@ class RefineStudio(_Verdicts):
         self.wait()
         with torch.no_grad():
             images = self.prior.decode(self.state.z).cpu()
-        trace = [
-            replace(t, accepted=self.accepted if i == len(self.trace) - 1 else None) for i, t in enumerate(self.trace)
-        ] or None
+        made = [t for t in self.trace if t.step <= self.state.done]  # an earlier step may be shown
+        trace = [replace(t, accepted=self.accepted if t is made[-1] else None) for t in made] or None
         return DistilledSet.from_selection(self.selection, images, self.state.z.detach().cpu(), trace=trace, **more)
 
 # %% ../nbs/31_studio.ipynb #c074a
