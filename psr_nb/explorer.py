@@ -27,6 +27,7 @@ from .measures import EXPLORER_STATES
 from .pool import Pool
 from .protocols import Protocol
 from .report import sprites
+from .seen import shown_name
 from .select import prepare
 from .showing import Answering
 from .views import MAP_METHODS
@@ -67,7 +68,7 @@ def _still_page(panel: Answering, title: str | None, call: str, explained: int) 
     sheet, tile, columns = sprites(panel._images[:])
     return render(
         'explorer.html.j2',
-        title=title or f'Pool {config["prior"]["name"] if "prior" in config else config.get("data", "")}',
+        title=title or f'Pool {shown_name(config["prior"]["name"]) if "prior" in config else config.get("data", "")}',
         about=repr(panel.pool),
         call=call,
         sprites=sheet,
@@ -157,6 +158,7 @@ class PoolExplorer(Exchanging):
         self._followers = weakref.WeakSet()
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file, start)
         self._given = dict(options)
+        self._other_teacher = not isinstance(teacher, (str, type(None))) and pool.find_teacher(teacher) is None
         self._whole = file.read()
         begin = self._whole or start or Decisions()
         self._show_pool(second, begin.ipc, protocol, student)

@@ -44,13 +44,14 @@ class _Coding(Answering):
     snapshots = traitlets.List().tag(sync=True)  # name, setting in words, chosen candidates of each class
     numbers = traitlets.Dict().tag(sync=True)  # all snapshots as a table
     _given: dict
+    _other_teacher: bool = False  # whether a teacher is asked that the pool was not sampled with
     _followers: weakref.WeakSet
 
     def code(
         self,
         decisions: Decisions | None = None,  # None: those of now
     ) -> str:
-        "The call that gives the same selection without a panel, where `pool` and `real` are what this explorer was made of."
+        "The call that gives the same selection without a panel. `pool`, `real`, `teacher` are what this explorer was made of."
         d, config = decisions or self._now, self.prepared.config
         words = [f'ipc={d.ipc}', f'method={d.method!r}']
         if d.weights is not None:
@@ -59,9 +60,11 @@ class _Coding(Answering):
         if self.real is not None:
             words.append('reference=real')
         words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile!r}', f'seed={self.seed}']
-        if config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]:
+        if self._other_teacher:  # whatever its name is
+            words.append('teacher=teacher')
+        elif config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]:
             words.append(f'teacher={config["teacher"]!r}')
-        words += [f'{k}={v!r}' for k, v in self._given.items()]
+        words += [f'{k}={f"{v}" if k == "device" else v!r}' for k, v in self._given.items()]
         for name, pairs in (('pins', d.pins), ('bans', d.bans)):
             if pairs:
                 words.append(f'{name}={[(self.pool.classes[c], i) for c, i in pairs]!r}')

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES
+from conftest import CLASSES, tiny_teacher
 
 from psr_nb.core import PSRError
 from psr_nb.data import ImageData, load_data
@@ -20,6 +20,7 @@ from psr_nb.findings import Findings
 from psr_nb.pool import Pool
 from psr_nb.refine import RefineSettings
 from psr_nb.select import select
+from psr_nb.selectors import Weights
 from psr_nb.studio import PoolSampler, RefineStudio
 from psr_nb.twins import RefineTwins
 
@@ -283,6 +284,27 @@ def test_decisions_of_other_kinds_of_numbers(panel):
     panel.decisions = Decisions(ipc=np.int64(3), diversity=np.float64(0.5), pins=[[0, np.int64(2)]], bans=[[1.0, 3]])
     assert 'diversity=0.5, ' in panel.code() and "pins=[('shirt', 2)], bans=[('boot', 3)]" in panel.code()
     assert panel.pin((0, 1)) and panel.pins == [(0, 2), (0, 1)] and panel.toggle(0, 2) and panel.free((1, 3))
+
+
+def test_code_for_a_teacher_that_the_pool_does_not_have(folder, tiny_models):
+    "Even one of the same name; and a device as a word."
+    teacher = tiny_teacher('a')
+    panel = opened(folder, real=None, teacher=teacher, device=torch.device('cpu'))
+    known = dict(pool=Pool.open(folder), teacher=teacher, select=select, Weights=Weights)
+    chosen = eval(panel.code(), known)
+    assert 'teacher=teacher' in panel.code()
+    assert [i.tolist() for i in chosen.ids] == [i.tolist() for i in panel.selection.ids]
+    panel.close()
+
+
+def test_a_page_does_not_say_where_things_lie_on_this_machine(panel, folder, tmp_path):
+    panel.save(tmp_path / 'map.svg')
+    panel.to_html(tmp_path / 'page.html')
+    assert Pool.open(folder).config['prior']['name'].startswith('/')
+    for file in ('map.svg', 'page.html'):
+        text = (tmp_path / file).read_text(encoding='utf-8')
+        assert 'tiny prior' in text and str(folder.parent.parent) not in text
+    assert '/' not in repr(panel.pool)
 
 
 @pytest.mark.parametrize(

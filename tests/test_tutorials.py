@@ -118,6 +118,28 @@ def test_right_answers_are_right_however_they_are_written():
         assert check(name, answer), name
 
 
+def test_entries_of_the_board_are_whole(tmp_path):
+    import numpy as np
+    import torch
+
+    from psr_nb.board import Entry, ScoreBoard
+    from psr_nb.core import PSRError
+
+    numbers = np.float32([0.5, 0.25])
+    for accuracies in (list(numbers), torch.from_numpy(numbers)):
+        entry = Entry('me', accuracies, ids=np.array([[1, 2]]))
+        assert Entry.from_code(entry.code()) == entry == Entry('me', (0.5, 0.25), ids=((1, 2),))
+    for wrong in (dict(accuracies=0.5), dict(ids=None), dict(ids=(1, 2)), dict(pool=None), dict(name='\ud800')):
+        with pytest.raises(PSRError, match='entry'):
+            Entry(**{**dict(name='me', accuracies=(0.5,)), **wrong})
+    draw = np.random.default_rng(0)
+    large = Entry('large', (0.5,), ids=draw.integers(999_999, size=(100, 50)))
+    with pytest.raises(PSRError, match='at most 20,000 characters.*Share a folder'):
+        large.code()
+    ScoreBoard(tmp_path).add(large)
+    assert len(ScoreBoard(tmp_path).rows()) == 1
+
+
 @pytest.mark.parametrize(
     'name, answer',
     [
