@@ -643,6 +643,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'psr_nb.explorer.PoolExplorer.to_html': ('explorer.html#poolexplorer.to_html', 'psr_nb/explorer.py'),
                                  'psr_nb.explorer._chosen_table': ('explorer.html#_chosen_table', 'psr_nb/explorer.py'),
                                  'psr_nb.explorer._figure': ('explorer.html#_figure', 'psr_nb/explorer.py'),
+                                 'psr_nb.explorer._pool_words': ('explorer.html#_pool_words', 'psr_nb/explorer.py'),
                                  'psr_nb.explorer._still_page': ('explorer.html#_still_page', 'psr_nb/explorer.py'),
                                  'psr_nb.explorer._still_state': ('explorer.html#_still_state', 'psr_nb/explorer.py'),
                                  'psr_nb.explorer._text': ('explorer.html#_text', 'psr_nb/explorer.py'),

@@ -40,6 +40,14 @@ def _text(data: bytes) -> str:
     return base64.b64encode(bytes(data)).decode()
 
 
+def _pool_words(pool: Pool) -> str:
+    "A pool in a line, without the paths of this machine."
+    words, prior = repr(pool), [pool.config['prior']['name']] if 'prior' in pool.config else []
+    for name in (*prior, *pool.teachers):
+        words = words.replace(name, shown_name(name))
+    return words
+
+
 def _still_state(panel: Answering) -> dict:
     "What the panel shows now, for a page without a kernel."
     colours = [c for c in panel.about['colours'] if c != 'marginal gain']
@@ -69,7 +77,7 @@ def _still_page(panel: Answering, title: str | None, call: str, explained: int) 
     return render(
         'explorer.html.j2',
         title=title or f'Pool {shown_name(config["prior"]["name"]) if "prior" in config else config.get("data", "")}',
-        about=repr(panel.pool),
+        about=_pool_words(panel.pool),
         call=call,
         sprites=sheet,
         data=dict(state=_still_state(panel), cards=cards, tiles=dict(tile=tile, columns=columns)),
@@ -91,7 +99,7 @@ def _figure(panel: Answering, width: int = 760, height: int = 480) -> str:
             dict(name=name, colour=colour, top=top, radius=round(2.6 * size, 1), places=of, count=f'{len(of):,}')
         )
     shown = [state for state in states if state['places']]
-    return render('map.svg.j2', width=width, height=height, title=repr(panel.pool), states=shown)
+    return render('map.svg.j2', width=width, height=height, title=_pool_words(panel.pool), states=shown)
 
 
 def _chosen_table(panel: Answering) -> pd.DataFrame:
@@ -158,7 +166,7 @@ class PoolExplorer(Exchanging):
         self._followers = weakref.WeakSet()
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file, start)
         self._given = dict(options)
-        self._other_teacher = not isinstance(teacher, (str, type(None))) and pool.find_teacher(teacher) is None
+        self._other_teacher = not isinstance(teacher, (str, type(None))) and pool.find_teacher(cast(Any, teacher)) is None
         self._whole = file.read()
         begin = self._whole or start or Decisions()
         self._show_pool(second, begin.ipc, protocol, student)

@@ -20,7 +20,6 @@ from .core import PSRError, as_path, content_hash, expect, is_there, is_whole, l
 from .engines import Engine, opened
 from .front import object_html
 from .pictures import to_float, to_pil, to_uint8
-from .seen import shown_name
 from psr_nb.shards import (
     POOL_FORMAT,  # noqa: F401  # an earlier import path
     PoolArray,
@@ -319,8 +318,8 @@ class Pool:
         guide = self.config.get('guide')
         return (
             f'Pool {self.path.name}: {len(self.classes)} classes × {self.n_per_class} candidates '
-            f'from {shown_name(self.config["prior"]["name"])}, {"guide " + guide["name"] + ", " if guide else ""}'
-            f'seed {self.config["seed"]}, teachers {", ".join(map(shown_name, self.teachers)) or "none"}'
+            f'from {self.config["prior"]["name"]}, {"guide " + guide["name"] + ", " if guide else ""}'
+            f'seed {self.config["seed"]}, teachers {", ".join(self.teachers) or "none"}'
         )
 
     def _position(self, name: str | None) -> int:

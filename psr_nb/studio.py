@@ -511,6 +511,8 @@ class RefineStudio(_Verdicts):
 class _ReportingPrior:
     "A prior that tells about every denoising step."
 
+    watched = True  # one shard after another
+
     def __init__(self, prior: Prior, tell: Callable):
         self._prior, self._tell = prior, tell
 
@@ -518,8 +520,11 @@ class _ReportingPrior:
         return getattr(self._prior, name)
 
     def sample(self, labels, noise=None, seed=0, generators=None, batch_size=None, **options) -> torch.Tensor:
+        own = (
+            len(labels) if generators is None else len({g.initial_seed() for g in generators})
+        )  # the last may be there again
         for step in self._prior.sample_steps(labels, noise, seed, generators, **options):
-            self._tell(step, labels)
+            self._tell(step, labels[:own])
         return step.latents
 
 # %% ../nbs/31_studio.ipynb #c074
@@ -583,7 +588,7 @@ class PoolSampler(WorkerPanel):
         if step.step == step.total or worker.permits in (0, 1) or time.monotonic() - self._shown > self.every:
             with torch.no_grad():
                 self._picture(
-                    self.prior.decode(step.estimate[:64]).cpu(),
+                    self.prior.decode(step.estimate[: min(64, len(labels))]).cpu(),
                     f'{self.prior.classes[int(labels[0])]}: denoising step {step.step} of {step.total}',
                 )
         worker.checkpoint()
