@@ -166,7 +166,9 @@ class PoolExplorer(Exchanging):
         self._followers = weakref.WeakSet()
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file, start)
         self._given = dict(options)
-        self._other_teacher = not isinstance(teacher, (str, type(None))) and pool.find_teacher(cast(Any, teacher)) is None
+        self._other_teacher = (
+            not isinstance(teacher, (str, type(None))) and pool.find_teacher(cast(Any, teacher)) is None
+        )
         self._whole = file.read()
         begin = self._whole or start or Decisions()
         self._show_pool(second, begin.ipc, protocol, student)
