@@ -438,6 +438,24 @@ def test_two_studios_of_a_script_are_two(folder, tiny_models):
         made[0].start()
 
 
+def test_a_cell_that_is_run_again_closes_its_own_panel_only():
+    "Where the front end sends no numbers of cells, as nbclient and nbconvert."
+    import nbclient
+    import nbformat
+
+    begin = """from psr_nb.worker import WorkerPanel
+class Panel(WorkerPanel):
+    def __init__(self):
+        super().__init__()
+        self._begin('panel')
+made = []"""
+    cells = [begin, *['made.append(Panel())  # once', 'made.append(Panel())  # and again'] * 2]
+    cells.append('print([panel._closed for panel in made])')
+    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
+    nbclient.NotebookClient(notebook).execute()
+    assert notebook.cells[-1].outputs[0].text.strip() == '[True, True, False, False]'
+
+
 def test_a_closed_studio_gets_no_selection(folder, panel, tiny_models):
     prior, (_, teacher) = tiny_models
     studio = RefineStudio(panel, prior, teacher, noise())
