@@ -38,9 +38,14 @@ __all__ = ['BOARD_FORMAT', 'LONGEST_NAME', 'LONGEST_CODE', 'Entry', 'ScoreBoard'
 BOARD_FORMAT = 1
 LONGEST_NAME = 40  # characters
 LONGEST_CODE = 20_000  # characters
-_MARK = 'PSR-'
+_MARK, _LONGEST_CONTENT = 'PSR-', 200_000  # the second: bytes, unpacked
 
 # %% ../nbs/34_board.ipynb #16a26432
+def _plain(value: Any) -> Any:
+    "A number of numpy or torch as Python's own."
+    return value.item() if hasattr(value, 'item') else value
+
+
 @dataclass(frozen=True)
 class Entry:
     "What one learner, or one rule, picked, and how students did on it."
@@ -54,6 +59,15 @@ class Entry:
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.strip() or len(self.name) > LONGEST_NAME:
             raise PSRError('name of an entry', f'1 to {LONGEST_NAME} characters', repr(self.name)[:60])
+        if not isinstance(self.pool, str):
+            raise PSRError('pool of an entry', 'the fingerprint of a pool, or an empty text', repr(self.pool)[:60])
+        try:
+            object.__setattr__(self, 'accuracies', tuple(map(_plain, self.accuracies)))
+            object.__setattr__(self, 'ids', tuple(tuple(map(_plain, row)) for row in self.ids))
+            self.name.encode()
+        except (TypeError, ValueError) as e:
+            wanted = 'a name, accuracies, and candidate numbers of each class'
+            raise PSRError('an entry', wanted, f'{type(e).__name__}: {e}') from None
         right = lambda a: is_number(a) and 0 <= a <= 1
         if not 0 < len(self.accuracies) <= 100 or not all(map(right, self.accuracies)):
             raise PSRError('accuracies of an entry', '1 to 100 numbers from 0 to 1', repr(self.accuracies)[:60])
@@ -68,9 +82,13 @@ class Entry:
         return float(np.mean(self.accuracies))
 
     def code(self) -> str:
-        "One line of text that can be pasted."
-        packed = zlib.compress(to_json(_content(self), indent=None).encode(), 9)
-        return _MARK + base64.urlsafe_b64encode(packed).decode()
+        "One line of text that can be pasted. Raises `PSRError` where it would be too long to be read again."
+        content = to_json(_content(self), indent=None).encode()
+        text = _MARK + base64.urlsafe_b64encode(zlib.compress(content, 9)).decode()
+        if len(text) > LONGEST_CODE or len(content) > _LONGEST_CONTENT:
+            found, say = f'{len(text):,}', 'Share a folder instead: ScoreBoard(FOLDER).add(entry)'
+            raise PSRError('code of an entry', f'at most {LONGEST_CODE:,} characters', found, say)
+        return text
 
     @classmethod
     def from_code(
@@ -84,7 +102,7 @@ class Entry:
             raise PSRError('code of an entry', f'one that begins with {_MARK}', repr(text[:20]), say)
         try:
             unpack = zlib.decompressobj()
-            content = json.loads(unpack.decompress(base64.urlsafe_b64decode(text[len(_MARK) :]), 200_000))
+            content = json.loads(unpack.decompress(base64.urlsafe_b64decode(text[len(_MARK) :]), _LONGEST_CONTENT))
         except (ValueError, zlib.error):
             raise PSRError(
                 'code of an entry', 'a whole one', f'{len(text)} characters that make no entry', say

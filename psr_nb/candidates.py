@@ -119,10 +119,11 @@ _SMALL = 50_000_000  # parameters of a network that one thread can run as fast a
 
 
 def _small(prior: Any) -> bool:
-    "A prior that is sampled in no time, on a CPU."
-    if not isinstance(prior, Prior) or torch.device(prior.device).type != 'cpu':
+    "A prior that is sampled in no time, on a CPU; one that a panel watches is the same prior."
+    network = getattr(prior, 'transformer', None)
+    if not isinstance(network, torch.nn.Module) or torch.device(prior.device).type != 'cpu':
         return False
-    return sum(p.numel() for p in prior.transformer.parameters()) <= _SMALL
+    return sum(p.numel() for p in network.parameters()) <= _SMALL
 
 
 def _independent(prior: Any, sampler: dict, guide: Any = None) -> bool:
@@ -312,11 +313,15 @@ def _begin(
 # %% ../nbs/09_candidates.ipynb #ca015
 def _side_by_side(prior: Any, sampler: dict, guide: Any) -> int:
     "How many shards are made at once."
+    if getattr(prior, 'watched', False):
+        return 1
     return min(4, torch.get_num_threads()) if _independent(prior, sampler, guide) else 1
 
 
 def _together(prior: Any, config: dict, guide: Any) -> int:
     "How many shards are sampled in one batch: more than one where they are very small."
+    if getattr(prior, 'watched', False):
+        return 1
     return max(1, FEWEST // config['shard_size']) if _independent(prior, config['sampler'], guide) else 1
 
 # %% ../nbs/09_candidates.ipynb #146c8a06

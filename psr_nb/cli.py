@@ -100,9 +100,10 @@ class _Commands(TyperGroup):
             )
             raise typer.Exit(143 if isinstance(e, _Terminated) else 130) from None
         except Exception as e:
-            if isinstance(e, OSError) and e.errno in _OF_THE_SYSTEM and e.filename and not ctx.params.get('debug'):
+            if isinstance(e, OSError) and e.errno in _OF_THE_SYSTEM and not ctx.params.get('debug'):
                 wanted = 'a file or a folder that this user can read and write'
-                typer.secho(f'psr: {e.filename}: expected {wanted}, found {e.strerror}', fg='red', err=True)
+                place = e.filename or 'what is printed, or a file'  # a printed line has no name
+                typer.secho(f'psr: {place}: expected {wanted}, found {e.strerror}', fg='red', err=True)
                 raise typer.Exit(1) from None
             core = sys.modules.get('psr_nb.core')
             if ctx.params.get('debug') or core is None or not isinstance(e, core.PSRError):

@@ -337,7 +337,7 @@ class Deciding(_Remembering):
         new: Decisions,  # replaces all that was decided
     ):
         expect(new, 'decisions', Decisions)
-        new.check()
+        new = new.plain()
         if new.kept != self._fitting(new).kept:
             wanted = f'candidates below {self.pool.n_per_class} of each of {len(self.pool.classes)} classes'
             raise PSRError('decision kept', wanted, repr(new.kept)[:60])

@@ -106,6 +106,7 @@ class Decisions:
         try:
             pairs = lambda rows: tuple((int(c), int(i)) for c, i in rows)
             content = {'worth': cls.worth, **content}  # a file may be older than a weight
+            cls(**{f.name: content[f.name] for f in fields(cls)}).check()  # nothing is rounded, no text is True
             numbers: dict[str, Any] = {k: float(content[k]) for k in (*WEIGHTS, 'quantile')}
             self = cls(
                 method=str(content['method']),
@@ -117,14 +118,14 @@ class Decisions:
                 kept=tuple(tuple(int(i) for i in ids) for ids in content['kept']),
             )
         except (KeyError, TypeError, ValueError) as e:
-            raise PSRError(
-                f'{path}',
-                'decisions about a pool',
-                f'a damaged file ({type(e).__name__}: {e})',
-                'Move it away to begin anew',
-            ) from None
-        lookup(SELECTORS, self.method, 'selector')
+            why = f'{e}' if isinstance(e, PSRError) else f'{type(e).__name__}: {e}'
+            say = 'Move it away to begin anew'
+            raise PSRError(f'{path}', 'decisions about a pool', f'a damaged file ({why})', say) from None
         return self
+
+    def plain(self) -> Decisions:
+        "The same in Python's own numbers and tuples. Raises `PSRError` for values that nobody can decide."
+        return Decisions.read('decisions', asdict(self.check()))
 
 # %% ../nbs/27_decisions.ipynb #c026
 def reverted(

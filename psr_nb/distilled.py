@@ -284,7 +284,7 @@ def _refinement(
     last, losses = steps[-1], {}
     for k in _get(last, 'losses') or {}:
         losses[k] = [round(float(_get(s, 'losses')[k]), 6) for s in steps if k in _get(s, 'losses')]
-    refined = dict(steps=_get(last, 'total') or len(steps), losses=losses)
+    refined = dict(steps=_get(last, 'step') or _get(last, 'total') or len(steps), losses=losses)  # made, not planned
     if settings := _get(last, 'settings'):
         refined['settings'] = asdict(settings)
     for name in ('drift', 'probability', 'accepted'):

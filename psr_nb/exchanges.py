@@ -67,7 +67,8 @@ class Exchanging(Sweeping):
             if replace(self._now, kept=()) != replace(job['decisions'], kept=()):
                 return '!The selection was changed meanwhile, so nothing was exchanged: try again'
             before = self.predicted(begun)
-            self._change(lambda d: replace(d, pins=tuple(last.pins)))
+            if not self._change(lambda d: replace(d, pins=tuple(last.pins))):
+                return self.note
             after = self.predicted(self.selection.ids)
         assert before is not None and after is not None
         what = f'{new} of {last.ids.size} candidates exchanged and pinned'

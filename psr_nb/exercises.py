@@ -255,7 +255,10 @@ def _duels() -> list[tuple]:
     luck = g.normal(0.7, 0.03, 8)  # what both have in common
     near = luck + 0.01 + g.normal(0, 0.002, 8)
     shaken = luck + 0.02 * np.array([1, -1, 2, -1, 1, -2, 1, -0.5])
-    return [(near, luck), (luck, near), (shaken, luck), (luck, shaken), (luck + 0.2, luck[::-1])]
+    wide = luck + 0.009 + 0.002 * np.arange(-7, 8, 2)  # two pairs the other way, and yet surely better
+    lucky = luck + np.array([0.001] * 7 + [0.2])  # better in every pair, and yet not surely
+    made = [(near, luck), (shaken, luck), (wide, luck), (lucky, luck)]
+    return [*made, *(pair[::-1] for pair in made), (luck + 0.2, luck[::-1])]
 
 
 EXERCISES['better'] = function(
@@ -367,7 +370,10 @@ EXERCISES['drift'] = function(
 # %% ../nbs/35_exercises.ipynb #11d85cd4
 EXERCISES['take_back'] = function(
     taken_back,
-    lambda: [(np.array([0.9, 0.8, 0.2, 0.6]), np.array([0.95, 0.2, 0.99, 0.35]), t) for t in (0.05, 0.3, 0.7)],
+    lambda: [  # 0.75 to 0.5 is a fall of exactly 0.25, which is still accepted
+        (np.array([0.9, 0.8, 0.2, 0.6, 0.75]), np.array([0.95, 0.2, 0.99, 0.35, 0.5]), t)
+        for t in (0.05, 0.25, 0.3, 0.7)
+    ],
     'the judge took no part in the refinement, so it cannot have been talked round.',
     'how far has the probability *fallen*? Take back where that is more than the tolerance.',
     [
@@ -391,7 +397,8 @@ def winner_gap(
 
 def _contests() -> list[tuple]:
     g = np.random.default_rng(6)
-    return [tuple(g.normal(0.7, 0.02, (2, n))) for n in (4, 9, 20)]
+    made = [tuple(g.normal(0.7, 0.02, (2, n))) for n in (4, 9, 20)]
+    return [*made, made[0][::-1], (np.array([0.70, 0.75, 0.72]), np.array([0.71, 0.78, 0.70]))]
 
 
 EXERCISES['gap'] = function(

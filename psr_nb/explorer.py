@@ -27,6 +27,7 @@ from .measures import EXPLORER_STATES
 from .pool import Pool
 from .protocols import Protocol
 from .report import sprites
+from .seen import shown_name
 from .select import prepare
 from .showing import Answering
 from .views import MAP_METHODS
@@ -37,6 +38,14 @@ __all__ = ['explorable', 'PoolExplorer']
 # %% ../nbs/30_explorer.ipynb #n18
 def _text(data: bytes) -> str:
     return base64.b64encode(bytes(data)).decode()
+
+
+def _pool_words(pool: Pool) -> str:
+    "A pool in a line, without the paths of this machine."
+    words, prior = repr(pool), [pool.config['prior']['name']] if 'prior' in pool.config else []
+    for name in (*prior, *pool.teachers):
+        words = words.replace(name, shown_name(name))
+    return words
 
 
 def _still_state(panel: Answering) -> dict:
@@ -67,8 +76,8 @@ def _still_page(panel: Answering, title: str | None, call: str, explained: int) 
     sheet, tile, columns = sprites(panel._images[:])
     return render(
         'explorer.html.j2',
-        title=title or f'Pool {config["prior"]["name"] if "prior" in config else config.get("data", "")}',
-        about=repr(panel.pool),
+        title=title or f'Pool {shown_name(config["prior"]["name"]) if "prior" in config else config.get("data", "")}',
+        about=_pool_words(panel.pool),
         call=call,
         sprites=sheet,
         data=dict(state=_still_state(panel), cards=cards, tiles=dict(tile=tile, columns=columns)),
@@ -90,7 +99,7 @@ def _figure(panel: Answering, width: int = 760, height: int = 480) -> str:
             dict(name=name, colour=colour, top=top, radius=round(2.6 * size, 1), places=of, count=f'{len(of):,}')
         )
     shown = [state for state in states if state['places']]
-    return render('map.svg.j2', width=width, height=height, title=repr(panel.pool), states=shown)
+    return render('map.svg.j2', width=width, height=height, title=_pool_words(panel.pool), states=shown)
 
 
 def _chosen_table(panel: Answering) -> pd.DataFrame:
@@ -144,7 +153,7 @@ class PoolExplorer(Exchanging):
             raise PSRError('argument name', 'letters, digits, - and _', name)
         expect(start, 'start', Decisions, optional=True)
         if start is not None:
-            start.check()
+            start = start.plain()
         if own := [k for k in options if k in {f.name for f in fields(Decisions)}]:
             say = f'PoolExplorer(pool, start=Decisions({own[0]}={options[own[0]]!r}))'
             raise PSRError(f'argument {own[0]}', 'a decision to begin with, in start=', repr(options[own[0]]), say)
@@ -157,6 +166,9 @@ class PoolExplorer(Exchanging):
         self._followers = weakref.WeakSet()
         self._begin(pool, real, prepare(pool, real, space, teacher, seed=seed, **options), space, seed, file, start)
         self._given = dict(options)
+        self._other_teacher = (
+            not isinstance(teacher, (str, type(None))) and pool.find_teacher(cast(Any, teacher)) is None
+        )
         self._whole = file.read()
         begin = self._whole or start or Decisions()
         self._show_pool(second, begin.ipc, protocol, student)

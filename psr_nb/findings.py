@@ -46,9 +46,11 @@ class Finding:
     def plus(
         self,
         more: Finding,  # other students on the same selection
+        first: int | None = None,  # seed of the first of them; None: the next one
     ) -> Finding:
-        "Both together."
-        return replace(more, accuracies=self.accuracies + more.accuracies)
+        "Both together. A student whose seed is here already, since two panels trained at once, counts once."
+        known = 0 if first is None else max(0, len(self.accuracies) - first)
+        return replace(more, accuracies=self.accuracies + more.accuracies[known:])
 
 
 def finding_key(
@@ -131,11 +133,12 @@ class Findings:
     def with_finding(
         self,
         new: Finding,  # students are added to those of the same key
+        first: int | None = None,  # seed of the first of them; None: the next one
     ) -> Findings:
         "With one more finding."
         known = next((f for f in self.findings if f.key == new.key), None)
         others = tuple(f for f in self.findings if f.key != new.key)
-        return replace(self, findings=(*others, new if known is None else known.plus(new)))
+        return replace(self, findings=(*others, new if known is None else known.plus(new, first)))
 
     def with_snapshot(
         self,

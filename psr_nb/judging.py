@@ -230,6 +230,8 @@ class _Holding(_JudgingTraits):
         with self._lock:
             self._findings_file.change(lambda new: self._with(work, new))
             self._publish_accuracy()
+            if self._findings_file.problem:
+                self.note = self._findings_file.problem
         self._tell_others()
 
     def refresh(self) -> None:
@@ -241,7 +243,8 @@ class _Holding(_JudgingTraits):
                 self._publish_accuracy()
 
     def _with(self, work: Any, new: Findings | None) -> Findings:
-        self._findings = work(self._findings if new is None else new)
+        self._findings = self._findings if new is None else new  # even where the work fails
+        self._findings = work(self._findings)
         return self._findings
 
 # %% ../nbs/29_judging.ipynb #ju13c
@@ -321,7 +324,7 @@ class _Training(_Forecasting):
         kind = which if which in ('random', 'first') else 'selection'
         chosen = tuple(tuple(int(i) for i in of_class) for of_class in ids) if kind == 'selection' else ()
         self._job = dict(which=which, key=key, kind=kind, decisions=decisions, ids=chosen, got=(), done=0.0)
-        self._job['of'] = len(seeds)
+        self._job |= dict(of=len(seeds), first=known)
         self._job['predicted'] = None if expected is None else expected.accuracy
         steps = train_beside(sets, kept, seeds, self.protocol, self.student)
         self._worker = Worker(steps, self._heard_of, self._ended).start()
@@ -365,11 +368,11 @@ class _Training(_Forecasting):
             words = ('key', 'kind', 'decisions', 'ids', 'got', 'predicted')
             found = Finding(*(job[k] for k in words))
             try:
-                self._keep(lambda kept: kept.with_finding(found))
+                self._keep(lambda kept: kept.with_finding(found, job['first']))
             except PSRError as e:  # the file was damaged meanwhile: what was measured stays in the panel
                 problem = problem or e
                 with self._lock:
-                    self._findings = self._findings.with_finding(found)
+                    self._findings = self._findings.with_finding(found, job['first'])
                     self._publish_accuracy()
         if problem is not None:
             self._show_training(0.0, f'!{problem}', busy=False)

@@ -24,6 +24,7 @@ from psr_nb.shards import (
     POOL_FORMAT,  # noqa: F401  # an earlier import path
     PoolArray,
     check_folder,
+    check_ours,
     find_shards,
     folder_lock,
     pool_command,
@@ -51,7 +52,7 @@ def _opened(
 ) -> tuple[Path, dict, dict, int]:  # what `Pool` is made of
     "Looks at pool.json and the names of the shards, and says what is missing or damaged."
     info = read_info(path)
-    files, _ = find_shards(path)
+    files, _ = find_shards(path, info)
     n = info['n_per_class'] if n_per_class is None else n_per_class
     size, classes = info['config']['shard_size'], info['config']['classes']
     if info['n_per_class'] == 0:
@@ -77,6 +78,8 @@ def _opened(
                 reason,
                 f'Make it again with {pool_command(path, info)}',
             )
+        if info['shards'].get(f'{key[0]},{key[1]}') != files[key].stem[-16:]:  # not the file that was written then
+            check_ours(files[key], info, key)
     return path, info, files, n
 
 # %% ../nbs/10_pool.ipynb #991eb51f

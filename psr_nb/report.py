@@ -203,6 +203,8 @@ def accuracy_section(
                 seeds=s['n'],
             )
         )
+    columns = list(dict.fromkeys(k for r in report.rows for k in r))  # rows of several files have columns of their own
+    cell = lambda v: f'{v:.4f}' if isinstance(v, float) else str(v)
     label = 'Accuracy of each method: ' + ', '.join(f'{s["method"]} {_percent(s["mean"])} %' for s in summary)
     return dict(
         **{k: several(k) for k in ('student', 'protocol', 'labels')},
@@ -211,8 +213,8 @@ def accuracy_section(
         differ=['images per class' if k == 'ipc' else k for k in differ],
         rows=rows,
         figure=_figure(accuracy_plot(report, highlight=highlight), 'accuracy-plot', label),
-        columns=[k.replace('_', ' ') for k in report.rows[0]],
-        trainings=[[f'{v:.4f}' if isinstance(v, float) else str(v) for v in r.values()] for r in report.rows],
+        columns=[k.replace('_', ' ') for k in columns],
+        trainings=[[cell(r.get(k, '')) for k in columns] for r in report.rows],
     )
 
 # %% ../nbs/25_report.ipynb #p022

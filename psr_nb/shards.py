@@ -44,7 +44,7 @@ from .seen import shown_name
 # %% auto #0
 __all__ = ['SHARD_NAME', 'POOL_FORMAT', 'INFO_FIELDS', 'CONFIG_FIELDS', 'weights_hash', 'shard_name', 'pack_arrays',
            'read_packed', 'write_packed', 'shard_damage', 'ShardedPool', 'PoolArray', 'pool_identity', 'guide_words',
-           'pool_command', 'read_info', 'find_shards', 'shard_path', 'check_folder', 'intact_shards']
+           'pool_command', 'read_info', 'find_shards', 'shard_path', 'check_folder', 'check_ours', 'intact_shards']
 
 # %% ../nbs/08_shards.ipynb #c005
 def weights_hash(
@@ -358,16 +358,18 @@ def read_info(
 # %% ../nbs/08_shards.ipynb #169f810d
 def find_shards(
     path: Path,  # folder of the pool
+    info: dict | None = None,  # content of pool.json: of two files, the one that it names is the first
 ) -> tuple[dict[tuple[int, int], Path], list[Path]]:
     "(class, block) -> file by the names alone, and files that are second to another one."
-    files, doubles = {}, []
+    files, doubles, known = {}, [], {} if info is None else info['shards']
     for p in listed(path / 'shards', '*.safetensors'):
         if m := SHARD_NAME.fullmatch(p.name):
             key = int(m[1]), int(m[2])
-            if key in files:
+            if key in files and known.get(f'{key[0]},{key[1]}') != m[3]:
                 doubles.append(p)
-            else:
-                files[key] = p
+                continue
+            doubles += [files[key]] if key in files else []
+            files[key] = p
     return files, doubles
 
 
@@ -394,6 +396,28 @@ def check_folder(
         found = f'{", ".join(other[:3])}{" …" if len(other) > 3 else ""}, and no pool.json'
         raise PSRError(f'{path}', 'a new folder, or that of a pool', found, 'Choose another output folder')
 
+# %% ../nbs/08_shards.ipynb #c0ffee01
+def check_ours(
+    file: Path,  # a shard
+    info: dict,  # content of pool.json
+    key: tuple[int, int],  # the class and block that its name says
+) -> None:
+    "Raises `PSRError` for a shard that holds candidates of another pool, class or block, however intact it is."
+    try:
+        if in_store(file):
+            metadata = tensor_places(file)[0].get('__metadata__')
+        else:
+            with _opened(file) as f:
+                metadata = f.metadata()
+        about = json.loads((metadata or {}).get('psr_nb', '{}'))
+    except Exception as e:
+        raise PSRError(
+            f'shard {file}', 'a safetensors file', f'{type(e).__name__}: {e}', 'Sample with verify=True to replace it'
+        ) from None
+    if (about.get('identity'), about.get('class'), about.get('block')) != (info['identity'], *key):
+        wanted, found = f'candidates of this pool ({file.parent.parent})', 'intact candidates of another one'
+        raise PSRError(f'shard {file}', wanted, found, 'Move the file away')
+
 # %% ../nbs/08_shards.ipynb #e88ef9a1
 def intact_shards(
     path: Path,  # the folder
@@ -404,7 +428,7 @@ def intact_shards(
     for folder in () if in_store(path) else (path, path / 'shards', path / 'cache'):
         for stray in folder.glob('.*.tmp'):
             stray.unlink(missing_ok=True)
-    files, doubles = find_shards(path)
+    files, doubles = find_shards(path, info)
     for p in doubles:
         warnings.warn(f'shard {p}: a second file for the same candidates, removed', stacklevel=2)
         _remove(p)
@@ -418,22 +442,5 @@ def intact_shards(
             _remove(p)
             del files[key]
             continue
-        try:
-            if in_store(p):
-                metadata = tensor_places(p)[0].get('__metadata__')
-            else:
-                with _opened(p) as f:
-                    metadata = f.metadata()
-            about = json.loads((metadata or {}).get('psr_nb', '{}'))
-        except Exception as e:
-            raise PSRError(
-                f'shard {p}', 'a safetensors file', f'{type(e).__name__}: {e}', 'Sample with verify=True to replace it'
-            ) from None
-        if (about.get('identity'), about.get('class'), about.get('block')) != (info['identity'], *key):
-            raise PSRError(
-                f'shard {p}',
-                f'candidates of this pool ({path})',
-                'intact candidates of another one',
-                'Move the file away',
-            )
+        check_ours(p, info, key)
     return files

@@ -24,6 +24,7 @@ from .measures import BETTER, EXPLORER_STATES, METERS, measures, project_real, s
 from .pictures import to_float, to_uint8
 from .problems import reference_images, score_columns
 from .score import teacher_answers
+from .seen import shown_name
 from .selectors import SELECTORS
 from .views import class_colours, pool_umap
 
@@ -91,7 +92,7 @@ class _Measuring(Judging):
                 else (max(0.0, 1 - 2.5 * (1 - r)), 1.0)
             )
             if name == 'agreement' and self.second:
-                hint = f'{hint}: {self.second}'
+                hint = f'{hint}: {shown_name(self.second)}'
             out.append(
                 dict(
                     name=name,
@@ -202,7 +203,7 @@ class _Showing(_Placing):
             n_per_class=n,
             judged=self.prepared.problems[0].seen is not None,
             real=self.real is not None,
-            second=self.second,
+            second=self.second and shown_name(self.second),
             maps=['umap', 'pca'],
             controls=controls,
             presets=list(PRESETS),

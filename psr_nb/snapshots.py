@@ -44,13 +44,14 @@ class _Coding(Answering):
     snapshots = traitlets.List().tag(sync=True)  # name, setting in words, chosen candidates of each class
     numbers = traitlets.Dict().tag(sync=True)  # all snapshots as a table
     _given: dict
+    _other_teacher: bool = False  # whether a teacher is asked that the pool was not sampled with
     _followers: weakref.WeakSet
 
     def code(
         self,
         decisions: Decisions | None = None,  # None: those of now
     ) -> str:
-        "The call that gives the same selection without a panel, where `pool` and `real` are what this explorer was made of."
+        "The call that gives the same selection without a panel. `pool`, `real`, `teacher` are what this explorer was made of."
         d, config = decisions or self._now, self.prepared.config
         words = [f'ipc={d.ipc}', f'method={d.method!r}']
         if d.weights is not None:
@@ -59,9 +60,11 @@ class _Coding(Answering):
         if self.real is not None:
             words.append('reference=real')
         words += [f'space={self.space!r}', f'gate={d.gate}', f'quantile={d.quantile!r}', f'seed={self.seed}']
-        if config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]:
+        if self._other_teacher:  # whatever its name is
+            words.append('teacher=teacher')
+        elif config['teacher'] and config['teacher'] != (self.pool.teachers or [None])[0]:
             words.append(f'teacher={config["teacher"]!r}')
-        words += [f'{k}={v!r}' for k, v in self._given.items()]
+        words += [f'{k}={f"{v}" if k == "device" else v!r}' for k, v in self._given.items()]
         for name, pairs in (('pins', d.pins), ('bans', d.bans)):
             if pairs:
                 words.append(f'{name}={[(self.pool.classes[c], i) for c, i in pairs]!r}')
@@ -114,13 +117,16 @@ class _Keeping(_Coding):
 
     def rename(self, name: str, to: str) -> None:
         "Gives a snapshot another name."
-        kept = self._named(name)
-        if any(s.name == to for s in self._findings.snapshots) and to != name:
-            raise PSRError('argument to', 'a name that is free', to)
+        self._named(name)
         _check_name(to, 'to')
-        moved = replace(kept, name=to)
-        change = lambda s: moved if s.name == name else s
-        self._keep(lambda found: replace(found, snapshots=tuple(map(change, found.snapshots))))
+
+        def work(found):  # another panel may have taken the name meanwhile
+            if to != name and any(s.name == to for s in found.snapshots):
+                raise PSRError('argument to', 'a name that is free', to)
+            change = lambda s: replace(s, name=to) if s.name == name else s
+            return replace(found, snapshots=tuple(map(change, found.snapshots)))
+
+        self._keep(work)
 
     def forget(self, name: str) -> None:
         "Throws a snapshot away; what students made of it stays."
@@ -136,7 +142,20 @@ class _Keeping(_Coding):
 
     def _what(self, which: str) -> tuple[Any, Any]:
         kept = next((s for s in self._findings.snapshots if s.name == which), None)
-        return super()._what(which) if kept is None else (kept.decisions, kept.ids)
+        if kept is None:
+            return super()._what(which)
+        if self._shown_of(kept) != [list(i) for i in kept.ids]:
+            wanted = f'candidates below {self.pool.n_per_class} of each of {len(self.pool.classes)} classes'
+            say = 'Open the pool as it was then, or restore the snapshot and keep it anew'
+            raise PSRError(f'snapshot {which}', wanted, 'those of another pool, or of more candidates', say)
+        return kept.decisions, kept.ids
+
+    def _shown_of(self, kept: Snapshot) -> list[list[int]]:
+        "The candidates of a snapshot that this panel has: a pool may have been opened with fewer."
+        classes, n = len(self.pool.classes), self.pool.n_per_class
+        if len(kept.ids) != classes:
+            return [[]] * classes
+        return [[i for i in of_class if 0 <= i < n] for of_class in kept.ids]
 
 # %% ../nbs/29_snapshots.ipynb #sn11
 class Snapping(_Keeping):
@@ -148,6 +167,8 @@ class Snapping(_Keeping):
         form: str = 'json',  # "json", "code", "selection" or "studio"
     ) -> str:  # the text, or where it went
         "A setting for use elsewhere."
+        if name not in ('selection', *(s.name for s in self._findings.snapshots)):
+            raise PSRError('argument name', 'selection, or the name of a snapshot', repr(name)[:60])
         decisions, ids = self._what(name)
         if form == 'code':
             return self.code(decisions)
@@ -178,7 +199,7 @@ class Snapping(_Keeping):
 
     def _to_studio(self, name: str) -> str:
         "Gives a selection to the studio that was opened last on this explorer."
-        studios = [f for f in self._followers if getattr(f, 'open_since', 0)]
+        studios = [f for f in self._followers if getattr(f, 'open_since', 0) and not getattr(f, '_closed', False)]
         if not studios:
             say = 'Open one below: RefineStudio(explorer, prior, teacher, real)'
             raise PSRError('the studio', 'one that was opened with this explorer', 'none', say)
@@ -197,14 +218,19 @@ class Snapping(_Keeping):
         return [*super()._rows(), *((s.name, s.name) for s in self._findings.snapshots)]
 
     def _row(self, which: str, name: str) -> dict:
-        row = super()._row(which, name)
         kept = next((s for s in self._findings.snapshots if s.name == which), None)
-        return row if kept is None else {**row, 'snapshot': True, 'setting': setting_words(kept.decisions)}
+        if kept is None:
+            return super()._row(which, name)
+        try:
+            row = super()._row(which, name)
+        except PSRError:  # it is about candidates that are not shown here
+            row = dict(which=which, name=name, predicted=None, measured=None, students=0)
+        return {**row, 'snapshot': True, 'setting': setting_words(kept.decisions)}
 
     def _publish_accuracy(self) -> None:
         super()._publish_accuracy()
         kept = self._findings.snapshots
-        self.snapshots = [dict(name=s.name, ids=[list(i) for i in s.ids]) for s in kept]
+        self.snapshots = [dict(name=s.name, ids=self._shown_of(s)) for s in kept]
         rows = {row['which']: row for row in cast(Any, self.accuracy)['rows']}
         names = list(dict.fromkeys(m for s in kept for m, _ in s.meters))
         share = lambda v: '–' if v is None else f'{100 * v[0]:.1f} %'
@@ -223,7 +249,8 @@ class Snapping(_Keeping):
         kind, name = message.get('do'), str(message.get('name', 'selection'))
         try:
             if kind == 'snapshot':
-                self.note = f'Kept as {self.snapshot()}'
+                name = self.snapshot()
+                self.note = self._findings_file.problem or f'Kept as {name}'
             elif kind == 'rename':
                 self.rename(name, str(message['to']))
             elif kind in ('restore', 'forget'):

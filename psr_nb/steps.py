@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 import traitlets
 
-from .core import PSRError, check_whole
+from .core import PSRError, check_whole, content_hash
 from .data import ImageData
 from .forecast import duration_words
 from .judging import train_beside
@@ -33,7 +33,8 @@ class Measuring(WorkerPanel):
     protocol: Any = 'quick'
     student_name: str = 'convnet3'
     _students: Worker | None = None
-    _asked: dict
+    _asked: dict = {}
+    _measured_of: dict = {}  # step -> hash of the images that its students were trained on
 
     def _images_now(self) -> tuple[int, torch.Tensor, torch.Tensor]:  # step, images (n, c, h, w) in [0, 1], labels
         raise NotImplementedError
@@ -54,13 +55,25 @@ class Measuring(WorkerPanel):
             judges.images[judges.kept], judges.labels[judges.kept], list(self.selection.classes), judges.name
         )
         step, images, labels = self._images_now()
-        known = sum(int(cast(Any, m)['students']) for m in self.measured if m['step'] == step)
+        pixels = to_uint8(images)
+        digest = content_hash(pixels.numpy().tobytes())
+        known = len(self._said_of(step, digest))
         seeds = range(known, known + int(students))
-        self._asked = dict(step=step, of=len(seeds), got=())
-        steps = train_beside(
-            [(to_uint8(images), labels.long())] * len(seeds), kept, seeds, self.protocol, self.student_name
-        )
+        self._asked = dict(step=step, of=len(seeds), got=(), images=digest, left=False)
+        steps = train_beside([(pixels, labels.long())] * len(seeds), kept, seeds, self.protocol, self.student_name)
         self._students = Worker(steps, self._heard_of, self._measured).start()
+
+    def _said_of(self, step: int, digest: str) -> list[float]:
+        "Accuracies of students on these images; a step may be reached again with others."
+        same = self._measured_of.get(step) == digest
+        return next((cast(Any, m)['all'] for m in self.measured if m['step'] == step and same), [])
+
+    def _forget_measured(self, done: int) -> None:
+        "What was measured after a step is gone once another way is taken."
+        if any(int(cast(Any, m)['step']) > done for m in self.measured):
+            self.measured = [m for m in self.measured if int(cast(Any, m)['step']) <= done]
+        if self._asked and self._asked['step'] > done:
+            self._asked['left'] = True
 
     def _heard_of(self, state: Any) -> None:
         "In the thread."
@@ -72,9 +85,9 @@ class Measuring(WorkerPanel):
     def _measured(self, worker: Worker) -> None:
         "In the thread, at the end."
         step, got = self._asked['step'], list(self._asked['got'])
-        if got:
-            before = next((m['all'] for m in self.measured if m['step'] == step), [])
-            every = [*before, *got]
+        if got and not self._asked['left']:
+            every = [*self._said_of(step, self._asked['images']), *got]
+            self._measured_of = {**self._measured_of, step: self._asked['images']}
             mean, low, high = interval(every)
             number = lambda v: None if v != v else round(float(v), 5)
             dot = dict(step=step, mean=number(mean), low=number(low), high=number(high), students=len(every), all=every)

@@ -369,6 +369,7 @@ class RefineStudio(_Verdicts):
             self._past.pop()
         while self.trace and self.trace[-1].step > done:
             self.trace.pop()
+        self._forget_measured(done)
 
     def scrub(
         self,
@@ -416,6 +417,8 @@ class RefineStudio(_Verdicts):
     ) -> None:
         "Begins anew with another selection; what was reached is gone."
         self.stop(wait=60)
+        if self._students is not None:  # they are trained on the images of before
+            self._students.stop(wait=60)
         chosen = refinable(selection)
         with self._lock:
             self.state = self._refinement(chosen)
@@ -475,6 +478,7 @@ class RefineStudio(_Verdicts):
 
         def work():
             self.state.restore(self._first)
+            self._forget_measured(0)
             self.trace.clear()
             self._past.clear()
             self._past.append(self.state.state())
@@ -499,14 +503,15 @@ class RefineStudio(_Verdicts):
         self.wait()
         with torch.no_grad():
             images = self.prior.decode(self.state.z).cpu()
-        trace = [
-            replace(t, accepted=self.accepted if i == len(self.trace) - 1 else None) for i, t in enumerate(self.trace)
-        ] or None
+        made = [t for t in self.trace if t.step <= self.state.done]  # an earlier step may be shown
+        trace = [replace(t, accepted=self.accepted if t is made[-1] else None) for t in made] or None
         return DistilledSet.from_selection(self.selection, images, self.state.z.detach().cpu(), trace=trace, **more)
 
 # %% ../nbs/31_studio.ipynb #c074a
 class _ReportingPrior:
     "A prior that tells about every denoising step."
+
+    watched = True  # one shard after another
 
     def __init__(self, prior: Prior, tell: Callable):
         self._prior, self._tell = prior, tell
@@ -515,8 +520,11 @@ class _ReportingPrior:
         return getattr(self._prior, name)
 
     def sample(self, labels, noise=None, seed=0, generators=None, batch_size=None, **options) -> torch.Tensor:
+        own = (
+            len(labels) if generators is None else len({g.initial_seed() for g in generators})
+        )  # the last may be there again
         for step in self._prior.sample_steps(labels, noise, seed, generators, **options):
-            self._tell(step, labels)
+            self._tell(step, labels[:own])
         return step.latents
 
 # %% ../nbs/31_studio.ipynb #c074
@@ -580,7 +588,7 @@ class PoolSampler(WorkerPanel):
         if step.step == step.total or worker.permits in (0, 1) or time.monotonic() - self._shown > self.every:
             with torch.no_grad():
                 self._picture(
-                    self.prior.decode(step.estimate[:64]).cpu(),
+                    self.prior.decode(step.estimate[: min(64, len(labels))]).cpu(),
                     f'{self.prior.classes[int(labels[0])]}: denoising step {step.step} of {step.total}',
                 )
         worker.checkpoint()

@@ -103,7 +103,8 @@ class Sweeping(Snapping):
             yield
         if not measured:
             return
-        chosen = values[0][:: max(1, (len(values[0]) - 1) // max(1, points - 1))]
+        places = np.linspace(0, len(values[0]) - 1, points).round().astype(int)
+        chosen = [values[0][i] for i in dict.fromkeys(places.tolist())]
         for number, value in enumerate(chosen):
             d, ids = self._at(start, names, [value])
             if ids is None:

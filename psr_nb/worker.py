@@ -178,20 +178,23 @@ _PANELS: dict = {}  # (kind, cell, name) -> the panel that is alive
 
 
 def _cell() -> str:
-    "Which notebook cell is being run; empty outside a notebook."
+    "Which notebook cell is being run: its number, or its code where the front end sends none; empty outside a notebook."
     try:
         from IPython import get_ipython
 
         shell = get_ipython()
         header = shell.get_parent() if hasattr(shell, 'get_parent') else {}
-        return str((header.get('metadata') or {}).get('cellId', ''))
+        number = (header.get('metadata') or {}).get('cellId')
+        return str(number or header.get('content', {}).get('code', ''))
     except Exception:
         return ''
 
 
 def _take_over(panel, name: str) -> None:
     "Closes the panel that the same cell made before under this name."
-    key = type(panel).__name__, _cell(), name
+    if not (cell := _cell()):  # in a script two panels are two
+        return
+    key = type(panel).__name__, cell, name
     old = _PANELS.get(key)
     if old is not None:
         old.close()
@@ -317,8 +320,7 @@ class WorkerPanel(_WorkerTraits):
         if (worker := self._alive()) and worker.stopping:
             worker.thread.join(60)
         with self._lock:
-            if self._closed:
-                return
+            self._still_open()
             self.error = ''
             if worker := self._alive():
                 worker.go(permits)

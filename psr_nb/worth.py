@@ -528,6 +528,9 @@ def _in_place(write: Callable[[], Any]) -> Any:
 def _arrays(folder: Path, stem: str, cure: str) -> dict[str, torch.Tensor] | None:  # None: there is none that is intact
     "The arrays of a file whose name begins so."
     found = read_packed(folder, stem, cure)
+    if found is not None and found[1].get('name', stem) != stem:  # intact, and yet the students of another generation
+        warnings.warn(f'{folder / stem}-*: a file that was written as {found[1]["name"]}, {cure}', stacklevel=2)
+        return None
     return None if found is None else found[0]
 
 

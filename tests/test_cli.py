@@ -63,6 +63,15 @@ def test_help_of_each_command(command):
     assert 'Usage: psr ' + command in text and '--' in text
 
 
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='Linux has a device that is always full')
+def test_a_full_disk_under_what_is_printed_is_a_sentence(tiny_copy, tmp_path):
+    with open('/dev/full', 'w') as full:
+        words = ['select', str(tiny_copy), '--ipc', '2', '--out', str(tmp_path / 'chosen.json')]
+        done = subprocess.run([*PSR, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'psr: what is printed, or a file: expected' in done.stderr and 'No space left' in done.stderr
+
+
 def test_data_report(tmp_path):
     from PIL import Image
 

@@ -4,11 +4,13 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES
+from conftest import CLASSES, tiny_teacher
 
 from psr_nb.core import PSRError
 from psr_nb.data import ImageData, load_data
@@ -18,6 +20,7 @@ from psr_nb.findings import Findings
 from psr_nb.pool import Pool
 from psr_nb.refine import RefineSettings
 from psr_nb.select import select
+from psr_nb.selectors import Weights
 from psr_nb.studio import PoolSampler, RefineStudio
 from psr_nb.twins import RefineTwins
 
@@ -89,7 +92,70 @@ def test_decisions_of_another_panel_that_cannot_be_are_not_said_to_be_shown(fold
     assert panel.note.startswith('!pins') and panel.pins == []
 
 
+def test_a_student_that_two_panels_trained_at_once_counts_once(folder):
+    panels = [opened(folder, student='convnet1') for _ in range(2)]
+    for panel in panels:  # both begin with seed 0
+        panel.train('selection', 2)
+    for panel in panels:
+        panel.wait(120)
+    assert [len(panel.measured().accuracies) for panel in panels] == [2, 2]
+    panels[0].train('selection', 1)
+    panels[0].wait(120)
+    assert len(panels[1].measured().accuracies) == 3
+    for panel in panels:
+        panel.close()
+
+
+def test_a_name_that_another_kernel_took_meanwhile_is_not_there_twice(folder, panel):
+    panel.snapshot('mine')
+    file = folder / 'explorer-findings.json'
+    other = Findings.open(file)
+    [mine] = other.snapshots
+    changed = replace(mine, decisions=replace(mine.decisions, ipc=1))
+    other.with_snapshot(changed).with_snapshot(replace(mine, name='ours')).save(file)
+    with pytest.raises(PSRError, match='a name that is free'):
+        panel.rename('mine', 'ours')
+    panel.rename('mine', 'yours')
+    kept = {s.name: s.decisions.ipc for s in Findings.open(file).snapshots}
+    assert kept == {'yours': 1, 'ours': 3}  # with the setting that it had by then
+
+
+def test_a_snapshot_of_more_candidates_is_not_shown_by_those_of_another_class(folder, tiny_models):
+    longer(folder, tiny_models)
+    large = opened(folder)
+    large.pin((0, 12))
+    large.snapshot('large')
+    large.close()
+    small = opened(Pool.open(folder, n_per_class=8))
+    assert all(i < 8 for s in small.snapshots for ids in s['ids'] for i in ids)
+    for call in (lambda: small.train('large', 1), lambda: small.export('large'), lambda: small.measured('large')):
+        with pytest.raises(PSRError, match='snapshot large: expected candidates below 8'):
+            call()
+    assert small.restore('large') and 'The pool has changed' in small.note
+    small.close()
+
+
 # ---- the pool and its files change
+
+
+def test_snapshots_in_memory_only_are_said(folder, panel):
+    file = folder / 'explorer-findings.json'
+    file.unlink(missing_ok=True)
+    panel.snapshot('A')
+    file.unlink()
+    (folder / '.explorer-findings.json.lock').unlink(missing_ok=True)
+    (folder / '.explorer-findings.json.lock').mkdir()  # no lock can be had
+    panel._heard(dict(do='snapshot'))
+    assert 'kept in memory only' in panel.note and len(panel.snapshots) == 2
+
+
+def test_an_exchange_that_could_not_be_pinned_is_not_said_to_be(folder, panel):
+    ids = np.stack([i for i in panel.selection.ids])
+    step = SimpleNamespace(new=lambda begun: 1, pins=[(0, 1)], ids=ids, tried=1)
+    panel.predicted = lambda ids: SimpleNamespace(accuracy=0.5)
+    (folder / 'explorer.json').write_text('[]')
+    said = panel._pinned(dict(last=step, begun=ids, decisions=panel.decisions))
+    assert said.startswith('!') and 'explorer.json' in said and panel.pins == []
 
 
 def test_a_pool_that_changed_is_said(folder, panel, tiny_models):
@@ -207,6 +273,60 @@ def test_names_that_no_snapshot_has(panel, name):
     assert [s['name'] for s in panel.snapshots] == ['mine']
 
 
+@pytest.mark.parametrize('form', ['json', 'code'])
+def test_a_baseline_is_not_given_away_as_the_setting_of_now(panel, form):
+    for name in ('random', 'first', 'nobody'):
+        with pytest.raises(PSRError, match='argument name: expected selection, or the name of a snapshot'):
+            panel.export(name, form)
+
+
+def test_decisions_of_other_kinds_of_numbers(panel):
+    panel.decisions = Decisions(ipc=np.int64(3), diversity=np.float64(0.5), pins=[[0, np.int64(2)]], bans=[[1.0, 3]])
+    assert 'diversity=0.5, ' in panel.code() and "pins=[('shirt', 2)], bans=[('boot', 3)]" in panel.code()
+    assert panel.pin((0, 1)) and panel.pins == [(0, 2), (0, 1)] and panel.toggle(0, 2) and panel.free((1, 3))
+
+
+def test_code_for_a_teacher_that_the_pool_does_not_have(folder, tiny_models):
+    "Even one of the same name; and a device as a word."
+    teacher = tiny_teacher('a')
+    panel = opened(folder, real=None, teacher=teacher, device=torch.device('cpu'))
+    known = dict(pool=Pool.open(folder), teacher=teacher, select=select, Weights=Weights)
+    chosen = eval(panel.code(), known)
+    assert 'teacher=teacher' in panel.code()
+    assert [i.tolist() for i in chosen.ids] == [i.tolist() for i in panel.selection.ids]
+    panel.close()
+
+
+def test_a_page_does_not_say_where_things_lie_on_this_machine(panel, folder, tmp_path):
+    panel.save(tmp_path / 'map.svg')
+    panel.to_html(tmp_path / 'page.html')
+    assert Pool.open(folder).config['prior']['name'].startswith('/')
+    for file in ('map.svg', 'page.html'):
+        text = (tmp_path / file).read_text(encoding='utf-8')
+        assert 'tiny prior' in text and str(folder.parent.parent) not in text
+
+
+@pytest.mark.parametrize(
+    'part',
+    [dict(gate='false'), dict(ipc=2.7), dict(pins=[[0.7, 1]]), dict(method='newer'), dict(worth=float('nan'))],
+    ids=str,
+)
+def test_a_file_of_decisions_is_taken_as_it_is_or_not_at_all(folder, part):
+    file = folder / 'explorer.json'
+    Decisions(ipc=2).save(file)
+    file.write_text(json.dumps({**json.loads(file.read_text()), **part}))
+    with pytest.raises(PSRError, match='explorer.json: expected decisions about a pool, found a damaged file'):
+        opened(folder)
+
+
+@pytest.mark.parametrize('points', [1, 7])
+def test_a_sweep_trains_at_as_many_values_as_asked(folder, points):
+    panel = opened(folder, student='convnet1')
+    panel.sweep('diversity', True, 1, points)
+    assert len(panel.wait_sweep(120)['measured']) == points
+    panel.close()
+
+
 def test_kept_candidates_are_those_of_the_pool(panel):
     for kept in (((0, 99),) * 3, ((0,),)):
         with pytest.raises(PSRError, match='decision kept'):
@@ -259,6 +379,89 @@ def studio(folder, tiny_models):
     made = RefineStudio(select(Pool.open(folder), 2, 'first'), prior, teacher, noise(), settings=settings)
     yield made
     made.close()
+
+
+def steps(studio, count):
+    for _ in range(count):
+        studio.one()
+        studio.wait()
+    studio.result()
+
+
+def test_what_students_said_of_other_images_is_not_of_these(studio):
+    studio.student_name = 'convnet1'
+    steps(studio, 2)
+    studio.measure(2)
+    assert [m['students'] for m in studio.wait_measured(120)] == [2]
+    studio.measure(1)
+    assert [m['students'] for m in studio.wait_measured(120)] == [3]  # of the same images
+    studio.scrub(1)
+    studio.wait()
+    assert [m['step'] for m in studio.measured] == [2]  # an earlier step is only looked at
+    studio.lr = 0.3
+    steps(studio, 1)
+    assert studio.measured == []  # another way was taken
+    studio.measure(1)
+    assert [(m['step'], m['students']) for m in studio.wait_measured(120)] == [(2, 1)]
+    studio.roll_back([0])  # other images at the same step
+    studio.wait()
+    studio.measure(1)
+    assert [(m['step'], m['students']) for m in studio.wait_measured(120)] == [(2, 1)]
+
+
+def test_a_new_selection_has_not_been_measured(studio, folder):
+    studio.student_name = 'convnet1'
+    studio.measure(3)
+    studio.take(select(Pool.open(folder), 2, 'random'))
+    studio.wait_measured(120)
+    assert studio.measured == [] and not studio.measuring['busy']
+
+
+def test_a_set_of_an_earlier_step_says_only_what_led_to_it(studio):
+    steps(studio, 3)
+    studio.scrub(1)
+    studio.wait()
+    told = studio.distilled().provenance['refine']
+    assert told['steps'] == 1 and {len(values) for values in told['losses'].values()} == {1}
+    assert len(studio.trace) == 3  # later steps can still be shown
+
+
+def test_two_studios_of_a_script_are_two(folder, tiny_models):
+    settings = RefineSettings(steps=2, warm_up=0, unroll=1, student_real=6, images_per_class=2)
+    chosen, (prior, (_, teacher)) = select(Pool.open(folder), 2, 'first'), tiny_models
+    made = [RefineStudio(chosen, prior, teacher, noise(), settings=settings) for _ in range(2)]
+    steps(made[0], 1)
+    assert made[0].state.done == 1
+    for studio in made:
+        studio.close()
+    with pytest.raises(PSRError, match='one that was closed'):
+        made[0].start()
+
+
+def test_a_cell_that_is_run_again_closes_its_own_panel_only():
+    "Where the front end sends no numbers of cells, as nbclient and nbconvert."
+    import nbclient
+    import nbformat
+
+    begin = """from psr_nb.worker import WorkerPanel
+class Panel(WorkerPanel):
+    def __init__(self):
+        super().__init__()
+        self._begin('panel')
+made = []"""
+    cells = [begin, *['made.append(Panel())  # once', 'made.append(Panel())  # and again'] * 2]
+    cells.append('print([panel._closed for panel in made])')
+    notebook = nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells)))
+    nbclient.NotebookClient(notebook).execute()
+    assert notebook.cells[-1].outputs[0].text.strip() == '[True, True, False, False]'
+
+
+def test_a_closed_studio_gets_no_selection(folder, panel, tiny_models):
+    prior, (_, teacher) = tiny_models
+    studio = RefineStudio(panel, prior, teacher, noise())
+    studio.close()
+    with pytest.raises(PSRError, match='the studio: expected one that was opened'):
+        panel.export('selection', 'studio')
 
 
 @pytest.mark.parametrize(
@@ -367,3 +570,16 @@ def test_json_says_each_thing_once(folder):
     file.write_text(json.dumps(info)[:-1] + ', "n_per_class": 4}')
     with pytest.raises(PSRError, match='two values of n_per_class'):
         Pool.open(folder)
+
+
+def test_a_pool_that_was_watched_is_the_one_that_was_not(fashion_prior, tmp_path):
+    "Bit for bit, in shards that are smaller than the batches that they are made in."
+    options = dict(classes=list(fashion_prior.classes)[:2], num_inference_steps=2)
+    pool = Pool.sample(fashion_prior, (), 3, path=tmp_path / 'plain', progress=False, **options)
+    panel = PoolSampler(fashion_prior, (), 3, path=tmp_path / 'watched', **options)
+    panel.start()
+    panel.wait()
+    panel.result()
+    assert panel.pictures['count'] == 3
+    assert (panel.pool.fingerprint, panel.pool.config) == (pool.fingerprint, pool.config)
+    panel.close()

@@ -86,6 +86,33 @@ def test_a_shard_of_another_pool_is_not_taken_for_ours(tiny_models, tiny_copy, t
     assert (tiny_copy / 'shards' / foreign.name).exists()
 
 
+def test_shards_with_the_names_of_others_are_not_opened(tiny_models, tiny_pool, tiny_copy, tmp_path):
+    "Intact, as their hashes say, but of another class or of another seed."
+    shards = tiny_copy / 'shards'
+    names = [tiny_pool.files[label, 0].name for label in (0, 1)]
+    for name, other in (names, names[::-1]):
+        (shards / f'{name[:11]}-{other[12:]}').write_bytes((tiny_pool.path / 'shards' / other).read_bytes())
+        (shards / name).unlink()
+    with pytest.raises(PSRError, match='c0000-b0000.*intact candidates of another one'):
+        Pool.open(tiny_copy)
+    other, _ = again(tiny_models, tmp_path / 'other', n=10, shard_size=10, seed=5)
+    for file in shards.glob('c000[01]-b0000-*'):
+        file.unlink()
+    for label in (0, 1):
+        shutil.copy(other.files[label, 0], shards)
+    with pytest.raises(PSRError, match='c0000-b0000.*intact candidates of another one'):
+        Pool.open(tiny_copy)
+
+
+def test_of_two_files_the_recorded_one_is_read_and_kept(tiny_models, tiny_pool, tiny_copy):
+    double = tiny_copy / 'shards' / f'c0000-b0000-{"0" * 16}.safetensors'  # comes first
+    double.write_bytes(b'something else')
+    assert Pool.open(tiny_copy, verify=True).fingerprint == tiny_pool.fingerprint
+    pool, said = again(tiny_models, tiny_copy)
+    assert len(said) == 1 and double.name in said[0] and pool.fingerprint == tiny_pool.fingerprint
+    assert not double.exists()
+
+
 def test_a_lost_table_or_pool_json_is_made_again(tiny_models, tiny_copy, tiny_pool):
     (tiny_copy / 'candidates.parquet').unlink()
     assert len(again(tiny_models, tiny_copy)[0].table) == 150

@@ -396,3 +396,13 @@ def test_sets_that_students_cannot_compare(few_images):
     ):
         with pytest.raises(PSRError, match='images|labels|sets'):
             compare_sets(sets, wrong, real, 1)
+
+
+def test_each_number_of_a_page_is_under_its_own_heading():
+    "Rows of two files have other columns, or the same in another order."
+    from psr_nb.report import accuracy_section
+
+    rows = [row('psr', 0, 0.5), {'pool': 1, **row('psr', 1, 0.25)}]
+    told = accuracy_section(sum(Report([r]) for r in rows))
+    shown = [dict(zip(told['columns'], values, strict=True)) for values in told['trainings']]
+    assert [s['accuracy last'] for s in shown] == ['0.5000', '0.2500'] and [s['pool'] for s in shown] == ['', '1']

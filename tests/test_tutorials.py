@@ -92,6 +92,71 @@ def test_wrong_answers_get_their_hints():
         assert not check(name, 'nonsense') and not check(name, object())
 
 
+def test_right_answers_are_right_however_they_are_written():
+    import numpy as np
+
+    from psr_nb.exercises import check, next_herded
+    from psr_nb.results import interval
+
+    def herded(features, chosen):  # puts its choice where the chosen ones are
+        chosen.append(next_herded(features, chosen))
+        return chosen[-1]
+
+    def row_by_row(similarity, chosen):
+        return np.float32(sum(max(row[j] for j in chosen) for row in similarity) / len(similarity))
+
+    answers = dict(
+        herding=herded,
+        coverage=row_by_row,
+        better=lambda a, b: np.bool_(interval(a - b)[1] > 0),
+        take_back=lambda a, b, t: [x - y > t for x, y in zip(a, b)],
+        gap=lambda a, b: max(a) - b[list(a).index(max(a))],
+        chance='0.1',
+        luck=' B ',
+    )
+    for name, answer in answers.items():
+        assert check(name, answer), name
+
+
+def test_entries_of_the_board_are_whole(tmp_path):
+    import numpy as np
+    import torch
+
+    from psr_nb.board import Entry, ScoreBoard
+    from psr_nb.core import PSRError
+
+    numbers = np.float32([0.5, 0.25])
+    for accuracies in (list(numbers), torch.from_numpy(numbers)):
+        entry = Entry('me', accuracies, ids=np.array([[1, 2]]))
+        assert Entry.from_code(entry.code()) == entry == Entry('me', (0.5, 0.25), ids=((1, 2),))
+    for wrong in (dict(accuracies=0.5), dict(ids=None), dict(ids=(1, 2)), dict(pool=None), dict(name='\ud800')):
+        with pytest.raises(PSRError, match='entry'):
+            Entry(**{**dict(name='me', accuracies=(0.5,)), **wrong})
+    draw = np.random.default_rng(0)
+    large = Entry('large', (0.5,), ids=draw.integers(999_999, size=(100, 50)))
+    with pytest.raises(PSRError, match='at most 20,000 characters.*Share a folder'):
+        large.code()
+    ScoreBoard(tmp_path).add(large)
+    assert len(ScoreBoard(tmp_path).rows()) == 1
+
+
+@pytest.mark.parametrize(
+    'name, answer',
+    [
+        ('better', lambda a, b: (a > b).all()),
+        ('better', lambda a, b: (a > b).mean() > 0.8),
+        ('better', lambda a, b: (a - b).mean() > 0.005),
+        ('better', lambda a, b: (a - b).mean() > (a - b).std(ddof=1)),
+        ('take_back', lambda a, b, t: a - b >= t),
+        ('gap', lambda a, b: abs(a.max() - b[a.argmax()])),
+    ],
+)
+def test_answers_that_are_right_by_chance_are_not_right(name, answer):
+    from psr_nb.exercises import check
+
+    assert not check(name, answer)
+
+
 @pytest.fixture(scope='module')
 def pools(tmp_path_factory):
     "What is sampled by one notebook is opened by the next; each passes alone as well."

@@ -256,6 +256,17 @@ def test_damaged_files(pool, real):
     assert np.allclose(measure(pool, real).values, first.values)  # written anew, the students kept
 
 
+def test_students_under_the_name_of_another_generation_count_once(pool, real):
+    first = measure(pool, real)
+    (folder,) = (pool.path / 'worth').iterdir()
+    number = len(list(folder.glob('students-*')))
+    file = next(folder.glob('students-000-*'))
+    shutil.copy(file, folder / file.name.replace('students-000', f'students-{number:03d}'))
+    with pytest.warns(UserWarning, match='was written as students-000'):
+        again = Worth.open(pool)
+    assert len(again.measured) == len(first.measured)
+
+
 def test_refusals(pool, real):
     with pytest.raises(PSRError, match='argument ipc: expected 1 to 7'):
         measure(pool, real, ipc=8)
