@@ -216,12 +216,13 @@ def test_a_pool_larger_than_memory_opens_at_once(tiny_pool, tmp_path):
     blocks = 2 * memory // (10 * candidate) // 3 + 1
     info = read_json(tiny_pool.path / 'pool.json')
     (tmp_path / 'p' / 'shards').mkdir(parents=True)
-    (tmp_path / 'p' / 'pool.json').write_text(to_json({**info, 'n_per_class': 10 * blocks, 'shards': {}}))
     header = json.dumps(
         {'images': {'dtype': 'U8', 'shape': [10, 1, candidate, 1], 'data_offsets': [0, 10 * candidate]}}
     ).encode()
     head = len(header).to_bytes(8, 'little') + header
     digest = content_hash(head + bytes(10 * candidate))[:16]
+    written = {f'{label},{block}': digest for label in range(3) for block in range(blocks)}
+    (tmp_path / 'p' / 'pool.json').write_text(to_json({**info, 'n_per_class': 10 * blocks, 'shards': written}))
     for label in range(3):
         for block in range(blocks):
             with open(tmp_path / 'p' / 'shards' / f'c{label:04d}-b{block:04d}-{digest}.safetensors', 'wb') as f:
