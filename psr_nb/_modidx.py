@@ -668,6 +668,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'psr_nb.file_archives._tar_soft': ('file_archives.html#_tar_soft', 'psr_nb/file_archives.py'),
                                       'psr_nb.file_archives._without_numbers': ( 'file_archives.html#_without_numbers',
                                                                                  'psr_nb/file_archives.py'),
+                                      'psr_nb.file_archives._write_member': ('file_archives.html#_write_member', 'psr_nb/file_archives.py'),
                                       'psr_nb.file_archives._zip_members': ('file_archives.html#_zip_members', 'psr_nb/file_archives.py'),
                                       'psr_nb.file_archives.is_archive': ('file_archives.html#is_archive', 'psr_nb/file_archives.py'),
                                       'psr_nb.file_archives.is_zip': ('file_archives.html#is_zip', 'psr_nb/file_archives.py'),

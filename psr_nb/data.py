@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 from .classes import IMAGENET_SUBSETS, class_hash, class_names, find_classes, imagenet_index, spoken  # noqa: F401
 from .contents import soft_of_classes
 from .core import PSRError, assets, atomic_folder, hub_reachable, is_whole, lookup, reachable
+from .file_archives import unpack
 from .file_tensors import colours_of, packed_by, told_of_tensors
 from .forms import Listing, from_datasets, read_idx, recognise, split_of_file
 from .images import Holdout, ImageData
@@ -185,16 +187,11 @@ _ARCHIVE = (
 
 def _fetch_archive(stem: str, into: Path) -> Path:
     "Downloads and unpacks one of fastai's archives; the folder appears whole or not at all."
-    import tarfile
-
     from torchvision.datasets.utils import download_url
 
-    with atomic_folder(into / stem) as folder:
-        download_url(_ARCHIVE.format(stem), folder)
-        with tarfile.open(folder / f'{stem}.tgz') as archive:
-            archive.extractall(folder, filter='data')  # nothing outside the folder
-        (folder / f'{stem}.tgz').unlink()
-        for part in (folder / stem).iterdir():
+    with atomic_folder(into / stem) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+        download_url(_ARCHIVE.format(stem), aside)
+        for part in (unpack(Path(aside) / f'{stem}.tgz', Path(aside)) / stem).iterdir():
             part.rename(folder / part.name)
     return into / stem
 

@@ -10,6 +10,7 @@ import json
 import lzma
 import posixpath
 import re
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -126,6 +127,15 @@ def _linked_files(
     return found
 
 # %% ../nbs/02_file_archives.ipynb #8f8ceb87
+def _write_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    "A file of a tar, without its owner and its rights. (Python's own filter for that is younger than 3.11.4.)"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = archive.extractfile(member)
+    assert content is not None  # it is a regular file
+    with content, open(path, 'wb') as f:
+        shutil.copyfileobj(content, f)
+
+
 def unpack(
     path: Path,  # a zip or tar file
     into: Path | None = None,  # None: the cache
@@ -151,9 +161,10 @@ def unpack(
             linked = _linked_files(members, path)
             _check_members([(m.name, m.size) for m in files] + [(m.name, of.size) for m, of in linked], path)
             with atomic_folder(folder) as new:
-                archive.extractall(new, files, filter='data')
-                for member, of in linked:
-                    archive.extract(of.replace(name=member.name, deep=False), new, filter='data')
+                for member in files:
+                    _write_member(archive, member, new / member.name)
+                for link, of in linked:
+                    _write_member(archive, of, new / link.name)
     except (*_UNREADABLE, tarfile.TarError, NotImplementedError, RuntimeError) as e:
         raise PSRError(f'{path}', kind, ' '.join(f'{type(e).__name__}: {e}'.split())[:160]) from None
     return folder

@@ -245,3 +245,24 @@ def test_the_whole_way_at_64_pixels(prior, pictures, tmp_path):
     )
     with pytest.raises(PSRError, match='fashion'):
         Prior.from_pretrained('fashion', classes=load_data(pictures, size=32).classes)
+
+
+def test_an_archive_of_the_authors_is_unpacked_into_its_folder(tmp_path, monkeypatch):
+    import tarfile
+
+    from torchvision.datasets import utils
+
+    from psr_nb.data import _fetch_archive
+
+    (tmp_path / 'imagewoof2-160' / 'train' / 'n02086240').mkdir(parents=True)
+    (tmp_path / 'imagewoof2-160' / 'train' / 'n02086240' / 'a.JPEG').write_bytes(b'picture')
+
+    def download_url(url, folder):
+        with tarfile.open(f'{folder}/{url.rpartition("/")[2]}', 'w:gz') as archive:
+            archive.add(tmp_path / 'imagewoof2-160', 'imagewoof2-160')
+
+    monkeypatch.setattr(utils, 'download_url', download_url)
+    folder = _fetch_archive('imagewoof2-160', tmp_path / 'cache')
+    assert (folder / 'train' / 'n02086240' / 'a.JPEG').read_bytes() == b'picture'
+    assert [p.name for p in (tmp_path / 'cache').iterdir()] == ['imagewoof2-160']
+    assert [p.name for p in folder.iterdir()] == ['train']
