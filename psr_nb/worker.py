@@ -5,6 +5,7 @@
 # %% ../nbs/28_worker.ipynb #n2
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from collections import deque
@@ -192,7 +193,8 @@ def _cell() -> str:
 
 def _take_over(panel, name: str) -> None:
     "Closes the panel that the same cell made before under this name."
-    if not (cell := _cell()):  # in a script two panels are two
+    cell, usual = _cell(), inspect.signature(type(panel)).parameters.get('name')
+    if not cell and (usual is None or name == usual.default):  # in a script two panels are two, unless they are named
         return
     key = type(panel).__name__, cell, name
     old = _PANELS.get(key)
