@@ -1379,7 +1379,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'psr_nb.refine': { 'psr_nb.refine.Batch': ('refine.html#batch', 'psr_nb/refine.py'),
                                'psr_nb.refine.Latents': ('refine.html#latents', 'psr_nb/refine.py'),
                                'psr_nb.refine.Latents.__init__': ('refine.html#latents.__init__', 'psr_nb/refine.py'),
-                               'psr_nb.refine.Latents.descend': ('refine.html#latents.descend', 'psr_nb/refine.py'),
                                'psr_nb.refine.Latents.drift': ('refine.html#latents.drift', 'psr_nb/refine.py'),
                                'psr_nb.refine.Latents.move': ('refine.html#latents.move', 'psr_nb/refine.py'),
                                'psr_nb.refine.Latents.reset': ('refine.html#latents.reset', 'psr_nb/refine.py'),

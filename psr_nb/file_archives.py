@@ -347,8 +347,9 @@ def read_shards(
             column.setdefault(split, []).append(value)
     left_out += Counter()  # without what there is none of
     names = _listed_names(path if path.is_dir() else path.parent)
-    numbered = None if names is None else {n: i for i, n in enumerate(names)}
-    if names is None:
+    if names is not None:
+        numbered = {n: i for i, n in enumerate(names)}
+    else:
         numbered = {
             f'{label if name is None else name}'.strip(): label for _, label, name, *_ in samples if is_whole(label)
         }

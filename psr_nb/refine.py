@@ -198,23 +198,12 @@ class Latents:
             if value.shape == self.z.shape:
                 value[rows] = 0.0
 
-    def descend(
-        self,
-        loss: torch.Tensor,  # scalar
-        lr: float,  # rate of this step
-        rows: torch.Tensor | None = None,  # the latents that move; None: all
-    ) -> None:
-        "One step of Adam. Latents that are not in `rows` do not coast on old momentum."
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.move(lr, rows)
-
     def move(
         self,
         lr: float,  # rate of this step
         rows: torch.Tensor | None = None,  # the latents that move; None: all
     ) -> None:
-        "A step of Adam along gradients that are there."
+        "A step of Adam along gradients that are there. Latents that are not in `rows` do not coast on old momentum."
         for group in self.optimizer.param_groups:
             group['lr'] = lr
         before = None if rows is None else self.z.detach().clone()
@@ -278,6 +267,9 @@ def student_term(
     return student_loss(batch.images, batch.labels, known, answers, network, state.mean, state.std, state.settings, g)
 
 
+_AT_ONCE = 1_500_000  # pixels that a teacher sees in one part: more would keep gigabytes
+
+
 def soft_label_term(
     state: Refinement,  # the refinement
     batch: Batch,  # what this step looks at
@@ -294,9 +286,6 @@ def soft_label_term(
     value = in_parts(loss, batch.view, max(1, _AT_ONCE // teacher.input_size**2))
     state.probability[batch.rows.cpu()] = seen
     return value
-
-
-_AT_ONCE = 1_500_000  # pixels that a teacher sees in one part: more would keep gigabytes
 
 # %% ../nbs/19_refine.ipynb #ec1f0f67
 def distribution_matching_term(
